@@ -1,0 +1,141 @@
+"""The checkpoint to go on from, and an orderly end when a run is asked to stop."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+
+
+class Stopped(SystemExit):
+    """A run was asked to stop (Ctrl-C, SIGTERM) and did so between two steps."""
+
+
+class LastCheckpoint(Checkpoint):
+    """Keep ``last.ckpt`` fresh: every few steps, after validation, and when asked to stop.
+
+    On Ctrl-C or SIGTERM the current step is finished and saved; a second signal ends at once.
+    (Saving in the midst of a validation would store averaged weights as the current ones.)
+
+    Args:
+        folder: Where ``last.ckpt`` lies.
+        every_n_steps: Optimiser steps between two savings.
+    """
+
+    def __init__(self, folder: str, every_n_steps: int) -> None:
+        self.path = Path(folder) / "last.ckpt"
+        self.every_n_steps = every_n_steps
+        self.saved_step = 0
+        self.asked: int | None = None
+        self.previous: dict[int, Any] = {}
+        self.process = os.getpid()
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Start to listen for signals."""
+        self.process = os.getpid()
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self.previous[number] = signal.signal(number, self.ask)
+
+    def ask(self, number: int, frame: object) -> None:
+        """Note the first signal; on the second hand over to who listened before."""
+        if os.getpid() != self.process:  # a data worker: its parent decides
+            if number == signal.SIGTERM:
+                os._exit(128 + number)
+            return
+        if self.asked is None:
+            self.asked = number
+            return
+        before: Callable | int | None = self.previous.get(number)
+        if callable(before):
+            before(number, frame)
+        else:
+            raise KeyboardInterrupt
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Count from the step that training goes on from."""
+        self.saved_step = trainer.global_step
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,  # noqa: ANN401 - Lightning's own type
+        batch: Any,  # noqa: ANN401
+        batch_idx: int,
+    ) -> None:
+        """Save if it is time, and stop if asked."""
+        done = trainer.max_steps != -1 and trainer.global_step >= trainer.max_steps
+        due = trainer.global_step - self.saved_step >= self.every_n_steps
+        if due or done or self.asked is not None:
+            self.save(trainer)
+        self.stop_if_asked()
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,  # noqa: ANN401 - Lightning's own type
+        batch: Any,  # noqa: ANN401
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Stop if asked; what was last saved is kept."""
+        self.stop_if_asked()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save with the score that validation gave."""
+        if trainer.state.fn == "fit" and trainer.global_step > 0:
+            self.save(trainer)
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Stop listening."""
+        self.restore_signals()
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Stop listening."""
+        self.restore_signals()
+
+    def save(self, trainer: Trainer) -> None:
+        """Replace ``last.ckpt``."""
+        trainer.save_checkpoint(self.path)
+        self.saved_step = trainer.global_step
+
+    def stop_if_asked(self) -> None:
+        """End the process as a shell expects of the signal, if one came.
+
+        Raises:
+            Stopped: With exit code 130 (Ctrl-C) or 143 (SIGTERM).
+        """
+        if self.asked is not None:
+            raise Stopped(128 + self.asked)
+
+    def restore_signals(self) -> None:
+        """Give the signals back to who listened before."""
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
+        self.previous = {}
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Turn SIGTERM into an orderly exit with code 143 while building and writing."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,235 @@
+"""The one command: parse, hand over; no logic."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from mrcontrast import __version__
+from mrcontrast.config import compose, config_dir, one_line
+from mrcontrast.errors import MrcontrastError
+
+HYDRA_COMMANDS = {
+    "prepare": "raw BIDS data, folders or phantoms -> a prepared data set",
+    "train": "one stage: autoencoder, latent_diffusion, controlnet or a baseline; -m sweeps",
+    "study": "the whole chain from preparation to report; finished steps are reused",
+}
+PLAIN_COMMANDS = {
+    "translate": "a FLAIR volume (or a folder of them) -> the T1w volume that a model makes of it",
+    "evaluate": "predictions of any system against references -> tables and a report",
+    "info": "versions, devices, memory, and the trained models found",
+    "doctor": "check that this installation works",
+}
+MODULES = {"info": "doctor", "doctor": "doctor"}  # the module of a command, if not its own name
+EXAMPLES = """examples:
+  mrcontrast prepare recipe=phantom out=outputs/data/phantom
+  mrcontrast train stage=autoencoder data=phantom
+  mrcontrast train stage=latent_diffusion autoencoder=outputs/runs/autoencoder
+  mrcontrast translate FLAIR.nii.gz T1w.nii.gz --model outputs/runs/controlnet
+  mrcontrast evaluate --predictions DIR --references DIR
+
+`mrcontrast COMMAND --help` says more. --debug shows the traceback of an error.
+Exit codes: 0 done, 1 fault of the data or the run, 2 wrong usage, 130 stopped by Ctrl-C."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: What follows ``mrcontrast``; None takes it from the process.
+
+    Returns:
+        Exit code: 0, 1 (fault of data or run), 2 (usage), 130 (Ctrl-C), 143 (SIGTERM).
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments or os.environ.get("MRCONTRAST_DEBUG", "0") not in ("", "0")
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    try:
+        return dispatch(arguments)
+    except KeyboardInterrupt:
+        return complain("stopped by Ctrl-C. The same command goes on from the last checkpoint", 130)
+    except SystemExit as stop:
+        return stopped(stop)
+    except MrcontrastError as error:
+        if debug:
+            raise
+        return complain(one_line_of(error), error.exit_code)
+    except Exception as error:
+        if debug:
+            raise
+        message = f"{type(error).__name__}: {one_line(error)} (add --debug for the traceback)"
+        return complain(message, 1)
+
+
+def dispatch(arguments: list[str]) -> int:
+    """Hand the arguments over to the command that the first one names."""
+    command = arguments[0] if arguments else "--help"
+    if command in HYDRA_COMMANDS:
+        show_progress()
+        return run_hydra(command, arguments[1:])
+    if command in PLAIN_COMMANDS:
+        show_progress()
+        return run_plain(command, arguments[1:])
+    first_level().parse_args([command])
+    return 0
+
+
+def first_level() -> argparse.ArgumentParser:
+    """Return the parser that only knows the commands' names."""
+    commands = HYDRA_COMMANDS | PLAIN_COMMANDS
+    lines = [f"  {name:<10} {summary}" for name, summary in commands.items()]
+    parser = argparse.ArgumentParser(
+        prog="mrcontrast",
+        description="MRI contrast translation by latent diffusion: FLAIR to T1w, in 2D and 3D.",
+        epilog="\n".join(["commands:", *lines, "", EXAMPLES]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="mrcontrast COMMAND [ARGUMENTS] [--debug]",
+    )
+    parser.add_argument("command", nargs="?", choices=list(commands), help=argparse.SUPPRESS)
+    parser.add_argument("--version", action="version", version=f"mrcontrast {__version__}")
+    return parser
+
+
+def run_plain(command: str, arguments: list[str]) -> int:
+    """Run a command with its own command line: ``add_arguments(parser)`` and ``run(args)``."""
+    module = import_module(f"mrcontrast.{MODULES.get(command, command)}")
+    parser = argparse.ArgumentParser(
+        prog=f"mrcontrast {command}", description=f"{PLAIN_COMMANDS[command]}."
+    )
+    parser.set_defaults(command=command)
+    module.add_arguments(parser)
+    return module.run(parser.parse_args(arguments))
+
+
+def run_hydra(command: str, arguments: list[str]) -> int:
+    """Run a command that takes overrides; its flags (-m, --cfg, ...) are Hydra's."""
+    if "-h" in arguments or "--help" in arguments:
+        sys.stdout.write(hydra_help(command))
+        return 0
+    if any(argument.startswith("-") for argument in arguments):
+        return run_hydra_main(command, arguments)
+    return exit_code(entry(command)(compose(command, arguments)))
+
+
+def run_hydra_main(command: str, arguments: list[str]) -> int:
+    """Let Hydra's own main parse the flags and, with -m, launch the sweep."""
+    import hydra
+
+    from mrcontrast.config import register_resolvers
+
+    register_resolvers()
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us instead of being printed
+    # Overrides go last: argparse takes them only in one piece.
+    ordered = sorted(arguments, key=lambda argument: "=" in argument and argument[0] != "-")
+    sys.argv = [f"mrcontrast {command}", *ordered]
+    tasks = {"prepare": prepare_task, "train": train_task, "study": study_task}
+    decorate = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=command)
+    decorate(tasks[command])()
+    return 0
+
+
+def prepare_task(config: Any) -> Any:  # noqa: ANN401 - Hydra's DictConfig, imported late
+    """Prepare a data set as one job of Hydra."""
+    return entry("prepare")(config)
+
+
+def train_task(config: Any) -> Any:  # noqa: ANN401
+    """Train as one job of Hydra; each job of a sweep has a run folder named by its overrides."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    job = HydraConfig.get()
+    if job.mode == RunMode.MULTIRUN:
+        config.run_dir = f"{config.run_dir}/{folder_name(job.job.override_dirname)}"
+    return entry("train")(config)
+
+
+def study_task(config: Any) -> Any:  # noqa: ANN401
+    """Run a study as one job of Hydra."""
+    return entry("study")(config)
+
+
+def folder_name(overrides: str) -> str:
+    """Return overrides as a name that shells, file systems and overrides take without quotes.
+
+    >>> folder_name("seed_1+autoencoder_outputs/runs/a")
+    'seed_1+autoencoder_outputs_runs_a'
+    """
+    import hashlib
+    import re
+
+    name = re.sub(r"[^A-Za-z0-9._+-]", "_", overrides)
+    if len(name) <= 120:
+        return name or "default"
+    return f"{name[:100]}-{hashlib.sha256(overrides.encode()).hexdigest()[:12]}"
+
+
+def entry(command: str) -> Callable[[Any], Any]:
+    """Return the function of a Hydra command: the one of the module's own name."""
+    return getattr(import_module(f"mrcontrast.{command}"), command)
+
+
+def hydra_help(command: str) -> str:
+    """Return usage, the choices of each config group, and the entry's YAML with its comments."""
+    folder = config_dir()
+    text = (folder / f"{command}.yaml").read_text(encoding="utf-8")
+    lines = [
+        f"usage: mrcontrast {command} [KEY=VALUE ...] [-m] [--cfg job] [--hydra-help] [--debug]",
+        "",
+        f"{HYDRA_COMMANDS[command]}.",
+        "",
+        "choices, GROUP=NAME:",
+        *(f"  {group}: {names}" for group, names in choices(folder, text)),
+        "",
+        text,
+    ]
+    return "\n".join(lines)
+
+
+def choices(folder: Path, text: str) -> list[tuple[str, str]]:
+    """Return the config groups that an entry's YAML mentions, with their files."""
+    groups = [path for path in sorted(folder.iterdir()) if path.is_dir() and path.name != "hydra"]
+    named = [path for path in groups if f"- {path.name}:" in text]
+    listed = [
+        (path.name, ", ".join(sorted(yaml.stem for yaml in path.glob("*.yaml")))) for path in named
+    ]
+    return [(group, names) for group, names in listed if names]
+
+
+def show_progress() -> None:
+    """Write our own log lines to the standard output, as they are."""
+    log = logging.getLogger("mrcontrast")
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    log.handlers = [handler]
+    log.setLevel(logging.INFO)
+    log.propagate = False
+
+
+def exit_code(result: Any) -> int:  # noqa: ANN401 - whatever a command returns
+    """Return a command's own exit code; a score or nothing means 0."""
+    return result if isinstance(result, int) else 0
+
+
+def stopped(stop: SystemExit) -> int:
+    """Return the code of an exit that was asked for: usage (2), a signal, or --help (0)."""
+    code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    if code in (130, 143):
+        signal = "Ctrl-C" if code == 130 else "SIGTERM"
+        complain(f"stopped by {signal}. The same command goes on from the last checkpoint", code)
+    return code
+
+
+def one_line_of(error: MrcontrastError) -> str:
+    """Return our own message, without causes: it says already what to do."""
+    return " ".join(str(error).split())
+
+
+def complain(message: str, code: int) -> int:
+    """Write one line to the standard error and return the exit code."""
+    sys.stderr.write(f"mrcontrast: error: {message}\n")
+    return code

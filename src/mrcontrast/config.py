@@ -1,0 +1,121 @@
+"""From YAML to objects: where the configs lie, and the one builder that reads them."""
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from mrcontrast.errors import MrcontrastError, UsageError
+
+PACKAGE = Path(__file__).resolve().parent
+
+
+def config_dir() -> Path:
+    """Return the folder of the YAML files: the wheel's copy, else the checkout's ``configs``.
+
+    Raises:
+        UsageError: Neither exists; the installation is broken.
+    """
+    for folder in (PACKAGE / "configs", PACKAGE.parents[1] / "configs"):
+        if (folder / "train.yaml").is_file():
+            return folder
+    raise UsageError(f"Expected a folder of configs beside {PACKAGE}, got none. Install again.")
+
+
+def compose(entry: str, overrides: list[str] | None = None) -> DictConfig:
+    """Compose ``configs/<entry>.yaml`` with Hydra overrides, as the command line does.
+
+    Args:
+        entry: Name of an entry point: "train", "study", "prepare", ...
+        overrides: Hydra overrides, such as ``["stage=autoencoder", "seed=1"]``.
+
+    Raises:
+        UsageError: An override does not fit the configs; the message is Hydra's, on one line.
+    """
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.errors import HydraException
+    from yaml import YAMLError
+
+    register_resolvers()
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(config_dir()), version_base="1.3"):
+            return hydra_compose(entry, overrides or [])
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
+        raise UsageError(one_line(error)) from error
+
+
+def resolve(config: DictConfig) -> DictConfig:
+    """Return a copy with every interpolation replaced by its value.
+
+    Raises:
+        UsageError: A value is missing (``???``) or an interpolation leads nowhere; it is named.
+    """
+    register_resolvers()
+    try:
+        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        key = error.full_key or one_line(error)
+        raise UsageError(f"Expected a value, got none ({key}). Add {key}=VALUE.") from error
+    except OmegaConfBaseException as error:
+        raise UsageError(f"Expected a config that resolves: {one_line(error)}.") from error
+    resolved = OmegaConf.create(plain)
+    assert isinstance(resolved, DictConfig)
+    return resolved
+
+
+def build(node: Any, **parts: Any) -> Any:  # noqa: ANN401 - any object may stand in a config
+    """Instantiate a config node and all that is nested in it, with plain dicts and lists.
+
+    Args:
+        node: A node with ``_target_``, or a container of such nodes.
+        parts: Extra keyword arguments of the outermost object.
+
+    Raises:
+        UsageError: A value is missing (``???``) or the object refuses its arguments.
+        MrcontrastError: An object found a fault in the data; its own message is kept.
+    """
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate
+
+    register_resolvers()
+    try:
+        return instantiate(node, _convert_="all", **parts)
+    except (InstantiationException, OmegaConfBaseException) as error:
+        if isinstance(cause := error.__cause__, MrcontrastError):
+            raise cause from None
+        raise UsageError(f"Expected a config that builds: {one_line(error)}.") from error
+
+
+def build_stage(node: DictConfig) -> Any:  # noqa: ANN401 - a LightningModule, not imported here
+    """Build a stage from its node; ``checkpoint`` speaks to the trainer and is left out.
+
+    Raises:
+        UsageError: As ``build``.
+    """
+    return build({key: value for key, value in node.items() if key != "checkpoint"})
+
+
+def one_line(error: BaseException) -> str:
+    """Return the message of an error, and of its cause if it has one, on one line."""
+    text = " ".join(str(error).split())
+    cause = error.__cause__
+    return text if cause is None else f"{text} ({' '.join(str(cause).split())})"
+
+
+def module_name(target: str) -> str:
+    """Return the module that a ``_target_`` lies in, without its packages.
+
+    >>> module_name("mrcontrast.stages.autoencoder.Autoencoder")
+    'autoencoder'
+    """
+    return target.split(".")[-2] if "." in target else target
+
+
+def register_resolvers() -> None:
+    """Let configs say ``${module:${stage._target_}}`` for the name of a stage."""
+    if not OmegaConf.has_resolver("module"):
+        OmegaConf.register_new_resolver("module", module_name)

@@ -1,0 +1,91 @@
+"""Random changes of training items, and the settings that they are made with."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from monai.transforms import Compose
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from mrcontrast import keys
+from mrcontrast.data.dataset import IMAGES, Item
+
+
+class AugmentedDataset(Dataset[Item]):
+    """Another dataset's items after random transforms, with one draw of geometry for all images.
+
+    Args:
+        items: Dataset without augmentation.
+        transforms: MONAI dictionary transforms over flair, t1w and brain_mask.
+    """
+
+    def __init__(self, items: Dataset[Item], transforms: Sequence[Callable]) -> None:
+        self.items = items
+        self.transform = Compose(list(transforms))
+
+    def __len__(self) -> int:
+        return len(self.items)  # type: ignore[arg-type]
+
+    def __getitem__(self, item: int) -> Item:
+        """Return item ``item``, changed at random; images stay in [0, 1], T1w 0 off the brain."""
+        original = self.items[item]
+        self.transform.set_random_state(int(torch.randint(2**31 - 1, ())))
+        changed = self.transform({key: original[key] for key in IMAGES})
+        flair, t1w, mask = (torch.as_tensor(plain(changed[key])) for key in IMAGES)
+        mask = (mask > 0.5).float()
+        images = {
+            keys.FLAIR: flair.clamp(0, 1),
+            keys.T1W: t1w.clamp(0, 1) * mask,
+            keys.BRAIN_MASK: mask,
+        }
+        return original | images
+
+
+class FixedDraw(Dataset[Item]):
+    """Items that are drawn at random, frozen: item and variant alone decide the draw.
+
+    Args:
+        items: Dataset that draws from torch's global generator, which is left as it was.
+        variant: Number of the draw.
+    """
+
+    def __init__(self, items: Dataset[Item], variant: int) -> None:
+        self.items = items
+        self.variant = variant
+
+    def __len__(self) -> int:
+        return len(self.items)  # type: ignore[arg-type]
+
+    def __getitem__(self, item: int) -> Item:
+        """Return item ``item`` under the draw of this variant."""
+        digest = hashlib.sha256(f"{self.variant} {item}".encode()).digest()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int.from_bytes(digest[:4], "big"))
+            return self.items[item]
+
+
+def settings(part: object) -> Any:  # noqa: ANN401 - whatever JSON can hold
+    """Return what a freshly built transform was built with, as JSON; random states are left out.
+
+    >>> from monai.transforms import RandFlipd
+    >>> settings(RandFlipd(keys=["flair"], prob=0.5, spatial_axis=0))["prob"]
+    0.5
+    """
+    if part is None or isinstance(part, str | int | float):
+        return part
+    if isinstance(part, Mapping):
+        return {str(key): settings(value) for key, value in part.items()}
+    if isinstance(part, list | tuple | set | frozenset):
+        return [settings(value) for value in part]
+    name = f"{type(part).__module__}.{type(part).__qualname__}"
+    if not type(part).__module__.startswith(("monai.", "mrcontrast.")):
+        return name
+    kept = {key: value for key, value in sorted(vars(part).items()) if key != "R"}
+    return {"class": name} | {key: settings(value) for key, value in kept.items()}
+
+
+def plain(image: Tensor) -> Tensor:
+    """Return a tensor without MONAI's metadata."""
+    return image.as_tensor() if hasattr(image, "as_tensor") else image

@@ -1,0 +1,227 @@
+"""Prepared data sets in front of a trainer."""
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import LightningDataModule
+from torch.utils.data import DataLoader, Dataset
+
+from mrcontrast import keys
+from mrcontrast.data.augmentation import AugmentedDataset, FixedDraw, settings
+from mrcontrast.data.dataset import (
+    EvenSubset,
+    Item,
+    ItemOptions,
+    RandomPatchDataset,
+    SliceDataset,
+    VolumeDataset,
+    collate,
+)
+from mrcontrast.data.manifest import Manifest, Record
+from mrcontrast.data.volume_store import STORE_VERSION, open_store, store_folder
+from mrcontrast.errors import MrcontrastError, UsageError
+
+log = logging.getLogger(__name__)
+
+Items = SliceDataset | VolumeDataset
+
+
+class ContrastDataModule(LightningDataModule):
+    """Pairs of FLAIR and T1w as slices, volumes or patches, split by subject.
+
+    The data set is read when it is first needed, so that a config builds without it. The order of
+    training items comes from one generator whose state travels in checkpoints.
+
+    Args:
+        root: Folder of a prepared data set.
+        spatial_dims: 2 for axial slices, 3 for volumes or patches.
+        batch_size: Items a step.
+        num_workers: Processes that load items; 0 loads in the training process.
+        context_slices: Neighbouring slices on each side, as channels of FLAIR; 2D only.
+        items: What is cut out of a volume.
+        augmentation: MONAI dictionary transforms for training items; None changes nothing.
+        seed: Seed of the order of training items.
+
+    Raises:
+        UsageError: The options contradict one another.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        spatial_dims: int,
+        batch_size: int,
+        num_workers: int = 0,
+        context_slices: int = 0,
+        items: ItemOptions | None = None,
+        augmentation: Sequence[Callable] | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.root = Path(root)
+        self.spatial_dims = spatial_dims
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.context_slices = context_slices
+        self.items = items or ItemOptions()
+        self.augmentation = augmentation or ()
+        self.augmentation_settings = [settings(transform) for transform in self.augmentation]
+        self.replacement: Dataset[Item] | None = None
+        self.generator = torch.Generator().manual_seed(seed)
+        self.refuse_contradictions()
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """The manifest of the data set."""
+        return Manifest.read(self.root)
+
+    @property
+    def val_is_train(self) -> bool:
+        """Whether there is no validation subject, so that training subjects stand in."""
+        return not self.manifest.split("val")
+
+    @cached_property
+    def plain_items(self) -> Items:
+        """Items of the training subjects without augmentation, the same at each look."""
+        return self.dataset("train")
+
+    @property
+    def train_items(self) -> Dataset[Item]:
+        """``plain_items``, or what was assigned: cached latents, which are served as they are."""
+        return self.plain_items if self.replacement is None else self.replacement
+
+    @train_items.setter
+    def train_items(self, items: Dataset[Item]) -> None:
+        self.replacement = items
+
+    @property
+    def drawn_items(self) -> Dataset[Item]:
+        """Training items as a trainer sees them: random patches, augmented."""
+        drawn: Items = self.plain_items
+        if isinstance(drawn, VolumeDataset) and drawn.patch_size is not None:
+            drawn = RandomPatchDataset(drawn.store, drawn.subjects, drawn.patch_size)
+        return AugmentedDataset(drawn, self.augmentation) if self.augmentation else drawn
+
+    def variant(self, index: int) -> Dataset[Item]:
+        """Return training items under the ``index``-th fixed draw; 0 is ``plain_items``."""
+        return self.plain_items if index == 0 else FixedDraw(self.drawn_items, index)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return all that decides the voxels of training items, as JSON."""
+        return {
+            "store": STORE_VERSION,
+            "data": self.manifest.data_hash,
+            "split": self.manifest.split_hash,
+            "spatial_dims": self.spatial_dims,
+            "context_slices": self.context_slices,
+            "min_brain_fraction": self.items.min_brain_fraction,
+            "patch_size": None if self.items.patch_size is None else list(self.items.patch_size),
+            "augmentation": self.augmentation_settings,
+        }
+
+    @cached_property
+    def val_items(self) -> EvenSubset:
+        """The fixed items of each validation, without augmentation."""
+        if self.val_is_train:
+            log.warning(
+                "No validation subject in %s: validating on training subjects, so val/ figures "
+                "measure memory, not generalisation.",
+                self.root,
+            )
+        items = self.plain_items if self.val_is_train else self.dataset("val")
+        return EvenSubset(items, self.items.max_val_items)
+
+    @cached_property
+    def test_items(self) -> Items:
+        """Items of the test subjects without augmentation."""
+        return self.dataset("test")
+
+    @property
+    def item_shape(self) -> tuple[int, ...]:
+        """Spatial axes ``*S`` of an item."""
+        return tuple(self.plain_items[0][keys.T1W].shape[1:])
+
+    def prepare_data(self) -> None:
+        """Make the memory-mapped store, in one process."""
+        open_store(self.manifest.records, store_folder(self.root))
+
+    def train_dataloader(self) -> DataLoader:
+        """Load shuffled training items; an incomplete last batch is dropped if it is not all."""
+        items = self.drawn_items if self.replacement is None else self.replacement
+        enough = len(items) >= self.batch_size  # type: ignore[arg-type]
+        return self.loader(items, shuffle=True, drop_last=enough, generator=self.generator)
+
+    def val_dataloader(self) -> DataLoader:
+        """Load ``val_items`` in order."""
+        return self.loader(self.val_items)
+
+    def test_dataloader(self) -> DataLoader:
+        """Load ``test_items`` in order."""
+        return self.loader(self.test_items)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of the generator that orders training items."""
+        return {"generator": self.generator.get_state()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with the order of training items where a checkpoint stood."""
+        self.generator.set_state(state_dict["generator"])
+
+    def dataset(self, split: str) -> Items:
+        """Build the items of one split.
+
+        Raises:
+            MrcontrastError: The split has no subject, or no item passes the options.
+        """
+        records = self.manifest.split(split)
+        items = self.cut(records) if records else None
+        if items is None or not len(items):
+            raise MrcontrastError(
+                f"Expected {split} items, got none of {len(records)} subjects ({self.root}). "
+                "Lower data.items.min_brain_fraction or add subjects."
+            )
+        return items
+
+    def cut(self, records: Sequence[Record]) -> Items:
+        """Cut records into slices, volumes or patches."""
+        store = open_store(records, store_folder(self.root))
+        subjects = [record.name for record in records]
+        if self.spatial_dims == 2:
+            least = self.items.min_brain_fraction
+            return SliceDataset(store, subjects, self.context_slices, least)
+        return VolumeDataset(store, subjects, self.items.patch_size)
+
+    def loader(self, items: Dataset[Item], **options: Any) -> DataLoader:  # noqa: ANN401
+        """Build a loader with the settings that all splits share."""
+        return DataLoader(
+            items,
+            batch_size=self.batch_size,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            collate_fn=collate,
+            **options,
+        )
+
+    def refuse_contradictions(self) -> None:
+        """Refuse options that belong to the other number of dimensions.
+
+        Raises:
+            UsageError: There is one.
+        """
+        if self.spatial_dims not in (2, 3):
+            raise UsageError(f"Expected spatial_dims 2 or 3, got {self.spatial_dims}.")
+        if self.spatial_dims == 3 and self.context_slices:
+            raise UsageError(
+                f"Expected context_slices 0 in 3D, got {self.context_slices}. "
+                "Volumes carry their neighbours already."
+            )
+        if self.spatial_dims == 2 and self.items.patch_size is not None:
+            raise UsageError(
+                f"Expected patch_size null in 2D, got {list(self.items.patch_size)}. "
+                "Slices are taken whole."
+            )

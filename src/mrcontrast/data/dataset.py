@@ -1,0 +1,222 @@
+"""Prepared subjects as training items: axial slices, or volumes and patches of them.
+
+An item is a ``mrcontrast.keys.Batch`` without its first axis. Datasets return the same item for
+the same index, except ``RandomPatchDataset``, which draws from torch's global generator: torch
+seeds it in worker processes, and a checkpoint can store it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from mrcontrast import keys
+from mrcontrast.data.volume_store import VolumeStore
+from mrcontrast.errors import UsageError
+
+Item = dict[str, Any]
+IMAGES = (keys.FLAIR, keys.T1W, keys.BRAIN_MASK)
+
+
+@dataclass(frozen=True)
+class ItemOptions:
+    """What is cut out of a volume, and how much of it a validation looks at.
+
+    Attributes:
+        min_brain_fraction: Part of an axial slice that brain must fill, in [0, 1]; 2D only.
+        patch_size: Axes of a random patch whose centre lies in the brain, in voxels; None takes
+            whole volumes; 3D only.
+        max_val_items: Validate on this many items, evenly spaced over the split.
+    """
+
+    min_brain_fraction: float = 0.05
+    patch_size: Sequence[int] | None = None
+    max_val_items: int = 64
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_brain_fraction <= 1:
+            raise UsageError(
+                f"Expected min_brain_fraction in [0, 1], got {self.min_brain_fraction}."
+            )
+        if self.max_val_items < 1:
+            raise UsageError(f"Expected max_val_items of 1 or more, got {self.max_val_items}.")
+
+
+class SliceDataset(Dataset[Item]):
+    """Axial slices with enough brain, over all subjects, from bottom to top.
+
+    Args:
+        store: Volumes.
+        subjects: Name of each volume's subject.
+        context_slices: Neighbours on each side that FLAIR carries as channels; beyond the ends
+            of the volume the last slice is repeated.
+        min_brain_fraction: Part of the slice that brain must fill, in [0, 1].
+    """
+
+    def __init__(
+        self,
+        store: VolumeStore,
+        subjects: list[str],
+        context_slices: int = 0,
+        min_brain_fraction: float = 0.05,
+    ) -> None:
+        self.store = store
+        self.subjects = subjects
+        self.context_slices = context_slices
+        self.index = [
+            (record, int(z))
+            for record in range(len(store))
+            for z in brainy_slices(store, record, min_brain_fraction)
+        ]
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, item: int) -> Item:
+        """Return one slice: FLAIR (1 + 2k, X, Y), T1w and brain mask (1, X, Y)."""
+        record, z = self.index[item]
+        slices = self.store.slices(record)
+        k, last = self.context_slices, len(slices) - 1
+        images = torch.from_numpy(slices[z]).float()
+        flair = images[0:1]
+        if k:
+            neighbours = [min(max(z + step, 0), last) for step in range(-k, k + 1)]
+            flair = torch.from_numpy(slices[neighbours, 0]).float()
+        return {
+            keys.FLAIR: flair,
+            keys.T1W: images[1:2],
+            keys.BRAIN_MASK: images[2:3],
+            keys.SUBJECT: self.subjects[record],
+            keys.ITEM: item,
+        }
+
+
+class VolumeDataset(Dataset[Item]):
+    """One item for each subject: the whole volume, or the patch around the brain's middle.
+
+    Args:
+        store: Volumes.
+        subjects: Name of each volume's subject.
+        patch_size: Axes of the patch in voxels; None takes the whole volume.
+
+    Raises:
+        UsageError: The patch is larger than a volume.
+    """
+
+    def __init__(
+        self, store: VolumeStore, subjects: list[str], patch_size: Sequence[int] | None = None
+    ) -> None:
+        self.store = store
+        self.subjects = subjects
+        self.patch_size = None if patch_size is None else tuple(patch_size)
+        for record, subject in enumerate(subjects):
+            refuse_large_patch(self.patch_size, store[record].shape[1:], subject)
+
+    def __len__(self) -> int:
+        return len(self.store)
+
+    def __getitem__(self, item: int) -> Item:
+        """Return one volume or patch; each image is (1, *S)."""
+        volume = self.store[item]
+        if self.patch_size is not None:
+            centre = self.centre(item)
+            volume = volume[(slice(None), *window(centre, self.patch_size, volume.shape[1:]))]
+        images = torch.from_numpy(volume).float().contiguous()
+        return {
+            **{key: images[channel : channel + 1] for channel, key in enumerate(IMAGES)},
+            keys.SUBJECT: self.subjects[item],
+            keys.ITEM: item,
+        }
+
+    def centre(self, item: int) -> tuple[int, ...]:
+        """Return the middle of the brain's bounding box, in voxels."""
+        brain = self.store[item][2] > 0
+        spans = [np.flatnonzero(brain.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
+        return tuple(int(span[0] + span[-1]) // 2 for span in spans)
+
+
+class RandomPatchDataset(VolumeDataset):
+    """One patch for each subject and draw, centred on any brain voxel with equal chance."""
+
+    def centre(self, item: int) -> tuple[int, ...]:
+        """Draw a brain voxel: first its slice, by area, then its place in it."""
+        area = torch.from_numpy(self.store.brain_area(item)).double()
+        z = int(torch.multinomial(area, 1))
+        inside = np.argwhere(self.store[item][2, :, :, z] > 0)
+        x, y = inside[int(torch.randint(len(inside), ()))]
+        return int(x), int(y), z
+
+
+class EvenSubset(Dataset[Item]):
+    """At most ``count`` items of a dataset, evenly spaced; they keep their own item numbers."""
+
+    def __init__(self, items: Dataset[Item], count: int) -> None:
+        self.items = items
+        total = len(items)  # type: ignore[arg-type]
+        self.chosen = [(2 * step + 1) * total // (2 * count) for step in range(count)]
+        if count >= total:
+            self.chosen = list(range(total))
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def __getitem__(self, index: int) -> Item:
+        """Return chosen item ``index``."""
+        return self.items[self.chosen[index]]
+
+    def __iter__(self) -> Iterator[Item]:
+        return (self[index] for index in range(len(self)))
+
+
+def collate(items: Sequence[Mapping[str, Any]]) -> keys.Batch:
+    """Stack tensors, list names, and gather item numbers as (B,) int64."""
+    batch: dict[str, Any] = {}
+    for key, first in items[0].items():
+        values = [item[key] for item in items]
+        batch[key] = torch.stack(values) if isinstance(first, Tensor) else values
+    if keys.ITEM in batch:
+        batch[keys.ITEM] = torch.tensor(batch[keys.ITEM])
+    return batch  # type: ignore[return-value]
+
+
+def brainy_slices(store: VolumeStore, record: int, min_fraction: float) -> np.ndarray:
+    """Return z of the axial slices that brain fills to ``min_fraction`` or more, and not empty."""
+    _, _, x, y = store.slices(record).shape
+    area = store.brain_area(record)
+    return np.flatnonzero((area >= min_fraction * x * y) & (area > 0))
+
+
+def window(centre: Sequence[int], size: Sequence[int], shape: Sequence[int]) -> tuple[slice, ...]:
+    """Return the slices of a patch around ``centre``, moved so that it stays in the volume.
+
+    >>> window((1, 9), (4, 4), (10, 10))
+    (slice(0, 4, None), slice(6, 10, None))
+    """
+    starts = [
+        min(max(middle - extent // 2, 0), whole - extent)
+        for middle, extent, whole in zip(centre, size, shape, strict=True)
+    ]
+    return tuple(slice(start, start + extent) for start, extent in zip(starts, size, strict=True))
+
+
+def refuse_large_patch(
+    patch_size: Sequence[int] | None, shape: Sequence[int], subject: str
+) -> None:
+    """Refuse a patch that does not fit in a volume.
+
+    Raises:
+        UsageError: It is larger, or has another number of axes.
+    """
+    fits = patch_size is None or (
+        len(patch_size) == len(shape)
+        and all(0 < extent <= whole for extent, whole in zip(patch_size, shape, strict=True))
+    )
+    if not fits:
+        raise UsageError(
+            f"Expected patch_size within {tuple(shape)}, got {patch_size} ({subject}). "
+            "Make data.items.patch_size smaller, or null."
+        )

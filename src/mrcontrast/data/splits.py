@@ -1,0 +1,152 @@
+"""Who is trained on, validated on and tested on: by subject, repeatable, never on two sides."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mrcontrast.errors import MrcontrastError, UsageError
+
+SPLITS = ("train", "val", "test")
+
+
+def split_subjects(
+    names: Sequence[str],
+    sizes: Mapping[str, float],
+    seed: int,
+    fixed: Mapping[str, Sequence[str]] | None = None,
+) -> dict[str, str]:
+    """Give each subject one split; train and test get at least one subject each, val may be empty.
+
+    Args:
+        names: Subjects, each once; their order does not matter.
+        sizes: "train", "val", "test" to fractions that sum to 1, or to counts that sum to n.
+        seed: Of the shuffle, >= 0.
+        fixed: "train", "val", "test" to names; every subject stands in one list. ``sizes`` and
+            ``seed`` are not used then.
+
+    Returns:
+        Subject to split.
+
+    Raises:
+        MrcontrastError: Fewer than two subjects, a duplicate, or a subject on two sides or none.
+        UsageError: Sizes or split names that do not make sense.
+    """
+    _check_names(names)
+    if fixed is not None:
+        return _fixed(names, fixed)
+    counts = _counts(sizes, len(names))
+    shuffled = np.random.default_rng(seed).permutation(sorted(names)).tolist()
+    sides = [side for side in SPLITS for _ in range(counts[side])]
+    return dict(sorted(zip(shuffled, sides, strict=True)))
+
+
+@dataclass(frozen=True)
+class RandomSplit:
+    """A seeded split; sizes are fractions that sum to 1, or counts that sum to n.
+
+    Attributes:
+        train: At least one subject results.
+        val: May be 0, and in a small data set a fraction of it may round to no subject.
+        test: At least one subject results.
+        seed: Of the shuffle, >= 0.
+    """
+
+    train: float
+    val: float
+    test: float
+    seed: int
+
+    def assign(self, names: Sequence[str], dropped: Collection[str] = ()) -> dict[str, str]:
+        """Split the subjects that are left; see ``split_subjects``."""
+        sizes = {"train": self.train, "val": self.val, "test": self.test}
+        return split_subjects(names, sizes, self.seed)
+
+
+@dataclass(frozen=True)
+class FixedSplit:
+    """A split by name; every subject stands in one list.
+
+    Attributes:
+        train: At least one that is not dropped.
+        val: May be empty.
+        test: At least one that is not dropped.
+    """
+
+    train: Sequence[str]
+    val: Sequence[str]
+    test: Sequence[str]
+
+    def assign(self, names: Sequence[str], dropped: Collection[str] = ()) -> dict[str, str]:
+        """Split the subjects by their lists, in which dropped ones do not count."""
+        lists = {"train": self.train, "val": self.val, "test": self.test}
+        left = {side: [n for n in listed if n not in dropped] for side, listed in lists.items()}
+        return split_subjects(names, {}, 0, left)
+
+
+def _check_names(names: Sequence[str]) -> None:
+    """Refuse duplicates and fewer than two subjects."""
+    if repeated := sorted(name for name, n in Counter(names).items() if n > 1):
+        raise MrcontrastError(
+            f"Expected each subject once, got several of {', '.join(repeated)}. Rename or remove."
+        )
+    if len(names) < 2:
+        raise MrcontrastError(
+            f"Expected at least 2 subjects (train and test), got {len(names)} "
+            f"({', '.join(names) or 'none'}). Add subjects."
+        )
+
+
+def _fixed(names: Sequence[str], fixed: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Invert the lists; each subject must stand in exactly one of them."""
+    _check_keys(fixed)
+    sides = Counter(name for listed in fixed.values() for name in listed)
+    faults = {
+        "on two sides": sorted(name for name, n in sides.items() if n > 1),
+        "without a split": sorted(set(names) - set(sides)),
+        "listed but absent": sorted(set(sides) - set(names)),
+    }
+    for fault, who in faults.items():
+        if who:
+            raise MrcontrastError(
+                f"Expected each subject in one split, got {', '.join(who)} {fault}. "
+                "Correct the fixed split."
+            )
+    if not fixed.get("train") or not fixed.get("test"):
+        raise MrcontrastError(
+            "Expected at least one subject in train and in test, got none in one of them. "
+            "Correct the fixed split."
+        )
+    return {name: side for side in SPLITS for name in fixed.get(side, ())}
+
+
+def _counts(sizes: Mapping[str, float], n: int) -> dict[str, int]:
+    """Turn fractions (largest remainder) or counts into whole numbers that sum to ``n``."""
+    _check_keys(sizes)
+    wanted = {side: float(sizes.get(side, 0)) for side in SPLITS}
+    total = sum(wanted.values())
+    if min(wanted.values()) < 0 or (abs(total - 1) > 1e-6 and total != n):
+        raise UsageError(
+            f"Expected fractions that sum to 1 or counts that sum to {n}, got {dict(sizes)} "
+            "(split). Change the sizes."
+        )
+    shares = {side: size * n / total for side, size in wanted.items()}
+    counts = {side: int(share + 1e-9) for side, share in shares.items()}
+    by_remainder = sorted(SPLITS, key=lambda side: counts[side] - shares[side])
+    for side in by_remainder[: n - sum(counts.values())]:
+        counts[side] += 1
+    for side in ("train", "test"):  # a small data set loses its val first, then shrinks train
+        if counts[side] == 0:
+            giver = "val" if counts["val"] else max(counts, key=lambda key: counts[key])
+            counts[giver] -= 1
+            counts[side] += 1
+    return counts
+
+
+def _check_keys(sides: Mapping[str, object]) -> None:
+    """Refuse a split of another name."""
+    if unknown := sorted(set(sides) - set(SPLITS)):
+        raise UsageError(
+            f"Expected train, val and test, got {', '.join(unknown)} (split). Rename it."
+        )

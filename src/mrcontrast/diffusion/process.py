@@ -1,0 +1,69 @@
+"""The diffusion process of a stage: how it trains a prediction and how it draws with one."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mrcontrast.diffusion.sampling import Predict, Sampler
+from mrcontrast.diffusion.schedules import NoiseSchedule
+from mrcontrast.diffusion.targets import Target
+from mrcontrast.diffusion.time_sampling import TimeSampler
+
+
+class DiffusionProcess(nn.Module):
+    """Schedule, target, training times and sampler: the choices that must agree with each other.
+
+    Everywhere ``predict(x_t, t)`` is the network: noisy data (B, C, *S) and times (B,) in [0, 1]
+    to what ``target`` defines, (B, C, *S).
+
+    Args:
+        schedule: How signal fades into noise over time.
+        target: What the network predicts.
+        times: Which times training sees.
+        sampler: How noise becomes data.
+    """
+
+    def __init__(
+        self, schedule: NoiseSchedule, target: Target, times: TimeSampler, sampler: Sampler
+    ) -> None:
+        super().__init__()
+        self.schedule = schedule
+        self.target = target
+        self.times = times
+        self.sampler = sampler
+
+    def loss(self, predict: Predict, x: Tensor) -> Tensor:
+        """Return the mean squared error at random times and noise for data (B, C, *S)."""
+        t = self.times.sample(len(x), device=x.device)
+        return self.error(predict, x, torch.randn_like(x), t)
+
+    def error(self, predict: Predict, x: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        """Return the mean squared error at given noise (B, C, *S) and times (B,), a scalar."""
+        x_t = self.schedule.add_noise(x, noise, t)
+        wanted = self.target.regression_target(
+            x, noise, self.schedule.alpha(t), self.schedule.sigma(t)
+        )
+        return F.mse_loss(predict(x_t, t), wanted)
+
+    def validation_error(self, predict: Predict, x: Tensor, seed: int) -> Tensor:
+        """Return the error at times spread evenly over the batch and noise fixed by a seed."""
+        t = (torch.arange(len(x), device=x.device) + 0.5) / len(x)
+        return self.error(predict, x, fixed_noise(x, seed), t)
+
+    def denoise(self, predict: Predict, x: Tensor, noise: Tensor, time: float) -> Tensor:
+        """Return the one-step estimate of ``x`` (B, C, *S) from its noisy version at a time."""
+        t = torch.full((len(x),), time, device=x.device)
+        x_t = self.schedule.add_noise(x, noise, t)
+        return self.target.to_data(
+            predict(x_t, t), x_t, self.schedule.alpha(t), self.schedule.sigma(t)
+        )
+
+    def sample(self, predict: Predict, noise: Tensor) -> Tensor:
+        """Turn noise (B, C, *S) into data of the same shape."""
+        return self.sampler.sample(predict, noise, self.schedule, self.target)
+
+
+def fixed_noise(like: Tensor, seed: int) -> Tensor:
+    """Return standard normal noise of a tensor's shape that depends on the seed alone."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(like.shape, generator=generator).to(like)

@@ -1,0 +1,85 @@
+"""Which times are trained: draws of t in the open interval (0, 1)."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+from mrcontrast.errors import UsageError
+
+EDGE = 1e-5  # keeps t off 0 and 1, where a target or a log SNR may not be defined
+
+
+class TimeSampler(ABC):
+    """Draws one time for each item of a batch.
+
+    Args:
+        stratified: Draw one quantile in each of n equal parts of (0, 1), in random order, rather
+            than n independent ones: the same distribution for each item, a less noisy mean loss.
+
+    Source: the even spread of times over a batch is that of Kingma et al. 2021, arXiv 2107.00630,
+    appendix I.1; ours jitters each part by itself rather than all by one draw.
+    """
+
+    def __init__(self, stratified: bool = True) -> None:
+        self.stratified = stratified
+
+    @abstractmethod
+    def quantile(self, u: Tensor) -> Tensor:
+        """Return the times below which a share ``u`` in (0, 1) of the draws lies, (n,)."""
+
+    def sample(
+        self,
+        n: int,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+    ) -> Tensor:
+        """Draw times.
+
+        Args:
+            n: How many.
+            generator: Source of chance; it draws on its own device.
+            device: Where the result lies; the generator's device (else the CPU) by default.
+
+        Returns:
+            Times, (n,), float32, in (0, 1).
+        """
+        home = device if generator is None else generator.device
+        u = torch.rand(n, generator=generator, device=home)
+        if self.stratified:
+            u = (torch.randperm(n, generator=generator, device=home) + u) / n
+        t = self.quantile(u.clamp(EDGE, 1 - EDGE)).clamp(EDGE, 1 - EDGE)
+        return t if device is None else t.to(device)
+
+
+class UniformTimes(TimeSampler):
+    """Times spread evenly over (0, 1).
+
+    Source: Ho et al. 2020, arXiv 2006.11239, algorithm 1; ours are continuous, not one of T.
+    """
+
+    def quantile(self, u: Tensor) -> Tensor:
+        """Return ``u``."""
+        return u
+
+
+class LogitNormalTimes(TimeSampler):
+    """Times whose logit is normal: the middle of the path is trained most.
+
+    Args:
+        mean: Mean of logit(t); above 0 favours noise.
+        std: Standard deviation of logit(t), above 0.
+        stratified: See `TimeSampler`.
+
+    Source: Esser et al. 2024, "Scaling rectified flow transformers", arXiv 2403.03206, eq. 19.
+    """
+
+    def __init__(self, mean: float, std: float, stratified: bool = True) -> None:
+        super().__init__(stratified)
+        if std <= 0:
+            raise UsageError(f"Expected a std above 0, got {std:g} (LogitNormalTimes). Set it.")
+        self.mean, self.std = mean, std
+
+    def quantile(self, u: Tensor) -> Tensor:
+        """Return sigmoid(mean + std * probit(u))."""
+        return torch.sigmoid(self.mean + self.std * torch.special.ndtri(u))

@@ -1,0 +1,42 @@
+"""Names, shapes, units and ranges of everything that travels in a batch.
+
+Axes, once for the whole project: ``B`` batch, ``C`` channels, ``*S`` two or three spatial axes
+in RAS order (x to the right, y to the front, z to the top). A 2D slice is axial: ``*S`` = (x, y).
+"""
+
+from typing import TypedDict
+
+from torch import Tensor
+
+FLAIR = "flair"
+T1W = "t1w"
+BRAIN_MASK = "brain_mask"
+LESION_MASK = "lesion_mask"
+LABELS = "labels"
+SUBJECT = "subject"
+ITEM = "item"
+
+CONTRASTS = (FLAIR, T1W)
+
+
+class Batch(TypedDict, total=False):
+    """One training or sampling batch; a key that a task does not need is absent.
+
+    Attributes:
+        flair: Source image, (B, 1 + 2 * context_slices, *S), float32, normalised to [0, 1]; the
+            middle channel is the slice itself, its neighbours in z stand on both sides.
+        t1w: Target image, (B, 1, *S), float32, normalised to [0, 1]; 0 outside the brain.
+        brain_mask: (B, 1, *S), float32, 1 in the brain and 0 elsewhere.
+        t1w_mean: Posterior mean of the T1w latent, (B, C, *S / f), unscaled.
+        t1w_sigma: Posterior standard deviation of the T1w latent, (B, C, *S / f), unscaled.
+        subject: Names of the subjects, one an item, such as "sub-03".
+        item: Index of the item in its dataset, (B,), int64.
+    """
+
+    flair: Tensor
+    t1w: Tensor
+    brain_mask: Tensor
+    t1w_mean: Tensor
+    t1w_sigma: Tensor
+    subject: list[str]
+    item: Tensor

@@ -1,0 +1,175 @@
+"""The frozen autoencoder as later stages see it: latents of zero mean and unit variance."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+import torch
+import torch.nn.functional as F
+from monai.networks.nets import AutoencoderKL
+from torch import Tensor, nn
+
+from mrcontrast import keys
+from mrcontrast.errors import MrcontrastError
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """Diagonal Gaussian over the latents of a batch, both (B, C, *S / f)."""
+
+    mean: Tensor
+    sigma: Tensor
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """Draw one latent for each item, (B, C, *S / f)."""
+        noise = torch.randn(self.mean.shape, generator=generator).to(self.mean)
+        return self.mean + self.sigma * noise
+
+
+class AutoencoderCodec(nn.Module):
+    """Encode images to standardised latents and decode them, with the autoencoder frozen.
+
+    Each latent channel is shifted and scaled by its mean and standard deviation over training
+    batches, which the autoencoder's run stores in the buffers ``mean`` and ``std``. Images are
+    padded with zeros at the end of each axis so that the denoiser can halve the latent.
+
+    Args:
+        autoencoder: A trained autoencoder.
+        latent_multiple: Latent axes are padded to multiples of this; 2 ** (levels - 1) of the
+            denoiser.
+
+    Source: Rombach et al. 2022, arXiv 2112.10752, section G (one scale for all channels; ours has
+    one for each, and a shift).
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, autoencoder: AutoencoderKL, latent_multiple: int = 1) -> None:
+        super().__init__()
+        self.autoencoder = autoencoder.eval().requires_grad_(False)
+        self.latent_multiple = latent_multiple
+        self.factor = 2 ** (len(autoencoder.encoder.channels) - 1)
+        self.spatial_dims = autoencoder.post_quant_conv.spatial_dims
+        self.register_buffer("mean", torch.zeros(autoencoder.latent_channels))
+        self.register_buffer("std", torch.full((autoencoder.latent_channels,), torch.nan))
+
+    @property
+    def multiple(self) -> int:
+        """Return what image axes are padded to a multiple of."""
+        return self.factor * self.latent_multiple
+
+    def latent_shape(self, image_shape: Sequence[int]) -> tuple[int, ...]:
+        """Return (C, *S / f) of an image of axes ``image_shape``, after padding."""
+        axes = (-(-size // self.multiple) * self.latent_multiple for size in image_shape)
+        return (self.autoencoder.latent_channels, *axes)
+
+    def train(self, mode: bool = True) -> "AutoencoderCodec":
+        """Stay in evaluation mode: the codec is frozen."""
+        return super().train(False)
+
+    def check(self) -> None:
+        """Refuse a codec whose latent statistics were never measured or are degenerate.
+
+        Raises:
+            MrcontrastError: A standard deviation is missing, zero or not finite.
+        """
+        if not bool(torch.isfinite(self.std).all() and (self.std > 1e-6).all()):
+            raise MrcontrastError(
+                f"Expected latent standard deviations above 0, got {self.std.tolist()} "
+                "(autoencoder). Train the autoencoder to its end again."
+            )
+
+    @torch.no_grad()
+    def moments(self, image: Tensor) -> Posterior:
+        """Encode (B, 1, *S) in [0, 1] to the raw posterior, as a latent cache stores it."""
+        mean, sigma = self.autoencoder.encode(pad_to_multiple(image, self.multiple))
+        return Posterior(mean, sigma)
+
+    def posterior(self, batch: keys.Batch) -> Posterior:
+        """Return the standardised posterior of the T1w latent, from the cache if there is one."""
+        if "t1w_mean" in batch:
+            return self.standardise(Posterior(batch["t1w_mean"], batch["t1w_sigma"]))
+        return self.standardise(self.moments(batch["t1w"]))
+
+    def encode(self, image: Tensor) -> Tensor:
+        """Return the standardised posterior mean, (B, C, *S / f), of images (B, 1, *S)."""
+        return self.standardise(self.moments(image)).mean
+
+    @torch.no_grad()
+    def decode(self, z: Tensor, image_shape: Sequence[int]) -> Tensor:
+        """Decode standardised latents to images (B, 1, *image_shape) in [0, 1]."""
+        shift, scale = self.statistics(z.ndim)
+        image = self.autoencoder.decode(z * scale + shift)
+        return crop(image, image_shape).clamp(0.0, 1.0)
+
+    def standardise(self, raw: Posterior) -> Posterior:
+        """Shift and scale a raw posterior to zero mean and unit variance for each channel."""
+        shift, scale = self.statistics(raw.mean.ndim)
+        return Posterior((raw.mean - shift) / scale, raw.sigma / scale)
+
+    def statistics(self, ndim: int) -> tuple[Tensor, Tensor]:
+        """Return mean and standard deviation, shaped (C, 1, ...) to meet latents of ``ndim``."""
+        shape = (-1,) + (1,) * (ndim - 2)
+        return self.mean.view(shape), self.std.view(shape)
+
+
+class PixelCondition:
+    """Condition a ControlNet on FLAIR pixels; its embedder brings them to the latent's size."""
+
+    def __call__(self, flair: Tensor, codec: AutoencoderCodec) -> Tensor:
+        """Return FLAIR (B, 1 + 2k, *S) padded as the codec pads, mapped to [-1, 1]."""
+        return 2 * pad_to_multiple(flair, codec.multiple) - 1
+
+
+class LatentCondition:
+    """Condition a ControlNet on the latent of FLAIR; the autoencoder must have seen FLAIR."""
+
+    def __call__(self, flair: Tensor, codec: AutoencoderCodec) -> Tensor:
+        """Return the latents of FLAIR (B, 1 + 2k, *S), stacked as channels."""
+        slices = flair.flatten(0, 1).unsqueeze(1)
+        return codec.encode(slices).unflatten(0, flair.shape[:2]).flatten(1, 2)
+
+
+def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
+    """Pad the end of each spatial axis of (B, C, *S) with zeros to a multiple.
+
+    >>> pad_to_multiple(torch.ones(1, 1, 5, 8), 4).shape
+    torch.Size([1, 1, 8, 8])
+    """
+    missing = [-size % multiple for size in reversed(image.shape[2:])]
+    return F.pad(image, [side for amount in missing for side in (0, amount)])
+
+
+def crop(image: Tensor, shape: Sequence[int]) -> Tensor:
+    """Cut the end of each spatial axis of (B, C, *S) so that it has the given axes."""
+    return image[(..., *(slice(0, size) for size in shape))]
+
+
+class LatentStatistics:
+    """Mean and standard deviation of each latent channel, over many batches, in float64."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.total: Tensor | None = None
+        self.squares: Tensor | None = None
+
+    def update(self, posterior: Posterior) -> None:
+        """Add the latents that a posterior draws: their variance is that of the mean plus sigma^2."""
+        mean = posterior.mean.double().cpu()
+        axes = [0, *range(2, mean.ndim)]
+        squares = mean.square() + posterior.sigma.double().cpu().square()
+        self.total = mean.sum(axes) + (0 if self.total is None else self.total)
+        self.squares = squares.sum(axes) + (0 if self.squares is None else self.squares)
+        self.count += mean.shape[0] * prod(mean.shape[2:])
+
+    def compute(self) -> tuple[Tensor, Tensor]:
+        """Return mean and standard deviation, both (C,), float32.
+
+        Raises:
+            MrcontrastError: There was no batch.
+        """
+        if self.total is None or self.squares is None:
+            raise MrcontrastError("Expected training batches, got none (latent statistics).")
+        mean = self.total / self.count
+        return mean.float(), (self.squares / self.count - mean.square()).clamp_min(0).sqrt().float()

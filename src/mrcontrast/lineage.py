@@ -1,0 +1,191 @@
+"""What a stage takes over from earlier ones: their parts, their weights and their hashes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+from torch import Tensor, nn
+
+from mrcontrast.config import module_name
+from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Inheritance:
+    """What comes from one parent.
+
+    Attributes:
+        stage: Module of the stage that the parent must have been.
+        parts: Config path in the child (``???`` in its YAML) -> config path in the parent.
+        weights: Name of a module or buffer in the child -> name in the parent.
+    """
+
+    stage: str
+    parts: Mapping[str, str]
+    weights: Mapping[str, str]
+
+
+PARENTS = {
+    "autoencoder": Inheritance(
+        stage="autoencoder",
+        parts={"stage.codec.autoencoder": "stage.autoencoder"},
+        weights={
+            "codec.autoencoder": "autoencoder",
+            "codec.mean": "latent_mean",
+            "codec.std": "latent_std",
+        },
+    ),
+    "diffusion": Inheritance(
+        stage="latent_diffusion",
+        parts={
+            "stage.codec": "stage.codec",
+            "stage.denoiser": "stage.denoiser",
+            "stage.process": "stage.process",
+        },
+        weights={"codec": "codec", "denoiser": "denoiser", "process": "process"},
+    ),
+}
+
+
+def inherit(config: DictConfig) -> tuple[DictConfig, dict[str, RunFolder]]:
+    """Fill the ``???`` of a stage with the parts of its parents.
+
+    Args:
+        config: Of ``mrcontrast train``; ``config.autoencoder`` and ``config.diffusion`` name runs.
+
+    Returns:
+        A filled copy, and the parents whose weights are to be adopted.
+
+    Raises:
+        UsageError: A parent is wanted and not named, or named and not wanted.
+        MrcontrastError: A parent is missing, unfinished, changed, of another stage or of another
+            number of dimensions, or the autoencoder is not the diffusion model's own.
+    """
+    config = config.copy()
+    wanted = [name for name in PARENTS if is_wanted(config, PARENTS[name])]
+    parents = {name: find_parent(config, name) for name in wanted}
+    for name in PARENTS:
+        if config.get(name) is not None and name not in wanted:
+            check_spare(config, name, parents)
+    for name, parent in parents.items():
+        copy_parts(config, parent, PARENTS[name])
+    return config, parents
+
+
+def is_wanted(config: DictConfig, inheritance: Inheritance) -> bool:
+    """Return whether a stage has a gap that this parent fills."""
+    return any(is_gap(config, path) for path in inheritance.parts)
+
+
+def is_gap(config: DictConfig, path: str) -> bool:
+    """Return whether a config path is written ``???``; False when it leads nowhere."""
+    node = config
+    *above, last = path.split(".")
+    for key in above:
+        if not isinstance(node, DictConfig) or key not in node or OmegaConf.is_missing(node, key):
+            return False
+        node = node[key]
+    return isinstance(node, DictConfig) and OmegaConf.is_missing(node, last)
+
+
+def find_parent(config: DictConfig, name: str) -> RunFolder:
+    """Return the verified run that ``config.<name>`` names."""
+    stage = module_name(config.stage._target_)
+    if config.get(name) is None:
+        raise UsageError(f"Expected {name}=RUN for stage {stage}, got none. Add {name}=RUN.")
+    parent = RunFolder(config[name])
+    parent.verify()
+    if (found := parent.stage_name) != PARENTS[name].stage:
+        raise MrcontrastError(
+            f"Expected a run of stage {PARENTS[name].stage}, got {found} ({parent.path}). "
+            f"Name another run with {name}=RUN."
+        )
+    ours, theirs = config.get("spatial_dims"), parent.config.get("spatial_dims")
+    if ours != theirs:
+        raise MrcontrastError(
+            f"Expected a parent with spatial_dims {ours}, got {theirs} ({parent.path}). "
+            f"Add spatial_dims={theirs} or name another run."
+        )
+    return parent
+
+
+def check_spare(config: DictConfig, name: str, parents: Mapping[str, RunFolder]) -> None:
+    """Refuse a named parent that the stage takes nothing from, unless it is a grandparent.
+
+    Raises:
+        UsageError: Nothing of it is used.
+        MrcontrastError: It is not the run that the parent itself was trained with.
+    """
+    for parent in parents.values():
+        known = parent.provenance.get("parents", {})
+        if name in known:
+            if (found := RunFolder(config[name]).verify()) == known[name]:
+                return
+            raise MrcontrastError(
+                f"Expected the {name} that {parent.path} was trained with (weights "
+                f"{known[name][:12]}), got weights {found[:12]} ({config[name]}). Leave {name} out."
+            )
+    stage = module_name(config.stage._target_)
+    raise UsageError(f"Expected no {name} for stage {stage}, got {config[name]}. Leave {name} out.")
+
+
+def copy_parts(config: DictConfig, parent: RunFolder, inheritance: Inheritance) -> None:
+    """Copy a parent's parts into the gaps of a config, in place."""
+    theirs = parent.config
+    with open_dict(config):
+        for path, source in inheritance.parts.items():
+            part = OmegaConf.select(theirs, source)
+            if part is None:
+                raise MrcontrastError(
+                    f"Expected a part {source}, got none ({parent.config_path}). Name another run."
+                )
+            if is_gap(config, path):
+                OmegaConf.update(config, path, part, force_add=True)
+
+
+def adopt_weights(stage: nn.Module, parents: Mapping[str, RunFolder]) -> None:
+    """Load the parents' weights into a freshly built stage, in place.
+
+    Raises:
+        MrcontrastError: A tensor is missing, left over or of another shape.
+    """
+    state = stage.state_dict()
+    for name, parent in parents.items():
+        theirs = parent.read_weights()
+        for ours, source in PARENTS[name].weights.items():
+            wanted, found = below(state, ours), below(theirs, source)
+            check_same(wanted, found, parent.weights_path)
+            for key, value in found.items():
+                wanted[key].copy_(value)
+
+
+def below(state: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    """Return the tensors of a module or the one of a buffer, by their name inside it."""
+    inside = {key.removeprefix(name): value for key, value in state.items() if key == name}
+    prefix = f"{name}."
+    return inside | {
+        key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)
+    }
+
+
+def check_same(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], where: Path) -> None:
+    """Refuse two sets of tensors that differ in a name or a shape."""
+    for key in sorted(wanted.keys() | found.keys()):
+        ours = tuple(wanted[key].shape) if key in wanted else "none"
+        theirs = tuple(found[key].shape) if key in found else "none"
+        if ours != theirs:
+            raise MrcontrastError(
+                f"Expected a tensor {key or 'without a name'} of shape {ours}, got {theirs} "
+                f"({where}). Name a run of the same network."
+            )
+
+
+def parent_hashes(parents: Mapping[str, RunFolder]) -> dict[str, str]:
+    """Return the weights' SHA-256 of parents and grandparents by name."""
+    hashes: dict[str, str] = {}
+    for name, parent in parents.items():
+        hashes |= parent.provenance.get("parents", {})
+        hashes[name] = parent.provenance["weights_sha256"]
+    return hashes

@@ -1,0 +1,1 @@
+"""Loss terms that MONAI and torch lack."""

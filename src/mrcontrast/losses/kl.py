@@ -1,0 +1,22 @@
+"""Kullback-Leibler divergence of a diagonal Gaussian from the standard normal."""
+
+import torch
+from torch import Tensor
+
+
+def kl_divergence(mean: Tensor, sigma: Tensor) -> Tensor:
+    """Return KL(N(mean, sigma^2) || N(0, 1)), averaged over latent values, a scalar in nats.
+
+    Averaged, not summed, so that its weight does not depend on the image's size.
+
+    Args:
+        mean: Posterior mean, (B, C, *S).
+        sigma: Posterior standard deviation, (B, C, *S), above 0.
+
+    Source: Kingma & Welling 2014, arXiv 1312.6114, appendix B.
+
+    >>> kl_divergence(torch.ones(1, 1, 2), torch.ones(1, 1, 2)).item()
+    0.5
+    """
+    variance = sigma.square().clamp_min(1e-12)
+    return 0.5 * torch.mean(mean.square() + variance - 1 - variance.log())

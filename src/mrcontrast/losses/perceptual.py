@@ -1,0 +1,44 @@
+"""Distance between images in the feature space of a frozen network."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class PerceptualLoss(nn.Module):
+    """Mean squared distance of unit-normalised feature maps, averaged over the network's layers.
+
+    The feature network is injected and frozen; it takes (N, 3, H, W) in [0, 1] and returns a list
+    of feature maps. Volumes are compared on axial slices drawn at random, as 2.5D losses do.
+
+    Args:
+        features: The feature network, already loaded from a local file.
+        slices: Axial slices that are drawn from each volume; unused in 2D.
+
+    Source: Zhang et al. 2018, arXiv 1801.03924, eq. 1, with all channel weights 1.
+    """
+
+    def __init__(self, features: nn.Module, slices: int = 4) -> None:
+        super().__init__()
+        self.features = features.eval().requires_grad_(False)
+        self.slices = slices
+
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Return a scalar, at least 0, for images (B, 1, *S) in [0, 1]."""
+        if prediction.ndim == 5:
+            chosen = torch.randint(prediction.shape[-1], (self.slices,), device=prediction.device)
+            prediction, target = (axial(image, chosen) for image in (prediction, target))
+        ours = self.features(prediction.expand(-1, 3, -1, -1))
+        theirs = self.features(target.expand(-1, 3, -1, -1))
+        return torch.stack([layer_distance(a, b) for a, b in zip(ours, theirs, strict=True)]).mean()
+
+
+def axial(volume: Tensor, chosen: Tensor) -> Tensor:
+    """Return slices (B * n, 1, X, Y) of a volume (B, 1, X, Y, Z) at positions (n,) in z."""
+    return volume[..., chosen].movedim(-1, 1).flatten(0, 1)
+
+
+def layer_distance(ours: Tensor, theirs: Tensor) -> Tensor:
+    """Return the mean squared distance of features (N, C, *S), normalised over channels."""
+    difference = F.normalize(ours, dim=1) - F.normalize(theirs, dim=1)
+    return difference.square().sum(dim=1).mean()

@@ -1,0 +1,1 @@
+"""Image metrics, whole and masked, and their statistics over subjects."""

@@ -1,0 +1,122 @@
+"""The intensity range of PSNR, SSIM and MS-SSIM: a fixed one, or that of each reference."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from mrcontrast.errors import MrcontrastError
+from mrcontrast.metrics.voxelwise import check_data_range
+
+UNIT_TOLERANCE = 1e-3  # float32 and interpolation leave values a little beyond 0 and 1
+
+
+class IntensityRange(Protocol):
+    """A rule that gives each subject its range and says so in the result."""
+
+    def ends(self, target: np.ndarray, mask: np.ndarray) -> tuple[float, float]:
+        """Return the lower and upper end for a reference (*S) with its brain mask (*S)."""
+
+    def rescale(self, image: np.ndarray, ends: tuple[float, float]) -> np.ndarray:
+        """Return an image (*S) in the units in which the metrics are computed."""
+
+    def measured(self, ends: tuple[float, float]) -> tuple[float, float]:
+        """Return the range of rescaled images."""
+
+    def describe(self) -> dict[str, Any]:
+        """Return the rule in words and figures."""
+
+
+@dataclass(frozen=True)
+class FixedRange:
+    """One range for all subjects; the voxels are taken as they are stored.
+
+    Attributes:
+        low: Lower end, in the units of the images.
+        high: Upper end; > low.
+    """
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        check_data_range(self.high - self.low)
+
+    def ends(self, target: np.ndarray, mask: np.ndarray) -> tuple[float, float]:
+        """Return the range itself."""
+        return self.low, self.high
+
+    def rescale(self, image: np.ndarray, ends: tuple[float, float]) -> np.ndarray:
+        """Return the image as it is."""
+        return image
+
+    def measured(self, ends: tuple[float, float]) -> tuple[float, float]:
+        """Return the range itself."""
+        return ends
+
+    def describe(self) -> dict[str, Any]:
+        """Return the rule in words and figures."""
+        return {
+            "rule": "fixed",
+            "low": self.low,
+            "high": self.high,
+            "data_range": self.high - self.low,
+            "normalisation": "none: voxels as stored",
+            "clipping": "none",
+        }
+
+
+@dataclass(frozen=True)
+class ReferenceRange:
+    """The range of each subject's reference; both images are rescaled by it, so that it is [0, 1].
+
+    Attributes:
+        lower: Percentile over the whole reference that becomes 0: of most the background, and a few
+            voxels below it, left by interpolation, do not stretch the range.
+        upper: Percentile over the brain of the reference that becomes 1.
+    """
+
+    lower: float = 0.5
+    upper: float = 99.5
+
+    def ends(self, target: np.ndarray, mask: np.ndarray) -> tuple[float, float]:
+        """Return the two percentiles of the reference.
+
+        Raises:
+            MrcontrastError: The reference is constant in the mask.
+        """
+        low, high = np.percentile(target, self.lower), np.percentile(target[mask], self.upper)
+        if not high > low:
+            raise MrcontrastError(f"Expected a reference with contrast, got {low:g} all over it.")
+        return float(low), float(high)
+
+    def rescale(self, image: np.ndarray, ends: tuple[float, float]) -> np.ndarray:
+        """Return (image - low) / (high - low), float64, not clipped."""
+        low, high = ends
+        return np.subtract(image, low, dtype=np.float64) / (high - low)
+
+    def measured(self, ends: tuple[float, float]) -> tuple[float, float]:
+        """Return [0, 1]."""
+        return 0.0, 1.0
+
+    def describe(self) -> dict[str, Any]:
+        """Return the rule in words and figures."""
+        return {
+            "rule": "reference",
+            "low": f"percentile {self.lower:g} of the whole reference",
+            "high": f"percentile {self.upper:g} of the reference in the mask",
+            "data_range": 1.0,
+            "normalisation": "reference and prediction alike rescaled, so that the reference's "
+            f"percentile {self.lower:g} becomes 0 and its percentile {self.upper:g} in the mask 1",
+            "clipping": "none",
+        }
+
+
+def is_unit(low: float, high: float) -> bool:
+    """Return whether intensities from ``low`` to ``high`` lie in [0, 1], within 0.001.
+
+    Example:
+        >>> is_unit(0.0, 1.0), is_unit(0.0, 255.0)
+        (True, False)
+    """
+    return low >= -UNIT_TOLERANCE and high <= 1 + UNIT_TOLERANCE

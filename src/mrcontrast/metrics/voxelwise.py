@@ -1,0 +1,126 @@
+"""Errors of single voxels: MAE, RMSE, PSNR, and the share of voxels outside the intensity range.
+
+Images are numpy arrays (*S) in two or three dimensions; a mask (*S) limits a figure to its voxels.
+Sums run in float64 whatever the type of the images.
+"""
+
+import math
+
+import numpy as np
+
+from mrcontrast.errors import MrcontrastError
+
+
+def mean_absolute_error(
+    prediction: np.ndarray, target: np.ndarray, mask: np.ndarray | None = None
+) -> float:
+    """Return mean(|prediction - target|) over the mask, in the units of the images.
+
+    Args:
+        prediction: Image, (*S).
+        target: Image on the same grid, (*S).
+        mask: Voxels that count, (*S) bool; all when None.
+
+    Raises:
+        MrcontrastError: The shapes differ or the mask is empty.
+
+    Example:
+        >>> mean_absolute_error(np.array([[0.0, 1.0]]), np.array([[0.5, 1.0]]))
+        0.25
+    """
+    return float(np.abs(_difference(prediction, target, mask)).mean())
+
+
+def root_mean_square_error(
+    prediction: np.ndarray, target: np.ndarray, mask: np.ndarray | None = None
+) -> float:
+    """Return sqrt(mean((prediction - target)^2)) over the mask, in the units of the images.
+
+    Args:
+        prediction: Image, (*S).
+        target: Image on the same grid, (*S).
+        mask: Voxels that count, (*S) bool; all when None.
+
+    Raises:
+        MrcontrastError: The shapes differ or the mask is empty.
+    """
+    difference = _difference(prediction, target, mask).ravel()
+    return math.sqrt(float(difference @ difference) / difference.size)
+
+
+def peak_signal_to_noise(
+    prediction: np.ndarray, target: np.ndarray, data_range: float, mask: np.ndarray | None = None
+) -> float:
+    """Return 20 log10(data_range / RMSE) over the mask, in dB; infinite for equal images.
+
+    Args:
+        prediction: Image, (*S).
+        target: Image on the same grid, (*S).
+        data_range: Width of the intensity range, in the units of the images; > 0.
+        mask: Voxels that count, (*S) bool; all when None.
+
+    Raises:
+        MrcontrastError: The shapes differ, the mask is empty or the range is not positive.
+
+    Example:
+        >>> peak_signal_to_noise(np.full((2, 2), 0.1), np.zeros((2, 2)), data_range=1.0)
+        20.0
+    """
+    check_data_range(data_range)
+    error = root_mean_square_error(prediction, target, mask)
+    return math.inf if error == 0 else 20 * math.log10(data_range / error)
+
+
+def share_outside(
+    image: np.ndarray, low: float, high: float, mask: np.ndarray | None = None
+) -> float:
+    """Return the share of voxels below ``low`` or above ``high``, in [0, 1].
+
+    Args:
+        image: Image, (*S).
+        low: Lower end of the intensity range, in the units of the image.
+        high: Upper end of the intensity range.
+        mask: Voxels that count, (*S) bool; all when None.
+    """
+    voxels = image if mask is None else image[mask]
+    return float(np.mean((voxels < low) | (voxels > high)))
+
+
+def check_data_range(data_range: float) -> None:
+    """Refuse a range that is not a positive number.
+
+    Raises:
+        MrcontrastError: It is zero, negative, infinite or NaN.
+    """
+    if not (math.isfinite(data_range) and data_range > 0):
+        raise MrcontrastError(
+            f"Expected an intensity range of positive width, got {data_range}. Give LO < HI."
+        )
+
+
+def check_pair(prediction: np.ndarray, target: np.ndarray, mask: np.ndarray | None) -> None:
+    """Refuse arrays that do not stand on one grid, and a mask without a voxel.
+
+    Raises:
+        MrcontrastError: The shapes differ or the mask is empty.
+    """
+    if prediction.shape != target.shape:
+        raise MrcontrastError(
+            f"Expected a prediction of the target's shape {target.shape}, got {prediction.shape}."
+        )
+    if mask is None:
+        return
+    if mask.shape != target.shape:
+        raise MrcontrastError(
+            f"Expected a mask of the target's shape {target.shape}, got {mask.shape}."
+        )
+    if not mask.any():
+        raise MrcontrastError("Expected a mask with voxels in it, got an empty one.")
+
+
+def _difference(prediction: np.ndarray, target: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+    """Return prediction - target over the mask, float64, (N,) with a mask and (*S) without."""
+    check_pair(prediction, target, mask)
+    if mask is not None:
+        prediction, target = prediction[mask], target[mask]
+    return np.subtract(prediction, target, dtype=np.float64)

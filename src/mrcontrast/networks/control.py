@@ -1,0 +1,32 @@
+"""How a ControlNet starts from a trained denoiser."""
+
+from monai.networks.nets import ControlNet, DiffusionModelUNet
+
+from mrcontrast.errors import UsageError
+
+ITS_OWN = ("controlnet_cond_embedding.", "controlnet_down_blocks.", "controlnet_mid_block.")
+
+
+def start_from_denoiser(controlnet: ControlNet, denoiser: DiffusionModelUNet) -> None:
+    """Copy the denoiser's encoder into the ControlNet; its own layers keep their zero start.
+
+    Args:
+        controlnet: Network to start; changed in place.
+        denoiser: Trained network of the same channels, blocks and attention.
+
+    Raises:
+        UsageError: The two do not have the same encoder.
+
+    Source: Zhang et al. 2023, arXiv 2302.05543, section 3.1.
+    """
+    theirs = denoiser.state_dict()
+    ours = controlnet.state_dict()
+    for name, value in ours.items():
+        if name.startswith(ITS_OWN):
+            continue
+        if name not in theirs or theirs[name].shape != value.shape:
+            raise UsageError(
+                f"Expected a ControlNet with the denoiser's encoder, got another '{name}'. "
+                "Give both the same channels, num_res_blocks and attention_levels."
+            )
+        value.copy_(theirs[name])

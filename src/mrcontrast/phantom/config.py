@@ -1,0 +1,142 @@
+"""What a phantom subject is drawn from: every range, with its unit in its name.
+
+A range is two numbers, (lowest, highest), drawn from uniformly; lists from YAML are fine.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from numbers import Real
+
+from mrcontrast.errors import UsageError
+
+
+def check_ranges(config: object, names: Sequence[str]) -> None:
+    """Raise UsageError unless each named field of ``config`` is (lowest, highest)."""
+    for name in names:
+        value = getattr(config, name)
+        ordered = (
+            not isinstance(value, str)
+            and len(value) == 2
+            and all(isinstance(limit, Real) for limit in value)
+            and value[0] <= value[1]
+        )
+        if not ordered:
+            raise UsageError(
+                f"Expected {name} to be [lowest, highest], got {value} "
+                f"({type(config).__name__}). Correct the config."
+            )
+
+
+def between(limits: Sequence[float], place: float) -> float:
+    """Return the value at ``place``, 0 to 1, between lowest and highest.
+
+    >>> between((2.0, 4.0), 0.25)
+    2.5
+    """
+    return limits[0] + place * (limits[1] - limits[0])
+
+
+@dataclass(frozen=True)
+class AnatomyRanges:
+    """Shape of the brain.
+
+    Attributes:
+        size_scale: Size of the brain against the template, each axis drawn on its own.
+        rotation_deg: Rotation about each axis (degrees).
+        deformation_mm: Standard deviation of the displacement (mm), one for each scale.
+        deformation_scale_mm: Smoothness of the displacement (mm), one for each scale.
+        ventricle_growth_mm: Outward shift of the ventricles' walls (mm), negative to shrink them;
+            rises with atrophy.
+        sulcal_csf: Log odds added to CSF against cortex; rises with atrophy.
+        boundary_noise: Standard deviation of fine random log odds that reshape each boundary.
+        cortex_softness: Temperature of the template's probabilities: 1 as they are, 0 binary.
+    """
+
+    size_scale: Sequence[float] = (0.94, 1.06)
+    rotation_deg: Sequence[float] = (-4.0, 4.0)
+    deformation_mm: Sequence[float] = (3.2, 1.6)
+    deformation_scale_mm: Sequence[float] = (22.0, 8.0)
+    ventricle_growth_mm: Sequence[float] = (-1.0, 4.0)
+    sulcal_csf: Sequence[float] = (-0.3, 1.2)
+    boundary_noise: float = 0.6
+    cortex_softness: float = 0.35
+
+    def __post_init__(self) -> None:
+        check_ranges(self, ["size_scale", "rotation_deg", "ventricle_growth_mm", "sulcal_csf"])
+        if len(self.deformation_mm) != len(self.deformation_scale_mm):
+            raise UsageError(
+                "Expected as many deformation_mm as deformation_scale_mm, got "
+                f"{len(self.deformation_mm)} and {len(self.deformation_scale_mm)} "
+                "(AnatomyRanges). Give one of each for every scale."
+            )
+
+
+@dataclass(frozen=True)
+class LesionRanges:
+    """White-matter lesions.
+
+    Attributes:
+        count: How many lesions; rises with atrophy.
+        diameter_mm: Mean diameter of a lesion (mm), small ones more often than large ones.
+        periventricular_fraction: Share that lies beside the ventricles, in [0, 1]; the rest is
+            deep white matter.
+    """
+
+    count: Sequence[int] = (0, 30)
+    diameter_mm: Sequence[float] = (2.0, 12.0)
+    periventricular_fraction: float = 0.6
+
+    def __post_init__(self) -> None:
+        check_ranges(self, ["count", "diameter_mm"])
+
+
+@dataclass(frozen=True)
+class ScannerRanges:
+    """Scanner, and what it does to the images.
+
+    Attributes:
+        field_strengths_t: Field strengths to choose from (T); 1.5 and 3.0 are known.
+        snr: White matter's signal over the standard deviation of the noise.
+        bias_amplitude: Standard deviation of the log of the bias field.
+        bias_scale_mm: Smoothness of the bias field (mm).
+        texture: Standard deviation of the log of T1 and of T2 within a tissue.
+        flair_slice_thickness_mm: Thickness of the axial FLAIR slices (mm); None for a 3D FLAIR.
+    """
+
+    field_strengths_t: Sequence[float] = (1.5, 3.0)
+    snr: Sequence[float] = (30.0, 60.0)
+    bias_amplitude: Sequence[float] = (0.05, 0.15)
+    bias_scale_mm: float = 50.0
+    texture: float = 0.03
+    flair_slice_thickness_mm: float | None = None
+
+    def __post_init__(self) -> None:
+        check_ranges(self, ["snr", "bias_amplitude"])
+
+
+@dataclass(frozen=True)
+class PhantomConfig:
+    """All of the above, and the voxels.
+
+    Attributes:
+        spacing_mm: Size of the cubic voxels (mm), 12 mm over a whole number.
+        anatomy_spacing_mm: Largest voxel (mm) on which tissue is drawn before it is averaged to
+            ``spacing_mm``; 2.0 is four times faster than 1.0, and smoother.
+        anatomy: Shape of the brain.
+        lesions: White-matter lesions.
+        scanner: Scanner and artefacts.
+    """
+
+    spacing_mm: float = 2.0
+    anatomy_spacing_mm: float = 1.0
+    anatomy: AnatomyRanges = field(default_factory=AnatomyRanges)
+    lesions: LesionRanges = field(default_factory=LesionRanges)
+    scanner: ScannerRanges = field(default_factory=ScannerRanges)
+
+    def __post_init__(self) -> None:
+        for name in ("spacing_mm", "anatomy_spacing_mm"):
+            if getattr(self, name) <= 0:
+                raise UsageError(
+                    f"Expected {name} > 0, got {getattr(self, name)} (PhantomConfig). "
+                    "Correct the config."
+                )

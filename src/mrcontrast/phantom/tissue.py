@@ -1,0 +1,73 @@
+"""Relaxation times and proton densities, drawn for each subject from published ranges."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mrcontrast.errors import UsageError
+
+TISSUES = ("csf", "cortex", "deep_gm", "wm", "lesion")
+"""What a voxel can be made of, in this order everywhere."""
+
+# Tissue: T1 (ms), T2 (ms), proton density; (lowest, highest) of each.
+RANGES = {
+    1.5: {
+        "csf": ((3800.0, 4400.0), (1400.0, 2000.0), (0.98, 1.00)),
+        "cortex": ((950.0, 1150.0), (90.0, 105.0), (0.80, 0.84)),
+        "deep_gm": ((780.0, 900.0), (78.0, 90.0), (0.75, 0.79)),
+        "wm": ((600.0, 720.0), (70.0, 82.0), (0.68, 0.72)),
+        "lesion": ((950.0, 1400.0), (125.0, 190.0), (0.80, 0.88)),
+    },
+    3.0: {
+        "csf": ((4000.0, 4500.0), (1400.0, 2000.0), (0.98, 1.00)),
+        "cortex": ((1300.0, 1600.0), (90.0, 108.0), (0.80, 0.84)),
+        "deep_gm": ((1050.0, 1250.0), (70.0, 85.0), (0.75, 0.79)),
+        "wm": ((800.0, 950.0), (66.0, 80.0), (0.68, 0.72)),
+        "lesion": ((1200.0, 1700.0), (120.0, 180.0), (0.80, 0.88)),
+    },
+}
+
+
+@dataclass(frozen=True)
+class Relaxation:
+    """Properties of each of `TISSUES`, in their order.
+
+    Attributes:
+        t1_ms: (5,), float64, longitudinal relaxation time (ms).
+        t2_ms: (5,), float64, transverse relaxation time (ms).
+        proton_density: (5,), float64, against water.
+    """
+
+    t1_ms: np.ndarray
+    t2_ms: np.ndarray
+    proton_density: np.ndarray
+
+
+def draw_relaxation(rng: np.random.Generator, field_strength_t: float) -> Relaxation:
+    """Draw the properties of one subject's tissues.
+
+    Two thirds of a value's place in its range is common to all tissues of the subject (age,
+    temperature, calibration), one third its own.
+
+    Args:
+        rng: Source of randomness.
+        field_strength_t: 1.5 or 3.0 (T).
+
+    Raises:
+        UsageError: No ranges are known at this field strength.
+
+    Source:
+        T1 and T2 of WM and GM: Wansapura et al. 1999, JMRI 9:531; Stanisz et al. 2005, MRM 54:507.
+        CSF: Rooney et al. 2007, MRM 57:308. Lesions and proton density: Kwan et al. 1999,
+        IEEE TMI 18:1085 (BrainWeb); Stevenson et al. 2000, J Neurol Sci 178:81. Ours are ranges
+        round their means, narrow enough that the order of the tissues never turns.
+    """
+    if field_strength_t not in RANGES:
+        raise UsageError(
+            f"Expected a field strength of {' or '.join(map(str, RANGES))} T, got "
+            f"{field_strength_t} (ScannerRanges). Correct field_strengths_t."
+        )
+    limits = np.array([RANGES[field_strength_t][tissue] for tissue in TISSUES])  # (5, 3, 2)
+    place = (2 * rng.random((1, 3)) + rng.random((len(TISSUES), 3))) / 3
+    values = limits[..., 0] + place * (limits[..., 1] - limits[..., 0])
+    return Relaxation(*values.T)

@@ -1,0 +1,233 @@
+"""The picture of a comparison: source, real and synthetic volumes side by side, and the errors."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from mrcontrast.errors import MrcontrastError
+from mrcontrast.metrics.voxelwise import peak_signal_to_noise
+from mrcontrast.transforms.grid import mask_from_nonzero, to_ras
+from mrcontrast.volume import Volume, read_mask, read_volume, replacing, same_grid
+
+COLUMN_INCHES, LABEL_INCHES, TITLE_INCHES, BAR_INCHES = 1.9, 0.3, 0.4, 1.0
+DOTS_PER_INCH = 130
+MARGIN_VOXELS = 2
+BACKGROUND, INK = "black", "#e8e8e8"
+ERROR_COLOURS = "inferno"
+ERROR_SHARE = 0.3  # of the window; a larger error has the last colour
+
+# Axis that a plane cuts, and the letter of its left edge: the patient's right, or the front.
+PLANES = {"axial": (2, "R"), "coronal": (1, "R"), "sagittal": (0, "A")}
+
+
+@dataclass(frozen=True)
+class FigureRow:
+    """The volumes of one subject, all on one grid whose axes are RAS.
+
+    Attributes:
+        subject: Name below the pictures.
+        flair: Source, (X, Y, Z), in the intensity range of the figure's window.
+        real: Real target, (X, Y, Z).
+        synthetic: Synthetic target by method, (X, Y, Z) each.
+        mask: The brain, (X, Y, Z) bool, not empty; slices and PSNR follow it.
+        spacing_mm: Distance of voxels along each axis.
+    """
+
+    subject: str
+    flair: np.ndarray
+    real: np.ndarray
+    synthetic: Mapping[str, np.ndarray]
+    mask: np.ndarray
+    spacing_mm: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A slice through a volume, cropped to the brain, as it is shown."""
+
+    plane: str
+    index: int
+    crop: tuple[slice, slice]
+    aspect: float
+
+    def show(self, volume: np.ndarray) -> np.ndarray:
+        """Return the slice with the top up and the patient's right, or the front, at the left."""
+        section = np.take(volume, self.index, axis=PLANES[self.plane][0])[self.crop]
+        return np.asarray(section)[::-1].T
+
+    @property
+    def height(self) -> float:
+        """Height of the picture in widths."""
+        width, height = (part.stop - part.start for part in self.crop)
+        return self.aspect * height / width
+
+
+def comparison_figure(
+    rows: list[FigureRow], path: Path, window: tuple[float, float] = (0.0, 1.0)
+) -> None:
+    """Draw a line a subject, for the first all three planes, and write a PNG, whole or not at all.
+
+    Columns: FLAIR, real T1w, then a synthetic T1w and its error map for each method. All images
+    share one grey window and all error maps one colour scale.
+
+    Args:
+        rows: The subjects; all with the same methods.
+        path: Of the PNG.
+        window: Intensities shown as black and white; its width is also PSNR's range.
+
+    Raises:
+        MrcontrastError: No row, or rows whose methods differ.
+    """
+    if not rows or any(list(row.synthetic) != list(rows[0].synthetic) for row in rows):
+        raise MrcontrastError(
+            f"Expected subjects with the same methods, got {[list(row.synthetic) for row in rows]} "
+            f"({path}). Draw those that all methods predict."
+        )
+    lines = [(rows[0], plane) for plane in PLANES] + [(row, "axial") for row in rows[1:]]
+    cuts = [make_cut(row, plane) for row, plane in lines]
+    figure, axes = _canvas([cut.height for cut in cuts], 2 + 2 * len(rows[0].synthetic))
+    for line, (row, _), cut in zip(axes, lines, cuts, strict=True):
+        _draw_line(line, row, cut, window)
+    titles = [
+        title for name in rows[0].synthetic for title in (f"synthetic: {name}", f"|{name} - real|")
+    ]
+    for axis, title in zip(axes[0], ["FLAIR", "real T1w", *titles], strict=True):
+        axis.set_title(title, color=INK, fontsize=9)
+    _draw_bar(figure, window)
+    with replacing(Path(path)) as unfinished:
+        figure.savefig(unfinished, format="png", dpi=DOTS_PER_INCH, facecolor=BACKGROUND)
+
+
+def read_row(
+    subject: str, flair: Path, real: Path, synthetic: Mapping[str, Path], mask: Path | None = None
+) -> FigureRow:
+    """Read the files of one subject and turn their axes to RAS.
+
+    Args:
+        subject: Name below the pictures.
+        flair: Source volume.
+        real: Real target on the same grid.
+        synthetic: Synthetic target on the same grid, by method.
+        mask: Brain mask on the same grid; None takes the non-zero voxels of ``real``.
+
+    Raises:
+        MrcontrastError: A file cannot be read or is not on the grid of ``real``.
+    """
+    target = read_volume(real)
+    brain = mask_from_nonzero(target) if mask is None else read_mask(mask, target, real)
+    turned = to_ras(target)
+    return FigureRow(
+        subject,
+        _read_like(flair, target, real),
+        turned.data,
+        {name: _read_like(path, target, real) for name, path in synthetic.items()},
+        to_ras(Volume(brain, target.affine)).data,
+        turned.spacing_mm,
+    )
+
+
+def make_cut(row: FigureRow, plane: str) -> Cut:
+    """Choose a slice: the widest axial one, the middle coronal, a sagittal beside the midline.
+
+    Raises:
+        MrcontrastError: The mask is empty.
+    """
+    if not row.mask.any():
+        raise MrcontrastError(
+            f"Expected a mask with voxels in it, got an empty one ({row.subject}). Make it again."
+        )
+    axis = PLANES[plane][0]
+    boxes = [_extent(row.mask, each) for each in range(3)]
+    share = 0.42 if plane == "sagittal" else 0.5
+    index = round(boxes[axis].start + share * (boxes[axis].stop - 1 - boxes[axis].start))
+    if plane == "axial":
+        index = int(row.mask.sum(axis=(0, 1)).argmax())
+    across, up = (each for each in range(3) if each != axis)
+    aspect = row.spacing_mm[up] / row.spacing_mm[across]
+    return Cut(plane, index, (boxes[across], boxes[up]), aspect)
+
+
+def _extent(mask: np.ndarray, axis: int) -> slice:
+    """Return the span of the mask along an axis, with a margin."""
+    filled = np.flatnonzero(mask.any(axis=tuple(each for each in range(3) if each != axis)))
+    return slice(
+        max(0, int(filled[0]) - MARGIN_VOXELS),
+        min(mask.shape[axis], int(filled[-1]) + 1 + MARGIN_VOXELS),
+    )
+
+
+def _read_like(path: Path, like: Volume, like_path: Path) -> np.ndarray:
+    """Read a volume on the grid of ``like``, with RAS axes."""
+    volume = read_volume(path)
+    same_grid(like, volume, like_path, path)
+    return to_ras(volume).data
+
+
+def _canvas(heights: list[float], num_columns: int) -> tuple[Figure, np.ndarray]:
+    """Return a dark figure and its axes, (lines, columns); a line is as high as its pictures."""
+    line_inches = [COLUMN_INCHES * height + LABEL_INCHES for height in heights]
+    width = COLUMN_INCHES * num_columns + BAR_INCHES
+    height = sum(line_inches) + TITLE_INCHES
+    figure = Figure(figsize=(width, height), facecolor=BACKGROUND)
+    FigureCanvasAgg(figure)
+    axes = np.empty((len(heights), num_columns), dtype=object)
+    top = height - TITLE_INCHES
+    for line, (inches, share) in enumerate(zip(line_inches, heights, strict=True)):
+        for column in range(num_columns):
+            left = COLUMN_INCHES * (column + 0.02) / width
+            bottom = (top - COLUMN_INCHES * share) / height
+            box = (left, bottom, COLUMN_INCHES * 0.96 / width, COLUMN_INCHES * share / height)
+            axes[line, column] = _dark_axes(figure, box)
+        top -= inches
+    return figure, axes
+
+
+def _dark_axes(figure: Figure, box: tuple[float, float, float, float]) -> Axes:
+    """Return axes without ticks or frame."""
+    axes = figure.add_axes(box, facecolor=BACKGROUND)
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+    return axes
+
+
+def _draw_line(axes: np.ndarray, row: FigureRow, cut: Cut, window: tuple[float, float]) -> None:
+    """Draw one plane of one subject from left to right."""
+    low, high = window
+    grey = {"cmap": "gray", "norm": Normalize(low, high)}
+    fire = {"cmap": ERROR_COLOURS, "norm": Normalize(0, ERROR_SHARE * (high - low))}
+    shown = [(row.flair, grey, cut.plane), (row.real, grey, row.subject)]
+    for image in row.synthetic.values():
+        psnr = peak_signal_to_noise(image, row.real, high - low, row.mask)
+        error = np.abs(image - row.real)
+        mae = float(error[row.mask].mean())
+        shown += [
+            (image, grey, f"{row.subject}  PSNR {psnr:.1f} dB"),
+            (error, fire, f"MAE {mae:.3f}"),
+        ]
+    for axis, (volume, look, label) in zip(axes, shown, strict=True):
+        axis.imshow(
+            cut.show(volume), origin="lower", aspect=cut.aspect, interpolation="nearest", **look
+        )
+        axis.set_xlabel(label, color=INK, fontsize=8, labelpad=3)
+    letter = PLANES[cut.plane][1]
+    axes[0].text(0.02, 0.98, letter, color=INK, fontsize=8, va="top", transform=axes[0].transAxes)
+
+
+def _draw_bar(figure: Figure, window: tuple[float, float]) -> None:
+    """Draw the colour scale of the errors at the right edge."""
+    width = figure.get_figwidth()
+    box = (1 - 0.8 * BAR_INCHES / width, 0.3, 0.12 / width, 0.4)
+    scale = Normalize(0, ERROR_SHARE * (window[1] - window[0]))
+    bar = figure.colorbar(
+        ScalarMappable(scale, ERROR_COLOURS), cax=figure.add_axes(box), extend="max"
+    )
+    bar.ax.tick_params(colors=INK, labelsize=7)
+    bar.outline.set_visible(False)
+    bar.set_label("|error|, PSNR and MAE in the brain", color=INK, fontsize=7)

@@ -1,0 +1,159 @@
+"""Which file belongs to which: predictions, references and masks, of ours or of any system.
+
+A file is known by its BIDS entities sub and ses, from its name or its folders, else by its name.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mrcontrast.errors import MrcontrastError
+
+ENTITY = r"(?:^|[/_])({}-[A-Za-z0-9]+)"
+SUFFIXES = ("_desc-synth_T1w", "_T1w", "_desc-brain_mask", "_mask")
+NAMES_SHOWN = 5
+
+# Of each kind, the first pattern that some file fits decides; the last fits any image.
+IMAGE = r"^(?!.*(_mask|_dseg|_probseg)$)"
+PREDICTIONS = (r"_desc-synth_T1w$", r"^(?!.*desc-synth).*(^|_)T1w$", IMAGE)
+REFERENCES = (r"^(?!.*desc-synth).*(^|_)T1w$", IMAGE)
+TREE_MASKS = (r"_desc-brain_mask$",)
+MASKS = (*TREE_MASKS, r"^(?!.*label-).*_mask$", "")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One session of one subject and its files.
+
+    Attributes:
+        name: "sub-X", "sub-X_ses-Y", or the file name of a foreign system without its ending.
+        reference: The real image.
+        mask: Brain mask; None to take the voxels of the reference that are not zero.
+        predictions: Synthetic image by method.
+    """
+
+    name: str
+    reference: Path
+    mask: Path | None
+    predictions: dict[str, Path] = field(default_factory=dict)
+
+    @property
+    def subject(self) -> str:
+        """The person: statistics count each once, however many sessions there are."""
+        return self.name.split("_ses-")[0]
+
+
+def index_folder(folder: Path, patterns: tuple[str, ...]) -> dict[str, Path]:
+    """Find the NIfTI files of one kind in a folder and its subfolders, by name of the session.
+
+    Args:
+        folder: Flat or BIDS.
+        patterns: Regular expressions over a file's name without its ending, best first.
+
+    Raises:
+        MrcontrastError: There is no such folder, or two files belong to one session.
+    """
+    if not folder.is_dir():
+        raise MrcontrastError(f"Expected a folder, got none ({folder}). Check the path.")
+    files = [path for path in sorted(folder.rglob("*")) if _is_volume(path)]
+    index: dict[str, Path] = {}
+    for path in _first_that_fit(files, patterns):
+        other = index.setdefault(name := session_name(path, folder), path)
+        if other != path:
+            raise MrcontrastError(
+                f"Expected one image of {name}, got {other.name} and {path.name} ({folder}). "
+                "Keep one of them."
+            )
+    return index
+
+
+def session_name(path: Path, root: Path) -> str:
+    """Return what a file is known by: its BIDS entities, else its name without ending and suffix.
+
+    Example:
+        >>> session_name(Path("out/sub-01/ses-2/anat/t1.nii.gz"), Path("out"))
+        'sub-01_ses-2'
+        >>> session_name(Path("out/case_7_T1w.nii"), Path("out"))
+        'case_7'
+    """
+    relative = path.relative_to(root).as_posix()
+    found = [re.findall(ENTITY.format(entity), relative) for entity in ("sub", "ses")]
+    if found[0]:
+        return "_".join(matches[-1] for matches in found if matches)
+    stem = _stem(path)
+    suffix = next((suffix for suffix in SUFFIXES if stem.endswith(suffix)), "")
+    return stem.removesuffix(suffix)
+
+
+def resolve(name: str, known: Mapping[str, object]) -> str | None:
+    """Return the known name that a name means; one without session may mean the only session.
+
+    Raises:
+        MrcontrastError: It may mean several sessions.
+
+    Example:
+        >>> resolve("sub-01", {"sub-01_ses-1": ..., "sub-02": ...})
+        'sub-01_ses-1'
+    """
+    if name in known:
+        return name
+    sessions = [other for other in known if other.startswith(f"{name}_ses-")]
+    if len(sessions) > 1:
+        raise MrcontrastError(
+            f"Expected a name that means one session, got {name} for {listing(sessions)}. "
+            "Put the session into the file name."
+        )
+    return sessions[0] if sessions else None
+
+
+def match(
+    predictions: Mapping[str, Path], known: Mapping[str, object], folder: Path
+) -> tuple[dict[str, Path], list[str]]:
+    """Give each prediction to a known session.
+
+    Returns:
+        Prediction by known name, and the names of predictions that belong to none.
+
+    Raises:
+        MrcontrastError: A prediction may mean several sessions, or two mean the same.
+    """
+    matched: dict[str, Path] = {}
+    foreign = []
+    for name, path in predictions.items():
+        target = resolve(name, known)
+        if target is None:
+            foreign.append(name)
+        elif matched.setdefault(target, path) != path:
+            raise MrcontrastError(
+                f"Expected one prediction of {target}, got {matched[target].name} and {path.name} "
+                f"({folder}). Keep one of them."
+            )
+    return matched, foreign
+
+
+def listing(names: Iterable[str]) -> str:
+    """Join names for a message, the first few and how many more.
+
+    Example:
+        >>> listing(["a", "b", "c", "d", "e", "f", "g"])
+        'a, b, c, d, e and 2 more'
+    """
+    names = sorted(names)
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return ", ".join(names[:NAMES_SHOWN]) + more
+
+
+def _first_that_fit(files: list[Path], patterns: tuple[str, ...]) -> list[Path]:
+    for pattern in patterns:
+        if chosen := [path for path in files if re.search(pattern, _stem(path))]:
+            return chosen
+    return []
+
+
+def _is_volume(path: Path) -> bool:
+    return path.name.endswith((".nii", ".nii.gz")) and not path.name.startswith(".")
+
+
+def _stem(path: Path) -> str:
+    return path.name.removesuffix(".gz").removesuffix(".nii")

@@ -1,0 +1,90 @@
+"""The summary of an evaluation as tables: methods down, metrics across, brain first."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Group
+from rich.table import Table
+
+from mrcontrast.metrics.definitions import METRICS
+
+HEADINGS = {"brain": "In the brain", "image": "Whole image"}
+CAPTION = "mean over subjects [95 % bootstrap interval]"
+
+
+def to_rich(summary: Mapping[str, Any]) -> Group:
+    """Return one table a region, to print with a ``rich`` console.
+
+    Args:
+        summary: As ``mrcontrast.evaluate.evaluate`` returns it.
+    """
+    tables = []
+    for region, heading in HEADINGS.items():
+        table = Table(title=heading, title_justify="left", caption=CAPTION, caption_justify="left")
+        table.add_column("Method")
+        table.add_column("n", justify="right")
+        for definition in METRICS.values():
+            table.add_column(definition.heading, justify="right")
+        for cells in _body(summary, region):
+            table.add_row(*cells)
+        tables.append(table)
+    return Group(*tables)
+
+
+def to_markdown(summary: Mapping[str, Any]) -> str:
+    """Return the tables as Markdown, with the intensity range and the missing subjects below.
+
+    Args:
+        summary: As ``mrcontrast.evaluate.evaluate`` returns it.
+    """
+    titles = ["Method", "n", *(definition.heading for definition in METRICS.values())]
+    lines = []
+    for region, heading in HEADINGS.items():
+        lines += [f"## {heading}", "", _line(titles), _line(["---"] + ["---:"] * (len(titles) - 1))]
+        lines += [*map(_line, _body(summary, region)), ""]
+    return "\n".join([*lines, *_notes(summary)]) + "\n"
+
+
+def format_statistic(statistic: Mapping[str, Any], digits: int) -> str:
+    """Format one figure with its interval, as far as they are known.
+
+    Example:
+        >>> format_statistic({"mean": 24.314, "sd": 0.5, "ci95": (23.9, 24.7), "n": 8}, digits=2)
+        '24.31 [23.90, 24.70]'
+    """
+    if statistic["mean"] is None:
+        return "∞"
+    mean = f"{statistic['mean']:.{digits}f}"
+    if statistic["ci95"] is None:
+        return mean
+    low, high = statistic["ci95"]
+    return f"{mean} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def _body(summary: Mapping[str, Any], region: str) -> list[list[str]]:
+    """Return the cells of one region, one list a method."""
+    rows = []
+    for method, regions in summary["methods"].items():
+        figures = regions[region]
+        cells = [format_statistic(figures[name], METRICS[name].digits) for name in METRICS]
+        rows.append([method, str(figures["psnr"]["n"]), *cells])
+    return rows
+
+
+def _notes(summary: Mapping[str, Any]) -> list[str]:
+    """Return what a reader must know beside the figures."""
+    intensity = summary["intensity_range"]
+    ends = f"{intensity['low']} to {intensity['high']}"
+    notes = [
+        f"{CAPTION[0].upper()}{CAPTION[1:]}. Intensity range {ends}; "
+        f"normalisation: {summary['normalisation']}. Masks: {summary['inputs']['masks']}."
+    ]
+    for method, lists in summary["missing"].items():
+        for kind, names in lists.items():
+            if names:
+                notes.append(f"- {method}, {kind.replace('_', ' ')}: {', '.join(names)}")
+    return notes
+
+
+def _line(cells: list[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

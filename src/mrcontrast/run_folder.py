@@ -1,0 +1,205 @@
+"""One run on disk: the config it was built from, its weights, and where they come from."""
+
+import importlib.metadata
+import json
+import platform
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from mrcontrast.config import module_name
+from mrcontrast.errors import MrcontrastError
+from mrcontrast.volume import replacing, sha256_file, write_json, write_text
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PACKAGES = ("mrcontrast", "torch", "monai", "lightning", "numpy", "nibabel")
+
+
+class RunFolder:
+    """A folder that one training run fills; a stage is rebuilt from it alone.
+
+    ``config.yaml`` is resolved and holds the whole object tree, the parts taken from earlier
+    stages included; ``weights.safetensors`` holds all tensors. No other run is needed.
+
+    Args:
+        path: The folder; it need not exist yet.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.config_path = self.path / "config.yaml"
+        self.weights_path = self.path / "weights.safetensors"
+        self.provenance_path = self.path / "provenance.json"
+        self.checkpoints = self.path / "checkpoints"
+        self.last_checkpoint = self.checkpoints / "last.ckpt"
+        self.best_checkpoint = self.checkpoints / "best.ckpt"
+        self.pictures = self.path / "pictures"
+        self.metrics_path = self.path / "metrics.csv"
+
+    @property
+    def config(self) -> DictConfig:
+        """The resolved config.
+
+        Raises:
+            MrcontrastError: There is no run here, or its config cannot be read.
+        """
+        import yaml
+
+        if not self.config_path.is_file():
+            raise MrcontrastError(
+                f"Expected a run folder, got no config.yaml ({self.path}). Check the path."
+            )
+        try:
+            config = OmegaConf.load(self.config_path)
+        except (OSError, yaml.YAMLError, OmegaConfBaseException) as error:
+            reason = " ".join(str(error).split())
+            raise MrcontrastError(
+                f"Expected a config, got: {reason} ({self.config_path}). Restore the file."
+            ) from error
+        assert isinstance(config, DictConfig)
+        return config
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Where the run comes from; empty before it starts, without weights until it ends.
+
+        Keys: stage, weights_sha256, parents (name -> sha256), data_hash, split_hash, git_sha,
+        versions, seed, command, mlflow_run_id, score (monitor, mode, value).
+
+        Raises:
+            MrcontrastError: The file is not JSON.
+        """
+        if not self.provenance_path.is_file():
+            return {}
+        try:
+            return json.loads(self.provenance_path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise MrcontrastError(
+                f"Expected JSON, got: {error} ({self.provenance_path}). Restore the file."
+            ) from error
+
+    @property
+    def stage_name(self) -> str:
+        """Name of the stage's module, such as "latent_diffusion"."""
+        return module_name(str(OmegaConf.select(self.config, "stage._target_", default="?.?")))
+
+    @property
+    def finished(self) -> bool:
+        """Whether training came to its end and its weights are here."""
+        return self.weights_path.is_file() and "weights_sha256" in self.provenance
+
+    def write_config(self, config: DictConfig) -> None:
+        """Write the config, every value resolved.
+
+        Raises:
+            MrcontrastError: The folder cannot be written.
+        """
+        write_text(self.config_path, OmegaConf.to_yaml(config, resolve=True))
+
+    def write_weights(self, state_dict: Mapping[str, "Tensor"]) -> str:
+        """Write all tensors of a stage.
+
+        Returns:
+            The SHA-256 of the file, which belongs in the provenance.
+        """
+        from safetensors.torch import save_file
+
+        # Shared tensors are refused by the format, so each becomes a copy of its own.
+        tensors = {name: value.detach().cpu().clone() for name, value in state_dict.items()}
+        tensors = {name: value.contiguous() for name, value in tensors.items()}
+        with replacing(self.weights_path) as unfinished:
+            save_file(tensors, unfinished)
+        return sha256_file(self.weights_path)
+
+    def read_weights(self, device: str = "cpu") -> dict[str, "Tensor"]:
+        """Read all tensors of the stage to a device, once ``verify`` has passed."""
+        from safetensors.torch import load_file
+
+        self.verify()
+        return load_file(self.weights_path, device=device)
+
+    def write_provenance(self, provenance: Mapping[str, Any]) -> None:
+        """Write where the run comes from."""
+        write_json(self.provenance_path, dict(provenance))
+
+    def verify(self) -> str:
+        """Refuse a run that is absent, unfinished or changed since it was written.
+
+        Returns:
+            The SHA-256 of the weights.
+
+        Raises:
+            MrcontrastError: The weights are missing, or their hash is not the recorded one.
+        """
+        if not self.path.is_dir():
+            raise MrcontrastError(f"Expected a run folder, got none ({self.path}). Check the path.")
+        if not self.config_path.is_file() or not self.finished:
+            raise MrcontrastError(
+                f"Expected a finished run, got one without weights ({self.path}). "
+                "Train it to its end first."
+            )
+        recorded, found = self.provenance["weights_sha256"], sha256_file(self.weights_path)
+        if recorded != found:
+            raise MrcontrastError(
+                f"Expected weights with SHA-256 {recorded[:12]}, got {found[:12]} "
+                f"({self.weights_path}). Restore the file or train again."
+            )
+        return found
+
+
+def first_difference(
+    ours: Any,  # noqa: ANN401 - any nest of dicts, lists and scalars
+    theirs: Any,  # noqa: ANN401
+    key: str = "",
+) -> tuple[str, Any, Any] | None:
+    """Return the first place where two nests of plain values differ: key, ours, theirs.
+
+    >>> first_difference({"a": 1, "b": {"c": [1, 2]}}, {"a": 1, "b": {"c": [1, 3]}})
+    ('b.c.1', 2, 3)
+    >>> first_difference({"a": 1}, {"a": 1}) is None
+    True
+    """
+    if isinstance(ours, list) and isinstance(theirs, list):
+        ours, theirs = dict(enumerate(ours)), dict(enumerate(theirs))
+    if not (isinstance(ours, dict) and isinstance(theirs, dict)):
+        same = type(ours) is type(theirs) and ours == theirs
+        return None if same else (key, ours, theirs)
+    for name in [*ours, *(name for name in theirs if name not in ours)]:
+        inner = f"{key}.{name}" if key else str(name)
+        found = first_difference(ours.get(name), theirs.get(name), inner)
+        if found is not None:
+            return found
+    return None
+
+
+def software() -> dict[str, Any]:
+    """Return the versions of Python and the packages in use, and the commit of a checkout."""
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = "not installed"
+    return {"git_sha": git_sha(), "versions": versions}
+
+
+def git_sha() -> str | None:
+    """Return the commit of the checkout that holds the code, with "-dirty" when it was changed.
+
+    None for an installed package: its version says it all.
+    """
+    package = Path(__file__).resolve().parent
+    if not (package.parents[1] / ".git").exists():
+        return None
+    command = ["git", "-C", str(package), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() or None

@@ -1,0 +1,229 @@
+"""Stage 1: compress images to a small, smooth latent and back."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from lightning import LightningModule
+from monai.losses.adversarial_loss import PatchAdversarialLoss
+from monai.networks.nets import AutoencoderKL, PatchDiscriminator
+from torch import Tensor, nn
+
+from mrcontrast import keys
+from mrcontrast.latents import LatentStatistics, Posterior, crop, pad_to_multiple
+from mrcontrast.losses.kl import kl_divergence
+from mrcontrast.metrics.online import masked_psnr
+from mrcontrast.optimisation import Optimisation
+
+
+class Autoencoder(LightningModule):
+    """Learn a KL-regularised latent of T1w (and, if asked, FLAIR). See mrcontrast.keys for shapes.
+
+    Args:
+        autoencoder: The network; one input and one output channel.
+        optimisation: Optimiser and learning-rate schedule.
+        kl_weight: Weight of the divergence, averaged over latent values.
+        perceptual: Loss of two images (B, 1, *S), or None.
+        perceptual_weight: Weight of that loss.
+        contrasts: Keys of the images to learn from; "flair" too if a ControlNet is to be
+            conditioned on FLAIR latents.
+        statistics_batches: Batches over which the latents' mean and deviation are measured.
+
+    Source: Rombach et al. 2022, arXiv 2112.10752, section 3.1; with L1, and the KL averaged over
+    latent values where theirs is summed.
+    """
+
+    source = keys.T1W
+    context_slices = 0
+    latent_mean: Tensor
+    latent_std: Tensor
+
+    def __init__(
+        self,
+        autoencoder: AutoencoderKL,
+        optimisation: Optimisation,
+        kl_weight: float,
+        perceptual: nn.Module | None = None,
+        perceptual_weight: float = 0.0,
+        contrasts: Sequence[str] = (keys.T1W,),
+        statistics_batches: int = 50,
+    ) -> None:
+        super().__init__()
+        self.autoencoder = autoencoder
+        self.optimisation = optimisation
+        self.kl_weight = kl_weight
+        self.perceptual = perceptual
+        self.perceptual_weight = perceptual_weight
+        self.contrasts = tuple(contrasts)
+        self.statistics_batches = statistics_batches
+        self.factor = 2 ** (len(autoencoder.encoder.channels) - 1)
+        self.spatial_dims = autoencoder.post_quant_conv.spatial_dims
+        self.register_buffer("latent_mean", torch.zeros(autoencoder.latent_channels))
+        self.register_buffer("latent_std", torch.full((autoencoder.latent_channels,), torch.nan))
+
+    def noise_shape(self, image_shape: Sequence[int]) -> None:
+        """Return None: a reconstruction draws nothing."""
+
+    @torch.no_grad()
+    def forward(self, batch: keys.Batch, noise: Tensor | None = None) -> Tensor:
+        """Reconstruct T1w, (B, 1, *S) in [0, 1], from the posterior mean."""
+        return self.reconstruct(batch["t1w"])
+
+    def reconstruct(self, image: Tensor) -> Tensor:
+        """Encode and decode images (B, 1, *S) of any size, without noise."""
+        decoded = self.autoencoder.decode(self.posterior(image).mean)
+        return crop(decoded, image.shape[2:]).clamp(0.0, 1.0)
+
+    def posterior(self, image: Tensor) -> Posterior:
+        """Encode images (B, 1, *S) to their raw posterior."""
+        return Posterior(*self.autoencoder.encode(pad_to_multiple(image, self.factor)))
+
+    def images(self, batch: keys.Batch) -> Tensor:
+        """Stack the images to learn from, (B * contrasts, 1, *S); of a slab its middle slice."""
+        stacks = [batch[name] for name in self.contrasts]  # type: ignore[literal-required]
+        middles = [stack[:, stack.shape[1] // 2].unsqueeze(1) for stack in stacks]
+        return torch.cat(middles)
+
+    def losses(self, image: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """Return the weighted terms of the loss, scalars, and the reconstruction (N, 1, *S)."""
+        posterior = self.posterior(image)
+        decoded = self.autoencoder.decode(posterior.sample())
+        reconstruction = crop(decoded, image.shape[2:])
+        terms = {
+            "l1": F.l1_loss(reconstruction, image),
+            "kl": self.kl_weight * kl_divergence(posterior.mean, posterior.sigma),
+        }
+        if self.perceptual is not None:
+            distance = self.perceptual(reconstruction.clamp(0, 1), image)
+            terms["perceptual"] = self.perceptual_weight * distance
+        return terms, reconstruction
+
+    def loss(self, batch: keys.Batch) -> Tensor:
+        """Return the sum of the weighted terms, a scalar."""
+        terms, _ = self.losses(self.images(batch))
+        return torch.stack(list(terms.values())).sum()
+
+    def training_step(self, batch: keys.Batch, batch_idx: int) -> Tensor:
+        """Return the loss of one batch."""
+        terms, _ = self.losses(self.images(batch))
+        loss = torch.stack(list(terms.values())).sum()
+        self.log_dict({f"train/{name}": value for name, value in terms.items()})
+        self.log("train/loss", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: keys.Batch, batch_idx: int) -> None:
+        """Log the L1 and the masked PSNR of the T1w reconstruction."""
+        target, size = batch["t1w"], len(batch["t1w"])
+        reconstruction = self.reconstruct(target)
+        psnr = masked_psnr(reconstruction, target, batch["brain_mask"]).mean()
+        self.log("val/loss", F.l1_loss(reconstruction, target), batch_size=size)
+        self.log("val/psnr", psnr, prog_bar=True, batch_size=size)
+
+    def pictures(self, batch: keys.Batch) -> dict[str, Tensor]:
+        """Return images (B, 1, *S) in [0, 1] by title."""
+        return {"T1w": batch["t1w"], "reconstruction": self(batch)}
+
+    @torch.no_grad()
+    def finish(self, datamodule: Any) -> None:  # noqa: ANN401 - any data module with train_batches
+        """Measure the latents' mean and deviation, which later stages standardise by."""
+        statistics = LatentStatistics()
+        for index, batch in enumerate(datamodule.train_dataloader()):
+            if index == self.statistics_batches:
+                break
+            statistics.update(self.posterior(batch["t1w"].to(self.device)))
+        mean, std = statistics.compute()
+        self.latent_mean.copy_(mean)
+        self.latent_std.copy_(std)
+
+    def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's own type
+        """Optimise the autoencoder."""
+        steps = self.trainer.estimated_stepping_batches
+        return self.optimisation.configure(self.autoencoder.parameters(), steps)
+
+
+class AdversarialAutoencoder(Autoencoder):
+    """An autoencoder that a patch discriminator keeps sharp.
+
+    Args:
+        discriminator: Judges patches of (B, 1, *S).
+        discriminator_optimisation: Its optimiser and learning-rate schedule.
+        adversarial_weight: Weight of the generator's adversarial term.
+        adversarial_start_step: Steps of the autoencoder before the discriminator joins.
+        parts: The arguments of :class:`Autoencoder`.
+
+    Source: Esser et al. 2021, arXiv 2012.09841, section 3.1; with least squares (Mao et al. 2017,
+    arXiv 1611.04076) and a fixed weight.
+    """
+
+    def __init__(  # noqa: PLR0913 - the plain autoencoder's arguments and three more
+        self,
+        autoencoder: AutoencoderKL,
+        optimisation: Optimisation,
+        kl_weight: float,
+        discriminator: PatchDiscriminator,
+        discriminator_optimisation: Optimisation,
+        adversarial_weight: float,
+        adversarial_start_step: int,
+        perceptual: nn.Module | None = None,
+        perceptual_weight: float = 0.0,
+        contrasts: Sequence[str] = (keys.T1W,),
+        statistics_batches: int = 50,
+    ) -> None:
+        super().__init__(
+            autoencoder,
+            optimisation,
+            kl_weight,
+            perceptual,
+            perceptual_weight,
+            contrasts,
+            statistics_batches,
+        )
+        self.automatic_optimization = False
+        self.discriminator = discriminator
+        self.discriminator_optimisation = discriminator_optimisation
+        self.adversarial_weight = adversarial_weight
+        self.adversarial_start_step = adversarial_start_step
+        self.adversarial = PatchAdversarialLoss(criterion="least_squares")
+
+    def training_step(self, batch: keys.Batch, batch_idx: int) -> None:  # type: ignore[override]
+        """Update the autoencoder, then the discriminator."""
+        image = self.images(batch)
+        terms, reconstruction = self.losses(image)
+        generator, discriminator = self.optimizers()  # type: ignore[misc]
+        our_schedule, their_schedule = self.lr_schedulers()  # type: ignore[misc]
+        adversarial = self.trainer.global_step >= self.adversarial_start_step
+        if adversarial:
+            terms["adversarial"] = self.adversarial_weight * self.fooled(reconstruction)
+        self.update(generator, torch.stack(list(terms.values())).sum())
+        our_schedule.step()
+        if adversarial:
+            terms["discriminator"] = self.told_apart(reconstruction.detach(), image)
+            self.update(discriminator, terms["discriminator"])
+            their_schedule.step()
+        self.log_dict({f"train/{name}": value for name, value in terms.items()})
+
+    def update(self, optimizer: Any, loss: Tensor) -> None:  # noqa: ANN401 - Lightning's wrapper
+        """Take one optimiser step down a loss."""
+        optimizer.zero_grad()
+        self.manual_backward(loss)
+        optimizer.step()
+
+    def fooled(self, reconstruction: Tensor) -> Tensor:
+        """Return the generator's term: how far the discriminator is from taking it for real."""
+        logits = self.discriminator(reconstruction)[-1]
+        return self.adversarial(logits, target_is_real=True, for_discriminator=False)
+
+    def told_apart(self, reconstruction: Tensor, image: Tensor) -> Tensor:
+        """Return the discriminator's loss on reconstructed and real images."""
+        fake = self.adversarial(self.discriminator(reconstruction)[-1], False, True)
+        real = self.adversarial(self.discriminator(image)[-1], True, True)
+        return (fake + real) / 2
+
+    def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's own type
+        """Optimise the autoencoder and the discriminator apart; Lightning counts both's steps."""
+        steps, start = self.trainer.estimated_stepping_batches, self.adversarial_start_step
+        joint = max(steps - start, 0) / 2
+        parameters = self.autoencoder.parameters(), self.discriminator.parameters()
+        ours = self.optimisation.configure(parameters[0], min(steps, start) + joint)
+        return [ours, self.discriminator_optimisation.configure(parameters[1], joint)]

@@ -1,0 +1,141 @@
+"""Stage 3: steer the frozen latent diffusion model by FLAIR."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from monai.networks.nets import ControlNet, DiffusionModelUNet
+from torch import Tensor
+
+from mrcontrast import keys
+from mrcontrast.data.latent_cache import LatentStore
+from mrcontrast.diffusion.process import DiffusionProcess, fixed_noise
+from mrcontrast.diffusion.sampling import Predict, Sampler
+from mrcontrast.latents import AutoencoderCodec
+from mrcontrast.metrics.online import masked_psnr
+from mrcontrast.networks.control import start_from_denoiser
+from mrcontrast.networks.time import network_time
+from mrcontrast.optimisation import Optimisation
+
+
+class ControlNetDiffusion(LightningModule):
+    """Learn p(T1w latent | FLAIR). Shapes and ranges: mrcontrast.keys; latents (B, C, *S / f).
+
+    Args:
+        codec: The frozen autoencoder.
+        denoiser: The trained denoiser of stage 2; frozen here.
+        controlnet: Network that adds FLAIR's residuals to the denoiser's features.
+        condition: Turns FLAIR (B, 1 + 2k, *S) into what the ControlNet's embedder takes.
+        process: Noise schedule and target of stage 2; training times and sampler of this one.
+        optimisation: Optimiser and learning-rate schedule.
+        store: Where latents are kept so that they are encoded once, or None to encode each step.
+        context_slices: Neighbouring slices on each side that come with FLAIR in 2D, k.
+
+    Source: Zhang et al. 2023, arXiv 2302.05543, eq. 5, on the latents of Rombach et al. 2022.
+    """
+
+    source = keys.FLAIR
+
+    def __init__(
+        self,
+        codec: AutoencoderCodec,
+        denoiser: DiffusionModelUNet,
+        controlnet: ControlNet,
+        condition: Callable[[Tensor, AutoencoderCodec], Tensor],
+        process: DiffusionProcess,
+        optimisation: Optimisation,
+        store: LatentStore | None = None,
+        context_slices: int = 0,
+    ) -> None:
+        super().__init__()
+        self.codec = codec
+        self.denoiser = denoiser.eval().requires_grad_(False)
+        self.controlnet = controlnet
+        self.condition = condition
+        self.process = process
+        self.optimisation = optimisation
+        self.store = store
+        self.context_slices = context_slices
+        self.factor = codec.multiple
+        self.spatial_dims = codec.spatial_dims
+
+    @property
+    def sampler(self) -> Sampler:
+        """Return how an image is drawn."""
+        return self.process.sampler
+
+    def noise_shape(self, image_shape: Sequence[int]) -> tuple[int, ...]:
+        """Return the shape (C, *S / f) of the noise that an image of axes (*S) starts from."""
+        return self.codec.latent_shape(image_shape)
+
+    @torch.no_grad()
+    def forward(self, batch: keys.Batch, noise: Tensor | None = None) -> Tensor:
+        """Draw the T1w image of each FLAIR, (B, 1, *S) in [0, 1]."""
+        flair = batch["flair"]
+        if noise is None:
+            noise = torch.randn(len(flair), *self.noise_shape(flair.shape[2:]))
+        z = self.process.sample(self.conditioned_on(flair), noise.to(self.device))
+        return self.codec.decode(z, flair.shape[2:])
+
+    def conditioned_on(self, flair: Tensor) -> Predict:
+        """Return ``predict(z_t, t)`` for FLAIR images (B, 1 + 2k, *S)."""
+        condition = self.condition(flair, self.codec)
+        return lambda z_t, t: self.predict(z_t, t, condition)
+
+    def predict(self, z_t: Tensor, t: Tensor, condition: Tensor) -> Tensor:
+        """Run ControlNet and denoiser once at times ``t`` (B,) in [0, 1]."""
+        time = network_time(t)
+        down, middle = self.controlnet(z_t, time, condition)
+        return self.denoiser(
+            z_t,
+            time,
+            down_block_additional_residuals=tuple(down),
+            mid_block_additional_residual=middle,
+        )
+
+    def loss(self, batch: keys.Batch) -> Tensor:
+        """Return the mean squared error of the prediction, a scalar, at random times."""
+        z = self.codec.posterior(batch).sample()
+        return self.process.loss(self.conditioned_on(batch["flair"]), z)
+
+    def before_fit(self, datamodule: Any) -> None:  # noqa: ANN401 - any with train_items
+        """Start from the denoiser's weights and let training read cached latents."""
+        self.codec.check()
+        start_from_denoiser(self.controlnet, self.denoiser)
+        if self.store is not None:
+            self.store.install(datamodule, self.codec, with_flair=True)
+
+    def on_train_epoch_start(self) -> None:
+        """Keep the frozen denoiser in evaluation mode."""
+        self.denoiser.eval()
+
+    def training_step(self, batch: keys.Batch, batch_idx: int) -> Tensor:
+        """Return the loss of one batch."""
+        loss = self.loss(batch)
+        self.log("train/loss", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: keys.Batch, batch_idx: int) -> None:
+        """Log the loss at fixed times and noise, and the masked PSNR of one draw each."""
+        z, size = self.codec.posterior(batch).mean, len(batch["t1w"])
+        predict = self.conditioned_on(batch["flair"])
+        error = self.process.validation_error(predict, z, seed=batch_idx)
+        self.log("val/loss", error, batch_size=size)
+        image = self(batch, fixed_noise(z, seed=batch_idx))
+        psnr = masked_psnr(image, batch["t1w"], batch["brain_mask"]).mean()
+        self.log("val/psnr", psnr, prog_bar=True, batch_size=size)
+
+    def pictures(self, batch: keys.Batch) -> dict[str, Tensor]:
+        """Return images (B, 1, *S) in [0, 1] by title."""
+        flair, target = batch["flair"], batch["t1w"]
+        shape = (len(flair), *self.noise_shape(flair.shape[2:]))
+        synthetic = self(batch, fixed_noise(torch.empty(shape), 0))
+        middle = flair[:, flair.shape[1] // 2].unsqueeze(1)
+        error = (synthetic - target).abs()
+        return {"FLAIR": middle, "synthetic": synthetic, "T1w": target, "error": error}
+
+    def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's own type
+        """Optimise the ControlNet; denoiser and codec are frozen."""
+        steps = self.trainer.estimated_stepping_batches
+        return self.optimisation.configure(self.controlnet.parameters(), steps)

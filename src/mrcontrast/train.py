@@ -1,0 +1,243 @@
+"""Train one stage: compose, build, fit, and leave a run folder behind."""
+
+import logging
+import shlex
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig
+
+from mrcontrast.config import build, build_stage, module_name, resolve
+from mrcontrast.errors import UsageError
+from mrcontrast.run_folder import RunFolder, software
+
+if TYPE_CHECKING:
+    from lightning import LightningDataModule, LightningModule, Trainer
+
+    from mrcontrast.tracking import NoTracker
+
+log = logging.getLogger(__name__)
+
+
+def train(config: DictConfig) -> float | None:
+    """Train the stage of ``configs/train.yaml`` with its overrides.
+
+    Returns:
+        Best value of the monitored metric, or None when no validation took place.
+
+    Raises:
+        UsageError: The config does not fit together; a parent is missing.
+        MrcontrastError: A fault of the data, of a parent or of the run itself.
+    """
+    from mrcontrast.callbacks.checkpoints import terminable
+    from mrcontrast.lineage import inherit
+    from mrcontrast.resume import how_to_start
+
+    quieten()
+    config, parents = inherit(config)
+    config = resolve(config)
+    folder = RunFolder(config.run_dir)
+    start = how_to_start(folder, config)
+    if start.finished:
+        score = folder.provenance.get("score", {}).get("value")
+        log.info("Finished before: %s (score %s). overwrite=true trains again.", folder.path, score)
+        return score
+    with terminable():
+        return train_in(folder, config, parents, start.checkpoint)
+
+
+def train_in(
+    folder: RunFolder,
+    config: DictConfig,
+    parents: dict[str, RunFolder],
+    checkpoint: Path | None,
+) -> float | None:
+    """Build everything, fit, and write the weights. See ``train``."""
+    from lightning import seed_everything
+
+    from mrcontrast.lineage import adopt_weights, parent_hashes
+    from mrcontrast.resume import check_origin, is_first_process
+    from mrcontrast.tracking import NoTracker, recorded
+
+    seed_everything(config.seed, workers=True, verbose=False)
+    datamodule, stage = build(config.data), build_stage(config.stage)
+    adopt_weights(stage, parents)
+    datamodule.prepare_data()
+    datamodule.setup("fit")
+    before = folder.provenance
+    origin = describe(config, datamodule) | {"parents": parent_hashes(parents)}
+    if before:
+        check_origin(before, origin, folder)
+    tracker: NoTracker = build(config.logger) if is_first_process() else NoTracker()
+    folder.write_config(config)
+    tracker.open(folder, config, before.get("mlflow_run_id"))
+    origin["mlflow_run_id"] = tracker.run_id
+    with recorded(tracker):
+        folder.write_provenance(origin)
+        tracker.log_file(folder.config_path)
+        trainer = build_trainer(config, stage, folder, tracker)
+        began = time.monotonic()
+        if learns_by_steps(stage):
+            score = fit(trainer, stage, datamodule, checkpoint, folder)
+        else:
+            score = tabulate(trainer, stage, datamodule, config.stage.checkpoint)
+        origin |= {"seconds": round(time.monotonic() - began, 1), "score": score}
+        if trainer.is_global_zero:
+            hand_over(stage, folder, origin, tracker)
+    return score["value"]
+
+
+def describe(config: DictConfig, datamodule: "LightningDataModule") -> dict[str, Any]:
+    """Return where a run comes from, as far as it is known before training."""
+    manifest = getattr(datamodule, "manifest", None)
+    command = [Path(sys.argv[0]).name, *sys.argv[1:]]
+    return {
+        "stage": module_name(config.stage._target_),
+        "data_hash": getattr(manifest, "data_hash", None),
+        "split_hash": getattr(manifest, "split_hash", None),
+        "seed": config.seed,
+        "command": shlex.join(command),
+        **software(),
+    }
+
+
+def build_trainer(
+    config: DictConfig, stage: "LightningModule", folder: RunFolder, tracker: "NoTracker"
+) -> "Trainer":
+    """Build the trainer with its callbacks and loggers."""
+    from mrcontrast.callbacks.csv_metrics import CsvMetrics
+
+    options: dict[str, Any] = {"default_root_dir": str(folder.path)}
+    if not stage.automatic_optimization and config.trainer.gradient_clip_val is not None:
+        if not hasattr(stage, "gradient_clip_val"):
+            raise UsageError(
+                f"Expected trainer.gradient_clip_val null, got {config.trainer.gradient_clip_val} "
+                f"({type(stage).__name__} steps its own optimisers). "
+                "Add trainer.gradient_clip_val=null."
+            )
+        stage.gradient_clip_val = config.trainer.gradient_clip_val
+        options["gradient_clip_val"] = None
+    compile_parts(stage, config.get("compile") or [])
+    callbacks = [build(node) for node in (config.get("callbacks") or {}).values() if node]
+    loggers = [CsvMetrics(folder.metrics_path), *tracker.loggers()]
+    return build(config.trainer, callbacks=callbacks, logger=loggers, **options)
+
+
+def compile_parts(stage: "LightningModule", names: Sequence[str]) -> None:
+    """Compile parts of a stage in place; the names of its tensors stay.
+
+    Raises:
+        UsageError: The stage has no such part.
+    """
+    for name in names:
+        try:
+            stage.get_submodule(name).compile()
+        except AttributeError as error:
+            parts = ", ".join(part for part, _ in stage.named_children())
+            raise UsageError(
+                f"Expected parts of the stage in compile ({parts}), got {name}."
+            ) from error
+
+
+def learns_by_steps(stage: "LightningModule") -> bool:
+    """Return whether a stage has a training step; a look-up table has none."""
+    from lightning.pytorch.utilities.model_helpers import is_overridden
+
+    return is_overridden("training_step", stage)
+
+
+def fit(
+    trainer: "Trainer",
+    stage: "LightningModule",
+    datamodule: "LightningDataModule",
+    checkpoint: Path | None,
+    folder: RunFolder,
+) -> dict[str, Any]:
+    """Fit, and leave the averaged weights of the best validation in the stage.
+
+    Returns:
+        The best score: monitor, value, step; value None when no validation took place.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C, which Lightning turns into a bare exit code 1.
+        MrcontrastError: The checkpoint does not fit the stage.
+    """
+    from mrcontrast.resume import check_checkpoint, read_checkpoint, score_of
+
+    before_fit: Any = getattr(stage, "before_fit", None)
+    if before_fit is not None:
+        before_fit(datamodule)
+    if checkpoint is not None:
+        log.info("Going on from %s", checkpoint)
+        check_checkpoint(stage, checkpoint)
+    try:
+        trainer.fit(stage, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            raise KeyboardInterrupt from None
+        raise
+    score: dict[str, Any] = {"value": None, "step": trainer.global_step}
+    if folder.best_checkpoint.is_file():
+        best = read_checkpoint(folder.best_checkpoint)
+        stage.load_state_dict(best["state_dict"])
+        score = score_of(best)
+    finish: Any = getattr(stage, "finish", None)
+    if finish is not None:
+        stage.to(trainer.strategy.root_device).eval()
+        finish(datamodule)
+    return score
+
+
+def tabulate(
+    trainer: "Trainer",
+    stage: "LightningModule",
+    datamodule: "LightningDataModule",
+    checkpoint: DictConfig,
+) -> dict[str, Any]:
+    """Let a stage without steps learn in its ``finish``, then validate it.
+
+    Returns:
+        Its score: monitor, value, step 0.
+    """
+    stage.finish(datamodule)  # type: ignore[operator]
+    trainer.validate(stage, datamodule=datamodule, verbose=False)
+    found = trainer.callback_metrics.get(checkpoint.monitor)
+    value = None if found is None else float(found)
+    return {"monitor": checkpoint.monitor, "value": value, "step": 0}
+
+
+def hand_over(
+    stage: "LightningModule", folder: RunFolder, provenance: dict[str, Any], tracker: "NoTracker"
+) -> None:
+    """Write the weights, and say in full where they come from; the run is then finished."""
+    sha256 = folder.write_weights(stage.state_dict())
+    folder.write_provenance(provenance | {"weights_sha256": sha256})
+    tracker.log_file(folder.provenance_path)
+    score = provenance["score"]
+    if score["value"] is None:
+        log.warning("No validation took place; the last weights are kept (%s).", folder.path)
+    log.info("Finished: %s (%s %s)", folder.path, score.get("monitor", "score"), score["value"])
+
+
+def quieten() -> None:
+    """Keep Lightning's advice off the terminal; errors still pass."""
+    import lightning.pytorch  # noqa: F401 - it sets its own levels when imported
+
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (
+        ".*does not have many workers.*",
+        ".*Checkpoint directory .* exists and is not empty.*",
+        ".*number of training batches .* is smaller than the logging interval.*",
+        ".*resuming from a checkpoint that ended before the epoch ended.*",
+        ".*GPU available but not used.*",
+        ".*isinstance.treespec, LeafSpec.. is deprecated.*",
+        ".*The dirpath has changed.*best_k_models. won't be reloaded.*",
+    ):
+        warnings.filterwarnings("ignore", message)

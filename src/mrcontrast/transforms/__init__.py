@@ -1,0 +1,1 @@
+"""Geometry and intensity of one volume: what MONAI lacks, invertible."""

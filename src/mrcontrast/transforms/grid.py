@@ -1,0 +1,219 @@
+"""Geometry of one volume: orientation, resampling, brain mask, and the grid that models see."""
+
+import math
+from dataclasses import dataclass
+
+import nibabel as nib
+import numpy as np
+from scipy import ndimage
+
+from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.volume import Volume
+
+FWHM_PER_SIGMA = 2 * math.sqrt(2 * math.log(2))
+ALIASING_RATIO = 1.2  # below it the smoothing costs more detail than aliasing does
+LARGEST_BRAIN_FRACTION = 0.9  # a brain fills about half of its own bounding box
+
+
+@dataclass(frozen=True)
+class GriddedVolume:
+    """A volume on the grid of a model.
+
+    Attributes:
+        data: (X, Y, Z), float32, in the units of the volume it came from; axes are RAS.
+        mask: (X, Y, Z), bool, the brain.
+        affine: (4, 4), float64, from voxel indices to the same world (RAS, mm) as before.
+    """
+
+    data: np.ndarray
+    mask: np.ndarray
+    affine: np.ndarray
+
+
+def to_ras(volume: Volume) -> Volume:
+    """Flip and permute axes so that they point most closely to right, front and top.
+
+    No voxel is interpolated: an oblique volume stays oblique.
+    """
+    turn = nib.orientations.io_orientation(volume.affine)
+    data = nib.orientations.apply_orientation(volume.data, turn)
+    affine = volume.affine @ nib.orientations.inv_ornt_aff(turn, volume.shape)
+    return Volume(np.ascontiguousarray(data), affine)
+
+
+def resample(volume: Volume, spacing_mm: float, order: int = 1) -> Volume:
+    """Change the spacing along the volume's own axes; the field of view keeps its centre.
+
+    Args:
+        volume: Any orientation.
+        spacing_mm: New distance of neighbouring voxels along every axis, > 0.
+        order: Order of the spline: 0 nearest, 1 linear, 3 cubic.
+    """
+    old = np.array(volume.spacing_mm)
+    shape = np.maximum(1, np.round(np.array(volume.shape) * old / spacing_mm + 1e-6)).astype(int)
+    step = np.diag(spacing_mm / old)
+    affine = volume.affine.copy()
+    affine[:3, :3] = volume.affine[:3, :3] @ step
+    middle = (np.array(volume.shape) - 1) / 2 - step @ (shape - 1) / 2
+    affine[:3, 3] = volume.affine[:3, :3] @ middle + volume.affine[:3, 3]
+    return Volume(resample_to(volume, affine, tuple(shape), order), affine)
+
+
+def resample_to(
+    volume: Volume, affine: np.ndarray, shape: tuple[int, ...], order: int = 1
+) -> np.ndarray:
+    """Interpolate a volume at the voxels of another grid; 0 outside its field of view.
+
+    Axes along which the new voxels are more than 1.2 times larger are smoothed first, by the
+    Gaussian that turns a point of one old voxel into one new voxel (full width at half maximum).
+
+    Args:
+        volume: Any orientation.
+        affine: (4, 4), of the new grid, in the same world.
+        shape: Of the new grid.
+        order: Order of the spline: 0 nearest (never smoothed), 1 linear, 3 cubic.
+
+    Returns:
+        (*shape), float32.
+
+    Source: Cardoso et al. 2015, "Scale factor point spread function matching", MICCAI.
+    """
+    to_old = np.linalg.inv(volume.affine) @ affine
+    matrix, offset = to_old[:3, :3], to_old[:3, 3]
+    data = np.asarray(volume.data, np.float32)
+    ratio = np.linalg.norm(matrix, axis=1)  # extent of a new voxel in old voxels, by old axis
+    if order > 0 and (ratio > ALIASING_RATIO).any():
+        sigma = np.sqrt(np.maximum(ratio**2 - 1, 0)) / FWHM_PER_SIGMA
+        sigma[ratio <= ALIASING_RATIO] = 0
+        data = ndimage.gaussian_filter(data, sigma, mode="nearest")
+    diagonal = np.diagonal(matrix)
+    step = diagonal if np.allclose(matrix, np.diag(diagonal), atol=1e-12) else matrix
+    return ndimage.affine_transform(
+        data, step, offset, output_shape=shape, order=order, mode="grid-constant"
+    )
+
+
+def resample_labels(
+    labels: np.ndarray, source: np.ndarray, affine: np.ndarray, shape: tuple[int, ...]
+) -> np.ndarray:
+    """Bring labels to another grid: each voxel gets the label that fills most of it.
+
+    Args:
+        labels: (X, Y, Z), uint8, 0 is background.
+        source: (4, 4), affine of the labels.
+        affine: (4, 4), affine of the new grid.
+        shape: Of the new grid.
+
+    Returns:
+        (*shape), uint8.
+    """
+    best = np.full(shape, -np.inf, np.float32)
+    result = np.zeros(shape, np.uint8)
+    for value in np.unique(np.append(labels, 0)):
+        share = resample_to(Volume((labels == value).astype(np.float32), source), affine, shape)
+        result[share > best] = value
+        best = np.maximum(best, share)
+    return result
+
+
+def mask_from_nonzero(volume: Volume) -> np.ndarray:
+    """Find the brain of a skull-stripped volume: largest non-zero component, holes filled.
+
+    Returns:
+        (X, Y, Z), bool.
+
+    Raises:
+        MrcontrastError: Nothing is zero, so the volume is not skull-stripped.
+    """
+    components, count = ndimage.label(volume.data != 0)
+    if count == 0:
+        raise MrcontrastError("Expected a brain, got only zeros. Check the volume.")
+    largest = components == 1 + int(np.argmax(np.bincount(components.ravel())[1:]))
+    mask = np.asarray(ndimage.binary_fill_holes(largest), bool)
+    if (fraction := float(mask.mean())) > LARGEST_BRAIN_FRACTION:
+        raise MrcontrastError(
+            f"Expected a skull-stripped volume, got {fraction:.0%} of its voxels non-zero. "
+            "Strip the skull first or give a brain mask."
+        )
+    return mask
+
+
+@dataclass(frozen=True)
+class ModelGrid:
+    """The grid that models see: RAS axes, one spacing, centred on the brain.
+
+    Attributes:
+        spacing_mm: Distance of neighbouring voxels along each axis, > 0.
+        shape: Voxels along x, y, z; an axis that the brain does not fit grows.
+        multiple: A grown axis is rounded up to a multiple of this.
+    """
+
+    spacing_mm: float
+    shape: tuple[int, int, int]
+    multiple: int = 8
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))  # YAML gives a list
+        if self.spacing_mm <= 0 or len(self.shape) != 3 or min(*self.shape, self.multiple) < 1:
+            raise UsageError(
+                f"Expected a positive spacing_mm, multiple and 3 positive axes, got "
+                f"{self.spacing_mm}, {self.multiple} and {self.shape} (grid). Change the grid."
+            )
+
+    def place(self, volume: Volume, mask: np.ndarray) -> tuple[np.ndarray, tuple[int, int, int]]:
+        """Return affine (4, 4) and shape of the grid centred on the brain ``mask`` (X, Y, Z).
+
+        Raises:
+            MrcontrastError: The mask is empty.
+        """
+        if not mask.any():
+            raise MrcontrastError("Expected a brain mask with voxels, got an empty one.")
+        world = volume.affine[:3, :3] @ np.array(np.nonzero(mask)) + volume.affine[:3, 3:]
+        low, high = world.min(axis=1), world.max(axis=1)
+        needed = np.ceil((high - low) / self.spacing_mm - 1e-6).astype(int) + 1
+        grown = self.multiple * np.ceil(needed / self.multiple).astype(int)
+        x, y, z = (int(n) for n in np.where(needed > self.shape, grown, self.shape))
+        affine = np.diag([self.spacing_mm] * 3 + [1.0])
+        affine[:3, 3] = (low + high) / 2 - self.spacing_mm * (np.array([x, y, z]) - 1) / 2
+        return _snapped(affine, volume.affine), (x, y, z)
+
+    def to_grid(self, volume: Volume, mask: np.ndarray) -> GriddedVolume:
+        """Resample a volume of any orientation and its brain mask (X, Y, Z), bool.
+
+        Volumes on one grid with one mask stay on one grid. Nothing is set to 0 by the mask.
+
+        Raises:
+            MrcontrastError: The mask is empty.
+        """
+        affine, shape = self.place(volume, mask)
+        inside = resample_to(Volume(mask.astype(np.float32), volume.affine), affine, shape)
+        return GriddedVolume(resample_to(volume, affine, shape), inside > 0.5, affine)
+
+    def from_grid(
+        self, data: np.ndarray, gridded_affine: np.ndarray, like: Volume, order: int = 1
+    ) -> Volume:
+        """Bring what a model made back to the grid of ``like``, by the affines alone.
+
+        Args:
+            data: (X, Y, Z) on the model's grid.
+            gridded_affine: (4, 4), the affine that ``to_grid`` returned.
+            like: Volume whose grid is wanted, oblique included.
+            order: Order of the spline: 0 nearest, 1 linear, 3 cubic.
+        """
+        volume = Volume(np.asarray(data, np.float32), gridded_affine)
+        return Volume(resample_to(volume, like.affine, like.shape, order), like.affine)
+
+
+def _snapped(affine: np.ndarray, source: np.ndarray) -> np.ndarray:
+    """Shift a grid by half a voxel at most, onto the voxels of a source of the same lattice.
+
+    Without it, a volume that has the model's spacing already would be blurred for nothing.
+    """
+    to_source = np.linalg.inv(source) @ affine
+    turn = np.abs(to_source[:3, :3])
+    if not np.allclose(turn, np.round(turn), atol=1e-4) or not np.allclose(turn.sum(axis=0), 1):
+        return affine
+    origin = np.floor(to_source[:3, 3] + 0.5 - 1e-6)
+    snapped = affine.copy()
+    snapped[:3, 3] = source[:3, :3] @ origin + source[:3, 3]
+    return snapped

@@ -1,0 +1,155 @@
+"""Files in, files out: one volume, a folder, a BIDS tree, or a split of a prepared data set."""
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mrcontrast.errors import MrcontrastError, UsageError
+
+if TYPE_CHECKING:
+    from mrcontrast.data.manifest import Record
+    from mrcontrast.data.predictions import Existing
+    from mrcontrast.data.translation_jobs import Job
+    from mrcontrast.translator import Translator
+    from mrcontrast.translator.files import Outcome
+
+MASK_HELP = (
+    "brain mask of IN, or a folder of masks; default: a file *_desc-brain_mask beside each volume, "
+    "else its largest non-zero component"
+)
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of ``mrcontrast translate``."""
+    add = parser.add_argument
+    add("input", type=Path, metavar="IN", help="a NIfTI file, a folder, or a prepared data set")
+    add("output", type=Path, metavar="OUT", help="a NIfTI file, or a folder if IN is one")
+    add("--model", required=True, metavar="RUN", help="a run folder, or runs:/ID of MLflow")
+    add("--mask", type=Path, metavar="PATH", help=MASK_HELP)
+    add("--split", default="test", help="of a prepared data set: train, val or test (%(default)s)")
+    add("--samples", type=int, default=1, help="draws; 2 or more also give a std (%(default)s)")
+    add("--steps", type=int, help="steps of the sampler (those of the run)")
+    add("--seed", type=int, default=0, help="seed of the noise (%(default)s)")
+    add("--batch-size", type=int, default=16, help="slices at once (%(default)s)")
+    add("--device", default="auto", help="auto, cpu or cuda (%(default)s)")
+    add("--overwrite", action="store_true", help="make volumes anew that exist")
+
+
+def run(args: Namespace) -> int:
+    """Run ``mrcontrast translate``.
+
+    Returns:
+        Exit code: 0, or 1 if volumes of a folder could not be translated.
+
+    Raises:
+        UsageError: IN and OUT do not fit, or OUT exists and differs.
+        MrcontrastError: The model or a single volume is at fault.
+    """
+    refuse_paths(args.input, args.output, args.overwrite)
+    from mrcontrast.data.predictions import Existing
+    from mrcontrast.translator import from_run
+    from mrcontrast.translator.files import translate_files
+
+    translator = from_run(args.model, args.samples, args.batch_size, args.steps, args.device)
+    jobs = find_jobs(args, translator)
+    existing = Existing.REDO if args.overwrite else Existing.REFUSE
+    outcome = translate_files(jobs, translator, existing)
+    if args.input.is_file() and outcome.failed:
+        raise MrcontrastError(next(iter(outcome.failed.values())))
+    tell(outcome, args.output)
+    return 1 if outcome.failed else 0
+
+
+def translate_records(
+    records: Sequence["Record"],
+    translator: "Translator",
+    out_dir: Path,
+    shuffle_flair: bool = False,
+    seed: int = 0,
+    existing: "Existing | None" = None,
+) -> list[Path]:
+    """Translate subjects of a prepared data set; predictions lie on its grid, in [0, 1].
+
+    Args:
+        records: Subjects, such as ``manifest.split("test")``.
+        translator: What translates.
+        out_dir: Gets ``<record.name>_desc-synth_T1w.nii.gz`` and sidecars.
+        shuffle_flair: Give each subject the FLAIR and mask of the next other subject; a model
+            that heeds its condition must get worse.
+        seed: Of the noise; each subject has a seed of its own, made from this and its name.
+        existing: What to do with outputs that are there; None replaces those made otherwise.
+
+    Returns:
+        The synthetic volumes, in the order of the records.
+
+    Raises:
+        UsageError: There is no other subject to take FLAIR from.
+        MrcontrastError: Subjects could not be translated, while the others are finished; or they
+            were normalised otherwise than the model's training data.
+    """
+    from mrcontrast.data.predictions import Existing
+    from mrcontrast.data.translation_jobs import record_jobs
+    from mrcontrast.translator.files import translate_files
+
+    source, normaliser = translator.source, translator.normaliser_name
+    jobs = record_jobs(records, source, Path(out_dir), shuffle_flair, seed, normaliser)
+    outcome = translate_files(jobs, translator, existing or Existing.REPLACE)
+    if outcome.failed:
+        name, message = next(iter(outcome.failed.items()))
+        more = f" and {len(outcome.failed) - 1} more" if len(outcome.failed) > 1 else ""
+        raise MrcontrastError(f"{name}{more}: {message}")
+    return [job.output for job in jobs]
+
+
+def find_jobs(args: Namespace, translator: "Translator") -> list["Job"]:
+    """Return what the command line asks to translate.
+
+    Raises:
+        UsageError: A mask was given for a prepared data set, or paths do not fit.
+    """
+    from mrcontrast.data import translation_jobs as jobs
+
+    if args.input.is_file():
+        return [jobs.file_job(args.input, args.output, args.mask, args.seed)]
+    source, out, seed = translator.source, args.output, args.seed
+    if not jobs.is_prepared(args.input):
+        return jobs.folder_jobs(args.input, out, source, args.mask, seed)
+    if args.mask is not None:
+        raise UsageError(
+            f"Expected no --mask, got {args.mask} ({args.input} has its own). Leave it out."
+        )
+    records = jobs.split_records(args.input, args.split)
+    return jobs.record_jobs(records, source, out, seed=seed, normaliser=translator.normaliser_name)
+
+
+def refuse_paths(source: Path, output: Path, overwrite: bool) -> None:
+    """Refuse what needs no model to be refused.
+
+    Raises:
+        UsageError: IN is not there, OUT exists, or the one is a folder and the other is not.
+    """
+    if not source.exists():
+        raise UsageError(f"Expected a file or folder, got none ({source}). Check the path.")
+    if source.resolve() == output.resolve():
+        raise UsageError(f"Expected OUT to be another place than IN, got {output}.")
+    if source.is_file() and output.is_file() and not overwrite:
+        raise UsageError(f"Expected no file, got one ({output}). Pass --overwrite to replace it.")
+    if source.is_dir() and (output.is_file() or output.name.endswith((".nii", ".nii.gz"))):
+        raise UsageError(f"Expected a folder as OUT of a folder, got {output}.")
+
+
+def tell(outcome: "Outcome", output: Path) -> None:
+    """Say on one line each what became of the volumes, and the time a volume took."""
+    from rich.console import Console
+
+    out = Console(highlight=False, soft_wrap=True, markup=False)
+    for name, seconds in outcome.written.items():
+        out.print(f"{name}: {seconds:.1f} s")
+    for name, message in outcome.failed.items():
+        Console(stderr=True, highlight=False, soft_wrap=True, markup=False).print(
+            f"{name}: {message}"
+        )
+    counts = f"{len(outcome.written)} translated, {len(outcome.kept)} kept"
+    mean = sum(outcome.written.values()) / max(len(outcome.written), 1)
+    out.print(f"{counts}, {len(outcome.failed)} failed; {mean:.1f} s a volume -> {output}")

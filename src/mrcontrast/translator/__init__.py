@@ -1,0 +1,6 @@
+"""One volume in, one volume out, whatever the method."""
+
+from mrcontrast.translator.from_run import from_run
+from mrcontrast.translator.stage_translator import StageTranslator, Translation, Translator
+
+__all__ = ["StageTranslator", "Translation", "Translator", "from_run"]

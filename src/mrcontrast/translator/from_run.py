@@ -1,0 +1,87 @@
+"""From a finished run to its translator."""
+
+from typing import Any
+
+from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.run_folder import RunFolder
+from mrcontrast.tracking import find_run, load_stage
+from mrcontrast.transforms.grid import ModelGrid
+from mrcontrast.transforms.normalise import PercentileNormaliser
+from mrcontrast.translator.drawing import Progress
+from mrcontrast.translator.stage_translator import StageTranslator
+
+
+def from_run(
+    reference: str,
+    samples: int = 1,
+    batch_size: int = 16,
+    steps: int | None = None,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> StageTranslator:
+    """Build the translator of a finished run.
+
+    Args:
+        reference: Run folder, or ``runs:/ID`` of MLflow.
+        samples: Draws that are averaged.
+        batch_size: Slices at once; 2D only.
+        steps: Steps of the sampler; None keeps those of the run.
+        device: "cpu", "cuda" or "auto".
+        progress: Called with the part of a volume that is done, in [0, 1].
+
+    Raises:
+        MrcontrastError: The run is missing, unfinished or changed.
+        UsageError: Steps were asked of a stage that has no sampler.
+    """
+    folder = find_run(str(reference))
+    stage: Any = load_stage(folder.path, device)
+    if steps is not None:
+        set_steps(stage, steps)
+    grid, normaliser = trained_on(folder, stage.source, stage.factor)
+    identity = {
+        "Model": str(reference),
+        "Stage": folder.stage_name,
+        "WeightsSHA256": folder.provenance["weights_sha256"],
+    }
+    place = stage.device
+    return StageTranslator(stage, grid, normaliser, samples, batch_size, place, progress, identity)
+
+
+def trained_on(
+    folder: RunFolder, source: str, factor: int
+) -> tuple[ModelGrid, PercentileNormaliser]:
+    """Return grid and source normaliser of the data that a run was trained on.
+
+    Args:
+        folder: A finished run, with ``data_facts`` under "data" in its provenance.
+        source: Contrast that the stage takes, ``keys.FLAIR`` or ``keys.T1W``.
+        factor: What the stage's image axes must be multiples of.
+
+    Raises:
+        MrcontrastError: The run does not say.
+    """
+    try:
+        facts = folder.provenance["data"]
+        settings = facts[f"normaliser_{source}"]
+        grid = ModelGrid(facts["spacing_mm"], tuple(facts["shape"]), factor)
+        return grid, PercentileNormaliser.from_name(settings["name"], settings["clip"])
+    except KeyError as error:
+        raise MrcontrastError(
+            f"Expected grid and normaliser of the training data, got no {error} "
+            f"({folder.provenance_path}). Train the run again."
+        ) from error
+
+
+def set_steps(stage: Any, steps: int) -> None:  # noqa: ANN401 - any stage
+    """Let a stage's sampler take another number of steps.
+
+    Raises:
+        UsageError: It has no sampler, or the number is below 1.
+    """
+    sampler = getattr(stage, "sampler", None)
+    if sampler is None or steps < 1:
+        raise UsageError(
+            f"Expected 1 or more steps of a stage with a sampler, got {steps} "
+            f"({type(stage).__name__}). Leave --steps out."
+        )
+    sampler.num_steps = steps

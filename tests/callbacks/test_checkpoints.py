@@ -1,0 +1,85 @@
+"""The last checkpoint and an orderly end."""
+
+import os
+import signal
+from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import MagicMock
+
+import pytest
+
+from mrcontrast.callbacks.checkpoints import LastCheckpoint, Stopped, terminable
+
+
+def trainer_at(step: int, max_steps: int = 100) -> MagicMock:
+    return MagicMock(global_step=step, max_steps=max_steps, state=SimpleNamespace(fn="fit"))
+
+
+def steps_saved(callback: LastCheckpoint, steps: range, max_steps: int = 100) -> list[int]:
+    saved = []
+    for step in steps:
+        trainer = trainer_at(step, max_steps)
+        callback.on_train_batch_end(trainer, MagicMock(), None, None, 0)
+        if trainer.save_checkpoint.called:
+            saved.append(step)
+    return saved
+
+
+def test_it_saves_every_n_steps_and_at_the_end(tmp_path: Path) -> None:
+    assert steps_saved(LastCheckpoint(str(tmp_path), 3), range(1, 9), 8) == [3, 6, 8]
+
+
+def test_two_optimisers_count_double_and_skip_no_saving(tmp_path: Path) -> None:
+    assert steps_saved(LastCheckpoint(str(tmp_path), 5), range(2, 20, 2)) == [6, 12, 18]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_it_saves_and_stops_between_two_steps(tmp_path: Path, number: int, code: int) -> None:
+    callback, trainer = LastCheckpoint(str(tmp_path), 100), trainer_at(5)
+    callback.setup(trainer, MagicMock(), "fit")
+    try:
+        os.kill(os.getpid(), number)
+        assert not trainer.save_checkpoint.called
+        with pytest.raises(Stopped) as stopped:
+            callback.on_train_batch_end(trainer, MagicMock(), None, None, 0)
+    finally:
+        callback.teardown(trainer, MagicMock(), "fit")
+    assert stopped.value.code == code
+    trainer.save_checkpoint.assert_called_once_with(tmp_path / "last.ckpt")
+
+
+def test_in_a_validation_it_stops_without_saving(tmp_path: Path) -> None:
+    callback, trainer = LastCheckpoint(str(tmp_path), 1), trainer_at(5)
+    callback.ask(signal.SIGTERM, None)
+    with pytest.raises(Stopped):
+        callback.on_validation_batch_end(trainer, MagicMock(), None, None, 0)
+    assert not trainer.save_checkpoint.called
+
+
+def test_a_second_ctrl_c_ends_at_once(tmp_path: Path) -> None:
+    callback, trainer = LastCheckpoint(str(tmp_path), 100), trainer_at(5)
+    callback.setup(trainer, MagicMock(), "fit")
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    finally:
+        callback.teardown(trainer, MagicMock(), "fit")
+
+
+@pytest.mark.parametrize("hook", ["teardown", "on_exception"])
+def test_signals_are_given_back(tmp_path: Path, hook: str) -> None:
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    callback = LastCheckpoint(str(tmp_path), 100)
+    callback.setup(MagicMock(), MagicMock(), "fit")
+    assert signal.getsignal(signal.SIGINT) != before[0]
+    getattr(callback, hook)(MagicMock(), MagicMock(), MagicMock())
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_sigterm_outside_a_fit_is_an_exit() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as stopped, terminable():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert stopped.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) == before

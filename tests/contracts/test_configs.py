@@ -1,0 +1,93 @@
+"""Every YAML file composes and builds, so that a new choice is tested before its own test."""
+
+from pathlib import Path
+
+import pytest
+from omegaconf import DictConfig, OmegaConf
+
+from mrcontrast.config import build, compose, config_dir
+from mrcontrast.study import plan
+
+ROOT = config_dir()
+STAGES = sorted(path.stem for path in (ROOT / "stage").glob("*.yaml"))
+RECIPES = sorted(path.stem for path in (ROOT / "recipe").glob("*.yaml"))
+STUDIES = sorted(path.stem for path in (ROOT / "study").glob("*.yaml"))
+EXPERIMENTS = sorted(path.stem for path in (ROOT / "experiment").glob("*.yaml"))
+TRAINERS = sorted(path.stem for path in (ROOT / "trainer").glob("*.yaml"))
+PROCESSES = sorted(path.stem for path in (ROOT / "stage" / "process").glob("*.yaml"))
+
+
+def targets(node: object) -> list[str]:
+    """Return each ``_target_`` below a config node."""
+    if isinstance(node, dict):
+        own = [node["_target_"]] if "_target_" in node else []
+        return own + [name for value in node.values() for name in targets(value)]
+    if isinstance(node, list):
+        return [name for value in node for name in targets(value)]
+    return []
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.yaml")), ids=lambda path: path.stem)
+def test_every_target_exists(path):
+    from hydra.utils import get_object
+
+    for name in targets(OmegaConf.to_container(OmegaConf.load(path), resolve=False)):
+        assert callable(get_object(name)), name
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.yaml")), ids=lambda path: path.stem)
+def test_every_file_says_what_it_is_for(path):
+    first = path.read_text(encoding="utf-8").splitlines()[0]
+    assert first.startswith(("# ", "defaults:", "_target_:")), first
+    if path.parent.name in ("experiment", "study"):
+        assert first.startswith("# ")
+        assert "?" in first, "the first line of an experiment or study is its question"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("dims", [2, 3])
+def test_every_stage_composes_and_says_what_is_best(stage, dims):
+    config = compose("train", [f"stage={stage}", f"spatial_dims={dims}"])
+    assert config.stage.checkpoint.mode in ("min", "max")
+    assert config.stage.checkpoint.monitor.startswith("val/")
+    better = "max" if "psnr" in config.stage.checkpoint.monitor else "min"
+    assert config.stage.checkpoint.mode == better
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+def test_every_process_composes(process):
+    config = compose("train", ["stage=latent_diffusion", f"stage/process={process}"])
+    assert config.stage.process._target_.endswith("DiffusionProcess")
+
+
+@pytest.mark.parametrize("trainer", TRAINERS)
+def test_every_trainer_composes(trainer):
+    assert compose("train", ["stage=lookup", f"trainer={trainer}"]).trainer.max_steps > 0
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_builds(recipe, tmp_path):
+    for folder in ("openms-mni", "mslesseg-mni"):
+        (tmp_path / folder).mkdir()
+    config = compose("prepare", [f"recipe={recipe}", f"source={tmp_path}", f"out={tmp_path}/out"])
+    assert isinstance(config, DictConfig)
+    assert hasattr(build(config.recipe), "sources")
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_every_step_of_every_study_composes(study, tmp_path):
+    config = compose("study", [f"study={study}", f"paths.outputs={tmp_path}"])
+    steps = plan(config.study, Path(tmp_path))
+    names = [step.name for step in steps]
+    assert len(names) == len(set(names))
+    for position, step in enumerate(steps):
+        assert set(step.inputs) <= set(names[:position]), step.name
+    for name, node in config.study.train.items():
+        compose("train", [*config.study.common, *node.overrides, f"name={name}"])
+    assert set(config.study.figure.methods) <= set(config.study.predict)
+
+
+@pytest.mark.parametrize("name", [*EXPERIMENTS, *STUDIES])
+def test_every_experiment_has_its_readme(name):
+    readme = Path(__file__).parents[2] / "experiments" / name / "README.md"
+    assert readme.is_file(), f"experiments/{name}/README.md: question, command, result, lesson"

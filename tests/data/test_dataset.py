@@ -1,0 +1,151 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mrcontrast.data.dataset import (
+    EvenSubset,
+    ItemOptions,
+    RandomPatchDataset,
+    SliceDataset,
+    VolumeDataset,
+    collate,
+)
+from mrcontrast.data.manifest import Record
+from mrcontrast.data.volume_store import VolumeStore, open_store
+from mrcontrast.errors import UsageError
+from mrcontrast.volume import read_volume
+
+
+@pytest.fixture(scope="module")
+def store(tiny_records: list[Record], tmp_path_factory: pytest.TempPathFactory) -> VolumeStore:
+    return open_store(tiny_records, tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="module")
+def subjects(tiny_records: list[Record]) -> list[str]:
+    return [record.name for record in tiny_records]
+
+
+def test_slice_is_the_axial_slice_of_the_file(
+    store: VolumeStore, subjects: list[str], tiny_records: list[Record]
+) -> None:
+    items = SliceDataset(store, subjects)
+    record, z = items.index[17]
+    item = items[17]
+    for key in ("flair", "t1w", "brain_mask"):
+        expected = read_volume(getattr(tiny_records[record], key)).data[None, :, :, z]
+        np.testing.assert_allclose(item[key].numpy(), expected, atol=2.5e-4)
+        assert item[key].dtype == torch.float32
+    assert item["subject"] == subjects[record]
+    assert item["item"] == 17
+
+
+def test_only_slices_with_enough_brain_are_items(store: VolumeStore, subjects: list[str]) -> None:
+    expected = [
+        (record, z)
+        for record in range(6)
+        for z in range(24)
+        if (store[record][2, :, :, z] > 0).mean() >= 0.3
+    ]
+    assert SliceDataset(store, subjects, min_brain_fraction=0.3).index == expected
+    every = SliceDataset(store, subjects, min_brain_fraction=0.0)
+    assert len(expected) < len(every) < 6 * 24  # empty slices stay out even then
+    assert all(item["brain_mask"].any() for item in map(every.__getitem__, range(len(every))))
+
+
+def test_context_slices_are_the_neighbours(store: VolumeStore, subjects: list[str]) -> None:
+    items = SliceDataset(store, subjects, context_slices=2)
+    record, z = items.index[9]
+    flair = items[9]["flair"]
+    assert flair.shape == (5, 32, 40)
+    volume = np.asarray(store[record][0], np.float32)
+    for channel, neighbour in enumerate(range(z - 2, z + 3)):
+        np.testing.assert_array_equal(flair[channel].numpy(), volume[:, :, neighbour])
+    assert items[9]["t1w"].shape == (1, 32, 40)
+
+
+def test_context_repeats_the_last_slice(tmp_path: Path) -> None:
+    slices = np.zeros((3, 3, 4, 5), np.float16)  # (Z, channel, X, Y)
+    slices[:, 0] = np.arange(3).reshape(3, 1, 1)
+    slices[:, 2] = 1
+    np.save(tmp_path / "a.npy", slices)
+    np.save(tmp_path / "a.area.npy", np.full(3, 20))
+    items = SliceDataset(VolumeStore([tmp_path / "a.npy"]), ["sub-01"], context_slices=2)
+    assert items[0]["flair"][:, 0, 0].tolist() == [0, 0, 0, 1, 2]
+    assert items[2]["flair"][:, 0, 0].tolist() == [0, 1, 2, 2, 2]
+
+
+def test_volume_is_the_file(
+    store: VolumeStore, subjects: list[str], tiny_records: list[Record]
+) -> None:
+    item = VolumeDataset(store, subjects)[3]
+    expected = read_volume(tiny_records[3].t1w).data[None]
+    assert item["t1w"].shape == (1, 32, 40, 24)
+    np.testing.assert_allclose(item["t1w"].numpy(), expected, atol=2.5e-4)
+
+
+def test_patch_around_the_middle_stays(store: VolumeStore, subjects: list[str]) -> None:
+    items = VolumeDataset(store, subjects, patch_size=[16, 24, 8])
+    first, second = items[2], items[2]
+    assert first["flair"].shape == (1, 16, 24, 8)
+    assert torch.equal(first["flair"], second["flair"])
+    assert first["brain_mask"].mean() > 0.9
+
+
+def test_random_patches_centre_on_brain_and_cover_it(
+    store: VolumeStore, subjects: list[str]
+) -> None:
+    items = RandomPatchDataset(store, subjects, patch_size=[8, 10, 6])
+    torch.manual_seed(0)
+    centres = np.array([items.centre(1) for _ in range(300)])
+    brain = store[1][2] > 0
+    assert brain[tuple(centres.T)].all()
+    spread = np.array([np.ptp(axis) for axis in np.nonzero(brain)])
+    assert (np.ptp(centres, axis=0) > 0.7 * spread).all()
+    np.testing.assert_allclose(centres.mean(axis=0), np.argwhere(brain).mean(axis=0), atol=2)
+    assert {items[1]["t1w"].shape for _ in range(20)} == {(1, 8, 10, 6)}
+
+
+def test_random_patches_repeat_with_the_seed(store: VolumeStore, subjects: list[str]) -> None:
+    items = RandomPatchDataset(store, subjects, patch_size=[8, 10, 6])
+    draws = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        draws.append(items[0]["flair"])
+    assert torch.equal(draws[0], draws[1])
+    assert not torch.equal(draws[0], draws[2])
+
+
+@pytest.mark.parametrize("patch_size", [[33, 8, 8], [8, 8]])
+def test_patch_that_does_not_fit_is_refused(
+    store: VolumeStore, subjects: list[str], patch_size: list[int]
+) -> None:
+    with pytest.raises(UsageError, match=r"patch_size within \(32, 40, 24\).*sub-01"):
+        VolumeDataset(store, subjects, patch_size=patch_size)
+
+
+@pytest.mark.parametrize(("total", "count"), [(10, 4), (7, 7), (5, 9), (100, 1)])
+def test_even_subset_is_spread_over_the_whole(total: int, count: int) -> None:
+    chosen = EvenSubset(range(total), count).chosen
+    assert len(chosen) == min(total, count)
+    assert len(set(chosen)) == len(chosen)
+    gaps = np.diff([-1, *chosen, total])
+    assert gaps.max() <= total / len(chosen) + 1
+
+
+def test_collate_stacks(store: VolumeStore, subjects: list[str]) -> None:
+    items = SliceDataset(store, subjects)
+    batch = collate([items[4], items[40]])
+    assert batch["flair"].shape == (2, 1, 32, 40)
+    assert torch.equal(batch["t1w"][1], items[40]["t1w"])
+    assert batch["subject"] == [items[4]["subject"], items[40]["subject"]]
+    assert batch["item"].tolist() == [4, 40]
+    assert batch["item"].dtype == torch.int64
+
+
+@pytest.mark.parametrize("options", [{"min_brain_fraction": 1.5}, {"max_val_items": 0}])
+def test_options_out_of_range_are_refused(options: dict[str, float]) -> None:
+    with pytest.raises(UsageError, match="Expected m"):
+        ItemOptions(**options)

@@ -1,0 +1,132 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mrcontrast.data.manifest import MANIFEST, Manifest, Record
+from mrcontrast.errors import MrcontrastError
+
+NORMALISER = {"name": "percentile-0-99.5", "low": -3.25, "high": 812.0625, "clip": True}
+
+
+def make_record(root: Path, subject: str, split: str, session: str | None = None) -> Record:
+    stem = subject if session is None else f"{subject}_{session}"
+    paths = [root / subject / f"{stem}_{kind}.nii.gz" for kind in ("FLAIR", "T1w", "mask")]
+    for path in paths:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(stem.encode())
+    return Record(
+        subject=subject,
+        session=session,
+        split=split,
+        site="here",
+        flair=paths[0],
+        t1w=paths[1],
+        brain_mask=paths[2],
+        lesion_mask=None,
+        labels=None,
+        sha256_flair="a" + stem,
+        sha256_t1w="b" + stem,
+        shape=(64, 80, 56),
+        spacing_mm=2.5,
+        normaliser_flair=NORMALISER,
+        normaliser_t1w=NORMALISER,
+        tags={"age": 53.0, "note": 'tab\tand "quote"'},
+        measures={"brain_ml": 1.25},
+    )
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Manifest:
+    records = [
+        make_record(tmp_path, "sub-02", "test"),
+        make_record(tmp_path, "sub-01", "train", "ses-1"),
+        make_record(tmp_path, "sub-01", "train", "ses-2"),
+    ]
+    manifest = Manifest(records, tmp_path)
+    manifest.write()
+    return manifest
+
+
+def edit(manifest: Manifest, old: str, new: str) -> Path:
+    path = manifest.root / MANIFEST
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    return manifest.root
+
+
+def test_write_then_read_keeps_everything(manifest: Manifest) -> None:
+    again = Manifest.read(manifest.root)
+    assert again.records == manifest.records
+    assert [record.name for record in again.records] == ["sub-01_ses-1", "sub-01_ses-2", "sub-02"]
+    assert (again.data_hash, again.split_hash) == (manifest.data_hash, manifest.split_hash)
+
+
+def test_a_moved_data_set_still_reads(manifest: Manifest, tmp_path: Path) -> None:
+    moved = tmp_path.with_name(tmp_path.name + "-moved")
+    tmp_path.rename(moved)
+    assert Manifest.read(moved).records[0].flair.is_relative_to(moved)
+    assert Manifest.read(moved).data_hash == manifest.data_hash
+
+
+def test_split(manifest: Manifest) -> None:
+    assert [record.subject for record in manifest.split("train")] == ["sub-01", "sub-01"]
+    assert manifest.split("val") == []
+    with pytest.raises(MrcontrastError, match="holdout"):
+        manifest.split("holdout")
+
+
+def test_hashes_see_what_they_should(manifest: Manifest) -> None:
+    first, *others = manifest.records
+    changed = Manifest([replace(first, sha256_t1w="c"), *others], manifest.root)
+    assert changed.data_hash != manifest.data_hash
+    assert changed.split_hash == manifest.split_hash
+    moved = [replace(record, split="val") for record in manifest.split("train")]
+    other_side = Manifest([*moved, *manifest.split("test")], manifest.root)
+    assert other_side.data_hash == manifest.data_hash
+    assert other_side.split_hash != manifest.split_hash
+
+
+def test_verify_names_the_changed_file(prepared_root: Path) -> None:
+    manifest = Manifest.read(prepared_root)
+    manifest.verify()
+    wrong = replace(manifest.records[1], sha256_t1w="0" * 64)
+    with pytest.raises(MrcontrastError, match=wrong.t1w.name):
+        Manifest([manifest.records[0], wrong], prepared_root).verify()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("\tses-2\ttrain\t", "\tses-2\ttest\t", "sub-01 in train and test"),
+        ("\tses-2\ttrain\t", "\tses-1\ttrain\t", "sub-01_ses-1 twice"),
+        ("\tses-2\ttrain\t", "\tses-2\tholdout\t", '"holdout" for sub-01_ses-2'),
+        ("sub-02_FLAIR.nii.gz", "sub-02_flair.nii.gz", "flair of sub-02, got no file"),
+        ("64x80x56", "64x80", "cannot be read"),
+        ("64x80x56", "64x80x64", "one grid for all"),
+        ('{"clip"', '{clip"', "cannot be read"),
+        ("\t2.5\t", "\tn/a\t", "spacing_mm is n/a"),
+        ("sha256_t1w\t", "sha_t1w\t", "sha256_t1w"),
+    ],
+)
+def test_a_hand_edited_fault_is_named(manifest: Manifest, old: str, new: str, message: str) -> None:
+    with pytest.raises(MrcontrastError, match=message) as caught:
+        Manifest.read(edit(manifest, old, new))
+    assert MANIFEST in str(caught.value)
+
+
+def test_a_row_cut_short_is_named(manifest: Manifest) -> None:
+    path = manifest.root / MANIFEST
+    path.write_text(path.read_text()[:-60])
+    with pytest.raises(MrcontrastError, match="cannot be read"):
+        Manifest.read(manifest.root)
+
+
+def test_no_manifest_and_an_empty_one(tmp_path: Path, manifest: Manifest) -> None:
+    with pytest.raises(MrcontrastError, match="mrcontrast prepare"):
+        Manifest.read(tmp_path / "elsewhere")
+    header = (manifest.root / MANIFEST).read_text().splitlines()[0]
+    (manifest.root / MANIFEST).write_text(header + "\n")
+    with pytest.raises(MrcontrastError, match="at least one session, got none"):
+        Manifest.read(manifest.root)

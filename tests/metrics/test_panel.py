@@ -1,0 +1,35 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from mrcontrast.metrics.definitions import METRICS, OUTSIDE, REGIONS, describe_metrics
+from mrcontrast.metrics.multiscale import ms_ssim
+from mrcontrast.metrics.panel import score_regions
+from mrcontrast.metrics.structural import ssim
+from mrcontrast.metrics.voxelwise import mean_absolute_error, peak_signal_to_noise
+
+MakePair = Callable[..., tuple[np.ndarray, np.ndarray]]
+
+SHAPE = (26, 24, 31)
+
+
+def test_every_figure_is_that_of_its_own_function(make_pair: MakePair) -> None:
+    prediction, target = make_pair(SHAPE)
+    mask = np.zeros(SHAPE, bool)
+    mask[4:20, 5:20, 6:25] = True
+    scores = score_regions(prediction, target, mask, (-1.0, 1.0), num_scales=2)
+    for region, voxels in (("brain", mask), ("image", None)):
+        assert scores[region]["mae"] == mean_absolute_error(prediction, target, voxels)
+        assert scores[region]["psnr"] == peak_signal_to_noise(prediction, target, 2.0, voxels)
+        assert scores[region]["ssim"] == pytest.approx(ssim(prediction, target, 2.0, voxels))
+        assert scores[region]["ms_ssim"] == pytest.approx(ms_ssim(prediction, target, 2.0, voxels))
+
+
+def test_every_figure_is_defined(make_pair: MakePair) -> None:
+    scores = score_regions(*make_pair(SHAPE), np.ones(SHAPE, bool), (0.0, 1.0), num_scales=2)
+    described = describe_metrics(num_scales=2, data_range=1.0)
+    assert set(scores) == set(REGIONS)
+    for figures in scores.values():
+        assert set(figures) == set(described) == {*METRICS, OUTSIDE}
+    assert described["ms_ssim"]["num_scales"] == len(described["ms_ssim"]["weights"]) == 2

@@ -1,0 +1,55 @@
+from pathlib import Path
+
+import pytest
+
+from mrcontrast.errors import UsageError
+from mrcontrast.preparation.folders import FolderPairs
+from mrcontrast.volume import read_volume, write_volume
+
+
+def copy(bids: Path, target: Path, subject: str, kind: str) -> None:
+    write_volume(target, read_volume(bids / subject / "anat" / f"{subject}_{kind}.nii.gz"))
+
+
+@pytest.mark.parametrize(
+    ("flair", "t1w"),
+    [
+        ("flair/{subject}.nii.gz", "t1w/{subject}.nii.gz"),
+        ("{subject}/FLAIR.nii.gz", "{subject}/T1w.nii.gz"),
+        ("{subject}/{subject}_flair.nii.gz", "{subject}/{subject}_t1.nii.gz"),
+        ("set (a)/f_{subject}.nii.gz", "set (a)/t_{subject}.nii.gz"),
+    ],
+)
+def test_patterns(tmp_path: Path, bids: Path, flair: str, t1w: str) -> None:
+    raw = tmp_path / "raw"
+    for subject, name in (("sub-01", "patient_07"), ("sub-02", "sub-8")):
+        copy(bids, raw / flair.replace("{subject}", name), subject, "FLAIR")
+        copy(bids, raw / t1w.replace("{subject}", name), subject, "T1w")
+    entries, dropped = FolderPairs(str(raw), flair, t1w).index()
+    assert dropped == []
+    assert [entry.name for entry in entries] == ["sub-patient07", "sub-8"]
+    assert entries[0].pair.load().tags == {"source_name": "patient_07"}
+    assert entries[0].site == "raw"
+
+
+def test_a_missing_file_of_any_pattern_is_dropped(tmp_path: Path, bids: Path) -> None:
+    raw = tmp_path / "raw"
+    for subject in ("sub-01", "sub-02"):
+        copy(bids, raw / "f" / f"{subject}.nii.gz", subject, "FLAIR")
+    copy(bids, raw / "t" / "sub-01.nii.gz", "sub-01", "T1w")
+    copy(bids, raw / "t" / "sub-03.nii.gz", "sub-03", "T1w")
+    source = FolderPairs(str(raw), "f/{subject}.nii.gz", "t/{subject}.nii.gz")
+    entries, dropped = source.index()
+    assert [entry.name for entry in entries] == ["sub-01"]
+    assert str(raw / "t" / "sub-02.nii.gz") in dropped[0].reason
+    assert str(raw / "f" / "sub-03.nii.gz") in dropped[1].reason
+    masked = FolderPairs(
+        str(raw), "f/{subject}.nii.gz", "t/{subject}.nii.gz", brain_mask="m/{subject}.nii.gz"
+    )
+    assert masked.index()[0] == []
+
+
+@pytest.mark.parametrize("pattern", ["flair.nii.gz", "/abs/{subject}.nii.gz"])
+def test_patterns_that_cannot_work(tmp_path: Path, pattern: str) -> None:
+    with pytest.raises(UsageError, match="relative pattern"):
+        FolderPairs(str(tmp_path), pattern, "t/{subject}.nii.gz")

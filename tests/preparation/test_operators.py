@@ -1,0 +1,85 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mrcontrast.errors import MrcontrastError
+from mrcontrast.preparation.operators import BrainMask, MeasureVolumes, Normalise, ToGrid
+from mrcontrast.preparation.subject import Subject
+from mrcontrast.transforms.grid import ModelGrid
+from mrcontrast.transforms.normalise import MinMaxNormaliser
+from mrcontrast.volume import Volume
+
+SHAPE = (20, 24, 22)
+AFFINE = np.diag([-2.0, 2.0, 2.0, 1.0])
+
+
+def make_subject() -> Subject:
+    rng = np.random.default_rng(0)
+    mask = np.zeros(SHAPE, bool)
+    mask[4:16, 4:20, 4:18] = True
+    lesion = np.zeros(SHAPE, bool)
+    lesion[6:10, 8:12, 8:12] = True
+    images = [rng.uniform(1, 9, SHAPE).astype(np.float32) * mask for _ in range(2)]
+    return Subject(
+        Volume(images[0], AFFINE),
+        Volume(images[1] * 100, AFFINE),
+        mask,
+        lesion,
+        (mask * 2 + lesion * 2).astype(np.uint8),
+    )
+
+
+def test_a_given_mask_is_kept_and_a_missing_one_is_found() -> None:
+    subject = make_subject()
+    given = np.zeros(SHAPE, bool)
+    given[5:7] = True
+    assert BrainMask()(replace(subject, brain_mask=given)).brain_mask is given
+    found = BrainMask()(replace(subject, brain_mask=None)).brain_mask
+    np.testing.assert_array_equal(found, subject.brain_mask)
+
+
+def test_the_grid_carries_everything_along() -> None:
+    subject = make_subject()
+    gridded = ToGrid(ModelGrid(2.0, (16, 20, 18)))(subject)
+    for volume in (gridded.flair, gridded.t1w):
+        assert volume.shape == (16, 20, 18)
+        assert volume.orientation == "RAS"
+    assert gridded.brain_mask.sum() == subject.brain_mask.sum()
+    assert gridded.lesion_mask.sum() == subject.lesion_mask.sum()
+    np.testing.assert_array_equal(gridded.labels == 4, gridded.lesion_mask)
+    np.testing.assert_array_equal(gridded.labels > 0, gridded.brain_mask)
+    assert gridded.t1w.data[gridded.lesion_mask].sum() == pytest.approx(
+        subject.t1w.data[subject.lesion_mask].sum(), rel=1e-4
+    )
+
+
+def test_a_brain_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(MrcontrastError, match=r"fits \(8, 16, 16\) voxels of 2\.0 mm"):
+        ToGrid(ModelGrid(2.0, (8, 16, 16)))(make_subject())
+
+
+def test_normalised_volumes_fill_zero_to_one_and_are_zero_outside() -> None:
+    subject = make_subject()
+    subject.flair.data[0, 0, 0] = subject.t1w.data[0, 0, 0] = 777  # skull
+    done = Normalise(MinMaxNormaliser(), MinMaxNormaliser())(subject)
+    for key, volume in (("flair", done.flair), ("t1w", done.t1w)):
+        assert volume.data.dtype == np.float32
+        assert volume.data.min() == 0
+        assert volume.data.max() == 1
+        assert not volume.data[~subject.brain_mask].any()
+        raw = getattr(subject, key).data[subject.brain_mask]
+        again = done.normalisers[key].invert(volume.data)[subject.brain_mask]
+        np.testing.assert_allclose(again, raw, rtol=1e-4)
+
+
+def test_volumes_by_hand() -> None:
+    measures = MeasureVolumes()(make_subject()).measures
+    assert measures == {"brain_ml": 12 * 16 * 14 * 8 / 1000, "lesion_ml": 4**3 * 8 / 1000}
+    healthy = replace(make_subject(), lesion_mask=None)
+    assert "lesion_ml" not in MeasureVolumes()(healthy).measures
+
+
+def test_a_recipe_without_a_mask_operator_says_so() -> None:
+    with pytest.raises(MrcontrastError, match="BrainMask"):
+        ToGrid(ModelGrid(2.0, (16, 20, 18)))(replace(make_subject(), brain_mask=None))

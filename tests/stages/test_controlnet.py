@@ -1,0 +1,60 @@
+"""What makes a ControlNet one: a silent start, a frozen base, and FLAIR that matters."""
+
+import pytest
+import torch
+from monai.networks.nets import ControlNet
+from tests.stages.conftest import CHANNELS, make_denoiser, make_stage
+
+from mrcontrast.errors import UsageError
+from mrcontrast.latents import LatentCondition
+from mrcontrast.networks.control import start_from_denoiser
+
+
+def test_before_training_it_draws_what_the_denoiser_draws(dims, batch):
+    stage = make_stage("controlnet", dims).eval()
+    z = torch.randn(2, *stage.noise_shape(batch["flair"].shape[2:]))
+    t = torch.tensor([0.2, 0.9])
+    steered = stage.conditioned_on(batch["flair"])(z, t)
+    assert torch.equal(steered, stage.denoiser(z, 1000 * t))
+
+
+def test_only_the_controlnet_learns(batch, dims):
+    stage = make_stage("controlnet", dims)
+    stage.loss(batch).backward()
+    learning = {
+        name.split(".")[0] for name, value in stage.named_parameters() if value.grad is not None
+    }
+    assert learning == {"controlnet"}
+
+
+def test_the_base_stays_in_evaluation_mode_while_training(dims):
+    stage = make_stage("controlnet", dims).train()
+    stage.on_train_epoch_start()
+    assert not stage.denoiser.training
+    assert not stage.codec.training
+
+
+def test_flair_matters_once_a_zero_layer_has_moved(dims, batch):
+    stage = make_stage("controlnet", dims).eval()
+    for block in stage.controlnet.controlnet_down_blocks:
+        for value in block.parameters():
+            torch.nn.init.normal_(value, std=0.1)
+    torch.nn.init.normal_(stage.controlnet.controlnet_cond_embedding.conv_out.conv.weight)
+    z, t = torch.randn(2, *stage.noise_shape(batch["flair"].shape[2:])), torch.tensor([0.5, 0.5])
+    real = stage.conditioned_on(batch["flair"])(z, t)
+    shuffled = stage.conditioned_on(batch["flair"].flip(0))(z, t)
+    assert (real - shuffled).abs().max() > 1e-3
+
+
+def test_the_encoder_must_be_the_denoisers(dims):
+    other = ControlNet(dims, 3, **(CHANNELS | {"channels": (8, 24)}), norm_num_groups=4)
+    with pytest.raises(UsageError, match="Give both the same channels"):
+        start_from_denoiser(other, make_denoiser(dims))
+
+
+def test_latents_of_a_slab_become_channels():
+    stage = make_stage("controlnet", 2)
+    flair = torch.rand(2, 3, 20, 24)
+    condition = LatentCondition()(flair, stage.codec)
+    assert condition.shape == (2, 9, 10, 12)
+    torch.testing.assert_close(condition[:, 3:6], stage.codec.encode(flair[:, 1:2]))

@@ -1,0 +1,157 @@
+"""The one command."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mrcontrast import cli, doctor
+from mrcontrast.cli import folder_name, main
+from toy.runs import arguments, toy_run
+
+
+def run_toy(root: Path, *overrides: str) -> int:
+    return main(["train", *arguments(root, *overrides)])
+
+
+def errors_of(capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the error, after checking that it is one line and no traceback."""
+    text = capsys.readouterr().err
+    assert text.startswith("mrcontrast: error: ")
+    assert text.count("\n") == 1
+    return text
+
+
+def test_help_is_quick_and_names_every_command() -> None:
+    code = (
+        "import sys; from mrcontrast.cli import main; code = main(['--help']);"
+        "heavy = {'torch', 'monai', 'lightning', 'mlflow', 'hydra'} & set(sys.modules);"
+        "sys.exit(code or bool(heavy))"
+    )
+    start = time.monotonic()
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
+    assert time.monotonic() - start < 5
+    for command in cli.HYDRA_COMMANDS | cli.PLAIN_COMMANDS:
+        assert f"  {command} " in process.stdout
+
+
+@pytest.mark.parametrize("argv", [["frob"], ["--frob"], ["train", "--frob"], ["info", "--frob"]])
+def test_unknown_commands_and_options_are_faults_of_usage(
+    argv: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(argv) == 2
+    assert "frob" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("overrides", "code", "message"),
+    [
+        (["stage=toy_autoencoder", "frob=1"], 2, "frob"),
+        (["stage=toy_autoencoder", "a=[1"], 2, "'[1'"),
+        (["stage=toy_diffusion"], 2, "Add autoencoder=RUN."),
+        (["stage=toy_diffusion", "autoencoder=nowhere"], 1, "(nowhere)"),
+        (["stage=toy_autoencoder", "run_dir=/dev/null/run"], 1, "/dev/null/run"),
+        (["stage=toy_autoencoder", "trainer.precision=7"], 2, "7"),
+    ],
+)
+def test_errors_are_one_line(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    overrides: list[str],
+    code: int,
+    message: str,
+) -> None:
+    assert run_toy(tmp_path, *overrides) == code
+    assert message in errors_of(capsys)
+
+
+def test_debug_shows_where_an_error_came_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(Exception, match="RUN"):
+        main(["--debug", "train", *arguments(tmp_path, "stage=toy_diffusion")])
+    monkeypatch.setenv("MRCONTRAST_DEBUG", "1")
+    with pytest.raises(Exception, match="RUN"):
+        run_toy(tmp_path, "stage=toy_diffusion")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(KeyboardInterrupt(), 130), (SystemExit(143), 143), (ValueError("a\nb"), 1)]
+)
+def test_any_end_is_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: BaseException,
+    code: int,
+) -> None:
+    def fail(config: object) -> None:
+        raise error
+
+    monkeypatch.setattr("mrcontrast.train.train", fail)
+    assert main(["train", "stage=autoencoder"]) == code
+    errors_of(capsys)
+
+
+def test_a_command_has_its_own_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mrcontrast.prepare.prepare", lambda config: 1)
+    assert main(["prepare", "out=somewhere"]) == 1
+
+
+def test_help_of_a_hydra_command_lists_choices(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "  stage: autoencoder" in text
+    assert "save_every_n_steps: 200" in text
+
+
+def test_config_can_be_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--cfg", "job", "stage=autoencoder"]) == 0
+    assert "gradient_clip_val: 1.0" in capsys.readouterr().out
+
+
+def test_a_sweep_goes_on_after_a_failed_job_and_skips_finished_ones(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = ["-m", "stage=toy_autoencoder", "stage.lr=0.01,1e30,0.02"]
+    assert run_toy(tmp_path, *sweep) == 1
+    captured = capsys.readouterr()
+    assert "Expected a finite loss" in captured.err.splitlines()[-1]
+    done = sorted((tmp_path / "runs/autoencoder").glob("*/weights.safetensors"))
+    names = [path.parent.name.split("stage.lr_")[1].split("+")[0] for path in done]
+    assert names == ["0.01", "0.02"]
+    assert run_toy(tmp_path, *sweep) == 1
+    assert capsys.readouterr().out.count("Finished before") == 2
+
+
+def test_long_names_of_jobs_stay_apart() -> None:
+    names = {folder_name("a=" + "x" * 300 + str(index)) for index in range(3)}
+    assert len(names) == 3
+    assert max(map(len, names)) < 130
+    assert folder_name("autoencoder_a/b+seed_1") == "autoencoder_a_b+seed_1"
+
+
+def test_info_lists_trained_models(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    toy_run(tmp_path, "mine", "stage=toy_autoencoder")
+    assert main(["info", "--outputs", str(tmp_path)]) == 0
+    text = capsys.readouterr().out
+    assert "runs/mine: autoencoder, val/loss 0." in text
+    assert "GiB memory" in text
+
+
+def test_doctor_finds_this_installation_well(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["doctor", "--outputs", str(tmp_path / "new")]) == 0
+    assert capsys.readouterr().out.count("ok  ") >= 4
+
+
+def test_doctor_says_what_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(doctor, "check_mlflow", lambda: "not looked at")
+    (tmp_path / "file").write_text("")
+    assert main(["doctor", "--outputs", str(tmp_path / "file")]) == 1
+    assert "fail  outputs: MrcontrastError: Expected a folder" in capsys.readouterr().out

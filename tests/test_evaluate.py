@@ -1,0 +1,260 @@
+"""From folders to figures: what is matched, what is refused, and what the summary says."""
+
+import csv
+import json
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from skimage.metrics import structural_similarity
+
+from mrcontrast.data.manifest import Manifest, Record
+from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.evaluate import evaluate, name_predictions, read_range
+from mrcontrast.metrics.definitions import METRICS
+from mrcontrast.volume import Volume, read_mask, read_volume, write_volume
+
+Change = Callable[[np.ndarray], np.ndarray]
+
+
+def write_predictions(
+    folder: Path, records: list[Record], change: Change, name: str = "{}_desc-synth_T1w.nii.gz"
+) -> Path:
+    for record in records:
+        real = read_volume(record.t1w)
+        write_volume(folder / name.format(record.name), Volume(change(real.data), real.affine))
+    return folder
+
+
+def noisy(image: np.ndarray) -> np.ndarray:
+    noise = np.random.default_rng(0).normal(0, 0.1, image.shape)
+    return np.where(image > 0, image + noise, 0).astype(np.float32)
+
+
+def rows_of(out: Path) -> list[dict[str, str]]:
+    with (out / "subjects.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def test_records(prepared_root: Path) -> list[Record]:
+    return Manifest.read(prepared_root).split("test")
+
+
+def test_values_agree_with_the_arrays(
+    prepared_root: Path, test_records: list[Record], tmp_path: Path
+) -> None:
+    predictions = write_predictions(tmp_path / "ours", test_records, noisy)
+    summary = evaluate({"ours": predictions}, prepared_root, tmp_path / "out")
+    expected: dict[str, list[float]] = {"mae": [], "ssim": []}
+    for record in test_records:
+        real = read_volume(record.t1w)
+        mask = read_mask(record.brain_mask, real)
+        synthetic = noisy(real.data).astype(float)
+        expected["mae"].append(np.abs(synthetic - real.data)[mask].mean())
+        _, image = structural_similarity(
+            real.data.astype(float),
+            synthetic,
+            data_range=1.0,
+            full=True,
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
+        )
+        expected["ssim"].append(image[mask].mean())
+    for metric, values in expected.items():
+        statistic = summary["methods"]["ours"]["brain"][metric]
+        assert statistic["mean"] == pytest.approx(np.mean(values), abs=1e-5)
+        assert statistic["sd"] == pytest.approx(np.std(values, ddof=1), abs=1e-5)
+        assert statistic["n"] == 2
+        rows = [row for row in rows_of(tmp_path / "out") if row["region"] == "brain"]
+        assert [float(row[metric]) for row in rows] == pytest.approx(values, abs=1e-5)
+
+
+def test_the_files_say_what_was_done(
+    prepared_root: Path, test_records: list[Record], tmp_path: Path
+) -> None:
+    ours = write_predictions(tmp_path / "ours", test_records, noisy)
+    dark = write_predictions(tmp_path / "dark", test_records, lambda image: image * 0.5 - 0.2)
+    out = tmp_path / "new" / "out"
+    returned = evaluate({"ours": ours, "dark": dark}, prepared_root, out)
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary == json.loads(json.dumps(returned))
+    assert list(summary["methods"]) == ["ours", "dark"]
+    assert summary["intensity_range"]["data_range"] == 1.0
+    assert summary["normalisation"] == "none: voxels as stored"
+    assert summary["metrics"]["ssim"]["window"]["kernel"] == "gaussian"
+    assert summary["metrics"]["ms_ssim"]["num_scales"] == 2
+    assert summary["inputs"]["splits"] == ["test"]
+    assert "desc-brain_mask" in summary["inputs"]["masks"]
+    assert (summary["subjects"], summary["missing"]) == (["sub-05", "sub-06"], {})
+    assert summary["methods"]["dark"]["image"]["share_outside"]["mean"] > 0.3
+    assert len(rows_of(out)) == 2 * 2 * 2
+    assert set(METRICS) < set(rows_of(out)[0])
+    assert "| ours | 2 |" in (out / "summary.md").read_text()
+
+
+def test_a_volume_with_itself(
+    prepared_root: Path, test_records: list[Record], tmp_path: Path
+) -> None:
+    same = write_predictions(tmp_path / "same", test_records, lambda image: image)
+    figures = evaluate({"same": same}, prepared_root, tmp_path / "out")["methods"]["same"]["brain"]
+    assert figures["mae"]["mean"] == 0
+    assert figures["ssim"]["mean"] == pytest.approx(1.0, abs=1e-12)
+    assert figures["ms_ssim"]["ci95"] == pytest.approx((1.0, 1.0), abs=1e-12)
+    assert figures["psnr"]["mean"] is None
+    assert {row["psnr"] for row in rows_of(tmp_path / "out")} == {str(math.inf)}
+
+
+def test_foreign_names_without_masks(test_records: list[Record], tmp_path: Path) -> None:
+    theirs = write_predictions(tmp_path / "theirs", test_records, noisy, "case{}.nii")
+    real = write_predictions(tmp_path / "real", test_records, lambda image: image, "case{}.nii.gz")
+    for folder in (theirs, real):  # no BIDS entity is left in the names
+        for path in folder.iterdir():
+            path.rename(folder / path.name.replace("sub-", ""))
+    summary = evaluate({"theirs": theirs}, real, tmp_path / "out")
+    assert summary["subjects"] == ["case05", "case06"]
+    assert summary["inputs"]["masks"].startswith("non-zero voxels")
+    brain = [row for row in rows_of(tmp_path / "out") if row["region"] == "brain"]
+    truth = [int((read_volume(record.t1w).data != 0).sum()) for record in test_records]
+    assert [int(row["voxels"]) for row in brain] == pytest.approx(truth, rel=0.02)
+
+
+def test_masks_of_another_folder_decide(
+    prepared_root: Path, test_records: list[Record], tmp_path: Path
+) -> None:
+    def wrong_in_front(image: np.ndarray) -> np.ndarray:
+        return np.where(np.arange(image.shape[1])[:, None] > 20, 1 - image, image)
+
+    for record in test_records:
+        real = read_volume(record.t1w)
+        back = np.broadcast_to(np.arange(real.shape[1])[:, None] <= 20, real.shape)
+        write_volume(
+            tmp_path / "masks" / f"{record.name}_mask.nii.gz",
+            Volume(back.astype(np.float32), real.affine),
+        )
+    ours = write_predictions(tmp_path / "ours", test_records, wrong_in_front)
+    summary = evaluate({"ours": ours}, prepared_root, tmp_path / "out", tmp_path / "masks")
+    assert summary["methods"]["ours"]["brain"]["mae"]["mean"] == 0
+    assert summary["methods"]["ours"]["image"]["mae"]["mean"] > 0.1
+    (tmp_path / "masks" / "sub-05_mask.nii.gz").unlink()
+    with pytest.raises(MrcontrastError, match="mask of every subject, got none of sub-05"):
+        evaluate({"ours": ours}, prepared_root, tmp_path / "out", tmp_path / "masks")
+
+
+def test_a_missing_prediction_is_refused_or_listed(
+    prepared_root: Path, test_records: list[Record], tmp_path: Path
+) -> None:
+    ours = write_predictions(tmp_path / "ours", test_records[:1], noisy)
+    with pytest.raises(MrcontrastError, match="prediction for each reference, got none for sub-06"):
+        evaluate({"ours": ours}, prepared_root, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    summary = evaluate({"ours": ours}, prepared_root, tmp_path / "out", allow_missing=True)
+    assert summary["missing"] == {"ours": {"no_reference": [], "no_prediction": ["sub-06"]}}
+    statistic = summary["methods"]["ours"]["brain"]["psnr"]
+    assert (statistic["sd"], statistic["ci95"], statistic["n"]) == (None, None, 1)
+
+
+def test_a_missing_reference_is_refused_or_listed(
+    prepared_root: Path, test_records: list[Record], tmp_path: Path
+) -> None:
+    ours = write_predictions(tmp_path / "ours", test_records, noisy)
+    shutil.copy(ours / "sub-05_desc-synth_T1w.nii.gz", ours / "sub-77_desc-synth_T1w.nii.gz")
+    with pytest.raises(MrcontrastError, match="reference for each prediction, got none for sub-77"):
+        evaluate({"ours": ours}, prepared_root, tmp_path / "out")
+    summary = evaluate({"ours": ours}, prepared_root, tmp_path / "out", allow_missing=True)
+    assert summary["missing"]["ours"]["no_reference"] == ["sub-77"]
+
+
+def test_nothing_in_common_is_refused_even_when_missing_is_allowed(
+    prepared_root: Path, test_records: list[Record], tmp_path: Path
+) -> None:
+    theirs = write_predictions(tmp_path / "theirs", test_records, noisy, "x{}.nii")
+    (tmp_path / "empty").mkdir()
+    for folder in (theirs, tmp_path / "empty"):
+        with pytest.raises(MrcontrastError):
+            evaluate({"theirs": folder}, prepared_root, tmp_path / "out", allow_missing=True)
+
+
+def test_another_grid_is_refused(
+    prepared_root: Path, test_records: list[Record], tmp_path: Path
+) -> None:
+    ours = write_predictions(tmp_path / "ours", test_records, lambda image: image[1:])
+    with pytest.raises(MrcontrastError, match=r"one grid, got shapes 32x40x24 and 31x40x24"):
+        evaluate({"ours": ours}, prepared_root, tmp_path / "out")
+
+
+def test_sessions_of_one_subject_count_once(test_records: list[Record], tmp_path: Path) -> None:
+    real = tmp_path / "real"
+    for name in ("sub-01_ses-1", "sub-01_ses-2", "sub-02_ses-1"):
+        write_predictions(real, test_records[:1], lambda image: image, name + "_T1w.nii.gz")
+    ours = tmp_path / "ours"
+    for name, error in (("sub-01_ses-1", 0.1), ("sub-01_ses-2", 0.3), ("sub-02", 0.4)):
+        write_predictions(
+            ours, test_records[:1], lambda image, error=error: image + error, name + ".nii.gz"
+        )
+    statistic = evaluate({"ours": ours}, real, tmp_path / "out")["methods"]["ours"]["image"]["mae"]
+    assert statistic["n"] == 2
+    assert statistic["mean"] == pytest.approx((0.2 + 0.4) / 2, abs=1e-5)
+    assert [row["session"] for row in rows_of(tmp_path / "out")[::2]] == ["ses-1", "ses-2", "ses-1"]
+
+
+def test_the_range_is_never_guessed(test_records: list[Record], tmp_path: Path) -> None:
+    names = "{}_T1w.nii.gz"
+    real = write_predictions(tmp_path / "real", test_records, lambda image: 500 * image, names)
+    ours = write_predictions(tmp_path / "ours", test_records, lambda image: 500 * noisy(image))
+    with pytest.raises(UsageError, match=r"references in \[0, 1\].*Give --range LO HI"):
+        evaluate({"ours": ours}, real, tmp_path / "out")
+    fixed = evaluate({"ours": ours}, real, tmp_path / "out", intensity_range=(0, 500))
+    assert fixed["intensity_range"] | {"low": 0, "high": 500} == fixed["intensity_range"]
+    own = evaluate({"ours": ours}, real, tmp_path / "out", intensity_range="reference")
+    assert "percentile 99.5 in the mask" in own["normalisation"]
+    highs = [float(row["range_high"]) for row in rows_of(tmp_path / "out")[::2]]
+    for high, record in zip(highs, test_records, strict=True):
+        image = 500 * read_volume(record.t1w).data
+        assert high == pytest.approx(np.percentile(image[image > 0], 99.5), rel=0.01)
+    units = [result["methods"]["ours"]["brain"]["mae"]["mean"] for result in (fixed, own)]
+    assert units[0] == pytest.approx(np.mean(highs) * units[1], rel=0.05)
+
+
+def test_several_processes_give_the_same_figures(
+    prepared_root: Path, test_records: list[Record], tmp_path: Path
+) -> None:
+    ours = write_predictions(tmp_path / "ours", test_records, noisy)
+    one = evaluate({"ours": ours}, prepared_root, tmp_path / "out")
+    assert evaluate({"ours": ours}, prepared_root, tmp_path / "out", num_workers=2) == one
+
+
+@pytest.mark.parametrize(
+    ("values", "method", "expected"),
+    [
+        (["out/synth"], None, {"synth": Path("out/synth")}),
+        (["out/synth"], "lookup", {"lookup": Path("out/synth")}),
+        (["a=x", "b=y=z"], None, {"a": Path("x"), "b": Path("y=z")}),
+    ],
+)
+def test_predictions_as_typed(
+    values: list[str], method: str | None, expected: dict[str, Path]
+) -> None:
+    assert name_predictions(values, method) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "method"),
+    [(["x", "y"], None), (["a=x", "a=y"], None), (["a=x", "b=y"], "c"), (["=x", "b=y"], None)],
+)
+def test_predictions_without_a_name_of_their_own(values: list[str], method: str | None) -> None:
+    with pytest.raises(UsageError, match="NAME=DIR"):
+        name_predictions(values, method)
+
+
+def test_range_as_typed() -> None:
+    assert read_range(None) is None
+    assert read_range(["reference"]) == "reference"
+    assert read_range(["-1", "1"]) == (-1.0, 1.0)
+    for values in (["1", "0"], ["0"], ["a", "b"], ["0", "nan"], ["0", "1", "2"]):
+        with pytest.raises(UsageError, match="--range"):
+            read_range(values)

@@ -1,0 +1,1 @@
+"""Toy stages for the tests of training."""

@@ -1,0 +1,79 @@
+"""A stage with the silhouette of the real ones, small enough to train in a second."""
+
+import time
+
+import torch
+import torch.nn.functional as F
+from lightning import LightningDataModule, LightningModule
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+
+class ToyAutoencoder(LightningModule):
+    """One convolution that learns to reproduce its input."""
+
+    source = "t1w"
+    latent_mean: Tensor
+
+    def __init__(self, autoencoder: nn.Module, lr: float, seconds_a_step: float = 0.0) -> None:
+        super().__init__()
+        self.autoencoder = autoencoder
+        self.lr = lr
+        self.seconds_a_step = seconds_a_step
+        self.register_buffer("latent_mean", torch.zeros(1))
+        self.register_buffer("latent_std", torch.ones(1))
+
+    def forward(self, batch: dict, noise: Tensor | None = None) -> Tensor:
+        return self.autoencoder(batch["t1w"]).clamp(0, 1)
+
+    def training_step(self, batch: dict, batch_idx: int) -> Tensor:
+        time.sleep(self.seconds_a_step)
+        loss = F.mse_loss(self.autoencoder(batch["t1w"]), batch["t1w"] + 1e-3 * torch.randn(1))
+        self.log("train/loss", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: dict, batch_idx: int) -> None:
+        self.log("val/loss", F.mse_loss(self.autoencoder(batch["t1w"]), batch["t1w"]), batch_size=2)
+
+    def pictures(self, batch: dict) -> dict[str, Tensor]:
+        return {"T1w": batch["t1w"], "reconstruction": self(batch)}
+
+    def finish(self, datamodule: LightningDataModule) -> None:
+        batch = next(iter(datamodule.train_dataloader()))
+        self.latent_mean.copy_(batch["t1w"].mean())
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(self.autoencoder.parameters(), lr=self.lr)
+
+
+class ToyItems(Dataset):
+    """Smooth images (1, *shape) in [0, 1], the same at each look."""
+
+    def __init__(self, count: int, shape: tuple[int, ...]) -> None:
+        self.images = torch.rand(count, 1, *shape, generator=torch.Generator().manual_seed(1))
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> dict:
+        return {"t1w": self.images[index], "subject": f"sub-{index}", "item": index}
+
+
+class ToyManifest:
+    def __init__(self, data_hash: str) -> None:
+        self.data_hash = data_hash
+        self.split_hash = "split"
+
+
+class ToyData(LightningDataModule):
+    def __init__(self, shape: list[int], data_hash: str = "data", num_workers: int = 0) -> None:
+        super().__init__()
+        self.items = ToyItems(8, tuple(shape))
+        self.manifest = ToyManifest(data_hash)
+        self.num_workers = num_workers
+
+    def train_dataloader(self) -> DataLoader:
+        return DataLoader(self.items, batch_size=2, shuffle=True)
+
+    def val_dataloader(self) -> DataLoader:
+        return DataLoader(self.items, batch_size=2)

@@ -1,0 +1,33 @@
+"""A stage that takes a frozen part over from the toy autoencoder."""
+
+import torch
+import torch.nn.functional as F
+from lightning import LightningModule
+from torch import Tensor, nn
+
+
+class ToyCodec(nn.Module):
+    def __init__(self, autoencoder: nn.Module) -> None:
+        super().__init__()
+        self.autoencoder = autoencoder.requires_grad_(False)
+        self.register_buffer("mean", torch.zeros(1))
+        self.register_buffer("std", torch.full((1,), torch.nan))
+
+
+class ToyLatentDiffusion(LightningModule):
+    source = "flair"
+
+    def __init__(self, codec: ToyCodec, denoiser: nn.Module, process: nn.Module) -> None:
+        super().__init__()
+        self.codec = codec
+        self.denoiser = denoiser
+        self.process = process
+
+    def training_step(self, batch: dict, batch_idx: int) -> Tensor:
+        return F.mse_loss(self.denoiser(self.codec.autoencoder(batch["t1w"])), batch["t1w"])
+
+    def validation_step(self, batch: dict, batch_idx: int) -> None:
+        self.log("val/loss", self.training_step(batch, 0), batch_size=2)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.denoiser.parameters(), lr=0.1)
