@@ -17,7 +17,7 @@ from mrcontrast.tracking import (
     load_stage,
     recorded,
 )
-from toy.runs import empty_database, mlflow_runs, toy_run, with_mlflow
+from toy.runs import mlflow_runs, toy_run, with_mlflow
 
 
 @pytest.fixture
@@ -132,10 +132,3 @@ def test_weights_that_do_not_fit_the_config_are_refused(tmp_path: Path) -> None:
     folder.write_provenance({"weights_sha256": folder.write_weights(weights)})
     with pytest.raises(MrcontrastError, match=r"Expected weights that fit config.yaml.*extra"):
         load_stage(str(folder.path))
-
-
-def test_the_empty_database_is_made_without_noise(capfd: pytest.CaptureFixture[str]) -> None:
-    empty_database.cache_clear()
-    empty_database()
-    captured = capfd.readouterr()
-    assert captured.out + captured.err == ""

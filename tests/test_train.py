@@ -11,7 +11,9 @@ from mrcontrast.config import compose
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.resume import read_checkpoint
 from mrcontrast.run_folder import RunFolder
+from mrcontrast.tracking import load_stage
 from mrcontrast.train import train
+from toy.autoencoder import ToyData
 from toy.runs import toy_config, toy_run
 
 
@@ -46,6 +48,13 @@ def test_the_weights_are_the_average_of_the_best_validation(finished: RunFolder)
     key = "autoencoder.weight"
     assert torch.equal(weights[key], best["state_dict"][key])
     assert not torch.equal(weights[key], best["current_model_state"][key])
+
+
+def test_validation_scores_the_averaged_weights(finished: RunFolder) -> None:
+    stage = load_stage(finished.path)
+    images = ToyData(shape=[6, 8]).items.images
+    loss = torch.nn.functional.mse_loss(stage.autoencoder(images), images)
+    assert loss.item() == pytest.approx(finished.provenance["score"]["value"], rel=1e-4)
 
 
 def test_the_score_is_the_best_of_all_validations(finished: RunFolder) -> None:

@@ -23,6 +23,7 @@ PLAIN_COMMANDS = {
     "evaluate": "predictions of any system against references -> tables and a report",
     "info": "versions, devices, memory, and the trained models found",
     "doctor": "check that this installation works",
+    "cache": "list the stored latents, and prune what is broken or long unused",
 }
 MODULES = {"info": "doctor", "doctor": "doctor"}  # the module of a command, if not its own name
 EXAMPLES = """examples:

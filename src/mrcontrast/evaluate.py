@@ -2,6 +2,7 @@
 
 import multiprocessing
 import platform
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -16,7 +17,7 @@ from mrcontrast.metrics.definitions import REGIONS, describe_metrics
 from mrcontrast.metrics.intensity import FixedRange, IntensityRange, ReferenceRange, is_unit
 from mrcontrast.report.collection import collect
 from mrcontrast.report.scoring import Row, Survey, score_case, summarise_rows, survey_case, to_csv
-from mrcontrast.report.table import to_markdown
+from mrcontrast.report.table import to_markdown, to_rich
 from mrcontrast.volume import write_json, write_text
 
 RangeChoice = tuple[float, float] | Literal["reference"] | None
@@ -24,6 +25,42 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 PACKAGES = ("mrcontrast", "numpy", "scipy", "nibabel")
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of ``mrcontrast evaluate``."""
+    add = parser.add_argument
+    folders = "folder of synthetic volumes; several as NAME=DIR, each with the name of its method"
+    add("--predictions", nargs="+", required=True, metavar="[NAME=]DIR", help=folders)
+    references = "folder of real volumes: flat, BIDS, or a prepared data set"
+    add("--references", type=Path, required=True, metavar="DIR", help=references)
+    masks = "brain masks; default: those beside the references, else non-zero voxels"
+    add("--masks", type=Path, metavar="DIR", help=masks)
+    add("--method", metavar="NAME", help="name of the only folder of predictions")
+    add("--out", type=Path, default=Path("evaluation"), metavar="DIR", help="(%(default)s)")
+    limits = "intensity range LO HI, or 'reference'; default: 0 1 if all references lie in it"
+    add("--range", nargs="+", metavar="LIMIT", help=limits)
+    add("--allow-missing", action="store_true", help="go on without subjects that lack a volume")
+    add("--workers", type=int, default=0, help="processes (%(default)s: this one)")
+
+
+def run(args: Namespace) -> int:
+    """Run ``mrcontrast evaluate`` and print its tables.
+
+    Returns:
+        Exit code 0.
+    """
+    from rich.console import Console
+
+    predictions = name_predictions(args.predictions, args.method)
+    limits = read_range(args.range)
+    summary = evaluate(
+        predictions, args.references, args.out, args.masks, limits, args.allow_missing, args.workers
+    )
+    console = Console(highlight=False)
+    console.print(to_rich(summary))
+    console.print(f"{args.out}/summary.json, summary.md and subjects.csv", markup=False)
+    return 0
 
 
 def evaluate(

@@ -1,8 +1,9 @@
 """The frozen autoencoder as later stages see it: latents of zero mean and unit variance."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
+from math import isnan, prod
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +12,9 @@ from torch import Tensor, nn
 
 from mrcontrast import keys
 from mrcontrast.errors import MrcontrastError
+from mrcontrast.networks.sizes import downsampling, spatial_dims
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -30,13 +34,15 @@ class AutoencoderCodec(nn.Module):
     """Encode images to standardised latents and decode them, with the autoencoder frozen.
 
     Each latent channel is shifted and scaled by its mean and standard deviation over training
-    batches, which the autoencoder's run stores in the buffers ``mean`` and ``std``. Images are
-    padded with zeros at the end of each axis so that the denoiser can halve the latent.
+    batches, which the autoencoder's run stores in the buffers ``mean`` and ``std``; ``psnr_db`` is
+    that of its own reconstructions in validation, the ceiling of whatever is decoded here. Images
+    are padded with zeros at the end of each axis so that the denoiser can halve the latent.
 
     Args:
         autoencoder: A trained autoencoder.
         latent_multiple: Latent axes are padded to multiples of this; 2 ** (levels - 1) of the
             denoiser.
+        min_autoencoder_psnr_db: ``check`` refuses an autoencoder below this; 0 refuses none.
 
     Source: Rombach et al. 2022, arXiv 2112.10752, section G (one scale for all channels; ours has
     one for each, and a shift).
@@ -44,15 +50,23 @@ class AutoencoderCodec(nn.Module):
 
     mean: Tensor
     std: Tensor
+    psnr_db: Tensor
 
-    def __init__(self, autoencoder: AutoencoderKL, latent_multiple: int = 1) -> None:
+    def __init__(
+        self,
+        autoencoder: AutoencoderKL,
+        latent_multiple: int = 1,
+        min_autoencoder_psnr_db: float = 0.0,
+    ) -> None:
         super().__init__()
         self.autoencoder = autoencoder.eval().requires_grad_(False)
         self.latent_multiple = latent_multiple
-        self.factor = 2 ** (len(autoencoder.encoder.channels) - 1)
-        self.spatial_dims = autoencoder.post_quant_conv.spatial_dims
+        self.min_autoencoder_psnr_db = min_autoencoder_psnr_db
+        self.factor = downsampling(autoencoder)
+        self.spatial_dims = spatial_dims(autoencoder)
         self.register_buffer("mean", torch.zeros(autoencoder.latent_channels))
         self.register_buffer("std", torch.full((autoencoder.latent_channels,), torch.nan))
+        self.register_buffer("psnr_db", torch.tensor(torch.nan))
 
     @property
     def multiple(self) -> int:
@@ -69,16 +83,27 @@ class AutoencoderCodec(nn.Module):
         return super().train(False)
 
     def check(self) -> None:
-        """Refuse a codec whose latent statistics were never measured or are degenerate.
+        """Say what the autoencoder can do at best, and refuse one that later stages cannot use.
 
         Raises:
-            MrcontrastError: A standard deviation is missing, zero or not finite.
+            MrcontrastError: A latent standard deviation is missing, zero or not finite; or its
+                PSNR is below the bar, or unknown where there is a bar.
         """
         if not bool(torch.isfinite(self.std).all() and (self.std > 1e-6).all()):
             raise MrcontrastError(
                 f"Expected latent standard deviations above 0, got {self.std.tolist()} "
                 "(autoencoder). Train the autoencoder to its end again."
             )
+        psnr_db, bar = float(self.psnr_db), self.min_autoencoder_psnr_db
+        if bar > 0 and not psnr_db >= bar:
+            found = "none measured" if isnan(psnr_db) else f"{psnr_db:.2f} dB"
+            raise MrcontrastError(
+                f"Expected an autoencoder of {bar:g} dB or more in the brain, got {found} "
+                "(its validation items). Train a better one (longer, wider, more latent channels) "
+                "or lower stage.codec.min_autoencoder_psnr_db."
+            )
+        if not isnan(psnr_db):
+            log.info("Ceiling: %.2f dB in the brain, the autoencoder's own PSNR", psnr_db)
 
     @torch.no_grad()
     def moments(self, image: Tensor) -> Posterior:
@@ -143,7 +168,8 @@ def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
 
 def crop(image: Tensor, shape: Sequence[int]) -> Tensor:
     """Cut the end of each spatial axis of (B, C, *S) so that it has the given axes."""
-    return image[(..., *(slice(0, size) for size in shape))]
+    kept: list[Any] = [..., *(slice(0, size) for size in shape)]
+    return image[tuple(kept)]
 
 
 class LatentStatistics:
@@ -155,7 +181,7 @@ class LatentStatistics:
         self.squares: Tensor | None = None
 
     def update(self, posterior: Posterior) -> None:
-        """Add the latents that a posterior draws: their variance is that of the mean plus sigma^2."""
+        """Add latents as a posterior draws them: their variance is the mean's plus sigma^2."""
         mean = posterior.mean.double().cpu()
         axes = [0, *range(2, mean.ndim)]
         squares = mean.square() + posterior.sigma.double().cpu().square()

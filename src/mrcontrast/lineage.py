@@ -42,9 +42,11 @@ PARENTS = {
         parts={
             "stage.codec": "stage.codec",
             "stage.denoiser": "stage.denoiser",
-            "stage.process": "stage.process",
+            "stage.process": "stage.process",  # whole, or the two that must agree
+            "stage.process.schedule": "stage.process.schedule",
+            "stage.process.target": "stage.process.target",
         },
-        weights={"codec": "codec", "denoiser": "denoiser", "process": "process"},
+        weights={"codec": "codec", "denoiser": "denoiser", "process.schedule": "process.schedule"},
     ),
 }
 
@@ -136,13 +138,14 @@ def copy_parts(config: DictConfig, parent: RunFolder, inheritance: Inheritance) 
     theirs = parent.config
     with open_dict(config):
         for path, source in inheritance.parts.items():
+            if not is_gap(config, path):
+                continue
             part = OmegaConf.select(theirs, source)
             if part is None:
                 raise MrcontrastError(
                     f"Expected a part {source}, got none ({parent.config_path}). Name another run."
                 )
-            if is_gap(config, path):
-                OmegaConf.update(config, path, part, force_add=True)
+            OmegaConf.update(config, path, part, force_add=True)
 
 
 def adopt_weights(stage: nn.Module, parents: Mapping[str, RunFolder]) -> None:

@@ -93,7 +93,7 @@ def train_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
     ]
 
     def run() -> None:
-        from mrcontrast.train import run as train
+        from mrcontrast.train import train
 
         train(compose("train", overrides))
 

@@ -94,12 +94,15 @@ def train_in(
 
 def describe(config: DictConfig, datamodule: "LightningDataModule") -> dict[str, Any]:
     """Return where a run comes from, as far as it is known before training."""
+    from mrcontrast.data.facts import data_facts
+
     manifest = getattr(datamodule, "manifest", None)
     command = [Path(sys.argv[0]).name, *sys.argv[1:]]
     return {
         "stage": module_name(config.stage._target_),
         "data_hash": getattr(manifest, "data_hash", None),
         "split_hash": getattr(manifest, "split_hash", None),
+        "data": None if manifest is None else data_facts(manifest),
         "seed": config.seed,
         "command": shlex.join(command),
         **software(),
@@ -238,6 +241,7 @@ def quieten() -> None:
         ".*resuming from a checkpoint that ended before the epoch ended.*",
         ".*GPU available but not used.*",
         ".*isinstance.treespec, LeafSpec.. is deprecated.*",
+        ".*module.s. in eval mode at the start of training.*",
         ".*The dirpath has changed.*best_k_models. won't be reloaded.*",
     ):
         warnings.filterwarnings("ignore", message)

@@ -30,6 +30,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--split", default="test", help="of a prepared data set: train, val or test (%(default)s)")
     add("--samples", type=int, default=1, help="draws; 2 or more also give a std (%(default)s)")
     add("--steps", type=int, help="steps of the sampler (those of the run)")
+    add("--sampler", metavar="NAME", help="euler_flow, heun_flow, ddim, ... (that of the run)")
     add("--seed", type=int, default=0, help="seed of the noise (%(default)s)")
     add("--batch-size", type=int, default=16, help="slices at once (%(default)s)")
     add("--device", default="auto", help="auto, cpu or cuda (%(default)s)")
@@ -51,7 +52,9 @@ def run(args: Namespace) -> int:
     from mrcontrast.translator import from_run
     from mrcontrast.translator.files import translate_files
 
-    translator = from_run(args.model, args.samples, args.batch_size, args.steps, args.device)
+    translator = from_run(
+        args.model, args.samples, args.batch_size, args.steps, args.sampler, args.device
+    )
     jobs = find_jobs(args, translator)
     existing = Existing.REDO if args.overwrite else Existing.REFUSE
     outcome = translate_files(jobs, translator, existing)

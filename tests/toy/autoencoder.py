@@ -1,6 +1,7 @@
 """A stage with the silhouette of the real ones, small enough to train in a second."""
 
 import time
+from types import SimpleNamespace
 
 import torch
 import torch.nn.functional as F
@@ -63,6 +64,16 @@ class ToyManifest:
     def __init__(self, data_hash: str) -> None:
         self.data_hash = data_hash
         self.split_hash = "split"
+        settings = {"name": "percentile-0-99.5", "clip": True}
+        self.records = [
+            SimpleNamespace(
+                name="sub-1",
+                spacing_mm=2.0,
+                shape=(6, 8, 4),
+                normaliser_flair=settings,
+                normaliser_t1w=settings,
+            )
+        ]
 
 
 class ToyData(LightningDataModule):

@@ -1,0 +1,1 @@
+"""Prepared data sets: manifest, splits, items, caches."""

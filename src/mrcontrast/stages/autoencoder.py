@@ -1,5 +1,6 @@
 """Stage 1: compress images to a small, smooth latent and back."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +15,11 @@ from mrcontrast import keys
 from mrcontrast.latents import LatentStatistics, Posterior, crop, pad_to_multiple
 from mrcontrast.losses.kl import kl_divergence
 from mrcontrast.metrics.online import masked_psnr
+from mrcontrast.networks.sizes import downsampling, spatial_dims
 from mrcontrast.optimisation import Optimisation
+from mrcontrast.report.autoencoder_card import AutoencoderCard, one_line
+
+log = logging.getLogger(__name__)
 
 
 class Autoencoder(LightningModule):
@@ -30,14 +35,19 @@ class Autoencoder(LightningModule):
             conditioned on FLAIR latents.
         statistics_batches: Batches over which the latents' mean and deviation are measured.
 
+    ``finish`` leaves ``report_card`` behind, and in buffers what later stages adopt: ``latent_mean``
+    and ``latent_std``, (C,), of training items, and ``psnr_db`` in the brain of validation items.
+
     Source: Rombach et al. 2022, arXiv 2112.10752, section 3.1; with L1, and the KL averaged over
     latent values where theirs is summed.
     """
 
     source = keys.T1W
     context_slices = 0
+    report_card: dict[str, Any] | None = None
     latent_mean: Tensor
     latent_std: Tensor
+    psnr_db: Tensor
 
     def __init__(
         self,
@@ -57,10 +67,11 @@ class Autoencoder(LightningModule):
         self.perceptual_weight = perceptual_weight
         self.contrasts = tuple(contrasts)
         self.statistics_batches = statistics_batches
-        self.factor = 2 ** (len(autoencoder.encoder.channels) - 1)
-        self.spatial_dims = autoencoder.post_quant_conv.spatial_dims
+        self.factor = downsampling(autoencoder)
+        self.spatial_dims = spatial_dims(autoencoder)
         self.register_buffer("latent_mean", torch.zeros(autoencoder.latent_channels))
         self.register_buffer("latent_std", torch.full((autoencoder.latent_channels,), torch.nan))
+        self.register_buffer("psnr_db", torch.tensor(torch.nan))
 
     def noise_shape(self, image_shape: Sequence[int]) -> None:
         """Return None: a reconstruction draws nothing."""
@@ -72,8 +83,11 @@ class Autoencoder(LightningModule):
 
     def reconstruct(self, image: Tensor) -> Tensor:
         """Encode and decode images (B, 1, *S) of any size, without noise."""
-        decoded = self.autoencoder.decode(self.posterior(image).mean)
-        return crop(decoded, image.shape[2:]).clamp(0.0, 1.0)
+        return self.decode(self.posterior(image).mean, image.shape[2:])
+
+    def decode(self, z: Tensor, image_shape: Sequence[int]) -> Tensor:
+        """Decode raw latents (B, C, *S / f) to images (B, 1, *image_shape) in [0, 1]."""
+        return crop(self.autoencoder.decode(z), image_shape).clamp(0.0, 1.0)
 
     def posterior(self, image: Tensor) -> Posterior:
         """Encode images (B, 1, *S) to their raw posterior."""
@@ -125,8 +139,15 @@ class Autoencoder(LightningModule):
         return {"T1w": batch["t1w"], "reconstruction": self(batch)}
 
     @torch.no_grad()
-    def finish(self, datamodule: Any) -> None:  # noqa: ANN401 - any data module with train_batches
-        """Measure the latents' mean and deviation, which later stages standardise by."""
+    def finish(self, datamodule: Any) -> None:  # noqa: ANN401 - any data module
+        """Measure what later stages need: latent statistics, and how good a decoding can be."""
+        self.measure_latents(datamodule)
+        self.report_card = self.examine(datamodule)
+        self.psnr_db.fill_(self.report_card["psnr_db"])
+        log.info("%s", one_line(self.report_card))
+
+    def measure_latents(self, datamodule: Any) -> None:  # noqa: ANN401
+        """Store mean and deviation of the latents of training items."""
         statistics = LatentStatistics()
         for index, batch in enumerate(datamodule.train_dataloader()):
             if index == self.statistics_batches:
@@ -135,6 +156,15 @@ class Autoencoder(LightningModule):
         mean, std = statistics.compute()
         self.latent_mean.copy_(mean)
         self.latent_std.copy_(std)
+
+    def examine(self, datamodule: Any) -> dict[str, Any]:  # noqa: ANN401
+        """Return the report card over all validation items."""
+        card = AutoencoderCard("train" if getattr(datamodule, "val_is_train", False) else "val")
+        for batch in datamodule.val_dataloader():
+            target = batch["t1w"].to(self.device)
+            posterior = self.posterior(target)
+            card.update(batch, self.decode(posterior.mean, target.shape[2:]), posterior)
+        return card.compute()
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's own type
         """Optimise the autoencoder."""
@@ -180,6 +210,7 @@ class AdversarialAutoencoder(Autoencoder):
             statistics_batches,
         )
         self.automatic_optimization = False
+        self.gradient_clip_val: float | None = None  # the trainer's; it cannot clip by itself here
         self.discriminator = discriminator
         self.discriminator_optimisation = discriminator_optimisation
         self.adversarial_weight = adversarial_weight
@@ -190,7 +221,7 @@ class AdversarialAutoencoder(Autoencoder):
         """Update the autoencoder, then the discriminator."""
         image = self.images(batch)
         terms, reconstruction = self.losses(image)
-        generator, discriminator = self.optimizers()  # type: ignore[misc]
+        generator, discriminator = self.optimizers()  # type: ignore[misc, attr-defined]
         our_schedule, their_schedule = self.lr_schedulers()  # type: ignore[misc]
         adversarial = self.trainer.global_step >= self.adversarial_start_step
         if adversarial:
@@ -207,6 +238,8 @@ class AdversarialAutoencoder(Autoencoder):
         """Take one optimiser step down a loss."""
         optimizer.zero_grad()
         self.manual_backward(loss)
+        if self.gradient_clip_val is not None:
+            self.clip_gradients(optimizer, self.gradient_clip_val, "norm")
         optimizer.step()
 
     def fooled(self, reconstruction: Tensor) -> Tensor:

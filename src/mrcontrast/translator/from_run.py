@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from omegaconf import OmegaConf
+
+from mrcontrast.config import build, config_dir
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.run_folder import RunFolder
 from mrcontrast.tracking import find_run, load_stage
@@ -16,6 +19,7 @@ def from_run(
     samples: int = 1,
     batch_size: int = 16,
     steps: int | None = None,
+    sampler: str | None = None,
     device: str = "auto",
     progress: Progress | None = None,
 ) -> StageTranslator:
@@ -26,15 +30,18 @@ def from_run(
         samples: Draws that are averaged.
         batch_size: Slices at once; 2D only.
         steps: Steps of the sampler; None keeps those of the run.
+        sampler: Name of a file in ``configs/stage/process/sampler``; None keeps the run's own.
         device: "cpu", "cuda" or "auto".
         progress: Called with the part of a volume that is done, in [0, 1].
 
     Raises:
         MrcontrastError: The run is missing, unfinished or changed.
-        UsageError: Steps were asked of a stage that has no sampler.
+        UsageError: Steps or sampler were asked of a stage that has none, or no such sampler exists.
     """
     folder = find_run(str(reference))
     stage: Any = load_stage(folder.path, device)
+    if sampler is not None:
+        set_sampler(stage, sampler)
     if steps is not None:
         set_steps(stage, steps)
     grid, normaliser = trained_on(folder, stage.source, stage.factor)
@@ -70,6 +77,23 @@ def trained_on(
             f"Expected grid and normaliser of the training data, got no {error} "
             f"({folder.provenance_path}). Train the run again."
         ) from error
+
+
+def set_sampler(stage: Any, name: str) -> None:  # noqa: ANN401 - any stage
+    """Let a stage draw with another sampler.
+
+    Raises:
+        UsageError: It has no sampler, or the configs have none of that name.
+    """
+    folder = config_dir() / "stage" / "process" / "sampler"
+    known = sorted(path.stem for path in folder.glob("*.yaml"))
+    if name not in known:
+        raise UsageError(f"Expected a sampler among {', '.join(known)}, got {name}. Choose one.")
+    if getattr(stage, "process", None) is None:
+        raise UsageError(
+            f"Expected a stage with a sampler, got {type(stage).__name__}. Leave --sampler out."
+        )
+    stage.process.sampler = build(OmegaConf.load(folder / f"{name}.yaml"))
 
 
 def set_steps(stage: Any, steps: int) -> None:  # noqa: ANN401 - any stage

@@ -1,0 +1,18 @@
+"""Facts of MONAI's autoencoder that it keeps to itself."""
+
+from typing import Any
+
+from monai.networks.nets import AutoencoderKL
+
+
+def downsampling(autoencoder: AutoencoderKL) -> int:
+    """Return f: how many times smaller each axis of the latent is than that of the image."""
+    encoder: Any = autoencoder.encoder
+    return 2 ** (len(encoder.channels) - 1)
+
+
+def spatial_dims(autoencoder: AutoencoderKL) -> int:
+    """Return 2 or 3."""
+    convolution: Any = autoencoder.post_quant_conv
+    dims: int = convolution.spatial_dims
+    return dims

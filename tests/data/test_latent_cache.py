@@ -1,0 +1,304 @@
+"""The latent cache: built once, for one set of facts, whole or not at all, equal to encoding."""
+
+import json
+import os
+import pickle
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from monai.transforms import RandAffined, RandFlipd
+from tests.stages.conftest import make_codec
+from torch.utils.data import DataLoader
+
+from mrcontrast.data.datamodule import ContrastDataModule
+from mrcontrast.data.latent_cache import LatentDataset, LatentStore
+from mrcontrast.data.manifest import Manifest
+from mrcontrast.errors import MrcontrastError
+from mrcontrast.latents import LatentStatistics, Posterior
+from toy.runs import end_of, in_child
+
+LATENTS = ("t1w_mean", "t1w_sigma")
+KEYS = ["flair", "t1w", "brain_mask"]
+
+
+def augmentation(prob=0.5):
+    turned = RandAffined(KEYS, prob=1.0, rotate_range=0.1, padding_mode="zeros")
+    return [RandFlipd(KEYS, prob=prob, spatial_axis=0), turned]
+
+
+def make_data(root, dims=2, augmented=True, **options):
+    transforms = augmentation() if augmented else None
+    defaults = {"spatial_dims": dims, "batch_size": 4, "augmentation": transforms}
+    return ContrastDataModule(str(root), **(defaults | options))
+
+
+class Spy:
+    """Counts how many items a codec encodes, and may fail or dawdle on the way."""
+
+    def __init__(self, codec, at=None, action=None, seconds=0.0):
+        self.items, self.at, self.action, self.seconds = 0, at, action, seconds
+        self.moments, codec.moments = codec.moments, self
+
+    def __call__(self, image):
+        if self.at is not None and self.items >= self.at:
+            self.action()
+        time.sleep(self.seconds)
+        self.items += len(image)
+        return self.moments(image)
+
+
+def installed(root, folder, codec, with_flair=False, variants=1, **options):
+    """Return a data module that serves cached latents."""
+    module = make_data(root, **options)
+    LatentStore(str(folder), variants, batch_size=8).install(module, codec, with_flair)
+    return module
+
+
+def only_cache(folder):
+    (found,) = [path for path in folder.iterdir() if path.is_dir()]
+    return found
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_cached_latents_are_those_of_direct_encoding(prepared_root, tmp_path, dims):
+    codec = make_codec(dims)
+    module = installed(prepared_root, tmp_path, codec, with_flair=True, variants=2, dims=dims)
+    expected = [item for index in range(2) for item in module.variant(index)]
+    assert len(module.train_items) == len(expected) == 2 * len(module.plain_items)
+    for cached, item in zip(module.train_items, expected, strict=True):
+        direct = codec.moments(item["t1w"][None])
+        torch.testing.assert_close(cached["t1w_mean"], direct.mean[0], rtol=0, atol=1e-5)
+        torch.testing.assert_close(cached["t1w_sigma"], direct.sigma[0], rtol=0, atol=1e-5)
+        torch.testing.assert_close(cached["flair"], item["flair"], rtol=0, atol=2.5e-4)
+
+
+def test_flair_belongs_to_the_item_and_variant_beside_it(prepared_root, tmp_path):
+    module = installed(prepared_root, tmp_path, make_codec(2), with_flair=True, variants=2)
+    count = len(module.plain_items)
+    first, second = module.train_items[3]["flair"], module.train_items[count + 3]["flair"]
+    assert torch.equal(first, module.plain_items[3]["flair"])  # half precision is the store's own
+    drawn = module.variant(1)[3]["flair"]
+    torch.testing.assert_close(second, drawn, rtol=0, atol=2.5e-4)
+    assert (first - drawn).abs().max() > 0.02
+
+
+def test_draws_from_the_cache_have_the_statistics_of_direct_draws(prepared_root, tmp_path):
+    codec = make_codec(2)
+    module = installed(prepared_root, tmp_path, codec)
+    cached, direct = LatentStatistics(), LatentStatistics()
+    for item in module.plain_items:
+        direct.update(codec.moments(item["t1w"][None]))
+    posterior = Posterior(
+        *(torch.stack([item[name] for item in module.train_items]) for name in LATENTS)
+    )
+    cached.update(posterior)
+    for ours, theirs in zip(cached.compute(), direct.compute(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
+    torch.manual_seed(0)
+    drawn = torch.cat([posterior.sample() for _ in range(4)])
+    mean, std = direct.compute()
+    torch.testing.assert_close(drawn.mean((0, 2, 3)), mean, rtol=0, atol=0.02)
+    torch.testing.assert_close(drawn.std((0, 2, 3)), std, rtol=0, atol=0.02)
+
+
+def test_it_is_built_once(prepared_root, tmp_path):
+    codec = make_codec(2)
+    spy = Spy(codec)
+    count = len(installed(prepared_root, tmp_path, codec, variants=2).train_items)
+    assert spy.items == count
+    installed(prepared_root, tmp_path, codec, variants=2)
+    assert spy.items == count
+    batch = next(iter(installed(prepared_root, tmp_path, codec, variants=2).train_dataloader()))
+    assert set(batch) == set(LATENTS)
+    codec.posterior(batch)
+    assert spy.items == count
+
+
+def test_a_build_leaves_the_random_numbers_of_training_alone(prepared_root, tmp_path):
+    codec = make_codec(2)
+    torch.manual_seed(3)
+    expected = torch.rand(3)
+    torch.manual_seed(3)
+    installed(prepared_root, tmp_path, codec, variants=2)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_the_key_is_that_of_all_facts(prepared_root, tmp_path):
+    codec, other, wider = make_codec(2), make_codec(2), make_codec(2)
+    with torch.no_grad():
+        next(other.autoencoder.parameters()).view(-1)[0] += 1e-6
+    wider.latent_multiple = 4
+    grouped = make_codec(2)
+    grouped.autoencoder.encoder.blocks[1].norm1.eps = 1e-3  # no weight tells
+    plain = make_data(prepared_root)
+    keys = [
+        LatentStore("", 1).key(plain, codec, False),
+        LatentStore("", 2).key(plain, codec, False),
+        LatentStore("", 1).key(plain, codec, True),
+        LatentStore("", 1).key(plain, other, False),
+        LatentStore("", 1).key(plain, wider, False),
+        LatentStore("", 1).key(plain, grouped, False),
+        LatentStore("", 1).key(make_data(prepared_root, augmented=False), codec, False),
+        LatentStore("", 1).key(
+            make_data(prepared_root, augmentation=augmentation(0.25)), codec, False
+        ),
+        LatentStore("", 1).key(make_data(prepared_root, context_slices=1), codec, False),
+    ]
+    assert len(set(keys)) == len(keys)
+    again = LatentStore(str(tmp_path), 1, batch_size=3).key(
+        make_data(prepared_root, batch_size=2, seed=5), make_codec(2), False
+    )
+    assert again == keys[0]  # the order of training is no fact of the cache
+
+
+def test_other_voxels_are_another_key(make_root):
+    root = make_root("train", "train", "test")
+    codec, store = make_codec(2), LatentStore("")
+    before = store.key(make_data(root), codec, False)
+    records = Manifest.read(root).records
+    Manifest([replace(records[0], sha256_t1w="0" * 64), *records[1:]], root).write()
+    assert store.key(make_data(root), codec, False) != before
+
+
+def stop():
+    raise RuntimeError("power cut")
+
+
+@pytest.mark.parametrize("death", ["exception", "kill"])
+def test_a_build_that_stops_half_way_leaves_nothing_to_read(prepared_root, tmp_path, death):
+    codec = make_codec(2)
+    if death == "exception":
+        Spy(codec, at=16, action=stop)
+        with pytest.raises(RuntimeError, match="power cut"):
+            installed(prepared_root, tmp_path, codec)
+    else:
+
+        def work():
+            Spy(codec, at=16, action=lambda: os._exit(9))
+            installed(prepared_root, tmp_path, codec)
+
+        assert end_of(in_child(work)) == 9
+    assert only_cache(tmp_path).suffix == ".partial"
+    fresh = make_codec(2)
+    spy = Spy(fresh)
+    module = installed(prepared_root, tmp_path, fresh)
+    assert spy.items == len(module.train_items)
+    assert only_cache(tmp_path).suffix == ""
+
+
+def cut_array(folder):
+    path = folder / "t1w_mean.npy"
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        cut_array,
+        lambda folder: (folder / "t1w_sigma.npy").unlink(),
+        lambda folder: (folder / "cache.json").unlink(),
+        lambda folder: (folder / "cache.json").write_text("{"),
+    ],
+    ids=["cut", "no sigma", "no card", "bad card"],
+)
+def test_a_damaged_cache_is_built_again(prepared_root, tmp_path, damage):
+    codec = make_codec(2)
+    before = installed(prepared_root, tmp_path, codec).train_items[5]["t1w_mean"]
+    damage(only_cache(tmp_path))
+    with pytest.raises(MrcontrastError, match="whole latent cache"):
+        LatentDataset(only_cache(tmp_path))
+    spy = Spy(codec)
+    module = installed(prepared_root, tmp_path, codec)
+    assert spy.items == len(module.train_items)
+    assert torch.equal(module.train_items[5]["t1w_mean"], before)
+
+
+def test_of_two_processes_one_builds_and_both_read(prepared_root, tmp_path):
+    codec = make_codec(2)
+    installed(prepared_root, tmp_path / "warm", codec)  # the volumes' own store, made beforehand
+
+    def work(name):
+        spy = Spy(codec, seconds=0.05)
+        items = installed(prepared_root, tmp_path / "shared", codec).train_items
+        facts = {
+            "encoded": spy.items,
+            "items": len(items),
+            "sum": float(items[7]["t1w_mean"].sum()),
+        }
+        (tmp_path / name).write_text(json.dumps(facts))
+        return 0
+
+    children = [in_child(lambda name=name: work(name)) for name in ("one", "two")]
+    assert [end_of(child) for child in children] == [0, 0]
+    one, two = (json.loads((tmp_path / name).read_text()) for name in ("one", "two"))
+    assert sorted([one["encoded"], two["encoded"]]) == [0, one["items"]]
+    assert one["sum"] == two["sum"]
+
+
+def test_workers_read_it(prepared_root, tmp_path):
+    items = installed(prepared_root, tmp_path, make_codec(2), with_flair=True).train_items
+    loader = DataLoader(items, batch_size=5, num_workers=2)
+    read = torch.cat([batch["t1w_mean"] for batch in loader])
+    assert torch.equal(read, torch.stack([item["t1w_mean"] for item in items]))
+
+
+def test_it_is_mapped_and_pickles_as_a_path(prepared_root, tmp_path):
+    items = installed(prepared_root, tmp_path, make_codec(2), with_flair=True).train_items
+    types = {name: (type(array), array.dtype) for name, array in items.arrays.items()}
+    assert types == {
+        "t1w_mean": (np.memmap, np.float32),
+        "t1w_sigma": (np.memmap, np.float32),
+        "flair": (np.memmap, np.float16),
+    }
+    pickled = pickle.dumps(items)
+    assert len(pickled) < 1000
+    assert torch.equal(pickle.loads(pickled)[2]["flair"], items[2]["flair"])
+    assert {value.dtype for value in items[0].values()} == {torch.float32}
+
+
+def test_a_whole_cache_needs_no_leave_to_write(prepared_root, tmp_path, monkeypatch):
+    codec = make_codec(2)
+    installed(prepared_root, tmp_path, codec)
+
+    def refuse(*args, **kwargs):
+        raise PermissionError("read-only")
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    monkeypatch.setattr("mrcontrast.data.latent_cache.FileLock", refuse)
+    assert len(installed(prepared_root, tmp_path, codec).train_items) > 0
+
+
+def test_latents_that_are_not_finite_are_refused(prepared_root, tmp_path):
+    codec = make_codec(2)
+    with torch.no_grad():
+        codec.autoencoder.quant_conv_mu.conv.bias.fill_(torch.nan)
+    with pytest.raises(MrcontrastError, match=r"finite values of t1w_mean.* items 0 to 7"):
+        installed(prepared_root, tmp_path, codec)
+
+
+def test_a_place_that_cannot_be_written_is_a_fault_in_one_line(
+    prepared_root, tmp_path, monkeypatch
+):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MrcontrastError, match="MRCONTRAST_CACHE") as caught:
+        installed(prepared_root, tmp_path / "file" / "latents", make_codec(2))
+    assert "\n" not in str(caught.value)
+    full = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: full)
+    with pytest.raises(MrcontrastError, match=r"0\.0 GB free where"):
+        installed(prepared_root, tmp_path, make_codec(2))
+
+
+def test_half_precision_would_err_where_a_channel_lies_far_from_zero():
+    """The reason for float32: standardised, float16 errs in proportion to mean / std."""
+    torch.manual_seed(0)
+    for offset, std, worst in ((0.0, 1.0, 2.5e-3), (8.0, 0.1, 0.05)):
+        latent = offset + std * torch.randn(10_000)
+        error = (latent.half().float() - latent).abs().max() / std
+        assert worst / 10 < error < worst
