@@ -1,6 +1,7 @@
 """From folders to figures: what is matched, what is refused, and what the summary says."""
 
 import csv
+import io
 import json
 import math
 import shutil
@@ -9,12 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 from skimage.metrics import structural_similarity
 
+from mrcontrast.cli import main
 from mrcontrast.data.manifest import Manifest, Record
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.evaluate import evaluate, name_predictions, read_range
 from mrcontrast.metrics.definitions import METRICS
+from mrcontrast.report.table import to_rich
 from mrcontrast.volume import Volume, read_mask, read_volume, write_volume
 
 Change = Callable[[np.ndarray], np.ndarray]
@@ -218,6 +222,88 @@ def test_the_range_is_never_guessed(test_records: list[Record], tmp_path: Path) 
         assert high == pytest.approx(np.percentile(image[image > 0], 99.5), rel=0.01)
     units = [result["methods"]["ours"]["brain"]["mae"]["mean"] for result in (fixed, own)]
     assert units[0] == pytest.approx(np.mean(highs) * units[1], rel=0.05)
+
+
+def with_head(image: np.ndarray) -> np.ndarray:
+    """In scanner units, with tissue around the brain, as before a skull is stripped."""
+    return np.where(image > 0, 700 * image + 40, 300).astype(np.float32)
+
+
+def write_raw(folder: Path, records: list[Record]) -> tuple[Path, Path, Path]:
+    """Write raw references, their masks, and predictions that are the normalised references."""
+    real = write_predictions(folder / "real", records, with_head, "{}_T1w.nii.gz")
+    for record in records:
+        mask = read_volume(record.brain_mask)
+        raw = with_head(read_volume(record.t1w).data)
+        low, high = np.percentile(raw[mask.data > 0].astype(float), [0.5, 99.5])
+        scaled = np.clip((raw - low) / (high - low), 0, 1) * mask.data
+        path = folder / "same" / f"{record.name}_desc-synth_T1w.nii.gz"
+        write_volume(path, Volume(scaled.astype(np.float32), mask.affine))
+        write_volume(folder / "masks" / f"{record.name}_mask.nii.gz", mask)
+    return real, folder / "masks", folder / "same"
+
+
+def test_a_prediction_equal_to_the_normalised_reference_has_no_error(
+    test_records: list[Record], tmp_path: Path
+) -> None:
+    real, masks, same = write_raw(tmp_path, test_records)
+    shutil.copytree(same, tmp_path / "off")
+    for path in (tmp_path / "off").glob("*.nii.gz"):
+        volume = read_volume(path)
+        write_volume(path, Volume(volume.data + np.float32(0.25), volume.affine))
+    methods = {"same": same, "off": tmp_path / "off"}
+    name = "percentile-0.5-99.5"
+    summary = evaluate(methods, real, tmp_path / "out", masks, reference_normaliser=name)
+    for region in ("brain", "image"):
+        errors = {method: summary["methods"][method][region]["mae"]["mean"] for method in methods}
+        assert errors["same"] == pytest.approx(0, abs=1e-6)
+        assert errors["off"] == pytest.approx(0.25, abs=1e-6)
+    assert summary["methods"]["off"]["brain"]["psnr"]["mean"] == pytest.approx(12.0412, abs=1e-3)
+
+
+def test_the_normaliser_of_the_references_is_named(
+    test_records: list[Record], tmp_path: Path
+) -> None:
+    real, masks, same = write_raw(tmp_path, test_records)
+    name, out = "percentile-1-99", tmp_path / "out"
+    evaluate({"same": same}, real, out, masks, reference_normaliser=name)
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["reference_normaliser"] == name
+    assert summary["normalisation"].startswith("percentile-1-99 of each reference over its mask")
+    assert (summary["intensity_range"]["low"], summary["intensity_range"]["high"]) == (0, 1)
+    assert f"references normalised by {name}" in (out / "summary.md").read_text()
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(to_rich(summary))
+    assert f"references normalised by {name}" in console.export_text()
+
+
+def test_references_are_normalised_once_and_by_what_there_is(
+    prepared_root: Path, test_records: list[Record], tmp_path: Path
+) -> None:
+    real, masks, same = write_raw(tmp_path, test_records)
+    name, out = "percentile-0.5-99.5", tmp_path / "out"
+    with pytest.raises(UsageError, match=r"scaled once, got .* and --range reference"):
+        evaluate({"same": same}, real, out, masks, "reference", reference_normaliser=name)
+    with pytest.raises(UsageError, match=r"scaled once, got .* and a prepared data set"):
+        evaluate({"same": same}, prepared_root, out, reference_normaliser=name)
+    for unknown in ("zscore", "percentile-99-1", "percentile-a-b"):
+        with pytest.raises(UsageError, match=f"got {unknown} .--normalise-references"):
+            evaluate({"same": same}, real, out, masks, reference_normaliser=unknown)
+    flat = write_predictions(tmp_path / "flat", test_records, np.ones_like, "{}_T1w.nii.gz")
+    with pytest.raises(MrcontrastError, match=r"vary in the mask.*sub-05_T1w\.nii\.gz"):
+        evaluate({"same": same}, flat, out, masks, reference_normaliser=name)
+    assert not out.exists()
+
+
+def test_the_command_line_normalises_references(
+    test_records: list[Record], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real, masks, same = write_raw(tmp_path, test_records)
+    paths = ["--predictions", f"same={same}", "--references", f"{real}", "--masks", f"{masks}"]
+    options = ["--normalise-references", "percentile-0.5-99.5", "--out", f"{tmp_path / 'out'}"]
+    assert main(["evaluate", *paths, *options]) == 0
+    assert "percentile-0.5-99.5" in capsys.readouterr().out
+    assert all(float(row["mae"]) < 1e-6 for row in rows_of(tmp_path / "out"))
 
 
 def test_several_processes_give_the_same_figures(

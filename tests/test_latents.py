@@ -1,8 +1,10 @@
 """The codec: standardised latents, padding, and refusals."""
 
+import logging
+
 import pytest
 import torch
-from tests.stages.conftest import SHAPES, make_autoencoder, make_codec
+from tests.stages.conftest import SHAPES, make_autoencoder, make_codec, make_stage
 
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.latents import AutoencoderCodec, LatentStatistics, Posterior
@@ -69,6 +71,36 @@ def test_a_codec_without_sound_statistics_is_refused(std):
     codec.std.fill_(std)
     with pytest.raises(MrcontrastError, match="latent standard deviations"):
         codec.check()
+
+
+@pytest.mark.parametrize(("measured", "found"), [(24.5, "24.50 dB"), (float("nan"), "none")])
+def test_an_autoencoder_below_the_bar_is_refused(measured, found):
+    codec = make_codec(2)
+    codec.psnr_db.fill_(measured)
+    codec.check()
+    codec.min_autoencoder_psnr_db = 30.0
+    with pytest.raises(MrcontrastError, match=f"30 dB or more in the brain, got {found}") as caught:
+        codec.check()
+    assert "stage.codec.min_autoencoder_psnr_db" in str(caught.value)
+    codec.psnr_db.fill_(30.0)
+    codec.check()
+
+
+def test_the_ceiling_is_shown(caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("mrcontrast"), "propagate", True)  # the command line's
+    codec = make_codec(2)
+    codec.psnr_db.fill_(31.24)
+    with caplog.at_level("INFO", logger="mrcontrast"):
+        codec.check()
+    assert "Ceiling: 31.24 dB" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["latent_diffusion", "controlnet"])
+def test_later_stages_refuse_before_they_fit(name):
+    stage = make_stage(name, 2)
+    stage.codec.min_autoencoder_psnr_db = 30.0
+    with pytest.raises(MrcontrastError, match="got none measured"):
+        stage.before_fit(None)
 
 
 def test_the_codec_never_trains():

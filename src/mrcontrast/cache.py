@@ -14,7 +14,7 @@ from rich.table import Table
 from mrcontrast.data.stored_caches import StoredCache, remove, stored_caches, superfluous
 from mrcontrast.errors import UsageError
 
-PIPE_WIDTH = 160  # of the table, in characters, where there is no terminal to ask
+PIPE_WIDTH = 200  # of the table, in characters, where there is no terminal to ask
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,30 +1,20 @@
 """Compare synthetic volumes of any system with real ones: one table a subject, one summary."""
 
-import multiprocessing
-import platform
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
-from importlib.metadata import version
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any
 
-from mrcontrast.data.manifest import MANIFEST, Manifest
+from mrcontrast.data.manifest import MANIFEST, Manifest, Record
+from mrcontrast.data.originals import originals
+from mrcontrast.data.predictions import SYNTHETIC
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.metrics.bootstrap import CONFIDENCE, RESAMPLES
-from mrcontrast.metrics.definitions import REGIONS, describe_metrics
-from mrcontrast.metrics.intensity import FixedRange, IntensityRange, ReferenceRange, is_unit
-from mrcontrast.report.collection import collect
-from mrcontrast.report.scoring import Row, Survey, score_case, summarise_rows, survey_case, to_csv
-from mrcontrast.report.table import to_markdown, to_rich
-from mrcontrast.volume import write_json, write_text
-
-RangeChoice = tuple[float, float] | Literal["reference"] | None
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-PACKAGES = ("mrcontrast", "numpy", "scipy", "nibabel")
+from mrcontrast.metrics.intensity import FixedRange
+from mrcontrast.report.collection import Collection, collect
+from mrcontrast.report.comparison import RangeChoice, compare
+from mrcontrast.report.pairing import Case
+from mrcontrast.report.table import to_rich
+from mrcontrast.transforms.normalise import PercentileNormaliser
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -40,6 +30,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--out", type=Path, default=Path("evaluation"), metavar="DIR", help="(%(default)s)")
     limits = "intensity range LO HI, or 'reference'; default: 0 1 if all references lie in it"
     add("--range", nargs="+", metavar="LIMIT", help=limits)
+    raw = "of references in scanner units, such as percentile-0.5-99.5, for predictions in [0, 1]"
+    add("--normalise-references", metavar="NAME", help=f"normaliser {raw}")
     add("--allow-missing", action="store_true", help="go on without subjects that lack a volume")
     add("--workers", type=int, default=0, help="processes (%(default)s: this one)")
 
@@ -53,9 +45,15 @@ def run(args: Namespace) -> int:
     from rich.console import Console
 
     predictions = name_predictions(args.predictions, args.method)
-    limits = read_range(args.range)
     summary = evaluate(
-        predictions, args.references, args.out, args.masks, limits, args.allow_missing, args.workers
+        predictions,
+        args.references,
+        args.out,
+        args.masks,
+        read_range(args.range),
+        args.allow_missing,
+        args.workers,
+        args.normalise_references,
     )
     console = Console(highlight=False)
     console.print(to_rich(summary))
@@ -71,7 +69,7 @@ def evaluate(
     intensity_range: RangeChoice = None,
     allow_missing: bool = False,
     num_workers: int = 0,
-    seed: int = 0,
+    reference_normaliser: str | None = None,
 ) -> dict[str, Any]:
     """Score the predictions of one or several methods; write subjects.csv and summary.{json,md}.
 
@@ -85,35 +83,75 @@ def evaluate(
             takes (0, 1) if all references lie in it.
         allow_missing: Go on when a subject lacks its prediction or its reference.
         num_workers: Processes; 0 works in this one.
-        seed: Seed of the bootstrap.
+        reference_normaliser: Name of what brings raw references to [0, 1] in their masks, such as
+            "percentile-0.5-99.5"; 0 outside. None takes them as they are stored.
 
     Returns:
         What summary.json holds.
 
     Raises:
-        UsageError: The intensity range has to be given.
+        UsageError: The intensity range has to be given, or does not go with the normaliser.
         MrcontrastError: Files are missing, ambiguous, unreadable or not on one grid.
     """
     references, out = Path(references), Path(out)
     splits = _splits_of(references)
+    normaliser = find_normaliser(reference_normaliser, intensity_range, bool(splits))
     found = collect(predictions, references, masks, allow_missing, splits)
-    surveys = _map(survey_case, found.cases, num_workers)
-    rule = choose_range(intensity_range, surveys)
-    num_scales = min(survey.num_scales for survey in surveys)
-    scored = _map(partial(score_case, rule=rule, num_scales=num_scales), found.cases, num_workers)
-    rows = [row for case_rows in scored for row in case_rows]
     inputs = {
         "predictions": {name: str(folder) for name, folder in predictions.items()},
         "references": str(references),
         "masks": found.mask_source,
         "splits": sorted({splits[case.name] for case in found.cases}) if splits else None,
     }
-    summary = summarise_all(rows, rule, num_scales, seed)
-    summary |= {"inputs": inputs, "missing": found.missing}
-    write_text(out / "subjects.csv", to_csv(rows))
-    write_text(out / "summary.md", to_markdown(summary))
-    write_json(out / "summary.json", summary)
-    return summary
+    return compare(found, inputs, out, intensity_range, normaliser, num_workers)
+
+
+def evaluate_originals(
+    predictions: Mapping[str, Path], records: Sequence[Record], masks: Path, out: Path
+) -> dict[str, Any]:
+    """Score predictions on the subjects' own grids against the raw T1w files of a data set.
+
+    The references are normalised as the data set's T1w images were, over the brain on their grid.
+
+    Args:
+        predictions: Folder of ``<name>_desc-synth_T1w.nii.gz``, by name of the method.
+        records: Prepared subjects whose raw files are known.
+        masks: Folder of ``mrcontrast.data.originals.write_masks``.
+        out: Folder of the results.
+
+    Returns:
+        What summary.json holds.
+
+    Raises:
+        MrcontrastError: Files are missing or not on one grid, or the normalisers differ.
+    """
+    names = sorted({record.normaliser_t1w["name"] for record in records})
+    if len(names) != 1:
+        raise MrcontrastError(
+            f"Expected one normaliser of all T1w images, got {', '.join(names) or 'no subject'}. "
+            "Prepare the data set again."
+        )
+    cases = [
+        Case(
+            raw.name,
+            raw.t1w,
+            raw.mask,
+            {
+                name: Path(path) / f"{raw.name}{SYNTHETIC}.nii.gz"
+                for name, path in predictions.items()
+            },
+        )
+        for raw in originals(records, masks)
+    ]
+    mask_source = "those of the raw files, else the largest non-zero component of the raw FLAIR"
+    inputs = {
+        "predictions": {name: str(folder) for name, folder in predictions.items()},
+        "references": "raw T1w files, source_t1w of the manifest",
+        "masks": mask_source,
+        "splits": sorted({record.split for record in records}),
+    }
+    normaliser = PercentileNormaliser.from_name(names[0])
+    return compare(Collection(cases, mask_source, {}), inputs, Path(out), normaliser=normaliser)
 
 
 def name_predictions(values: list[str], method: str | None = None) -> dict[str, Path]:
@@ -166,49 +204,34 @@ def read_range(values: list[str] | None) -> RangeChoice:
     return low, high
 
 
-def choose_range(choice: RangeChoice, surveys: list[Survey]) -> IntensityRange:
-    """Return the rule of the intensity range; without a choice [0, 1] if all references are in it.
+def find_normaliser(
+    name: str | None, intensity_range: RangeChoice, prepared: bool
+) -> PercentileNormaliser | None:
+    """Return the normaliser of the references; None for no name.
+
+    Args:
+        name: As stored with prepared data: "percentile-0.5-99.5".
+        intensity_range: Must not be that of each reference, which scales them already.
+        prepared: Whether the references are a prepared data set, which is normalised already.
 
     Raises:
-        UsageError: No choice, and a reference goes beyond [0, 1].
+        UsageError: There is no such normaliser, or the references are scaled twice.
     """
-    if choice == "reference":
-        return ReferenceRange()
-    if choice is not None:
-        return FixedRange(*choice)
-    for survey in surveys:
-        if not is_unit(survey.low, survey.high):
-            raise UsageError(
-                f"Expected references in [0, 1], got values from {survey.low:g} to "
-                f"{survey.high:g} ({survey.name}). Give --range LO HI, or --range reference."
-            )
-    return FixedRange(0.0, 1.0)
-
-
-def summarise_all(
-    rows: list[Row], rule: IntensityRange, num_scales: int, seed: int
-) -> dict[str, Any]:
-    """Return the statistics and all that is needed to read them."""
-    intensity = rule.describe()
-    return {
-        "methods": summarise_rows(rows, seed),
-        "intensity_range": intensity,
-        "normalisation": intensity["normalisation"],
-        "regions": REGIONS,
-        "metrics": describe_metrics(num_scales, intensity["data_range"]),
-        "statistics": {
-            "unit": "subject; several sessions of one are averaged first",
-            "sd": "n - 1; null for one subject",
-            "ci95": "percentile bootstrap of the mean; null for one subject",
-            "mean": "null when a subject's value is infinite (PSNR of equal images)",
-            "confidence": CONFIDENCE,
-            "resamples": RESAMPLES,
-            "seed": seed,
-        },
-        "subjects": sorted({row.name for row in rows}),
-        "versions": {name: version(name) for name in PACKAGES}
-        | {"python": platform.python_version()},
-    }
+    if name is None:
+        return None
+    if intensity_range == "reference" or prepared:
+        other = "a prepared data set" if prepared else "--range reference"
+        raise UsageError(
+            f"Expected references that are scaled once, got --normalise-references {name} and "
+            f"{other}. Leave one out."
+        )
+    try:
+        return PercentileNormaliser.from_name(name)
+    except MrcontrastError as error:
+        raise UsageError(
+            f"Expected a normaliser such as percentile-0.5-99.5, got {name} "
+            "(--normalise-references)."
+        ) from error
 
 
 def _splits_of(references: Path) -> dict[str, str]:
@@ -216,12 +239,3 @@ def _splits_of(references: Path) -> dict[str, str]:
     if not (references / MANIFEST).is_file():
         return {}
     return {record.name: record.split for record in Manifest.read(references).records}
-
-
-def _map(work: Callable[[Item], Result], items: list[Item], num_workers: int) -> list[Result]:
-    """Apply ``work`` to each item in order, in this process or in several."""
-    if num_workers < 1:
-        return [work(item) for item in items]
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(num_workers, len(items)), mp_context=context) as pool:
-        return list(pool.map(work, items))

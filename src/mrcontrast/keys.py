@@ -10,6 +10,7 @@ from torch import Tensor
 
 FLAIR = "flair"
 T1W = "t1w"
+FLAIR_LATENT = "flair_latent"
 BRAIN_MASK = "brain_mask"
 LESION_MASK = "lesion_mask"
 LABELS = "labels"
@@ -29,6 +30,7 @@ class Batch(TypedDict, total=False):
         brain_mask: (B, 1, *S), float32, 1 in the brain and 0 elsewhere.
         t1w_mean: Posterior mean of the T1w latent, (B, C, *S / f), unscaled.
         t1w_sigma: Posterior standard deviation of the T1w latent, (B, C, *S / f), unscaled.
+        flair_latent: Standardised latent of FLAIR, (B, C * (1 + 2 * context_slices), *S / f).
         subject: Names of the subjects, one an item, such as "sub-03".
         item: Index of the item in its dataset, (B,), int64.
     """
@@ -38,5 +40,6 @@ class Batch(TypedDict, total=False):
     brain_mask: Tensor
     t1w_mean: Tensor
     t1w_sigma: Tensor
+    flair_latent: Tensor
     subject: list[str]
     item: Tensor

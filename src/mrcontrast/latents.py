@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isnan, prod
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -137,23 +138,6 @@ class AutoencoderCodec(nn.Module):
         """Return mean and standard deviation, shaped (C, 1, ...) to meet latents of ``ndim``."""
         shape = (-1,) + (1,) * (ndim - 2)
         return self.mean.view(shape), self.std.view(shape)
-
-
-class PixelCondition:
-    """Condition a ControlNet on FLAIR pixels; its embedder brings them to the latent's size."""
-
-    def __call__(self, flair: Tensor, codec: AutoencoderCodec) -> Tensor:
-        """Return FLAIR (B, 1 + 2k, *S) padded as the codec pads, mapped to [-1, 1]."""
-        return 2 * pad_to_multiple(flair, codec.multiple) - 1
-
-
-class LatentCondition:
-    """Condition a ControlNet on the latent of FLAIR; the autoencoder must have seen FLAIR."""
-
-    def __call__(self, flair: Tensor, codec: AutoencoderCodec) -> Tensor:
-        """Return the latents of FLAIR (B, 1 + 2k, *S), stacked as channels."""
-        slices = flair.flatten(0, 1).unsqueeze(1)
-        return codec.encode(slices).unflatten(0, flair.shape[:2]).flatten(1, 2)
 
 
 def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""What a stage takes over from earlier ones: their parts, their weights and their hashes."""
+"""What a stage takes over from earlier runs: their parts and their weights."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,6 +35,7 @@ PARENTS = {
             "codec.autoencoder": "autoencoder",
             "codec.mean": "latent_mean",
             "codec.std": "latent_std",
+            "codec.psnr_db": "psnr_db",
         },
     ),
     "diffusion": Inheritance(
@@ -98,19 +99,28 @@ def find_parent(config: DictConfig, name: str) -> RunFolder:
     if config.get(name) is None:
         raise UsageError(f"Expected {name}=RUN for stage {stage}, got none. Add {name}=RUN.")
     parent = RunFolder(config[name])
-    parent.verify()
-    if (found := parent.stage_name) != PARENTS[name].stage:
+    check_run(parent, name, PARENTS[name].stage, config)
+    return parent
+
+
+def check_run(run: RunFolder, key: str, stage: str, config: DictConfig) -> None:
+    """Refuse a run that ``config.<key>`` must not name.
+
+    Raises:
+        MrcontrastError: It is missing, unfinished, changed, of another stage or other dimensions.
+    """
+    run.verify()
+    if (found := run.stage_name) != stage:
         raise MrcontrastError(
-            f"Expected a run of stage {PARENTS[name].stage}, got {found} ({parent.path}). "
-            f"Name another run with {name}=RUN."
+            f"Expected a run of stage {stage}, got {found} ({run.path}). "
+            f"Name another run with {key}=RUN."
         )
-    ours, theirs = config.get("spatial_dims"), parent.config.get("spatial_dims")
+    ours, theirs = config.get("spatial_dims"), run.config.get("spatial_dims")
     if ours != theirs:
         raise MrcontrastError(
-            f"Expected a parent with spatial_dims {ours}, got {theirs} ({parent.path}). "
-            f"Add spatial_dims={theirs} or name another run."
+            f"Expected a run with spatial_dims {ours}, got {theirs} ({run.path}). "
+            f"Add spatial_dims={theirs} or name another run with {key}=RUN."
         )
-    return parent
 
 
 def check_spare(config: DictConfig, name: str, parents: Mapping[str, RunFolder]) -> None:
@@ -183,12 +193,3 @@ def check_same(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], where:
                 f"Expected a tensor {key or 'without a name'} of shape {ours}, got {theirs} "
                 f"({where}). Name a run of the same network."
             )
-
-
-def parent_hashes(parents: Mapping[str, RunFolder]) -> dict[str, str]:
-    """Return the weights' SHA-256 of parents and grandparents by name."""
-    hashes: dict[str, str] = {}
-    for name, parent in parents.items():
-        hashes |= parent.provenance.get("parents", {})
-        hashes[name] = parent.provenance["weights_sha256"]
-    return hashes

@@ -89,8 +89,8 @@ def clear(folder: RunFolder) -> None:
 
 
 def check_origin(before: dict[str, Any], now: dict[str, Any], folder: RunFolder) -> None:
-    """Refuse to go on when data or parents are not those that the training began with."""
-    for key in ("data_hash", "split_hash", "parents"):
+    """Refuse to go on when data or earlier runs are not those that the training began with."""
+    for key in ("data_hash", "split_hash", "parents", "start_from"):
         if key in before and before[key] != now[key]:
             raise MrcontrastError(
                 f"Expected the {key} that training began with, got another one ({folder.path}). "

@@ -69,8 +69,9 @@ class RunFolder:
     def provenance(self) -> dict[str, Any]:
         """Where the run comes from; empty before it starts, without weights until it ends.
 
-        Keys: stage, weights_sha256, parents (name -> sha256), data_hash, split_hash, git_sha,
-        versions, seed, command, mlflow_run_id, score (monitor, mode, value).
+        Keys: stage, weights_sha256, parents (name -> sha256), start_from (path, weights_sha256; or
+        null), data_hash, split_hash, git_sha, versions, seed, command, mlflow_run_id, score
+        (monitor, mode, value).
 
         Raises:
             MrcontrastError: The file is not JSON.

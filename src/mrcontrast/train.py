@@ -35,42 +35,44 @@ def train(config: DictConfig) -> float | None:
         MrcontrastError: A fault of the data, of a parent or of the run itself.
     """
     from mrcontrast.callbacks.checkpoints import terminable
+    from mrcontrast.fine_tuning import find_start
     from mrcontrast.lineage import inherit
     from mrcontrast.resume import how_to_start
 
     quieten()
     config, parents = inherit(config)
     config = resolve(config)
-    folder = RunFolder(config.run_dir)
+    folder, earlier = RunFolder(config.run_dir), find_start(config)
     start = how_to_start(folder, config)
     if start.finished:
         score = folder.provenance.get("score", {}).get("value")
         log.info("Finished before: %s (score %s). overwrite=true trains again.", folder.path, score)
         return score
     with terminable():
-        return train_in(folder, config, parents, start.checkpoint)
+        return train_in(folder, config, parents, earlier, start.checkpoint)
 
 
 def train_in(
     folder: RunFolder,
     config: DictConfig,
     parents: dict[str, RunFolder],
+    earlier: RunFolder | None,
     checkpoint: Path | None,
 ) -> float | None:
     """Build everything, fit, and write the weights. See ``train``."""
     from lightning import seed_everything
 
-    from mrcontrast.lineage import adopt_weights, parent_hashes
+    from mrcontrast.fine_tuning import origin_of, take_over
     from mrcontrast.resume import check_origin, is_first_process
     from mrcontrast.tracking import NoTracker, recorded
 
     seed_everything(config.seed, workers=True, verbose=False)
     datamodule, stage = build(config.data), build_stage(config.stage)
-    adopt_weights(stage, parents)
+    take_over(stage, parents, earlier)
     datamodule.prepare_data()
     datamodule.setup("fit")
     before = folder.provenance
-    origin = describe(config, datamodule) | {"parents": parent_hashes(parents)}
+    origin = describe(config, datamodule) | origin_of(parents, earlier)
     if before:
         check_origin(before, origin, folder)
     tracker: NoTracker = build(config.logger) if is_first_process() else NoTracker()
@@ -87,6 +89,7 @@ def train_in(
         else:
             score = tabulate(trainer, stage, datamodule, config.stage.checkpoint)
         origin |= {"seconds": round(time.monotonic() - began, 1), "score": score}
+        origin["report_card"] = getattr(stage, "report_card", None)
         if trainer.is_global_zero:
             hand_over(stage, folder, origin, tracker)
     return score["value"]

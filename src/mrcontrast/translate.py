@@ -9,6 +9,7 @@ from mrcontrast.errors import MrcontrastError, UsageError
 
 if TYPE_CHECKING:
     from mrcontrast.data.manifest import Record
+    from mrcontrast.data.originals import Original
     from mrcontrast.data.predictions import Existing
     from mrcontrast.data.translation_jobs import Job
     from mrcontrast.translator import Translator
@@ -91,12 +92,50 @@ def translate_records(
         MrcontrastError: Subjects could not be translated, while the others are finished; or they
             were normalised otherwise than the model's training data.
     """
-    from mrcontrast.data.predictions import Existing
     from mrcontrast.data.translation_jobs import record_jobs
-    from mrcontrast.translator.files import translate_files
 
     source, normaliser = translator.source, translator.normaliser_name
     jobs = record_jobs(records, source, Path(out_dir), shuffle_flair, seed, normaliser)
+    return translate_all(jobs, translator, existing)
+
+
+def translate_originals(
+    originals: Sequence["Original"],
+    translator: "Translator",
+    out_dir: Path,
+    seed: int = 0,
+    existing: "Existing | None" = None,
+) -> list[Path]:
+    """Translate the raw files of prepared subjects; predictions lie on the grids of these files.
+
+    Args:
+        originals: See ``mrcontrast.data.originals``.
+        translator: What translates.
+        out_dir: Gets ``<name>_desc-synth_T1w.nii.gz`` and sidecars.
+        seed: As ``translate_records``.
+        existing: As ``translate_records``.
+
+    Returns:
+        The synthetic volumes, in the order of the originals.
+
+    Raises:
+        MrcontrastError: Subjects could not be translated, while the others are finished.
+    """
+    jobs = [original.job(translator.source, Path(out_dir), seed) for original in originals]
+    return translate_all(jobs, translator, existing)
+
+
+def translate_all(
+    jobs: Sequence["Job"], translator: "Translator", existing: "Existing | None"
+) -> list[Path]:
+    """Translate volumes and return their paths.
+
+    Raises:
+        MrcontrastError: Some could not be translated, while the others are finished.
+    """
+    from mrcontrast.data.predictions import Existing
+    from mrcontrast.translator.files import translate_files
+
     outcome = translate_files(jobs, translator, existing or Existing.REPLACE)
     if outcome.failed:
         name, message = next(iter(outcome.failed.items()))

@@ -75,7 +75,8 @@ def test_every_recipe_builds(recipe, tmp_path):
 
 
 @pytest.mark.parametrize("study", STUDIES)
-def test_every_step_of_every_study_composes(study, tmp_path):
+def test_every_step_of_every_study_composes(study, tmp_path, monkeypatch):
+    monkeypatch.setenv("MRCONTRAST_REAL_DATA", str(tmp_path / "raw data"))
     config = compose("study", [f"study={study}", f"paths.outputs={tmp_path}"])
     steps = plan(config.study, Path(tmp_path))
     names = [step.name for step in steps]

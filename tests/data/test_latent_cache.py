@@ -15,6 +15,7 @@ from monai.transforms import RandAffined, RandFlipd
 from tests.stages.conftest import make_codec
 from torch.utils.data import DataLoader
 
+from mrcontrast.conditions import LatentCondition, PixelCondition
 from mrcontrast.data.datamodule import ContrastDataModule
 from mrcontrast.data.latent_cache import LatentDataset, LatentStore
 from mrcontrast.data.manifest import Manifest
@@ -24,6 +25,7 @@ from toy.runs import end_of, in_child
 
 LATENTS = ("t1w_mean", "t1w_sigma")
 KEYS = ["flair", "t1w", "brain_mask"]
+PIXELS = PixelCondition(1, [4, 8])
 
 
 def augmentation(prob=0.5):
@@ -52,10 +54,10 @@ class Spy:
         return self.moments(image)
 
 
-def installed(root, folder, codec, with_flair=False, variants=1, **options):
+def installed(root, folder, codec, condition=None, variants=1, **options):
     """Return a data module that serves cached latents."""
     module = make_data(root, **options)
-    LatentStore(str(folder), variants, batch_size=8).install(module, codec, with_flair)
+    LatentStore(str(folder), variants, batch_size=8).install(module, codec, condition)
     return module
 
 
@@ -67,7 +69,7 @@ def only_cache(folder):
 @pytest.mark.parametrize("dims", [2, 3])
 def test_cached_latents_are_those_of_direct_encoding(prepared_root, tmp_path, dims):
     codec = make_codec(dims)
-    module = installed(prepared_root, tmp_path, codec, with_flair=True, variants=2, dims=dims)
+    module = installed(prepared_root, tmp_path, codec, condition=PIXELS, variants=2, dims=dims)
     expected = [item for index in range(2) for item in module.variant(index)]
     assert len(module.train_items) == len(expected) == 2 * len(module.plain_items)
     for cached, item in zip(module.train_items, expected, strict=True):
@@ -78,7 +80,7 @@ def test_cached_latents_are_those_of_direct_encoding(prepared_root, tmp_path, di
 
 
 def test_flair_belongs_to_the_item_and_variant_beside_it(prepared_root, tmp_path):
-    module = installed(prepared_root, tmp_path, make_codec(2), with_flair=True, variants=2)
+    module = installed(prepared_root, tmp_path, make_codec(2), condition=PIXELS, variants=2)
     count = len(module.plain_items)
     first, second = module.train_items[3]["flair"], module.train_items[count + 3]["flair"]
     assert torch.equal(first, module.plain_items[3]["flair"])  # half precision is the store's own
@@ -137,21 +139,21 @@ def test_the_key_is_that_of_all_facts(prepared_root, tmp_path):
     grouped.autoencoder.encoder.blocks[1].norm1.eps = 1e-3  # no weight tells
     plain = make_data(prepared_root)
     keys = [
-        LatentStore("", 1).key(plain, codec, False),
-        LatentStore("", 2).key(plain, codec, False),
-        LatentStore("", 1).key(plain, codec, True),
-        LatentStore("", 1).key(plain, other, False),
-        LatentStore("", 1).key(plain, wider, False),
-        LatentStore("", 1).key(plain, grouped, False),
-        LatentStore("", 1).key(make_data(prepared_root, augmented=False), codec, False),
+        LatentStore("", 1).key(plain, codec, None),
+        LatentStore("", 2).key(plain, codec, None),
+        LatentStore("", 1).key(plain, codec, PIXELS),
+        LatentStore("", 1).key(plain, other, None),
+        LatentStore("", 1).key(plain, wider, None),
+        LatentStore("", 1).key(plain, grouped, None),
+        LatentStore("", 1).key(make_data(prepared_root, augmented=False), codec, None),
         LatentStore("", 1).key(
-            make_data(prepared_root, augmentation=augmentation(0.25)), codec, False
+            make_data(prepared_root, augmentation=augmentation(0.25)), codec, None
         ),
-        LatentStore("", 1).key(make_data(prepared_root, context_slices=1), codec, False),
+        LatentStore("", 1).key(make_data(prepared_root, context_slices=1), codec, None),
     ]
     assert len(set(keys)) == len(keys)
     again = LatentStore(str(tmp_path), 1, batch_size=3).key(
-        make_data(prepared_root, batch_size=2, seed=5), make_codec(2), False
+        make_data(prepared_root, batch_size=2, seed=5), make_codec(2), None
     )
     assert again == keys[0]  # the order of training is no fact of the cache
 
@@ -159,10 +161,10 @@ def test_the_key_is_that_of_all_facts(prepared_root, tmp_path):
 def test_other_voxels_are_another_key(make_root):
     root = make_root("train", "train", "test")
     codec, store = make_codec(2), LatentStore("")
-    before = store.key(make_data(root), codec, False)
+    before = store.key(make_data(root), codec, None)
     records = Manifest.read(root).records
     Manifest([replace(records[0], sha256_t1w="0" * 64), *records[1:]], root).write()
-    assert store.key(make_data(root), codec, False) != before
+    assert store.key(make_data(root), codec, None) != before
 
 
 def stop():
@@ -241,14 +243,14 @@ def test_of_two_processes_one_builds_and_both_read(prepared_root, tmp_path):
 
 
 def test_workers_read_it(prepared_root, tmp_path):
-    items = installed(prepared_root, tmp_path, make_codec(2), with_flair=True).train_items
+    items = installed(prepared_root, tmp_path, make_codec(2), condition=PIXELS).train_items
     loader = DataLoader(items, batch_size=5, num_workers=2)
     read = torch.cat([batch["t1w_mean"] for batch in loader])
     assert torch.equal(read, torch.stack([item["t1w_mean"] for item in items]))
 
 
 def test_it_is_mapped_and_pickles_as_a_path(prepared_root, tmp_path):
-    items = installed(prepared_root, tmp_path, make_codec(2), with_flair=True).train_items
+    items = installed(prepared_root, tmp_path, make_codec(2), condition=PIXELS).train_items
     types = {name: (type(array), array.dtype) for name, array in items.arrays.items()}
     assert types == {
         "t1w_mean": (np.memmap, np.float32),
@@ -302,3 +304,14 @@ def test_half_precision_would_err_where_a_channel_lies_far_from_zero():
         latent = offset + std * torch.randn(10_000)
         error = (latent.half().float() - latent).abs().max() / std
         assert worst / 10 < error < worst
+
+
+def test_the_latent_of_flair_is_cached_in_the_place_of_its_pixels(prepared_root, tmp_path):
+    codec = make_codec(2)
+    condition = LatentCondition(3, [4])
+    module = installed(prepared_root, tmp_path, codec, condition=condition)
+    item, plain = module.train_items[4], module.plain_items[4]
+    assert "flair" not in item
+    direct = condition({"flair": plain["flair"][None]}, codec)
+    cached = condition({"flair_latent": item["flair_latent"][None]}, codec)
+    torch.testing.assert_close(cached, direct, rtol=0, atol=1e-5)

@@ -33,6 +33,9 @@ def make_record(root: Path, subject: str, split: str, session: str | None = None
         normaliser_t1w=NORMALISER,
         tags={"age": 53.0, "note": 'tab\tand "quote"'},
         measures={"brain_ml": 1.25},
+        source_flair=root.with_name("raw set") / f"{stem}_FLAIR.nii.gz",
+        source_t1w=root.with_name("raw set") / f"{stem}_T1w.nii.gz",
+        source_mask=None,
     )
 
 
@@ -68,6 +71,27 @@ def test_a_moved_data_set_still_reads(manifest: Manifest, tmp_path: Path) -> Non
     tmp_path.rename(moved)
     assert Manifest.read(moved).records[0].flair.is_relative_to(moved)
     assert Manifest.read(moved).data_hash == manifest.data_hash
+
+
+def test_sources_need_not_be_there_and_do_not_count(manifest: Manifest) -> None:
+    record = Manifest.read(manifest.root).records[0]
+    assert record.source_flair.is_absolute()
+    assert not record.source_flair.exists()
+    assert record.source_mask is None
+    bare = {"source_flair": None, "source_t1w": None}
+    phantoms = Manifest([replace(record, **bare) for record in manifest.records], manifest.root)
+    assert phantoms.data_hash == manifest.data_hash
+    phantoms.write()
+    assert Manifest.read(manifest.root).records == phantoms.records
+
+
+def test_a_data_set_from_before_the_sources_reads(manifest: Manifest) -> None:
+    path = manifest.root / MANIFEST
+    rows = [line.split("\t")[:-3] for line in path.read_text().splitlines()]
+    path.write_text("\n".join("\t".join(row) for row in rows) + "\n")
+    again = Manifest.read(manifest.root)
+    assert {record.source_flair for record in again.records} == {None}
+    assert again.data_hash == manifest.data_hash
 
 
 def test_split(manifest: Manifest) -> None:
@@ -116,9 +140,10 @@ def test_a_hand_edited_fault_is_named(manifest: Manifest, old: str, new: str, me
     assert MANIFEST in str(caught.value)
 
 
-def test_a_row_cut_short_is_named(manifest: Manifest) -> None:
+@pytest.mark.parametrize("characters", [5, 400])
+def test_a_row_cut_short_is_named(manifest: Manifest, characters: int) -> None:
     path = manifest.root / MANIFEST
-    path.write_text(path.read_text()[:-60])
+    path.write_text(path.read_text()[:-characters])
     with pytest.raises(MrcontrastError, match="cannot be read"):
         Manifest.read(manifest.root)
 

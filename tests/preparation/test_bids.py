@@ -38,6 +38,9 @@ def test_sessions_entities_masks_and_participants(tmp_path: Path, write_pair) ->
     assert [subject.tags for subject in loaded] == [*[{"sex": "F", "age": 53.0}] * 2, {}]
     assert [subject.brain_mask.sum() for subject in loaded] == [64, 64, 64]
     assert [subject.lesion_mask is None for subject in loaded] == [False, True, True]
+    sources = [subject.sources["mask"] for subject in loaded]
+    assert sources[0] == anat / "sub-01_ses-1_space-MNI152_desc-brain_mask.nii.gz"
+    assert sources[2].parent == masks / "sub-A7" / "anat"
 
 
 def test_site_is_the_name_of_the_folder(bids: Path) -> None:

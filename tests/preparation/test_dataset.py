@@ -46,6 +46,9 @@ def test_what_lies_on_disk(tmp_path: Path, bids: Path, make_recipe: MakeRecipe) 
     manifest.verify()
     assert sorted(record.split for record in manifest.records) == ["test", "train", "train"]
     for record in manifest.records:
+        assert record.source_flair == flair_of(bids, record.subject)
+        assert record.source_t1w == t1w_of(bids, record.subject)
+        assert record.source_mask is None
         flair, t1w = read_volume(record.flair), read_volume(record.t1w)
         mask = read_mask(record.brain_mask, flair)
         for volume in (flair, t1w):

@@ -30,6 +30,9 @@ def test_patterns(tmp_path: Path, bids: Path, flair: str, t1w: str) -> None:
     assert [entry.name for entry in entries] == ["sub-patient07", "sub-8"]
     assert entries[0].pair.load().tags == {"source_name": "patient_07"}
     assert entries[0].site == "raw"
+    expected = {"flair": raw / flair.replace("{subject}", "patient_07")}
+    expected["t1w"] = raw / t1w.replace("{subject}", "patient_07")
+    assert entries[0].pair.load().sources == expected
 
 
 def test_a_missing_file_of_any_pattern_is_dropped(tmp_path: Path, bids: Path) -> None:

@@ -24,6 +24,7 @@ def test_a_subject_does_not_depend_on_how_many_there_are() -> None:
     np.testing.assert_array_equal(first.flair.data, same.flair.data)
     np.testing.assert_array_equal(first.labels, same.labels)
     assert first.tags == same.tags
+    assert first.sources == {}  # drawn, not read
     other = many.index()[0][2].pair.load()
     assert not np.array_equal(first.flair.data, other.flair.data)
 

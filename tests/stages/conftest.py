@@ -7,12 +7,13 @@ import pytest
 import torch
 from monai.networks.nets import AutoencoderKL, ControlNet, DiffusionModelUNet, PatchDiscriminator
 
+from mrcontrast.conditions import PixelCondition
 from mrcontrast.diffusion.process import DiffusionProcess
 from mrcontrast.diffusion.samplers import EulerFlow
 from mrcontrast.diffusion.schedules import RectifiedFlow
 from mrcontrast.diffusion.targets import Velocity
 from mrcontrast.diffusion.time_sampling import UniformTimes
-from mrcontrast.latents import AutoencoderCodec, PixelCondition
+from mrcontrast.latents import AutoencoderCodec
 from mrcontrast.networks.control import start_from_denoiser
 from mrcontrast.optimisation import Optimisation
 from mrcontrast.stages.autoencoder import AdversarialAutoencoder, Autoencoder
@@ -102,5 +103,5 @@ def make_stage(name, dims):
     torch.nn.init.normal_(denoiser.out[-1].conv.weight, std=0.1)  # a trained one is not silent
     start_from_denoiser(controlnet, denoiser)
     return ControlNetDiffusion(
-        make_codec(dims), denoiser, controlnet, PixelCondition(), make_process(), adam()
+        make_codec(dims), denoiser, controlnet, PixelCondition(1, [4, 8]), make_process(), adam()
     )

@@ -3,10 +3,10 @@
 import pytest
 import torch
 from monai.networks.nets import ControlNet
-from tests.stages.conftest import CHANNELS, make_denoiser, make_stage
+from tests.stages.conftest import CHANNELS, make_codec, make_denoiser, make_stage
 
+from mrcontrast.conditions import LatentCondition, PixelCondition
 from mrcontrast.errors import UsageError
-from mrcontrast.latents import LatentCondition
 from mrcontrast.networks.control import start_from_denoiser
 
 
@@ -14,7 +14,7 @@ def test_before_training_it_draws_what_the_denoiser_draws(dims, batch):
     stage = make_stage("controlnet", dims).eval()
     z = torch.randn(2, *stage.noise_shape(batch["flair"].shape[2:]))
     t = torch.tensor([0.2, 0.9])
-    steered = stage.conditioned_on(batch["flair"])(z, t)
+    steered = stage.conditioned_on(batch)(z, t)
     assert torch.equal(steered, stage.denoiser(z, 1000 * t))
 
 
@@ -41,8 +41,8 @@ def test_flair_matters_once_a_zero_layer_has_moved(dims, batch):
             torch.nn.init.normal_(value, std=0.1)
     torch.nn.init.normal_(stage.controlnet.controlnet_cond_embedding.conv_out.conv.weight)
     z, t = torch.randn(2, *stage.noise_shape(batch["flair"].shape[2:])), torch.tensor([0.5, 0.5])
-    real = stage.conditioned_on(batch["flair"])(z, t)
-    shuffled = stage.conditioned_on(batch["flair"].flip(0))(z, t)
+    real = stage.conditioned_on(batch)(z, t)
+    shuffled = stage.conditioned_on(batch | {"flair": batch["flair"].flip(0)})(z, t)
     assert (real - shuffled).abs().max() > 1e-3
 
 
@@ -52,9 +52,43 @@ def test_the_encoder_must_be_the_denoisers(dims):
         start_from_denoiser(other, make_denoiser(dims))
 
 
+def test_it_starts_from_the_denoiser_it_was_given(dims):
+    stage = make_stage("controlnet", dims)
+    for value in stage.controlnet.parameters():
+        torch.nn.init.constant_(value, 7.0)
+    stage.initialise()
+    ours, theirs = stage.controlnet.state_dict(), stage.denoiser.state_dict()
+    assert torch.equal(ours["conv_in.conv.weight"], theirs["conv_in.conv.weight"])
+    assert ours["controlnet_mid_block.conv.weight"].eq(7).all()
+
+
 def test_latents_of_a_slab_become_channels():
-    stage = make_stage("controlnet", 2)
+    codec = make_codec(2)
     flair = torch.rand(2, 3, 20, 24)
-    condition = LatentCondition()(flair, stage.codec)
-    assert condition.shape == (2, 9, 10, 12)
-    torch.testing.assert_close(condition[:, 3:6], stage.codec.encode(flair[:, 1:2]))
+    condition = LatentCondition(9, [8])
+    condition.check(codec, context_slices=1)
+    value = condition({"flair": flair}, codec)
+    assert value.shape == (2, 9, 10, 12)
+    torch.testing.assert_close(value[:, 3:6], codec.encode(flair[:, 1:2]))
+    assert torch.equal(condition({"flair_latent": value}, codec), value)
+
+
+def test_pixels_are_padded_and_centred():
+    value = PixelCondition(1, [4, 8])({"flair": torch.ones(2, 1, 21, 24)}, make_codec(2))
+    assert value.shape == (2, 1, 24, 24)
+    assert torch.equal(value[:, :, :21], torch.ones(2, 1, 21, 24))
+    assert torch.equal(value[:, :, 21:], -torch.ones(2, 1, 3, 24))
+
+
+@pytest.mark.parametrize(
+    ("condition", "context_slices"),
+    [
+        (PixelCondition(1, [4]), 0),
+        (PixelCondition(1, [4, 8]), 1),
+        (LatentCondition(3, [4, 8]), 0),
+        (LatentCondition(4, [4]), 0),
+    ],
+)
+def test_an_embedder_of_the_wrong_size_is_refused(condition, context_slices):
+    with pytest.raises(UsageError, match="Expected an embedder of"):
+        condition.check(make_codec(2), context_slices)

@@ -23,6 +23,7 @@ class ToyAutoencoder(LightningModule):
         self.seconds_a_step = seconds_a_step
         self.register_buffer("latent_mean", torch.zeros(1))
         self.register_buffer("latent_std", torch.ones(1))
+        self.register_buffer("psnr_db", torch.tensor(20.0))
 
     def forward(self, batch: dict, noise: Tensor | None = None) -> Tensor:
         return self.autoencoder(batch["t1w"]).clamp(0, 1)

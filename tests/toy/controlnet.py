@@ -13,6 +13,9 @@ class ToyControlNet(ToyLatentDiffusion):
         super().__init__(codec, denoiser.requires_grad_(False), process)
         self.controlnet = controlnet
 
+    def initialise(self) -> None:
+        self.controlnet.load_state_dict(self.denoiser.state_dict())
+
     def training_step(self, batch: dict, batch_idx: int) -> torch.Tensor:
         return (self.controlnet(batch["t1w"]) - batch["t1w"]).square().mean()
 

@@ -12,6 +12,7 @@ class ToyCodec(nn.Module):
         self.autoencoder = autoencoder.requires_grad_(False)
         self.register_buffer("mean", torch.zeros(1))
         self.register_buffer("std", torch.full((1,), torch.nan))
+        self.register_buffer("psnr_db", torch.tensor(torch.nan))
 
 
 class ToyLatentDiffusion(LightningModule):

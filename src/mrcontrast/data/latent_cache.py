@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,25 +17,25 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from mrcontrast import keys
-from mrcontrast.data.stored_caches import (
-    CARD,
-    PARTIAL,
-    array_path,
-    lock_path,
-    mark_used,
-    read_card,
-)
+from mrcontrast.conditions import Condition
+from mrcontrast.data.array_writer import ArrayWriter
+from mrcontrast.data.stored_caches import CARD, PARTIAL, lock_path, mark_used, read_card
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.latents import AutoencoderCodec
 from mrcontrast.volume import write_json
 
 log = logging.getLogger(__name__)
 
-VERSION = 2
+VERSION = 3
 MEAN, SIGMA = "t1w_mean", "t1w_sigma"
 # Half precision errs in proportion to a latent's distance from 0, which standardising multiplies
 # by mean / std; FLAIR, larger and in [0, 1], comes from a store of half precision.
-PRECISION = {MEAN: np.float32, SIGMA: np.float32, keys.FLAIR: np.float16}
+PRECISION = {
+    MEAN: np.float32,
+    SIGMA: np.float32,
+    keys.FLAIR: np.float16,
+    keys.FLAIR_LATENT: np.float32,
+}
 
 
 class LatentSource(Protocol):
@@ -53,7 +53,7 @@ class LatentSource(Protocol):
 class LatentDataset(Dataset):
     """Training items read from a finished cache folder, variant after variant.
 
-    Each item has "t1w_mean" and "t1w_sigma", (C, *S / f), and "flair", (1 + 2k, *S), if cached;
+    Each item has "t1w_mean" and "t1w_sigma", (C, *S / f), and what the condition computes once;
     all are float32. It pickles to worker processes as a path: each maps the files for itself.
 
     Args:
@@ -68,7 +68,7 @@ class LatentDataset(Dataset):
         if card is None:
             raise MrcontrastError(f"Expected a whole latent cache, got none ({folder}). Run again.")
         self.folder = folder
-        self.arrays = {name: np.load(array_path(folder, name), "r") for name in card["arrays"]}
+        self.arrays = {name: np.load(folder / f"{name}.npy", "r") for name in card["arrays"]}
 
     def __len__(self) -> int:
         return len(self.arrays[MEAN])
@@ -103,21 +103,23 @@ class LatentStore:
         self.variants = variants
         self.batch_size = batch_size
 
-    def install(self, datamodule: LatentSource, codec: AutoencoderCodec, with_flair: bool) -> None:
+    def install(
+        self, datamodule: LatentSource, codec: AutoencoderCodec, condition: Condition | None
+    ) -> None:
         """Let the data module serve cached latents; build the cache where there is none yet.
 
         Args:
             datamodule: Its ``train_items`` are replaced.
             codec: The frozen autoencoder.
-            with_flair: Keep FLAIR beside the latents, as a ControlNet needs.
+            condition: Keep what it can compute once beside the latents; None for stage 2.
 
         Raises:
             MrcontrastError: A latent is not finite, or the cache cannot be written.
         """
-        target = self.folder / self.key(datamodule, codec, with_flair)
+        target = self.folder / self.key(datamodule, codec, condition)
         if read_card(target) is None:
             try:
-                self.build(target, datamodule, codec, with_flair)
+                self.build(target, datamodule, codec, condition)
             except OSError as error:
                 raise MrcontrastError(
                     f"Expected a place for latents, got: {error.strerror or error} "
@@ -127,26 +129,32 @@ class LatentStore:
         datamodule.train_items = LatentDataset(target)
         log.info("Latents of %d training items: %s", len(datamodule.train_items), target)
 
-    def key(self, datamodule: LatentSource, codec: AutoencoderCodec, with_flair: bool) -> str:
+    def key(
+        self, datamodule: LatentSource, codec: AutoencoderCodec, condition: Condition | None
+    ) -> str:
         """Return the name of the cache folder, 24 hexadecimal digits."""
-        facts = self.facts(datamodule, codec, with_flair)
+        facts = self.facts(datamodule, codec, condition)
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
 
     def facts(
-        self, datamodule: LatentSource, codec: AutoencoderCodec, with_flair: bool
+        self, datamodule: LatentSource, codec: AutoencoderCodec, condition: Condition | None
     ) -> dict[str, Any]:
         """Return all that decides what a cache holds, as JSON."""
         return {
             "version": VERSION,
             "items": datamodule.fingerprint(),
             "variants": self.variants,
-            "flair": with_flair,
+            "condition": None if condition is None else condition.key,
             "autoencoder": module_hash(codec.autoencoder),
             "multiple": codec.multiple,
         }
 
     def build(
-        self, target: Path, datamodule: LatentSource, codec: AutoencoderCodec, with_flair: bool
+        self,
+        target: Path,
+        datamodule: LatentSource,
+        codec: AutoencoderCodec,
+        condition: Condition | None,
     ) -> None:
         """Encode all items into ``target``, which appears whole, unless another process did."""
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -158,79 +166,35 @@ class LatentStore:
             for leftover in (partial, target):
                 shutil.rmtree(leftover, ignore_errors=True)
             partial.mkdir()
-            arrays = self.encode(partial, datamodule, codec, with_flair)
-            facts = self.facts(datamodule, codec, with_flair)
+            arrays = self.encode(partial, datamodule, codec, condition)
+            facts = self.facts(datamodule, codec, condition)
             created = datetime.now(UTC).isoformat(timespec="seconds")
             write_json(partial / CARD, {"arrays": arrays, "created": created, "facts": facts})
             partial.rename(target)
 
     def encode(
-        self, folder: Path, datamodule: LatentSource, codec: AutoencoderCodec, with_flair: bool
+        self,
+        folder: Path,
+        datamodule: LatentSource,
+        codec: AutoencoderCodec,
+        condition: Condition | None,
     ) -> dict[str, list[int]]:
         """Write the arrays of a cache and return their shapes by name."""
         datasets = [datamodule.variant(index) for index in range(self.variants)]
-        writer = ArrayWriter(folder, length=sum(len(dataset) for dataset in datasets))
+        writer = ArrayWriter(folder, sum(len(dataset) for dataset in datasets), PRECISION)
         with on_fastest_device(codec) as device:
             for batch in (batch for dataset in datasets for batch in self.batches(dataset)):
-                posterior = codec.moments(batch[keys.T1W].to(device))
+                images = {name: batch[name].to(device) for name in keys.CONTRASTS}
+                posterior = codec.moments(images[keys.T1W])
                 found = {MEAN: posterior.mean, SIGMA: posterior.sigma}
-                writer.append(found | ({keys.FLAIR: batch[keys.FLAIR]} if with_flair else {}))
+                if condition is not None:
+                    found[condition.key] = condition.compute(images, codec)  # type: ignore[arg-type]
+                writer.append(found)
         return writer.finish()
 
     def batches(self, dataset: Dataset) -> DataLoader:
         """Load a dataset in order; torch's global generator, which training draws from, rests."""
         return DataLoader(dataset, self.batch_size, generator=torch.Generator())
-
-
-class ArrayWriter:
-    """Fills the array files of one cache from top to bottom.
-
-    Args:
-        folder: Where the files go.
-        length: Items in all.
-    """
-
-    def __init__(self, folder: Path, length: int) -> None:
-        self.folder = folder
-        self.length = length
-        self.row = 0
-        self.arrays: dict[str, np.memmap] = {}
-
-    def append(self, values: Mapping[str, Tensor]) -> None:
-        """Write the next items, each tensor (B, ...).
-
-        Raises:
-            MrcontrastError: A value is not finite.
-            OSError: They will not fit on the disk.
-        """
-        if not self.arrays:
-            self.allocate(values)
-        size = len(values[MEAN])
-        for name, value in values.items():
-            if not bool(torch.isfinite(value).all()):
-                raise MrcontrastError(
-                    f"Expected finite values of {name}, got NaN or infinity (training items "
-                    f"{self.row} to {self.row + size - 1}). Train the autoencoder again."
-                )
-            self.arrays[name][self.row : self.row + size] = value.cpu().numpy()
-        self.row += size
-
-    def allocate(self, values: Mapping[str, Tensor]) -> None:
-        """Create the files; a map of a file that outgrows the disk would kill the process."""
-        shapes = {name: (self.length, *value.shape[1:]) for name, value in values.items()}
-        sizes = [np.prod(shapes[name]) * np.dtype(PRECISION[name]).itemsize for name in shapes]
-        free, wanted = shutil.disk_usage(self.folder).free, int(sum(sizes))
-        if wanted > free:
-            raise OSError(f"{free / 1e9:.1f} GB free where {wanted / 1e9:.1f} GB are needed")
-        for name, shape in shapes.items():
-            path, dtype = array_path(self.folder, name), PRECISION[name]
-            self.arrays[name] = np.lib.format.open_memmap(path, "w+", dtype=dtype, shape=shape)
-
-    def finish(self) -> dict[str, list[int]]:
-        """Bring everything to the disk and return the shapes by name."""
-        for array in self.arrays.values():
-            array.flush()
-        return {name: list(array.shape) for name, array in self.arrays.items()}
 
 
 @contextmanager

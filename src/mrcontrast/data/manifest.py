@@ -16,6 +16,7 @@ MANIFEST = "manifest.tsv"
 ABSENT = "n/a"
 PATHS = ("flair", "t1w", "brain_mask", "lesion_mask", "labels")
 OPTIONAL_PATHS = ("lesion_mask", "labels")
+SOURCES = ("source_flair", "source_t1w", "source_mask")
 JSON = ("normaliser_flair", "normaliser_t1w", "tags", "measures")
 
 
@@ -41,6 +42,10 @@ class Record:
         normaliser_t1w: ``FittedNormaliser.to_dict()``.
         tags: What is known of subject and scan: age, sex, field_strength_t, ...
         measures: What was measured on the way, such as brain_ml.
+        source_flair: Raw file that the FLAIR was made from, absolute; None for a phantom. It need
+            not be there any more, and is never written to.
+        source_t1w: Raw file of the T1w, likewise.
+        source_mask: Brain mask that came with the raw files, likewise; None if none did.
     """
 
     subject: str
@@ -60,6 +65,9 @@ class Record:
     normaliser_t1w: dict[str, Any]
     tags: dict[str, Any] = field(default_factory=dict)
     measures: dict[str, Any] = field(default_factory=dict)
+    source_flair: Path | None = None
+    source_t1w: Path | None = None
+    source_mask: Path | None = None
 
     @property
     def name(self) -> str:
@@ -186,6 +194,8 @@ def _to_cell(column: str, value: Any, root: Path) -> str:  # noqa: ANN401 - any 
         return ABSENT
     if column in PATHS:
         return Path(value).relative_to(root).as_posix()
+    if column in SOURCES:
+        return str(value)
     if column in JSON:
         return json.dumps(value, sort_keys=True, allow_nan=False)
     return "x".join(map(str, value)) if column == "shape" else str(value)
@@ -198,7 +208,9 @@ def _from_row(row: Mapping[str, str | None], root: Path) -> Record:
         MrcontrastError: A column is missing or a cell cannot be read.
     """
     try:
-        return Record(**{column: _from_cell(column, row[column], root) for column in COLUMNS})
+        # Data sets from before the columns of SOURCES can still be read.
+        columns = [column for column in COLUMNS if column in row or column not in SOURCES]
+        return Record(**{column: _from_cell(column, row[column], root) for column in columns})
     except (KeyError, ValueError, AttributeError) as error:
         raise MrcontrastError(
             f"Expected a row with the columns {', '.join(COLUMNS)}, got a cell that cannot be "
@@ -212,13 +224,15 @@ def _from_cell(column: str, cell: str | None, root: Path) -> Any:  # noqa: ANN40
     if cell is None:
         raise ValueError(f"{column} is missing")
     if cell == ABSENT:
-        if column in (*OPTIONAL_PATHS, "session"):
+        if column in (*OPTIONAL_PATHS, *SOURCES, "session"):
             return None
         if column == "site":
             return ""
         raise ValueError(f"{column} is {ABSENT}")
     if column in PATHS:
         return root / cell
+    if column in SOURCES:
+        return Path(cell)
     if column in JSON:
         return json.loads(cell)
     if column == "shape":

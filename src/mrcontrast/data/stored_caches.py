@@ -41,11 +41,6 @@ class StoredCache:
     facts: Mapping[str, Any]
 
 
-def array_path(folder: Path, name: str) -> Path:
-    """Return the file of one array of a cache."""
-    return folder / f"{name}.npy"
-
-
 def lock_path(folder: Path) -> Path:
     """Return the lock of a cache; it stays for good, since others may be waiting for it."""
     return folder.with_suffix(".lock")
@@ -55,7 +50,7 @@ def read_card(folder: Path) -> dict[str, Any] | None:
     """Return what a cache says of itself, or None unless it and all its arrays are whole."""
     try:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-        arrays = {name: np.load(array_path(folder, name), mmap_mode="r") for name in card["arrays"]}
+        arrays = {name: np.load(folder / f"{name}.npy", "r") for name in card["arrays"]}
         found = {name: list(array.shape) for name, array in arrays.items()}
         return card if found == card["arrays"] and card["facts"] and card["created"] else None
     except (OSError, EOFError, ValueError, KeyError, TypeError):

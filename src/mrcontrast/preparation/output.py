@@ -59,6 +59,9 @@ def write_subject(subject: Subject, entry: Entry, root: Path) -> Record:
         normaliser_t1w=subject.normalisers["t1w"].to_dict(),
         tags=subject.tags,
         measures=subject.measures,
+        source_flair=subject.sources.get("flair"),
+        source_t1w=subject.sources.get("t1w"),
+        source_mask=subject.sources.get("mask"),
     )
 
 

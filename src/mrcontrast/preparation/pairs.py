@@ -40,7 +40,9 @@ class FilePair:
             None if path is None else read_mask(path, flair, self.flair)
             for path in (self.brain_mask, self.lesion_mask)
         ]
-        return Subject(flair, t1w, masks[0], masks[1], tags=dict(self.tags))
+        files = {"flair": self.flair, "t1w": self.t1w, "mask": self.brain_mask}
+        sources = {name: path.absolute() for name, path in files.items() if path is not None}
+        return Subject(flair, t1w, masks[0], masks[1], tags=dict(self.tags), sources=sources)
 
 
 def raw_folder(root: str) -> Path:

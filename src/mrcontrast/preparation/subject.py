@@ -1,6 +1,7 @@
 """What travels through the operators: one session in memory, and where it comes from."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,6 +23,7 @@ class Subject:
         tags: What is known of subject and scan.
         measures: What the operators measured.
         normalisers: "flair" and "t1w" to what scaled them, once they are scaled.
+        sources: "flair", "t1w" and "mask" to the absolute path of the raw file, where there is one.
     """
 
     flair: Volume
@@ -32,6 +34,7 @@ class Subject:
     tags: dict[str, Any] = field(default_factory=dict)
     measures: dict[str, Any] = field(default_factory=dict)
     normalisers: dict[str, FittedNormaliser] = field(default_factory=dict)
+    sources: dict[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

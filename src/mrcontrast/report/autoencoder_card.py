@@ -1,8 +1,8 @@
 """The report card of an autoencoder: what it loses is lost to every later stage."""
 
-import math
+import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -15,6 +15,39 @@ from mrcontrast.losses.kl import kl_divergence
 from mrcontrast.metrics.online import masked_psnr
 from mrcontrast.metrics.structural import WINDOW, ssim
 from mrcontrast.metrics.voxelwise import mean_absolute_error
+
+log = logging.getLogger(__name__)
+
+
+class Examinee(Protocol):
+    """What the examination asks of an autoencoder."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights lie."""
+
+    def posterior(self, image: Tensor) -> Posterior:
+        """Encode images (B, 1, *S) to their raw posterior."""
+
+    def decode(self, z: Tensor, image_shape: Sequence[int]) -> Tensor:
+        """Decode raw latents (B, C, *S / f) to images (B, 1, *image_shape) in [0, 1]."""
+
+
+@torch.no_grad()
+def examine(autoencoder: Examinee, datamodule: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Return the report card over all validation items, and say it in one line of the log.
+
+    Raises:
+        MrcontrastError: No validation item has a brain voxel.
+    """
+    card = AutoencoderCard("train" if getattr(datamodule, "val_is_train", False) else "val")
+    for batch in datamodule.val_dataloader():
+        target = batch[keys.T1W].to(autoencoder.device)
+        posterior = autoencoder.posterior(target)
+        card.update(batch, autoencoder.decode(posterior.mean, target.shape[2:]), posterior)
+    found = card.compute()
+    log.info("%s", one_line(found))
+    return found
 
 
 class AutoencoderCard:
@@ -47,10 +80,10 @@ class AutoencoderCard:
         psnr = masked_psnr(images, target, masks).tolist()
         lesions = batch[keys.LESION_MASK].cpu() if keys.LESION_MASK in batch else masks * 0
         for item, value in enumerate(psnr):
-            if math.isnan(value) and not bool((masks[item] > 0.5).any()):
-                continue
             pair = images[item, 0].numpy(), target[item, 0].numpy()
             brain, lesion = (masks[item, 0] > 0.5).numpy(), (lesions[item, 0] > 0.5).numpy()
+            if not brain.any():
+                continue
             self.figures["psnr_db"].append(value)
             self.figures["mae"].append(mean_absolute_error(*pair, brain))
             if min(brain.shape) >= WINDOW:
@@ -128,7 +161,8 @@ nats; latent mean 0.10 -0.25, sd 1.00 0.88'
     means, deviations = (
         " ".join(f"{value:.2f}" for value in card[name]) for name in ("latent_mean", "latent_std")
     )
+    subjects = f"{card['subjects']} subject{'' if card['subjects'] == 1 else 's'}"
     return (
-        f"Report card ({card['items']} {card['split']} items, {card['subjects']} subjects, in the "
+        f"Report card ({card['items']} {card['split']} items, {subjects}, in the "
         f"brain): {', '.join(figures)}; latent mean {means}, sd {deviations}"
     )

@@ -5,7 +5,7 @@ import io
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from mrcontrast.metrics.multiscale import count_scales
 from mrcontrast.metrics.panel import Scores, score_regions
 from mrcontrast.report.pairing import Case
 from mrcontrast.transforms.grid import mask_from_nonzero
+from mrcontrast.transforms.normalise import PercentileNormaliser
 from mrcontrast.volume import Volume, read_mask, read_volume, same_grid
 
 COLUMNS = (*METRICS, OUTSIDE)
@@ -66,49 +67,77 @@ class Survey:
     high: float
 
 
-def survey_case(case: Case) -> Survey:
+def survey_case(case: Case, normaliser: PercentileNormaliser | None = None) -> Survey:
     """Read the reference of one session and note its size and extreme intensities.
 
     Raises:
         MrcontrastError: It cannot be read, or is too small for SSIM.
     """
-    reference, _ = read_reference(case)
+    reference, _ = read_reference(case, normaliser)
     with _naming(case.reference):
         num_scales = count_scales(reference.shape)
     low, high = float(reference.data.min()), float(reference.data.max())
     return Survey(case.name, num_scales, low, high)
 
 
-def read_reference(case: Case) -> tuple[Volume, np.ndarray]:
+def read_reference(
+    case: Case, normaliser: PercentileNormaliser | None = None
+) -> tuple[Volume, np.ndarray]:
     """Read the reference of one session and its brain mask, (X, Y, Z) bool.
 
+    Args:
+        case: The session's files.
+        normaliser: Brings the reference to [0, 1] in the mask, and to 0 outside, as preparation
+            does; None leaves it as it is stored.
+
     Raises:
-        MrcontrastError: A file cannot be read, the grids differ or the mask is empty.
+        MrcontrastError: A file cannot be read, the grids differ, the mask is empty, or the
+            reference that is to be normalised is constant in it.
     """
     reference = read_volume(case.reference)
+    mask = read_brain(case, reference)
+    if normaliser is None:
+        return reference, mask
+    with _naming(case.reference):
+        fitted = normaliser.fit(reference.data, mask)
+    return replace(reference, data=fitted.apply(reference.data) * mask), mask
+
+
+def read_brain(case: Case, reference: Volume) -> np.ndarray:
+    """Read the brain mask of one session, (X, Y, Z) bool, or take the reference's non-zero voxels.
+
+    Raises:
+        MrcontrastError: It cannot be read, is on another grid, or is empty.
+    """
     if case.mask is None:
         with _naming(case.reference):
-            return reference, mask_from_nonzero(reference)
+            return mask_from_nonzero(reference)
     mask = read_mask(case.mask, reference, case.reference)
     if not mask.any():
         raise MrcontrastError(
             f"Expected a mask with voxels in it, got an empty one ({case.mask}). Make it again."
         )
-    return reference, mask
+    return mask
 
 
-def score_case(case: Case, rule: IntensityRange, num_scales: int) -> list[Row]:
+def score_case(
+    case: Case,
+    rule: IntensityRange,
+    num_scales: int,
+    normaliser: PercentileNormaliser | None = None,
+) -> list[Row]:
     """Score every prediction of one session, one volume in memory at a time.
 
     Args:
         case: The session's files.
         rule: Intensity range.
         num_scales: Scales of MS-SSIM.
+        normaliser: Of the reference; predictions are taken as they are stored.
 
     Raises:
         MrcontrastError: A file cannot be read, or a prediction is not on the reference's grid.
     """
-    reference, mask = read_reference(case)
+    reference, mask = read_reference(case, normaliser)
     with _naming(case.reference):
         ends = rule.ends(reference.data, mask)
     target = rule.rescale(reference.data, ends)

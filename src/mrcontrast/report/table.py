@@ -20,7 +20,8 @@ def to_rich(summary: Mapping[str, Any]) -> Group:
     """
     tables = []
     for region, heading in HEADINGS.items():
-        table = Table(title=heading, title_justify="left", caption=CAPTION, caption_justify="left")
+        table = Table(title=heading, title_justify="left", caption_justify="left")
+        table.caption = caption(summary)
         table.add_column("Method")
         table.add_column("n", justify="right")
         for definition in METRICS.values():
@@ -43,6 +44,12 @@ def to_markdown(summary: Mapping[str, Any]) -> str:
         lines += [f"## {heading}", "", _line(titles), _line(["---"] + ["---:"] * (len(titles) - 1))]
         lines += [*map(_line, _body(summary, region)), ""]
     return "\n".join([*lines, *_notes(summary)]) + "\n"
+
+
+def caption(summary: Mapping[str, Any]) -> str:
+    """Say what the figures are, and what the references were normalised with if they were."""
+    normaliser = summary.get("reference_normaliser")
+    return CAPTION if normaliser is None else f"{CAPTION}; references normalised by {normaliser}"
 
 
 def format_statistic(statistic: Mapping[str, Any], digits: int) -> str:
@@ -74,9 +81,9 @@ def _body(summary: Mapping[str, Any], region: str) -> list[list[str]]:
 def _notes(summary: Mapping[str, Any]) -> list[str]:
     """Return what a reader must know beside the figures."""
     intensity = summary["intensity_range"]
-    ends = f"{intensity['low']} to {intensity['high']}"
+    ends, text = f"{intensity['low']} to {intensity['high']}", caption(summary)
     notes = [
-        f"{CAPTION[0].upper()}{CAPTION[1:]}. Intensity range {ends}; "
+        f"{text[0].upper()}{text[1:]}. Intensity range {ends}; "
         f"normalisation: {summary['normalisation']}. Masks: {summary['inputs']['masks']}."
     ]
     for method, lists in summary["missing"].items():

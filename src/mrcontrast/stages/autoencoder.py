@@ -1,7 +1,7 @@
 """Stage 1: compress images to a small, smooth latent and back."""
 
-import logging
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 import torch
@@ -15,11 +15,10 @@ from mrcontrast import keys
 from mrcontrast.latents import LatentStatistics, Posterior, crop, pad_to_multiple
 from mrcontrast.losses.kl import kl_divergence
 from mrcontrast.metrics.online import masked_psnr
+from mrcontrast.networks.memory_format import channels_last
 from mrcontrast.networks.sizes import downsampling, spatial_dims
 from mrcontrast.optimisation import Optimisation
-from mrcontrast.report.autoencoder_card import AutoencoderCard, one_line
-
-log = logging.getLogger(__name__)
+from mrcontrast.report.autoencoder_card import examine
 
 
 class Autoencoder(LightningModule):
@@ -35,8 +34,8 @@ class Autoencoder(LightningModule):
             conditioned on FLAIR latents.
         statistics_batches: Batches over which the latents' mean and deviation are measured.
 
-    ``finish`` leaves ``report_card`` behind, and in buffers what later stages adopt: ``latent_mean``
-    and ``latent_std``, (C,), of training items, and ``psnr_db`` in the brain of validation items.
+    ``finish`` leaves ``report_card`` behind and, in buffers that later stages adopt, mean and
+    deviation (C,) of the latents of training items and ``psnr_db`` of validation items.
 
     Source: Rombach et al. 2022, arXiv 2112.10752, section 3.1; with L1, and the KL averaged over
     latent values where theirs is summed.
@@ -71,6 +70,7 @@ class Autoencoder(LightningModule):
         self.spatial_dims = spatial_dims(autoencoder)
         self.register_buffer("latent_mean", torch.zeros(autoencoder.latent_channels))
         self.register_buffer("latent_std", torch.full((autoencoder.latent_channels,), torch.nan))
+        channels_last(self)
         self.register_buffer("psnr_db", torch.tensor(torch.nan))
 
     def noise_shape(self, image_shape: Sequence[int]) -> None:
@@ -142,29 +142,17 @@ class Autoencoder(LightningModule):
     def finish(self, datamodule: Any) -> None:  # noqa: ANN401 - any data module
         """Measure what later stages need: latent statistics, and how good a decoding can be."""
         self.measure_latents(datamodule)
-        self.report_card = self.examine(datamodule)
+        self.report_card = examine(self, datamodule)
         self.psnr_db.fill_(self.report_card["psnr_db"])
-        log.info("%s", one_line(self.report_card))
 
     def measure_latents(self, datamodule: Any) -> None:  # noqa: ANN401
         """Store mean and deviation of the latents of training items."""
         statistics = LatentStatistics()
-        for index, batch in enumerate(datamodule.train_dataloader()):
-            if index == self.statistics_batches:
-                break
+        for batch in islice(datamodule.train_dataloader(), self.statistics_batches):
             statistics.update(self.posterior(batch["t1w"].to(self.device)))
         mean, std = statistics.compute()
         self.latent_mean.copy_(mean)
         self.latent_std.copy_(std)
-
-    def examine(self, datamodule: Any) -> dict[str, Any]:  # noqa: ANN401
-        """Return the report card over all validation items."""
-        card = AutoencoderCard("train" if getattr(datamodule, "val_is_train", False) else "val")
-        for batch in datamodule.val_dataloader():
-            target = batch["t1w"].to(self.device)
-            posterior = self.posterior(target)
-            card.update(batch, self.decode(posterior.mean, target.shape[2:]), posterior)
-        return card.compute()
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's own type
         """Optimise the autoencoder."""
@@ -221,7 +209,7 @@ class AdversarialAutoencoder(Autoencoder):
         """Update the autoencoder, then the discriminator."""
         image = self.images(batch)
         terms, reconstruction = self.losses(image)
-        generator, discriminator = self.optimizers()  # type: ignore[misc, attr-defined]
+        generator, discriminator = self.optimizers()  # type: ignore[attr-defined]
         our_schedule, their_schedule = self.lr_schedulers()  # type: ignore[misc]
         adversarial = self.trainer.global_step >= self.adversarial_start_step
         if adversarial:

@@ -1,6 +1,6 @@
 """Stage 3: steer the frozen latent diffusion model by FLAIR."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -9,12 +9,14 @@ from monai.networks.nets import ControlNet, DiffusionModelUNet
 from torch import Tensor
 
 from mrcontrast import keys
+from mrcontrast.conditions import Condition
 from mrcontrast.data.latent_cache import LatentStore
 from mrcontrast.diffusion.process import DiffusionProcess, fixed_noise
 from mrcontrast.diffusion.sampling import Predict, Sampler
 from mrcontrast.latents import AutoencoderCodec
 from mrcontrast.metrics.online import masked_psnr
 from mrcontrast.networks.control import start_from_denoiser
+from mrcontrast.networks.memory_format import channels_last
 from mrcontrast.networks.time import network_time
 from mrcontrast.optimisation import Optimisation
 
@@ -26,7 +28,7 @@ class ControlNetDiffusion(LightningModule):
         codec: The frozen autoencoder.
         denoiser: The trained denoiser of stage 2; frozen here.
         controlnet: Network that adds FLAIR's residuals to the denoiser's features.
-        condition: Turns FLAIR (B, 1 + 2k, *S) into what the ControlNet's embedder takes.
+        condition: What the ControlNet is told of FLAIR.
         process: Noise schedule and target of stage 2; training times and sampler of this one.
         optimisation: Optimiser and learning-rate schedule.
         store: Where latents are kept so that they are encoded once, or None to encode each step.
@@ -42,13 +44,14 @@ class ControlNetDiffusion(LightningModule):
         codec: AutoencoderCodec,
         denoiser: DiffusionModelUNet,
         controlnet: ControlNet,
-        condition: Callable[[Tensor, AutoencoderCodec], Tensor],
+        condition: Condition,
         process: DiffusionProcess,
         optimisation: Optimisation,
         store: LatentStore | None = None,
         context_slices: int = 0,
     ) -> None:
         super().__init__()
+        condition.check(codec, context_slices)
         self.codec = codec
         self.denoiser = denoiser.eval().requires_grad_(False)
         self.controlnet = controlnet
@@ -59,6 +62,7 @@ class ControlNetDiffusion(LightningModule):
         self.context_slices = context_slices
         self.factor = codec.multiple
         self.spatial_dims = codec.spatial_dims
+        channels_last(self)
 
     @property
     def sampler(self) -> Sampler:
@@ -75,12 +79,12 @@ class ControlNetDiffusion(LightningModule):
         flair = batch["flair"]
         if noise is None:
             noise = torch.randn(len(flair), *self.noise_shape(flair.shape[2:]))
-        z = self.process.sample(self.conditioned_on(flair), noise.to(self.device))
+        z = self.process.sample(self.conditioned_on(batch), noise.to(self.device))
         return self.codec.decode(z, flair.shape[2:])
 
-    def conditioned_on(self, flair: Tensor) -> Predict:
-        """Return ``predict(z_t, t)`` for FLAIR images (B, 1 + 2k, *S)."""
-        condition = self.condition(flair, self.codec)
+    def conditioned_on(self, batch: keys.Batch) -> Predict:
+        """Return ``predict(z_t, t)`` for the FLAIR of a batch."""
+        condition = self.condition(batch, self.codec)
         return lambda z_t, t: self.predict(z_t, t, condition)
 
     def predict(self, z_t: Tensor, t: Tensor, condition: Tensor) -> Tensor:
@@ -97,14 +101,17 @@ class ControlNetDiffusion(LightningModule):
     def loss(self, batch: keys.Batch) -> Tensor:
         """Return the mean squared error of the prediction, a scalar, at random times."""
         z = self.codec.posterior(batch).sample()
-        return self.process.loss(self.conditioned_on(batch["flair"]), z)
+        return self.process.loss(self.conditioned_on(batch), z)
+
+    def initialise(self) -> None:
+        """Start the ControlNet from the denoiser's weights, once these are there."""
+        start_from_denoiser(self.controlnet, self.denoiser)
 
     def before_fit(self, datamodule: Any) -> None:  # noqa: ANN401 - any with train_items
-        """Start from the denoiser's weights and let training read cached latents."""
+        """Check the codec and let training read cached latents in the place of images."""
         self.codec.check()
-        start_from_denoiser(self.controlnet, self.denoiser)
         if self.store is not None:
-            self.store.install(datamodule, self.codec, with_flair=True)
+            self.store.install(datamodule, self.codec, self.condition)
 
     def on_train_epoch_start(self) -> None:
         """Keep the frozen denoiser in evaluation mode."""
@@ -119,7 +126,7 @@ class ControlNetDiffusion(LightningModule):
     def validation_step(self, batch: keys.Batch, batch_idx: int) -> None:
         """Log the loss at fixed times and noise, and the masked PSNR of one draw each."""
         z, size = self.codec.posterior(batch).mean, len(batch["t1w"])
-        predict = self.conditioned_on(batch["flair"])
+        predict = self.conditioned_on(batch)
         error = self.process.validation_error(predict, z, seed=batch_idx)
         self.log("val/loss", error, batch_size=size)
         image = self(batch, fixed_noise(z, seed=batch_idx))

@@ -14,6 +14,7 @@ from mrcontrast.diffusion.process import DiffusionProcess, fixed_noise
 from mrcontrast.diffusion.sampling import Sampler
 from mrcontrast.latents import AutoencoderCodec
 from mrcontrast.metrics.online import masked_psnr
+from mrcontrast.networks.memory_format import channels_last
 from mrcontrast.networks.time import network_time
 from mrcontrast.optimisation import Optimisation
 
@@ -52,6 +53,7 @@ class LatentDiffusion(LightningModule):
         self.store = store
         self.factor = codec.multiple
         self.spatial_dims = codec.spatial_dims
+        channels_last(self)
 
     @property
     def sampler(self) -> Sampler:
@@ -83,7 +85,7 @@ class LatentDiffusion(LightningModule):
         """Check the codec and let training read cached latents in the place of images."""
         self.codec.check()
         if self.store is not None:
-            self.store.install(datamodule, self.codec, with_flair=False)
+            self.store.install(datamodule, self.codec, condition=None)
 
     def training_step(self, batch: keys.Batch, batch_idx: int) -> Tensor:
         """Return the loss of one batch."""

@@ -1,0 +1,201 @@
+"""The steps of a study: each command of the chain with its settings, inputs and output folder."""
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from mrcontrast.config import compose
+from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.run_folder import RunFolder
+from mrcontrast.steps import Step
+
+MASKS = "masks_full_grid"
+EVALUATION, FULL_GRID_EVALUATION = "evaluation", "evaluation_full_grid"
+
+
+def prepare_step(plain: dict[str, Any], folder: Path) -> Step:
+    """Prepare the data set."""
+    output = folder / "data"
+    overrides = [*plain["prepare"], f"out={output}"]
+
+    def run() -> None:
+        from mrcontrast.prepare import prepare
+
+        if prepare(compose("prepare", overrides)):
+            raise MrcontrastError(
+                f"Expected all pairs to be fit, got dropped ones (see {output}/dropped.tsv). "
+                "Mend them, or set allow_dropped=true in the study's prepare list."
+            )
+
+    settings = OmegaConf.to_container(compose("prepare", overrides).recipe, resolve=True)
+    return Step("data", "Prepare the data", output, settings, run)
+
+
+def train_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
+    """Train one stage, as ``mrcontrast train`` does.
+
+    Raises:
+        UsageError: It starts from a run of the study itself.
+        MrcontrastError: The run that it starts from is missing, unfinished or changed.
+    """
+    node = plain["train"][name]
+    parents = node.get("parents", {})
+    output = folder / "runs" / name
+    settings = {"overrides": [*plain["common"], *node["overrides"]], "parents": parents}
+    overrides = [
+        "data=prepared",
+        f"data.root={folder / 'data'}",
+        f"run_dir={output}",
+        f"name={name}",
+        f"logger.run_name={plain['name']}/{name}",
+        *plain["common"],
+        *(f"{key}={folder / 'runs' / parent}" for key, parent in parents.items()),
+        *node["overrides"],
+    ]
+    if node.get("start_from") is not None:
+        start = earlier_run(node["start_from"], name, folder)
+        settings["start_from"] = start.verify()
+        overrides.append(f"start_from={start.path}")
+
+    def run() -> None:
+        from mrcontrast.train import train
+
+        train(compose("train", overrides))
+
+    return Step(name, f"Train {name}", output, settings, run, ("data", *parents.values()))
+
+
+def earlier_run(path: str, name: str, folder: Path) -> RunFolder:
+    """Return the run that a training starts from, which must not be one of the study's own."""
+    run = RunFolder(Path(path).absolute())
+    if run.path.resolve().is_relative_to(folder.resolve()):
+        raise UsageError(
+            f"Expected a run outside the study, got {run.path} (study.train.{name}.start_from). "
+            "Name a run that the study does not train."
+        )
+    return run
+
+
+def full_grid_methods(plain: dict[str, Any]) -> list[str]:
+    """Return the methods that translate raw files on their own grids."""
+    return [name for name, node in plain["predict"].items() if node.get("full_grid")]
+
+
+def predict_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
+    """Translate the held-out subjects by one method, as prepared or on their own grids.
+
+    Raises:
+        UsageError: The model is not trained here, or FLAIR is shuffled between unlike grids.
+    """
+    node = plain["predict"][name]
+    model, full_grid = node["model"], node.get("full_grid", False)
+    if model not in plain["train"]:
+        raise UsageError(
+            f"Expected a model that the study trains, got {model} (study.predict.{name}). "
+            f"Choose one of {', '.join(plain['train'])}."
+        )
+    if full_grid and node.get("shuffle_flair"):
+        raise UsageError(
+            f"Expected full_grid or shuffle_flair, got both (study.predict.{name}). "
+            "Leave one out: raw files of two subjects need not share a grid."
+        )
+    output = folder / "predictions" / name
+
+    def run() -> None:
+        from mrcontrast.data.manifest import Manifest
+        from mrcontrast.data.originals import originals
+        from mrcontrast.translate import translate_originals, translate_records
+        from mrcontrast.translator.from_run import from_run
+
+        records = Manifest.read(folder / "data").split("test")
+        translator = from_run(
+            str(folder / "runs" / model),
+            samples=node.get("samples", 1),
+            steps=node.get("steps"),
+            batch_size=node.get("batch_size", 16),
+        )
+        if full_grid:
+            translate_originals(originals(records, folder / MASKS), translator, output)
+        else:
+            shuffled = node.get("shuffle_flair", False)
+            translate_records(records, translator, output, shuffle_flair=shuffled)
+
+    title = f"Translate held-out subjects: {name}"
+    inputs = ("data", model, *([MASKS] if full_grid else []))
+    return Step(f"predict-{name}", title, output, node, run, inputs)
+
+
+def masks_step(folder: Path) -> Step:
+    """Find the brains of held-out subjects whose raw files came without a mask."""
+    output = folder / MASKS
+
+    def run() -> None:
+        from mrcontrast.data.manifest import Manifest
+        from mrcontrast.data.originals import write_masks
+
+        write_masks(Manifest.read(folder / "data").split("test"), output)
+
+    return Step(MASKS, "Find the brains on their own grids", output, {}, run, ("data",))
+
+
+def evaluate_step(methods: list[str], folder: Path) -> Step:
+    """Score methods against the prepared volumes."""
+    output = folder / EVALUATION
+
+    def run() -> None:
+        from mrcontrast.evaluate import evaluate
+
+        predictions = {name: folder / "predictions" / name for name in methods}
+        evaluate(predictions, folder / "data", output)
+
+    inputs = ("data", *(f"predict-{name}" for name in methods))
+    return Step("evaluation", "Evaluate", output, {"methods": methods}, run, inputs)
+
+
+def evaluate_full_grid_step(methods: list[str], folder: Path) -> Step:
+    """Score methods against the raw volumes, on their own grids."""
+    output = folder / FULL_GRID_EVALUATION
+
+    def run() -> None:
+        from mrcontrast.data.manifest import Manifest
+        from mrcontrast.evaluate import evaluate_originals
+
+        records = Manifest.read(folder / "data").split("test")
+        predictions = {name: folder / "predictions" / name for name in methods}
+        evaluate_originals(predictions, records, folder / MASKS, output)
+
+    inputs = ("data", MASKS, *(f"predict-{name}" for name in methods))
+    title = "Evaluate at full grid"
+    return Step(FULL_GRID_EVALUATION, title, output, {"methods": methods}, run, inputs)
+
+
+def figure_step(plain: dict[str, Any], folder: Path) -> Step:
+    """Draw FLAIR, real and synthetic T1w and the error, as prepared.
+
+    Raises:
+        UsageError: A method works on other grids than the prepared one.
+    """
+    shown = plain["figure"]
+    if wrong := sorted(set(shown["methods"]) & set(full_grid_methods(plain))):
+        raise UsageError(
+            f"Expected methods without full_grid, got {', '.join(wrong)} (study.figure.methods). "
+            "Leave them out."
+        )
+    output = folder / "figures"
+
+    def run() -> None:
+        from mrcontrast.data.manifest import Manifest
+        from mrcontrast.report.figure import comparison_figure, read_row
+
+        rows = []
+        for record in Manifest.read(folder / "data").split("test")[: shown["subjects"]]:
+            file = f"{record.name}_desc-synth_T1w.nii.gz"
+            synthetic = {name: folder / "predictions" / name / file for name in shown["methods"]}
+            rows.append(
+                read_row(record.name, record.flair, record.t1w, synthetic, record.brain_mask)
+            )
+        comparison_figure(rows, output / "comparison.png")
+
+    inputs = ("data", *(f"predict-{name}" for name in shown["methods"]))
+    return Step("figures", "Draw the figure", output, shown, run, inputs)

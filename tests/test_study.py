@@ -1,0 +1,54 @@
+"""The chain as a whole: its plan, and (slow) that it runs, is reused and re-runs what changed."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mrcontrast.config import compose
+from mrcontrast.errors import UsageError
+from mrcontrast.study import plan, study
+
+
+def settings(tmp_path, *overrides):
+    return compose("study", ["study=smoke", f"paths.outputs={tmp_path}", *overrides])
+
+
+def test_steps_come_in_order_and_name_what_they_read(tmp_path):
+    steps = {step.name: step for step in plan(settings(tmp_path).study, tmp_path)}
+    assert next(iter(steps)) == "data"
+    assert steps["latent_diffusion"].inputs == ("data", "autoencoder")
+    assert steps["controlnet"].inputs == ("data", "latent_diffusion")
+    assert steps["predict-controlnet"].inputs == ("data", "controlnet")
+    assert "predict-lookup" in steps["evaluation"].inputs
+
+
+def test_a_model_that_is_not_trained_is_refused(tmp_path):
+    config = settings(tmp_path, "study.predict.lookup.model=nothing")
+    with pytest.raises(UsageError, match=r"got nothing \(study.predict.lookup\)"):
+        plan(config.study, tmp_path)
+
+
+def finished(folder: Path) -> dict[str, float]:
+    return {path.stem: path.stat().st_mtime for path in (folder / "steps").glob("*.json")}
+
+
+@pytest.mark.slow
+def test_the_chain_runs_once_and_a_change_reruns_only_what_depends_on_it(tmp_path, capsys):
+    folder = tmp_path / "study" / "smoke"
+    assert study(settings(tmp_path)) == 0
+    summary = json.loads((folder / "evaluation" / "summary.json").read_text())
+    assert set(summary["methods"]) == {"lookup", "autoencoder", "controlnet"}
+    for method in summary["methods"].values():
+        assert method["brain"]["psnr"]["n"] == 1
+        assert method["brain"]["psnr"]["mean"] > 5
+    assert (folder / "figures" / "comparison.png").stat().st_size > 10_000
+    first = finished(folder)
+
+    assert study(settings(tmp_path)) == 0
+    assert finished(folder) == first
+    assert capsys.readouterr().out.count("reused") == len(first)
+
+    assert study(settings(tmp_path, "study.predict.controlnet.samples=3")) == 0
+    changed = {name for name, time in finished(folder).items() if time != first[name]}
+    assert changed == {"predict-controlnet", "evaluation", "figures"}
