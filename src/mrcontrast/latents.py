@@ -45,7 +45,7 @@ class AutoencoderCodec(nn.Module):
             denoiser.
         min_autoencoder_psnr_db: ``check`` refuses an autoencoder below this; 0 refuses none.
 
-    Source: Rombach et al. 2022, arXiv 2112.10752, section G (one scale for all channels; ours has
+    Source: Rombach et al. 2022, arXiv 2112.10752, appendix G (one scale for all channels; ours has
     one for each, and a shift).
     """
 

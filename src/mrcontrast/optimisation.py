@@ -19,7 +19,8 @@ class Optimisation:
         warmup_steps: Optimiser steps over which the rate rises from 0 to its full value.
         final_lr_fraction: Rate at the last step over the full rate, in [0, 1]; 1 keeps it constant.
 
-    Source: Loshchilov & Hutter 2017, arXiv 1608.03983, eq. 5, without restarts.
+    Source: Loshchilov & Hutter 2017, arXiv 1608.03983, eq. 5, without restarts; the warm-up is that
+    of Goyal et al. 2017, arXiv 1706.02677, section 2.2.
     """
 
     optimizer: Callable[[Iterable[Tensor]], Optimizer]

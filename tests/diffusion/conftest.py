@@ -14,7 +14,7 @@ from mrcontrast.diffusion.schedules import (
     ScaledLinearBeta,
     per_item,
 )
-from mrcontrast.diffusion.targets import Epsilon, Target, V, Velocity
+from mrcontrast.diffusion.targets import Data, Epsilon, Target, V, Velocity
 
 SCHEDULES = {
     "rectified_flow": lambda: RectifiedFlow(),
@@ -92,6 +92,6 @@ def schedule(request: pytest.FixtureRequest) -> NoiseSchedule:
     return request.param()
 
 
-@pytest.fixture(params=[Epsilon, V, Velocity], ids=lambda kind: kind.__name__)
+@pytest.fixture(params=[Data, Epsilon, V, Velocity], ids=lambda kind: kind.__name__)
 def target(request: pytest.FixtureRequest) -> Target:
     return request.param()

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from mrcontrast.diffusion.schedules import NoiseSchedule, RectifiedFlow, per_item
-from mrcontrast.diffusion.targets import Epsilon, Target, V, Velocity
+from mrcontrast.diffusion.targets import Data, Epsilon, Target, V, Velocity
 
 SHAPES = [(3, 2, 5, 4), (2, 1, 4, 3, 5)]
 
@@ -39,7 +39,8 @@ def test_weights_may_come_flat_or_shaped(shape: tuple[int, ...], target: Target)
 
 
 @pytest.mark.parametrize(
-    ("kind", "expected"), [(Epsilon, [4.0]), (V, [0.6 * 4 - 0.8 * 3]), (Velocity, [1.0])]
+    ("kind", "expected"),
+    [(Data, [3.0]), (Epsilon, [4.0]), (V, [0.6 * 4 - 0.8 * 3]), (Velocity, [1.0])],
 )
 def test_targets_by_hand(kind: type[Target], expected: list[float]) -> None:
     z, noise = torch.tensor([[3.0]]), torch.tensor([[4.0]])

@@ -18,8 +18,8 @@ class EmaWeights(WeightAveraging):
     Args:
         decay: Largest decay of one optimiser step, in [0, 1).
 
-    Source: the warm-up is that of Abadi et al. 2016, arXiv 1603.04467, as TensorFlow's
-    ``ExponentialMovingAverage`` documents it.
+    Source: Ho et al. 2020, arXiv 2006.11239, appendix B (decay 0.9999); the warm-up is
+    ``num_updates`` in the documentation of TensorFlow's ``tf.train.ExponentialMovingAverage``.
     """
 
     def __init__(self, decay: float) -> None:

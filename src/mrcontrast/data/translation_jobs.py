@@ -27,6 +27,8 @@ class Job:
         output: Volume to write.
         seed: Of the noise.
         prepared: Whether the source is normalised and on the model's spacing already.
+        stands_for: Volume of the same shape whose place in space the output takes, voxel for voxel;
+            None leaves it where the source is.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Job:
     output: Path
     seed: int
     prepared: bool = False
+    stands_for: Path | None = None
 
 
 def file_job(source: Path, output: Path, mask: Path | None, seed: int) -> Job:
@@ -125,7 +128,8 @@ def record_jobs(
             )
         output = out_dir / f"{record.name}{SYNTHETIC}.nii.gz"
         own_seed = seed_of(record.name, seed)
-        jobs.append(Job(record.name, source, giver.brain_mask, output, own_seed, prepared=True))
+        own_place = record.t1w if shuffle else None
+        jobs.append(Job(record.name, source, giver.brain_mask, output, own_seed, True, own_place))
     return jobs
 
 

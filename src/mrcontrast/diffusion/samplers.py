@@ -116,7 +116,7 @@ class DDPM(Sampler):
     Source: Ho et al. 2020, arXiv 2006.11239, eq. 6, 7 and 11; the variance between its two choices
     is Bao et al. 2022, "Analytic-DPM", arXiv 2201.06503, theorem 1, with c given rather than
     estimated from the network. Ours takes the coefficients for the step from t to s really made
-    (Kingma et al. 2021, arXiv 2107.00630, section 3.1), not for t to t - 1, so that few steps
+    (Kingma et al. 2021, arXiv 2107.00630, appendix A), not for t to t - 1, so that few steps
     keep the right spread.
     """
 

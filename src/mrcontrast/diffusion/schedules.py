@@ -101,7 +101,7 @@ class VariancePreserving(NoiseSchedule):
         betas: Variance added in each step, (T,), float64, in (0, 1).
 
     Source: Ho et al. 2020, "Denoising diffusion probabilistic models", arXiv 2006.11239, eq. 4;
-    the interpolation is that of Lu et al. 2022, arXiv 2206.00927, appendix D.4.
+    the interpolation is that of Lu et al. 2022, arXiv 2206.00927, in its released code.
     """
 
     log_alpha_bar: Tensor

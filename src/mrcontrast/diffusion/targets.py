@@ -42,7 +42,7 @@ class Epsilon(Target):
     below ``min_alpha`` the divisor is held, so the result stays finite and shrinks to 0. With
     schedules whose alpha nears 0 at t = 1 (cosine, rectified flow) prefer `V` or `Velocity`.
 
-    Source: Ho et al. 2020, arXiv 2006.11239, eq. 12 and 15; the floor of alpha is ours, just under
+    Source: Ho et al. 2020, arXiv 2006.11239, eq. 14 and 15; the floor of alpha is ours, just under
     the 0.0064 at which that paper's own schedule ends.
     """
 
@@ -105,3 +105,31 @@ class Velocity(Target):
         """Return (z_t + alpha u) / (alpha + sigma)."""
         alpha, sigma = per_item(alpha, z_t), per_item(sigma, z_t)
         return (z_t + alpha * prediction) / (alpha + sigma)
+
+
+class Data(Target):
+    """The data itself, as regression predicts it.
+
+    The network need not carry the noise through to its output, which spares small networks and
+    short trainings most of their work: at t = 1 the best prediction is the mean of the data given
+    the condition, whatever the noise. Noise is (z_t - alpha data) / sigma, undefined at sigma 0,
+    where samplers never ask; below ``MIN_SIGMA`` the divisor is held so that it stays finite.
+
+    Source: Li and He 2025, "Back to basics: let denoising generative models denoise", arXiv
+    2511.13720; ours keeps the loss on the data where theirs moves it to the velocity.
+    """
+
+    MIN_SIGMA: ClassVar[float] = 1e-4
+
+    def regression_target(self, z: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """Return the data."""
+        return z
+
+    def to_data(self, prediction: Tensor, z_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """Return the prediction."""
+        return prediction
+
+    def to_noise(self, prediction: Tensor, z_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """Return (z_t - alpha data) / max(sigma, MIN_SIGMA)."""
+        alpha, sigma = per_item(alpha, z_t), per_item(sigma, z_t).clamp_min(self.MIN_SIGMA)
+        return (z_t - alpha * prediction) / sigma

@@ -15,7 +15,8 @@ class PerceptualLoss(nn.Module):
         features: The feature network, already loaded from a local file.
         slices: Axial slices that are drawn from each volume; unused in 2D.
 
-    Source: Zhang et al. 2018, arXiv 1801.03924, eq. 1, with all channel weights 1.
+    Source: Zhang et al. 2018, arXiv 1801.03924, eq. 1, with all channel weights 1 and the mean over
+    layers where theirs is the sum.
     """
 
     def __init__(self, features: nn.Module, slices: int = 4) -> None:

@@ -89,7 +89,8 @@ def draw_mprage(rng: np.random.Generator) -> Mprage:
     """Draw an MPRAGE as run at 1.5 and 3 T.
 
     Source:
-        Jack et al. 2008, JMRI 27:685 (ADNI); ours are ranges round its protocols.
+        Jack et al. 2008, JMRI 27:685 (ADNI); ours are ranges round its TR, TI and flip angle,
+        with an echo spacing and a train length of our own.
     """
     return Mprage(
         tr_ms=between(MPRAGE_TR_MS, rng.random()),
@@ -104,7 +105,8 @@ def draw_flair(rng: np.random.Generator) -> Flair:
     """Draw a FLAIR that nulls a CSF near, not equal, to the subject's own.
 
     Source:
-        Aalten et al. 2014, BMC Neurology 14:254, box 2: TR 8-12 s, TE 100-150 ms, TI 2.2-2.8 s.
+        Aalten et al. 2014, BMC Neurology 14:254, box 2: TR 8-12 s, TE 100-150 ms, TI 2.2-2.8 s;
+        ours are within it but for the TE, which starts at 90 ms.
     """
     tr_ms = between(FLAIR_TR_MS, rng.random())
     ti_ms = null_ti_ms(between(NULLED_T1_MS, rng.random()), tr_ms)

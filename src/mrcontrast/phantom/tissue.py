@@ -57,10 +57,12 @@ def draw_relaxation(rng: np.random.Generator, field_strength_t: float) -> Relaxa
         UsageError: No ranges are known at this field strength.
 
     Source:
-        T1 and T2 of WM and GM: Wansapura et al. 1999, JMRI 9:531; Stanisz et al. 2005, MRM 54:507.
-        CSF: Rooney et al. 2007, MRM 57:308. Lesions and proton density: Kwan et al. 1999,
-        IEEE TMI 18:1085 (BrainWeb); Stevenson et al. 2000, J Neurol Sci 178:81. Ours are ranges
-        round their means, narrow enough that the order of the tissues never turns.
+        T1 of WM and cortex: Wright et al. 2008, MAGMA 21:121; Wansapura et al. 1999, JMRI 9:531.
+        T2 of both: Stanisz et al. 2005, MRM 54:507 (excised tissue; its T1 is longer). CSF: Rooney
+        et al. 2007, MRM 57:308 (T1); Spijkerman et al. 2018, MAGMA 31:415 (T2). Proton density:
+        Oros-Peusquens et al. 2019, Front Neurol 10:1333. Lesions: Stevenson et al. 2000, J Neurol
+        Sci 178:81. Ours are ranges near their means, for deep GM our own between cortex and WM, so
+        narrow that T1 and proton density keep the order CSF, cortex, deep GM, WM.
     """
     if field_strength_t not in RANGES:
         raise UsageError(

@@ -22,7 +22,7 @@ def to_rich(summary: Mapping[str, Any]) -> Group:
     for region, heading in HEADINGS.items():
         table = Table(title=heading, title_justify="left", caption_justify="left")
         table.caption = caption(summary)
-        table.add_column("Method")
+        table.add_column("Method", no_wrap=True)
         table.add_column("n", justify="right")
         for definition in METRICS.values():
             table.add_column(definition.heading, justify="right")

@@ -16,9 +16,12 @@ from mrcontrast.latents import LatentStatistics, Posterior, crop, pad_to_multipl
 from mrcontrast.losses.kl import kl_divergence
 from mrcontrast.metrics.online import masked_psnr
 from mrcontrast.networks.memory_format import channels_last
+from mrcontrast.networks.posterior import quieten_posterior
 from mrcontrast.networks.sizes import downsampling, spatial_dims
 from mrcontrast.optimisation import Optimisation
 from mrcontrast.report.autoencoder_card import examine
+
+INITIAL_SIGMA = 0.01
 
 
 class Autoencoder(LightningModule):
@@ -72,6 +75,10 @@ class Autoencoder(LightningModule):
         self.register_buffer("latent_std", torch.full((autoencoder.latent_channels,), torch.nan))
         channels_last(self)
         self.register_buffer("psnr_db", torch.tensor(torch.nan))
+
+    def initialise(self) -> None:
+        """Start with a posterior that adds little noise."""
+        quieten_posterior(self.autoencoder, INITIAL_SIGMA)
 
     def noise_shape(self, image_shape: Sequence[int]) -> None:
         """Return None: a reconstruction draws nothing."""

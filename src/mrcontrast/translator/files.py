@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,8 @@ def translate_one(job: Job, translator: Translator, facts: dict[str, Any]) -> fl
     """
     volume = read_volume(job.source)
     mask = None if job.mask is None else read_mask(job.mask, volume, job.source)
+    if job.stands_for is not None:
+        volume = replace(volume, affine=read_volume(job.stands_for).affine)
     if job.prepared:
         assert mask is not None
         result = translator.translate_prepared(volume, mask, job.seed)
@@ -81,7 +83,9 @@ def translate_one(job: Job, translator: Translator, facts: dict[str, Any]) -> fl
         "Seconds": round(result.seconds, 3),
         "GeneratedBy": [{"Name": "mrcontrast", "Version": __version__}],
     }
-    PredictionFiles(job.output).write(result.mean, result.std, facts | made, job.source)
+    PredictionFiles(job.output).write(
+        result.mean, result.std, facts | made, job.stands_for or job.source
+    )
     return result.seconds
 
 
