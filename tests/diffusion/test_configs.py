@@ -16,7 +16,7 @@ from mrcontrast.diffusion.time_sampling import TimeSampler
 if TYPE_CHECKING:
     from conftest import Mixture
 
-STAGE = Path(__file__).parents[2] / "configs" / "stage"
+STAGE = Path(__file__).parents[2] / "configs" / "stage" / "process"
 
 
 def choices(group: str) -> list[Path]:
