@@ -74,7 +74,10 @@ class LastCheckpoint(Checkpoint):
         batch_idx: int,
     ) -> None:
         """Save if it is time, and stop if asked, unless the step has still to be completed."""
-        if is_gathering(trainer) or is_validation_due(trainer):
+        if is_gathering(trainer):
+            trainer._signal_connector.received_sigterm = False  # or Lightning leaves unsaved
+            return
+        if is_validation_due(trainer):
             return
         done = trainer.max_steps != -1 and trainer.global_step >= trainer.max_steps
         due = trainer.global_step - self.saved_step >= self.every_n_steps
