@@ -27,7 +27,7 @@ SMALL = (
     "data.batch_size=16",
     "trainer.max_steps=9",
     "trainer.val_check_interval=4",
-    "callbacks.pictures.count=1",
+    "callbacks.pictures.count=0",
     "stage.optimisation.warmup_steps=2",
 )
 NET = ("channels=[8,8]", "attention_levels=[false,false]", "norm_num_groups=4")
@@ -132,8 +132,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(root: Path, prepared_root: Path) -> RunFolder:
-    """An autoencoder that was never stopped, augmented as configs/data says."""
-    return run(root, prepared_root, "whole", "stage=autoencoder", *AUTOENCODER)
+    """An autoencoder that was never stopped, augmented as configs/data says, with pictures."""
+    options = ("stage=autoencoder", *AUTOENCODER, "callbacks.pictures.count=1")
+    return run(root, prepared_root, "whole", *options)
 
 
 def test_stopped_again_and_again(root: Path, prepared_root: Path, whole: RunFolder) -> None:
