@@ -168,7 +168,8 @@ class ContrastDataModule(LightningDataModule):
         """Return how many batches the training under way has seen, 0 if there is none."""
         if self.trainer is None or not self.trainer.training:
             return 0
-        return self.trainer.fit_loop.epoch_loop.batch_progress.total.processed
+        progress = self.trainer.fit_loop.epoch_loop.batch_progress.total
+        return progress.processed  # type: ignore[attr-defined]  # typed as its base class
 
     def val_dataloader(self) -> DataLoader:
         """Load ``val_items`` in order."""
