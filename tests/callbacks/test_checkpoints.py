@@ -11,8 +11,13 @@ import pytest
 from mrcontrast.callbacks.checkpoints import LastCheckpoint, Stopped, terminable
 
 
-def trainer_at(step: int, max_steps: int = 100) -> MagicMock:
-    return MagicMock(global_step=step, max_steps=max_steps, state=SimpleNamespace(fn="fit"))
+def trainer_at(
+    step: int, max_steps: int = 100, gathering: bool = False, validation_due: bool = False
+) -> MagicMock:
+    trainer = MagicMock(global_step=step, max_steps=max_steps, state=SimpleNamespace(fn="fit"))
+    trainer.fit_loop._should_accumulate.return_value = gathering
+    trainer.fit_loop.epoch_loop._should_check_val_fx.return_value = validation_due
+    return trainer
 
 
 def steps_saved(callback: LastCheckpoint, steps: range, max_steps: int = 100) -> list[int]:
@@ -46,6 +51,16 @@ def test_it_saves_and_stops_between_two_steps(tmp_path: Path, number: int, code:
         callback.teardown(trainer, MagicMock(), "fit")
     assert stopped.value.code == code
     trainer.save_checkpoint.assert_called_once_with(tmp_path / "last.ckpt")
+
+
+@pytest.mark.parametrize("reason", ["gathering", "validation_due"])
+def test_a_step_that_is_not_complete_is_not_saved(tmp_path: Path, reason: str) -> None:
+    callback, trainer = LastCheckpoint(str(tmp_path), 1), trainer_at(5, **{reason: True})
+    callback.ask(signal.SIGTERM, None)
+    callback.on_train_batch_end(trainer, MagicMock(), None, None, 0)
+    assert not trainer.save_checkpoint.called
+    callback.on_validation_end(trainer, MagicMock())
+    assert trainer.save_checkpoint.called is (reason == "validation_due")
 
 
 def test_in_a_validation_it_stops_without_saving(tmp_path: Path) -> None:

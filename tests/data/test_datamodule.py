@@ -61,14 +61,11 @@ def test_volumes_and_patches(prepared_root: Path) -> None:
     volumes = make(prepared_root, spatial_dims=3, batch_size=2)
     assert next(iter(volumes.train_dataloader()))["flair"].shape == (2, 1, 32, 40, 24)
     options = ItemOptions(patch_size=[16, 24, 8])
-    patches = make(prepared_root, spatial_dims=3, batch_size=2, items=options)
+    patches = make(prepared_root, spatial_dims=3, batch_size=3, items=options)
     assert patches.item_shape == (16, 24, 8)
     first, again = ([b["t1w"] for b in patches.val_dataloader()] for _ in range(2))
     assert all(map(torch.equal, first, again))
-    torch.manual_seed(0)
-    drawn = [next(iter(patches.train_dataloader()))["t1w"] for _ in range(2)]
-    assert drawn[0].shape == (2, 1, 16, 24, 8)
-    assert not torch.equal(*drawn)
+    assert next(iter(patches.train_dataloader()))["t1w"].shape == (3, 1, 16, 24, 8)
 
 
 def test_seed_decides_the_order(prepared_root: Path) -> None:
@@ -76,17 +73,6 @@ def test_seed_decides_the_order(prepared_root: Path) -> None:
     assert orders[0] == orders[1]
     assert orders[0] != orders[2]
     assert len(set(orders[0])) == len(orders[0])
-
-
-def test_order_goes_on_after_a_checkpoint(prepared_root: Path) -> None:
-    module = make(prepared_root, seed=3)
-    first = train_order(module)
-    state = module.state_dict()
-    second = train_order(module)
-    resumed = make(prepared_root, seed=8)
-    resumed.load_state_dict(state)
-    assert train_order(resumed) == second
-    assert first != second
 
 
 def test_augmentation_touches_training_only(prepared_root: Path) -> None:

@@ -20,7 +20,11 @@ class LastCheckpoint(Checkpoint):
     """Keep ``last.ckpt`` fresh: every few steps, after validation, and when asked to stop.
 
     On Ctrl-C or SIGTERM the current step is finished and saved; a second signal ends at once.
-    (Saving in the midst of a validation would store averaged weights as the current ones.)
+
+    What is saved goes on exactly as if it had never stopped. So nothing is saved while gradients
+    gather, in a validation, which has swapped in the averaged weights, or between a step and its
+    validation, which Lightning would leave out: a run stopped there goes on from the saving before
+    and repeats the steps since.
 
     Args:
         folder: Where ``last.ckpt`` lies.
@@ -69,7 +73,12 @@ class LastCheckpoint(Checkpoint):
         batch: Any,  # noqa: ANN401
         batch_idx: int,
     ) -> None:
-        """Save if it is time, and stop if asked."""
+        """Save if it is time, and stop if asked, unless the step has still to be completed."""
+        if is_gathering(trainer):
+            trainer._signal_connector.received_sigterm = False  # or Lightning leaves unsaved
+            return
+        if is_validation_due(trainer):
+            return
         done = trainer.max_steps != -1 and trainer.global_step >= trainer.max_steps
         due = trainer.global_step - self.saved_step >= self.every_n_steps
         if due or done or self.asked is not None:
@@ -90,7 +99,7 @@ class LastCheckpoint(Checkpoint):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save with the score that validation gave."""
-        if trainer.state.fn == "fit" and trainer.global_step > 0:
+        if trainer.state.fn == "fit" and trainer.global_step > 0 and not is_gathering(trainer):
             self.save(trainer)
 
     def on_exception(
@@ -122,6 +131,17 @@ class LastCheckpoint(Checkpoint):
         for number, handler in self.previous.items():
             signal.signal(number, handler)
         self.previous = {}
+
+
+def is_gathering(trainer: Trainer) -> bool:
+    """Return whether gradients of the batches so far still wait for their optimiser step."""
+    return trainer.fit_loop._should_accumulate()
+
+
+def is_validation_due(trainer: Trainer) -> bool:
+    """Return whether Lightning validates right after the step that has just ended."""
+    loop = trainer.fit_loop
+    return loop.epoch_loop._should_check_val_fx(loop._data_fetcher)  # type: ignore[arg-type]
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Random changes of training items, and the settings that they are made with."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -44,11 +44,13 @@ class AugmentedDataset(Dataset[Item]):
 
 
 class FixedDraw(Dataset[Item]):
-    """Items that are drawn at random, frozen: item and variant alone decide the draw.
+    """Items that are drawn at random, frozen: variant and key alone decide the draw.
+
+    Key ``n * len(items) + item`` is the ``n``-th draw of an item, in any process and any order.
 
     Args:
         items: Dataset that draws from torch's global generator, which is left as it was.
-        variant: Number of the draw.
+        variant: Number of a family of draws.
     """
 
     def __init__(self, items: Dataset[Item], variant: int) -> None:
@@ -58,12 +60,21 @@ class FixedDraw(Dataset[Item]):
     def __len__(self) -> int:
         return len(self.items)  # type: ignore[arg-type]
 
-    def __getitem__(self, item: int) -> Item:
-        """Return item ``item`` under the draw of this variant."""
-        digest = hashlib.sha256(f"{self.variant} {item}".encode()).digest()
+    def __getitem__(self, key: int) -> Item:
+        """Return the item of a key under its draw."""
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int.from_bytes(digest[:4], "big"))
-            return self.items[item]
+            # torch.manual_seed would set the generators of CUDA devices as well.
+            torch.default_generator.manual_seed(draw_seed(self.variant, key))
+            return self.items[key % len(self)]
+
+    def __iter__(self) -> Iterator[Item]:
+        return (self[item] for item in range(len(self)))
+
+
+def draw_seed(*names: str | int) -> int:
+    """Return a 32-bit seed that names decide; torch's CPU generator looks at no more bits."""
+    digest = hashlib.sha256(" ".join(map(str, names)).encode()).digest()
+    return int.from_bytes(digest[:4], "big")
 
 
 def settings(part: object) -> Any:  # noqa: ANN401 - whatever JSON can hold

@@ -21,6 +21,7 @@ from mrcontrast.data.dataset import (
     VolumeDataset,
     collate,
 )
+from mrcontrast.data.epoch_order import EpochOrder, LateLoader
 from mrcontrast.data.manifest import Manifest, Record
 from mrcontrast.data.volume_store import STORE_VERSION, open_store, store_folder
 from mrcontrast.errors import MrcontrastError, UsageError
@@ -33,8 +34,9 @@ Items = SliceDataset | VolumeDataset
 class ContrastDataModule(LightningDataModule):
     """Pairs of FLAIR and T1w as slices, volumes or patches, split by subject.
 
-    The data set is read when it is first needed, so that a config builds without it. The order of
-    training items comes from one generator whose state travels in checkpoints.
+    The data set is read when it is first needed, so that a config builds without it. Seed, epoch
+    and item decide the order of training items and what is drawn for each: a training that was
+    stopped anywhere goes on with the same batches, whatever loads them.
 
     Args:
         root: Folder of a prepared data set.
@@ -44,7 +46,7 @@ class ContrastDataModule(LightningDataModule):
         context_slices: Neighbouring slices on each side, as channels of FLAIR; 2D only.
         items: What is cut out of a volume.
         augmentation: MONAI dictionary transforms for training items; None changes nothing.
-        seed: Seed of the order of training items.
+        seed: Seed of the order of training items and of their draws.
 
     Raises:
         UsageError: The options contradict one another.
@@ -71,7 +73,7 @@ class ContrastDataModule(LightningDataModule):
         self.augmentation = augmentation or ()
         self.augmentation_settings = [settings(transform) for transform in self.augmentation]
         self.replacement: Dataset[Item] | None = None
-        self.generator = torch.Generator().manual_seed(seed)
+        self.seed = seed
         self.refuse_contradictions()
 
     @cached_property
@@ -150,10 +152,24 @@ class ContrastDataModule(LightningDataModule):
         open_store(self.manifest.records, store_folder(self.root))
 
     def train_dataloader(self) -> DataLoader:
-        """Load shuffled training items; an incomplete last batch is dropped if it is not all."""
+        """Load shuffled training items; an incomplete last batch is dropped if it is not all.
+
+        In a training the batches go on after those it has seen; else they are its first ones.
+        """
         items = self.drawn_items if self.replacement is None else self.replacement
-        enough = len(items) >= self.batch_size  # type: ignore[arg-type]
-        return self.loader(items, shuffle=True, drop_last=enough, generator=self.generator)
+        processes, process = 1, 0
+        if self.trainer is not None:
+            processes, process = self.trainer.world_size, self.trainer.global_rank
+        order = EpochOrder(items, self.batch_size, self.seed, self.batches_seen, processes, process)
+        draws = FixedDraw(items, self.seed)
+        return self.loader(draws, sampler=order, drop_last=order.drop_last_batch)
+
+    def batches_seen(self) -> int:
+        """Return how many batches the training under way has seen, 0 if there is none."""
+        if self.trainer is None or not self.trainer.training:
+            return 0
+        progress = self.trainer.fit_loop.epoch_loop.batch_progress.total
+        return progress.processed  # type: ignore[attr-defined]  # typed as its base class
 
     def val_dataloader(self) -> DataLoader:
         """Load ``val_items`` in order."""
@@ -162,14 +178,6 @@ class ContrastDataModule(LightningDataModule):
     def test_dataloader(self) -> DataLoader:
         """Load ``test_items`` in order."""
         return self.loader(self.test_items)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state of the generator that orders training items."""
-        return {"generator": self.generator.get_state()}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on with the order of training items where a checkpoint stood."""
-        self.generator.set_state(state_dict["generator"])
 
     def dataset(self, split: str) -> Items:
         """Build the items of one split.
@@ -197,13 +205,14 @@ class ContrastDataModule(LightningDataModule):
 
     def loader(self, items: Dataset[Item], **options: Any) -> DataLoader:  # noqa: ANN401
         """Build a loader with the settings that all splits share."""
-        return DataLoader(
+        return LateLoader(
             items,
             batch_size=self.batch_size,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
             collate_fn=collate,
+            generator=torch.Generator(),  # the global one, which training draws from, rests
             **options,
         )
 

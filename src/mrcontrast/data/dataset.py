@@ -1,8 +1,8 @@
 """Prepared subjects as training items: axial slices, or volumes and patches of them.
 
 An item is a ``mrcontrast.keys.Batch`` without its first axis. Datasets return the same item for
-the same index, except ``RandomPatchDataset``, which draws from torch's global generator: torch
-seeds it in worker processes, and a checkpoint can store it.
+the same index, except ``RandomPatchDataset``, which draws from torch's global generator:
+``augmentation.FixedDraw`` seeds it for each item and epoch.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
