@@ -168,13 +168,15 @@ def test_what_full_grid_cannot_do_is_refused(tmp_path: Path, raw: Path) -> None:
 
 def test_raw_data_has_to_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MRCONTRAST_REAL_DATA", raising=False)
-    config = compose("study", ["study=openms", f"paths.outputs={tmp_path}"])
+    stages = ("autoencoder", "latent_diffusion", "controlnet")
+    fresh = ["study=openms", *(f"study.train.{name}.start_from=null" for name in stages)]
+    config = compose("study", [*fresh, f"paths.outputs={tmp_path}"])
     with pytest.raises(UsageError, match=r"Add study\.source=FOLDER, or set MRCONTRAST_REAL_DATA"):
         plan(config.study, tmp_path)
-    named = compose("study", ["study=openms", "study.source=/a b/raw"])
+    named = compose("study", [*fresh, "study.source=/a b/raw"])
     assert plan(named.study, tmp_path)[0].settings["sources"][0]["root"] == "/a b/raw/openms-mni"
     monkeypatch.setenv("MRCONTRAST_REAL_DATA", "/elsewhere")
-    by_name = compose("study", ["study=openms"])
+    by_name = compose("study", fresh)
     assert plan(by_name.study, tmp_path)[0].settings["sources"][0]["root"].startswith("/elsewhere/")
 
 
