@@ -65,8 +65,13 @@ class SharedNorms:
             voxels, total, squares = known[0] + voxels, known[1] + total, known[2] + squares
         self.sums[norm] = (voxels, total, squares)
 
-    def learn(self) -> None:
-        """Use what was counted from now on, and count anew."""
+    def learn(self) -> float:
+        """Use what was counted from now on, and count anew.
+
+        Returns:
+            Largest relative change of a norm's scale, infinite the first time.
+        """
+        change = 0.0
         for norm, (voxels, total, squares) in self.sums.items():
             grouped = (len(total), norm.num_groups, -1)
             mean = (total / voxels).view(grouped).mean(-1, keepdim=True)
@@ -74,8 +79,12 @@ class SharedNorms:
             inverse = (var.clamp_min(0) + norm.eps).rsqrt().expand(total.view(grouped).shape)
             scale = inverse.reshape(total.shape) * norm.weight
             shift = norm.bias - mean.expand(total.view(grouped).shape).reshape(total.shape) * scale
+            old = self.affine.get(norm)
+            moved = torch.inf if old is None else float(((scale - old[0]) / scale).abs().nanmean())
+            change = max(change, moved)
             self.affine[norm] = (scale, shift)
         self.sums = {}
+        return change
 
 
 def place_in(part: slice, size: int) -> slice:

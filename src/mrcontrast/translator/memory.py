@@ -107,8 +107,8 @@ def probing(stage: nn.Module) -> Iterator[None]:
     with ExitStack() as undo:
         for part in stage.modules():
             if (tiling := getattr(part, "tiling", None)) is not None:
-                undo.callback(setattr, tiling, "most_windows", tiling.most_windows)
-                tiling.most_windows = 2
+                undo.callback(tiling.__dict__.update, dict(tiling.__dict__))
+                tiling.most_windows, tiling.passes = 2, 0
             if isinstance(part, DiffusionProcess):
                 undo.callback(setattr, part, "sampler", part.sampler)
                 part.sampler = OneCall()  # type: ignore[assignment]
