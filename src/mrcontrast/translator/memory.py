@@ -24,8 +24,8 @@ def estimate_memory(stage: nn.Module, image_shape: tuple[int, ...], batch_size: 
 
     The stage runs on tensors without values, which takes no memory and little time, and every
     operator is watched: the peak is the largest sum of tensors alive at once. To it are added what
-    kernels take (``KERNEL_SHARE``, ``KERNEL_BYTES``; nine runs on a CPU of 0.1 to 1.5 GiB took
-    14 % more to 10 % less than it says), the weights and ``VOLUME_COPIES`` volumes. Small tiles of
+    kernels take (``KERNEL_SHARE``, ``KERNEL_BYTES``; eight runs on a CPU of 0.1 to 1.5 GiB took
+    16 % more to 10 % less than it says), the weights and ``VOLUME_COPIES`` volumes. Small tiles of
     small networks can take 0.2 GiB more, in pieces that malloc keeps. Not measured on CUDA.
 
     Args:
