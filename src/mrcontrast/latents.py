@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from mrcontrast import keys
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.networks.sizes import downsampling, spatial_dims
+from mrcontrast.networks.tiling import CODEC_PASSES, Tiling
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,9 @@ class AutoencoderCodec(nn.Module):
         latent_multiple: Latent axes are padded to multiples of this; 2 ** (levels - 1) of the
             denoiser.
         min_autoencoder_psnr_db: ``check`` refuses an autoencoder below this; 0 refuses none.
+        tile_voxels: Larger images go through the autoencoder in tiles of this many voxels along
+            each axis; None never cuts. See ``Tiling``.
+        tile_overlap: Part of a tile that it shares with its neighbour, in (0, 0.5].
 
     Source: Rombach et al. 2022, arXiv 2112.10752, appendix G (one scale for all channels; ours has
     one for each, and a shift).
@@ -58,6 +62,8 @@ class AutoencoderCodec(nn.Module):
         autoencoder: AutoencoderKL,
         latent_multiple: int = 1,
         min_autoencoder_psnr_db: float = 0.0,
+        tile_voxels: int | None = None,
+        tile_overlap: float = 0.25,
     ) -> None:
         super().__init__()
         self.autoencoder = autoencoder.eval().requires_grad_(False)
@@ -65,6 +71,7 @@ class AutoencoderCodec(nn.Module):
         self.min_autoencoder_psnr_db = min_autoencoder_psnr_db
         self.factor = downsampling(autoencoder)
         self.spatial_dims = spatial_dims(autoencoder)
+        self.tiling = Tiling(tile_voxels, tile_overlap, self.multiple, CODEC_PASSES)
         self.register_buffer("mean", torch.zeros(autoencoder.latent_channels))
         self.register_buffer("std", torch.full((autoencoder.latent_channels,), torch.nan))
         self.register_buffer("psnr_db", torch.tensor(torch.nan))
@@ -78,6 +85,10 @@ class AutoencoderCodec(nn.Module):
         """Return (C, *S / f) of an image of axes ``image_shape``, after padding."""
         axes = (-(-size // self.multiple) * self.latent_multiple for size in image_shape)
         return (self.autoencoder.latent_channels, *axes)
+
+    def cells(self, z: Tensor) -> tuple[int, ...]:
+        """Return how many cells of ``multiple`` image voxels the axes of a latent hold."""
+        return tuple(size // self.latent_multiple for size in z.shape[2:])
 
     def train(self, mode: bool = True) -> "AutoencoderCodec":
         """Stay in evaluation mode: the codec is frozen."""
@@ -109,8 +120,13 @@ class AutoencoderCodec(nn.Module):
     @torch.no_grad()
     def moments(self, image: Tensor) -> Posterior:
         """Encode (B, 1, *S) in [0, 1] to the raw posterior, as a latent cache stores it."""
-        mean, sigma = self.autoencoder.encode(pad_to_multiple(image, self.multiple))
-        return Posterior(mean, sigma)
+        padded = pad_to_multiple(image, self.multiple)
+        cells = [size // self.multiple for size in padded.shape[2:]]
+        if not self.tiling.cuts(cells):
+            return Posterior(*self.autoencoder.encode(padded))
+        network = self.autoencoder
+        both = self.tiling(lambda x: torch.cat(network.encode(x), 1), [padded], cells, network)
+        return Posterior(*both.chunk(2, dim=1))
 
     def posterior(self, batch: keys.Batch) -> Posterior:
         """Return the standardised posterior of the T1w latent, from the cache if there is one."""
@@ -126,7 +142,8 @@ class AutoencoderCodec(nn.Module):
     def decode(self, z: Tensor, image_shape: Sequence[int]) -> Tensor:
         """Decode standardised latents to images (B, 1, *image_shape) in [0, 1]."""
         shift, scale = self.statistics(z.ndim)
-        image = self.autoencoder.decode(z * scale + shift)
+        raw, network = z * scale + shift, self.autoencoder
+        image = self.tiling(network.decode, [raw], self.cells(z), network)
         return crop(image, image_shape).clamp(0.0, 1.0)
 
     def standardise(self, raw: Posterior) -> Posterior:

@@ -20,6 +20,11 @@ MASK_HELP = (
     "else its largest non-zero component"
 )
 
+TILE_HELP = (
+    "3D only: voxels along each axis that the networks take at once; N,M for autoencoder and "
+    "denoiser, 0 for all (default: all if it fits in memory, else the largest tiles that do)"
+)
+
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of ``mrcontrast translate``."""
@@ -34,6 +39,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--sampler", metavar="NAME", help="euler_flow, heun_flow, ddim, ... (that of the run)")
     add("--seed", type=int, default=0, help="seed of the noise (%(default)s)")
     add("--batch-size", type=int, default=16, help="slices at once (%(default)s)")
+    add("--tile", metavar="N[,M]", help=TILE_HELP)
     add("--device", default="auto", help="auto, cpu or cuda (%(default)s)")
     add("--overwrite", action="store_true", help="make volumes anew that exist")
 
@@ -54,7 +60,13 @@ def run(args: Namespace) -> int:
     from mrcontrast.translator.files import translate_files
 
     translator = from_run(
-        args.model, args.samples, args.batch_size, args.steps, args.sampler, args.device
+        args.model,
+        args.samples,
+        args.batch_size,
+        args.steps,
+        args.sampler,
+        args.device,
+        tile=args.tile,
     )
     jobs = find_jobs(args, translator)
     existing = Existing.REDO if args.overwrite else Existing.REFUSE

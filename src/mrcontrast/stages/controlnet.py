@@ -17,6 +17,7 @@ from mrcontrast.latents import AutoencoderCodec
 from mrcontrast.metrics.online import masked_psnr
 from mrcontrast.networks.control import start_from_denoiser
 from mrcontrast.networks.memory_format import channels_last
+from mrcontrast.networks.tiling import DENOISER_PASSES, Tiling
 from mrcontrast.networks.time import network_time
 from mrcontrast.optimisation import Optimisation
 
@@ -62,6 +63,7 @@ class ControlNetDiffusion(LightningModule):
         self.context_slices = context_slices
         self.factor = codec.multiple
         self.spatial_dims = codec.spatial_dims
+        self.tiling = Tiling(None, codec.tiling.overlap, codec.multiple, DENOISER_PASSES)
         channels_last(self)
 
     @property
@@ -83,9 +85,16 @@ class ControlNetDiffusion(LightningModule):
         return self.codec.decode(z, flair.shape[2:])
 
     def conditioned_on(self, batch: keys.Batch) -> Predict:
-        """Return ``predict(z_t, t)`` for the FLAIR of a batch."""
+        """Return ``predict(z_t, t)`` for the FLAIR of a batch; it fuses tiles if there are any."""
         condition = self.condition(batch, self.codec)
-        return lambda z_t, t: self.predict(z_t, t, condition)
+
+        def fused(z_t: Tensor, t: Tensor) -> Tensor:
+            def predict(z: Tensor, part: Tensor) -> Tensor:
+                return self.predict(z, t, part)
+
+            return self.tiling(predict, [z_t, condition], self.codec.cells(z_t), self)
+
+        return fused
 
     def predict(self, z_t: Tensor, t: Tensor, condition: Tensor) -> Tensor:
         """Run ControlNet and denoiser once at times ``t`` (B,) in [0, 1]."""

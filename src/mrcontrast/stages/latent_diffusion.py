@@ -15,6 +15,7 @@ from mrcontrast.diffusion.sampling import Sampler
 from mrcontrast.latents import AutoencoderCodec
 from mrcontrast.metrics.online import masked_psnr
 from mrcontrast.networks.memory_format import channels_last
+from mrcontrast.networks.tiling import DENOISER_PASSES, Tiling
 from mrcontrast.networks.time import network_time
 from mrcontrast.optimisation import Optimisation
 
@@ -53,6 +54,7 @@ class LatentDiffusion(LightningModule):
         self.store = store
         self.factor = codec.multiple
         self.spatial_dims = codec.spatial_dims
+        self.tiling = Tiling(None, codec.tiling.overlap, codec.multiple, DENOISER_PASSES)
         channels_last(self)
 
     @property
@@ -70,8 +72,13 @@ class LatentDiffusion(LightningModule):
         image_shape = batch["flair"].shape[2:]
         if noise is None:
             noise = torch.randn(len(batch["flair"]), *self.noise_shape(image_shape))
-        z = self.process.sample(self.predict, noise.to(self.device))
+        z = self.process.sample(self.fused, noise.to(self.device))
         return self.codec.decode(z, image_shape)
+
+    def fused(self, z_t: Tensor, t: Tensor) -> Tensor:
+        """Run the denoiser once, in tiles if there are any; see ``Tiling``."""
+        cells = self.codec.cells(z_t)
+        return self.tiling(lambda z: self.predict(z, t), [z_t], cells, self.denoiser)
 
     def predict(self, z_t: Tensor, t: Tensor) -> Tensor:
         """Run the denoiser once at times ``t`` (B,) in [0, 1]."""

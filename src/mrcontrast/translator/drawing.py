@@ -110,7 +110,7 @@ class Drawing:
         return result
 
     def volume(self, image: Tensor, brain: Tensor, seed: int, report: Progress) -> Tensor:
-        """Draw the whole of (X, Y, Z) at once; tiles with overlap would be cut here."""
+        """Draw the whole of (X, Y, Z); the stage cuts tiles if it was told to."""
         result = self.run(image[None, None], brain[None, None], seed)[0, 0]
         report(1.0)
         return result
@@ -148,5 +148,5 @@ def memory_named() -> Iterator[None]:
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise MrcontrastError(
             "Expected a volume that fits in memory, got more than there is. "
-            "Lower --batch-size, or take another --device."
+            "Lower --batch-size (2D) or --tile (3D), or take another --device."
         ) from error

@@ -80,6 +80,7 @@ def translate_one(job: Job, translator: Translator, facts: dict[str, Any]) -> fl
         "Sources": [str(path) for path in (job.source, job.mask) if path is not None],
         "BrainMask": "largest non-zero component" if job.mask is None else str(job.mask),
         "Normaliser": result.normaliser,
+        "TileUsed": result.tiles,
         "Seconds": round(result.seconds, 3),
         "GeneratedBy": [{"Name": "mrcontrast", "Version": __version__}],
     }

@@ -11,6 +11,7 @@ from mrcontrast.tracking import find_run, load_stage
 from mrcontrast.transforms.grid import ModelGrid
 from mrcontrast.transforms.normalise import PercentileNormaliser
 from mrcontrast.translator.drawing import Progress
+from mrcontrast.translator.fitting import Fitting, Tiles
 from mrcontrast.translator.stage_translator import StageTranslator
 
 
@@ -22,6 +23,7 @@ def from_run(
     sampler: str | None = None,
     device: str = "auto",
     progress: Progress | None = None,
+    tile: str | None = None,
 ) -> StageTranslator:
     """Build the translator of a finished run.
 
@@ -33,6 +35,7 @@ def from_run(
         sampler: Name of a file in ``configs/stage/process/sampler``; None keeps the run's own.
         device: "cpu", "cuda" or "auto".
         progress: Called with the part of a volume that is done, in [0, 1].
+        tile: Tiles in voxels, see ``Tiles.from_text``; None takes the largest that fit in memory.
 
     Raises:
         MrcontrastError: The run is missing, unfinished or changed.
@@ -51,7 +54,12 @@ def from_run(
         "WeightsSHA256": folder.provenance["weights_sha256"],
     }
     place = stage.device
-    return StageTranslator(stage, grid, normaliser, samples, batch_size, place, progress, identity)
+    translator = StageTranslator(
+        stage, grid, normaliser, samples, batch_size, place, progress, identity
+    )
+    tiles = None if tile is None else Tiles.from_text(tile)
+    translator.fitting = Fitting(translator.drawing.stage, batch_size, tiles)
+    return translator
 
 
 def trained_on(

@@ -12,6 +12,7 @@ from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.transforms.grid import GriddedVolume, ModelGrid, mask_from_nonzero
 from mrcontrast.transforms.normalise import PercentileNormaliser
 from mrcontrast.translator.drawing import Drawing, Progress
+from mrcontrast.translator.fitting import Fitting
 from mrcontrast.volume import Volume
 
 SPACING_TOLERANCE_MM = 1e-3
@@ -28,12 +29,15 @@ class Translation:
         normaliser: What the input was normalised with, ``FittedNormaliser.to_dict()``; None for
             input that was normalised before.
         seconds: Time that it took, reading and writing left out.
+        tiles: Tiles that were used, "autoencoder,denoiser" in voxels, 0 for whole; None if nobody
+            asked for them.
     """
 
     mean: Volume
     std: Volume | None
     normaliser: dict[str, Any] | None
     seconds: float
+    tiles: str | None = None
 
 
 class Translator(Protocol):
@@ -96,6 +100,7 @@ class StageTranslator:
         self.grid = replace(grid, multiple=max(grid.multiple, int(ready.factor)))
         self.normaliser = normaliser
         self.progress = progress
+        self.fitting: Fitting | None = None  # set it to choose tiles and to refuse what cannot fit
         self.identity = identity or {}
         self.source = str(ready.source)
         self.normaliser_name: str | None = normaliser.name
@@ -103,8 +108,10 @@ class StageTranslator:
     def describe(self) -> dict[str, Any]:
         """Return model and options as JSON; equal descriptions give equal volumes."""
         sampler = getattr(self.drawing.stage, "sampler", None)
+        tiles = None if self.fitting is None else self.fitting.tiles
         return {
             **self.identity,
+            **({} if tiles is None else {"Tile": str(tiles)}),
             "Sampler": None if sampler is None else type(sampler).__name__,
             "Steps": None if sampler is None else sampler.num_steps,
             "Samples": self.drawing.samples,
@@ -131,10 +138,11 @@ class StageTranslator:
         brain = mask_from_nonzero(volume) if mask is None else np.asarray(mask, bool)
         gridded = self.grid.to_grid(volume, brain)
         fitted = self.normaliser.fit(gridded.data, gridded.mask)
+        tiles = self.fit(gridded.mask)
         drawn = self.drawing.draw(fitted.apply(gridded.data), gridded.mask, seed, self.report)
         mean, std = (self.back(image, gridded, volume, brain) for image in drawn)
         assert mean is not None
-        return Translation(mean, std, fitted.to_dict(), perf_counter() - started)
+        return Translation(mean, std, fitted.to_dict(), perf_counter() - started, tiles)
 
     def translate_prepared(self, volume: Volume, mask: np.ndarray, seed: int = 0) -> Translation:
         """Translate a volume of a prepared data set; nothing is resampled or normalised again.
@@ -157,10 +165,16 @@ class StageTranslator:
             )
         if not mask.any():
             raise MrcontrastError("Expected a brain mask with voxels, got an empty one.")
+        tiles = self.fit(mask)
         mean, std = self.drawing.draw(volume.data, np.asarray(mask, bool), seed, self.report)
         uncertainty = None if std is None else Volume(std, volume.affine)
         seconds = perf_counter() - started
-        return Translation(Volume(mean, volume.affine), uncertainty, None, seconds)
+        return Translation(Volume(mean, volume.affine), uncertainty, None, seconds, tiles)
+
+    def fit(self, like: np.ndarray) -> str | None:
+        """Choose the tiles of a volume like (X, Y, Z), if that was asked for."""
+        x, y, z = like.shape
+        return None if self.fitting is None else str(self.fitting.fit((x, y, z)))
 
     def back(
         self, image: np.ndarray | None, gridded: GriddedVolume, like: Volume, brain: np.ndarray
