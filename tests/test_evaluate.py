@@ -13,11 +13,13 @@ import pytest
 from rich.console import Console
 from skimage.metrics import structural_similarity
 
+from conftest import LESION_CENTRE
 from mrcontrast.cli import main
 from mrcontrast.data.manifest import Manifest, Record
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.evaluate import evaluate, name_predictions, read_range
-from mrcontrast.metrics.definitions import METRICS
+from mrcontrast.metrics.definitions import METRICS, REGIONS
+from mrcontrast.report.protocol import Protocol
 from mrcontrast.report.table import to_rich
 from mrcontrast.volume import Volume, read_mask, read_volume, write_volume
 
@@ -96,7 +98,8 @@ def test_the_files_say_what_was_done(
     assert "desc-brain_mask" in summary["inputs"]["masks"]
     assert (summary["subjects"], summary["missing"]) == (["sub-05", "sub-06"], {})
     assert summary["methods"]["dark"]["image"]["share_outside"]["mean"] > 0.3
-    assert len(rows_of(out)) == 2 * 2 * 2
+    assert list(summary["regions"]) == list(REGIONS)
+    assert len(rows_of(out)) == 2 * 2 * len(REGIONS)
     assert set(METRICS) < set(rows_of(out)[0])
     assert "| ours | 2 |" in (out / "summary.md").read_text()
 
@@ -212,9 +215,9 @@ def test_the_range_is_never_guessed(test_records: list[Record], tmp_path: Path) 
     ours = write_predictions(tmp_path / "ours", test_records, lambda image: 500 * noisy(image))
     with pytest.raises(UsageError, match=r"references in \[0, 1\].*Give --range LO HI"):
         evaluate({"ours": ours}, real, tmp_path / "out")
-    fixed = evaluate({"ours": ours}, real, tmp_path / "out", intensity_range=(0, 500))
+    fixed = evaluate({"ours": ours}, real, tmp_path / "out", protocol=Protocol((0, 500)))
     assert fixed["intensity_range"] | {"low": 0, "high": 500} == fixed["intensity_range"]
-    own = evaluate({"ours": ours}, real, tmp_path / "out", intensity_range="reference")
+    own = evaluate({"ours": ours}, real, tmp_path / "out", protocol=Protocol("reference"))
     assert "percentile 99.5 in the mask" in own["normalisation"]
     highs = [float(row["range_high"]) for row in rows_of(tmp_path / "out")[::2]]
     for high, record in zip(highs, test_records, strict=True):
@@ -253,7 +256,7 @@ def test_a_prediction_equal_to_the_normalised_reference_has_no_error(
         write_volume(path, Volume(volume.data + np.float32(0.25), volume.affine))
     methods = {"same": same, "off": tmp_path / "off"}
     name = "percentile-0.5-99.5"
-    summary = evaluate(methods, real, tmp_path / "out", masks, reference_normaliser=name)
+    summary = evaluate(methods, real, tmp_path / "out", masks, protocol=Protocol(None, name))
     for region in ("brain", "image"):
         errors = {method: summary["methods"][method][region]["mae"]["mean"] for method in methods}
         assert errors["same"] == pytest.approx(0, abs=1e-6)
@@ -266,7 +269,7 @@ def test_the_normaliser_of_the_references_is_named(
 ) -> None:
     real, masks, same = write_raw(tmp_path, test_records)
     name, out = "percentile-1-99", tmp_path / "out"
-    evaluate({"same": same}, real, out, masks, reference_normaliser=name)
+    evaluate({"same": same}, real, out, masks, protocol=Protocol(None, name))
     summary = json.loads((out / "summary.json").read_text())
     assert summary["reference_normaliser"] == name
     assert summary["normalisation"].startswith("percentile-1-99 of each reference over its mask")
@@ -283,15 +286,15 @@ def test_references_are_normalised_once_and_by_what_there_is(
     real, masks, same = write_raw(tmp_path, test_records)
     name, out = "percentile-0.5-99.5", tmp_path / "out"
     with pytest.raises(UsageError, match=r"scaled once, got .* and --range reference"):
-        evaluate({"same": same}, real, out, masks, "reference", reference_normaliser=name)
+        evaluate({"same": same}, real, out, masks, protocol=Protocol("reference", name))
     with pytest.raises(UsageError, match=r"scaled once, got .* and a prepared data set"):
-        evaluate({"same": same}, prepared_root, out, reference_normaliser=name)
+        evaluate({"same": same}, prepared_root, out, protocol=Protocol(None, name))
     for unknown in ("zscore", "percentile-99-1", "percentile-a-b"):
         with pytest.raises(UsageError, match=f"got {unknown} .--normalise-references"):
-            evaluate({"same": same}, real, out, masks, reference_normaliser=unknown)
+            evaluate({"same": same}, real, out, masks, protocol=Protocol(None, unknown))
     flat = write_predictions(tmp_path / "flat", test_records, np.ones_like, "{}_T1w.nii.gz")
     with pytest.raises(MrcontrastError, match=r"vary in the mask.*sub-05_T1w\.nii\.gz"):
-        evaluate({"same": same}, flat, out, masks, reference_normaliser=name)
+        evaluate({"same": same}, flat, out, masks, protocol=Protocol(None, name))
     assert not out.exists()
 
 
@@ -311,7 +314,10 @@ def test_several_processes_give_the_same_figures(
 ) -> None:
     ours = write_predictions(tmp_path / "ours", test_records, noisy)
     one = evaluate({"ours": ours}, prepared_root, tmp_path / "out")
-    assert evaluate({"ours": ours}, prepared_root, tmp_path / "out", num_workers=2) == one
+    assert (
+        evaluate({"ours": ours}, prepared_root, tmp_path / "out", protocol=Protocol(num_workers=2))
+        == one
+    )
 
 
 @pytest.mark.parametrize(
@@ -344,3 +350,58 @@ def test_range_as_typed() -> None:
     for values in (["1", "0"], ["0"], ["a", "b"], ["0", "nan"], ["0", "1", "2"]):
         with pytest.raises(UsageError, match="--range"):
             read_range(values)
+
+
+def erased(image: np.ndarray) -> np.ndarray:
+    """Paint over the lesion of the fixtures."""
+    x, y, z = LESION_CENTRE
+    changed = image.copy()
+    changed[x - 3 : x + 4, y - 3 : y + 4, z - 3 : z + 4] = 0.9
+    return changed
+
+
+def test_lesions_of_the_data_set_and_of_a_folder(
+    prepared_root: Path, test_records: list[Record], tmp_path: Path
+) -> None:
+    ours = write_predictions(tmp_path / "ours", test_records, erased)
+    figures = evaluate({"ours": ours}, prepared_root, tmp_path / "out")["methods"]["ours"]
+    assert figures["lesion"]["mae"]["mean"] > 10 * figures["healthy"]["mae"]["mean"]
+    real = write_predictions(tmp_path / "real", test_records, lambda i: i, "{}_T1w.nii.gz")
+    bare = evaluate({"ours": ours}, real, tmp_path / "bare")
+    assert set(bare["methods"]["ours"]) == {"brain", "image"}
+    assert bare["inputs"]["lesion_masks"] is None
+    lesions = tmp_path / "lesions"
+    lesions.mkdir()
+    shutil.copy(test_records[0].lesion_mask, lesions / "sub-05_label-lesion_mask.nii.gz")
+    given = evaluate({"ours": ours}, real, tmp_path / "given", lesion_masks=lesions)
+    assert given["methods"]["ours"]["lesion"]["mae"]["n"] == 1
+    assert given["methods"]["ours"]["brain"]["mae"]["n"] == 2
+    assert given["inputs"]["lesion_masks"].endswith("of 1 of 2 sessions")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(MrcontrastError, match="lesion mask of some subject, got none of sub-05"):
+        evaluate({"ours": ours}, real, tmp_path / "none", lesion_masks=tmp_path / "empty")
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "words"),
+    [
+        ("md", "summary.md", "| ours | 2 |"),
+        ("csv", "summary.csv", "ours,2,"),
+        ("latex", "summary.tex", "ours & 2 &"),
+    ],
+)
+def test_tables_in_the_format_asked_for(
+    prepared_root: Path,
+    test_records: list[Record],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    file: str,
+    words: str,
+) -> None:
+    ours = write_predictions(tmp_path / "ours", test_records, noisy)
+    paths = ["--predictions", f"ours={ours}", "--references", f"{prepared_root}"]
+    assert main(["evaluate", *paths, "--out", f"{tmp_path / 'out'}", "--format", name]) == 0
+    printed = capsys.readouterr().out
+    assert words in printed
+    assert (tmp_path / "out" / file).read_text() == printed

@@ -1,39 +1,33 @@
 """From the sessions of an evaluation to its tables; all are scored in one intensity range."""
 
-import multiprocessing
 import platform
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any
 
 from mrcontrast.errors import UsageError
 from mrcontrast.metrics.bootstrap import CONFIDENCE, RESAMPLES
-from mrcontrast.metrics.definitions import REGIONS, describe_metrics
+from mrcontrast.metrics.definitions import REGIONS
+from mrcontrast.metrics.descriptions import describe_metrics, describe_structure
 from mrcontrast.metrics.intensity import FixedRange, IntensityRange, ReferenceRange, is_unit
 from mrcontrast.report.collection import Collection
-from mrcontrast.report.scoring import Row, Survey, score_case, summarise_rows, survey_case, to_csv
+from mrcontrast.report.paired_tests import compare_methods
+from mrcontrast.report.parallel import map_in_order
+from mrcontrast.report.protocol import Protocol, RangeChoice
+from mrcontrast.report.scoring import Survey, score_case, survey_case
+from mrcontrast.report.statistics import Row, summarise_rows, to_csv
 from mrcontrast.report.table import to_markdown
+from mrcontrast.segmentation.tissue_classes import METHOD
 from mrcontrast.transforms.normalise import PercentileNormaliser
 from mrcontrast.volume import write_json, write_text
 
-RangeChoice = tuple[float, float] | Literal["reference"] | None
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-PACKAGES = ("mrcontrast", "numpy", "scipy", "nibabel")
+PACKAGES = ("mrcontrast", "numpy", "scipy", "scikit-learn", "nibabel")
 SEED = 0  # of the bootstrap
 
 
 def compare(
-    found: Collection,
-    inputs: dict[str, Any],
-    out: Path,
-    intensity_range: RangeChoice = None,
-    normaliser: PercentileNormaliser | None = None,
-    num_workers: int = 0,
+    found: Collection, inputs: dict[str, Any], out: Path, protocol: Protocol
 ) -> dict[str, Any]:
     """Score all predictions of a collection; write subjects.csv and summary.{json,md}.
 
@@ -41,10 +35,7 @@ def compare(
         found: Sessions with their files.
         inputs: Where the files come from, in words, for the summary.
         out: Folder of the results.
-        intensity_range: See ``choose_range``.
-        normaliser: Brings each raw reference to [0, 1] in its mask, and to 0 outside; None takes
-            the references as they are stored.
-        num_workers: Processes; 0 works in this one.
+        protocol: How they are scored.
 
     Returns:
         What summary.json holds.
@@ -53,13 +44,15 @@ def compare(
         UsageError: The intensity range has to be given.
         MrcontrastError: A file is unreadable or not on one grid with the others.
     """
-    surveys = _map(partial(survey_case, normaliser=normaliser), found.cases, num_workers)
-    rule = choose_range(intensity_range, surveys)
+    name, workers = protocol.reference_normaliser, protocol.num_workers
+    normaliser = None if name is None else PercentileNormaliser.from_name(name)
+    surveys = list(map_in_order(partial(survey_case, normaliser=normaliser), found.cases, workers))
+    rule = choose_range(protocol.intensity_range, surveys)
     num_scales = min(survey.num_scales for survey in surveys)
     score = partial(score_case, rule=rule, num_scales=num_scales, normaliser=normaliser)
-    rows = [row for case_rows in _map(score, found.cases, num_workers) for row in case_rows]
+    rows = [row for part in map_in_order(score, found.cases, workers) for row in part]
     summary = summarise_all(rows, rule, normaliser, num_scales)
-    summary |= {"inputs": inputs, "missing": found.missing}
+    summary |= {"inputs": inputs | {"lesion_masks": found.lesion_source}, "missing": found.missing}
     write_text(out / "subjects.csv", to_csv(rows))
     write_text(out / "summary.md", to_markdown(summary))
     write_json(out / "summary.json", summary)
@@ -92,7 +85,7 @@ def summarise_all(
     num_scales: int,
 ) -> dict[str, Any]:
     """Return the statistics and all that is needed to read them."""
-    intensity = rule.describe()
+    intensity, present = rule.describe(), {row.region for row in rows}
     if normaliser is not None:
         intensity["normalisation"] = describe_normaliser(normaliser)
     return {
@@ -100,8 +93,10 @@ def summarise_all(
         "intensity_range": intensity,
         "normalisation": intensity["normalisation"],
         "reference_normaliser": None if normaliser is None else normaliser.name,
-        "regions": REGIONS,
-        "metrics": describe_metrics(num_scales, intensity["data_range"]),
+        "tests": compare_methods(rows, SEED),
+        "regions": {name: words for name, words in REGIONS.items() if name in present},
+        "metrics": describe_metrics(num_scales, intensity["data_range"])
+        | describe_structure(METHOD),
         "statistics": {
             "unit": "subject; several sessions of one are averaged first",
             "sd": "n - 1; null for one subject",
@@ -123,12 +118,3 @@ def describe_normaliser(normaliser: PercentileNormaliser) -> str:
         f"{normaliser.name} of each reference over its mask: clipped to [0, 1], 0 outside the "
         "mask; predictions as stored"
     )
-
-
-def _map(work: Callable[[Item], Result], items: list[Item], num_workers: int) -> list[Result]:
-    """Apply ``work`` to each item in order, in this process or in several."""
-    if num_workers < 1:
-        return [work(item) for item in items]
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(num_workers, len(items)), mp_context=context) as pool:
-        return list(pool.map(work, items))

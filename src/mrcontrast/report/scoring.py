@@ -1,53 +1,22 @@
-"""From the files of a session to its figures, and from figures to statistics over subjects."""
+"""From the files of a session to its figures."""
 
-import csv
-import io
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.metrics.bootstrap import summarise
-from mrcontrast.metrics.definitions import METRICS, OUTSIDE, REGIONS
 from mrcontrast.metrics.intensity import IntensityRange
 from mrcontrast.metrics.multiscale import count_scales
-from mrcontrast.metrics.panel import Scores, score_regions
+from mrcontrast.metrics.panel import score_regions
+from mrcontrast.report.anatomy import Anatomy
 from mrcontrast.report.pairing import Case
+from mrcontrast.report.statistics import Row
 from mrcontrast.transforms.grid import mask_from_nonzero
 from mrcontrast.transforms.normalise import PercentileNormaliser
 from mrcontrast.volume import Volume, read_mask, read_volume, same_grid
-
-COLUMNS = (*METRICS, OUTSIDE)
-
-
-@dataclass(frozen=True)
-class Row:
-    """The figures of one session, method and region.
-
-    Attributes:
-        name: Session, "sub-X" or "sub-X_ses-Y".
-        subject: The person.
-        method: Name of the method.
-        region: "brain" or "image".
-        voxels: Voxels of the region.
-        low: Lower end of the intensity range, in the units of the files.
-        high: Upper end.
-        scores: Metric by name.
-    """
-
-    name: str
-    subject: str
-    method: str
-    region: str
-    voxels: int
-    low: float
-    high: float
-    scores: Scores
 
 
 @dataclass(frozen=True)
@@ -141,59 +110,44 @@ def score_case(
     with _naming(case.reference):
         ends = rule.ends(reference.data, mask)
     target = rule.rescale(reference.data, ends)
+    anatomy = read_anatomy(case, reference, target, mask)
     rows = []
     for method, path in case.predictions.items():
         prediction = read_volume(path)
         same_grid(reference, prediction, case.reference, path)
         image = rule.rescale(prediction.data, ends)
-        regions = score_regions(image, target, mask, rule.measured(ends), num_scales)
+        regions = score_regions(image, target, anatomy.regions, rule.measured(ends), num_scales)
+        regions["brain"] |= anatomy.compare_texture(image) | anatomy.compare_tissues(image)
+        if "lesion" in regions:
+            regions["lesion"] |= anatomy.compare_lesions(image)
         for region, scores in regions.items():
-            voxels = int(mask.sum()) if region == "brain" else mask.size
-            rows.append(Row(case.name, case.subject, method, region, voxels, *ends, scores))
+            voxels = anatomy.regions[region]
+            count = mask.size if voxels is None else int(voxels.sum())
+            rows.append(Row(case.name, case.subject, method, region, count, *ends, scores))
     return rows
 
 
-def summarise_rows(rows: list[Row], seed: int) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return method -> region -> metric -> {mean, sd, ci95, n}; sessions are averaged first.
+def read_anatomy(case: Case, reference: Volume, target: np.ndarray, mask: np.ndarray) -> Anatomy:
+    """Gather what is known of the reference of one session.
 
     Args:
-        rows: The figures of all sessions.
-        seed: Seed of the bootstrap.
+        case: The session's files.
+        reference: The real image as it was read.
+        target: Its voxels in the units of the metrics, (X, Y, Z).
+        mask: The brain, (X, Y, Z) bool.
+
+    Raises:
+        MrcontrastError: The lesion mask or the labels cannot be read or are on another grid.
     """
-    methods = list(dict.fromkeys(row.method for row in rows))
-    return {
-        method: {
-            region: {
-                metric: asdict(summarise(_by_subject(rows, method, region, metric), seed))
-                for metric in COLUMNS
-            }
-            for region in REGIONS
-        }
-        for method in methods
-    }
-
-
-def to_csv(rows: list[Row]) -> str:
-    """Format rows as CSV with a header; one line a session, method and region."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        ["subject", "session", "method", "region", "voxels", "range_low", "range_high", *COLUMNS]
-    )
-    for row in rows:
-        session = row.name.removeprefix(row.subject).removeprefix("_")
-        fixed = [row.subject, session, row.method, row.region, row.voxels, row.low, row.high]
-        writer.writerow(fixed + [row.scores[metric] for metric in COLUMNS])
-    return text.getvalue()
-
-
-def _by_subject(rows: list[Row], method: str, region: str, metric: str) -> np.ndarray:
-    """Return one value a subject, (N,): the mean over the sessions."""
-    values = defaultdict(list)
-    for row in rows:
-        if (row.method, row.region) == (method, region):
-            values[row.subject].append(row.scores[metric])
-    return np.array([np.mean(sessions) for sessions in values.values()])
+    lesions = labels = None
+    if case.lesions is not None:
+        lesions = read_mask(case.lesions, reference, case.reference)
+    if case.labels is not None:
+        found = read_volume(case.labels)
+        same_grid(reference, found, case.reference, case.labels)
+        labels = np.rint(found.data).astype(np.uint8)
+    axial = next(k for k, way in enumerate(reference.orientation) if way in "SI")
+    return Anatomy(target, mask, reference.spacing_mm, axial, lesions, labels)
 
 
 @contextmanager
