@@ -405,3 +405,56 @@ def test_tables_in_the_format_asked_for(
     printed = capsys.readouterr().out
     assert words in printed
     assert (tmp_path / "out" / file).read_text() == printed
+
+
+def test_every_evaluation_of_ours_is_checked(
+    prepared_root: Path, test_records: list[Record], tmp_path: Path
+) -> None:
+    """The same noise is the error and, in size, the predicted spread: it is calibrated."""
+
+    def write(method: str, change: Change) -> Path:
+        return write_predictions(tmp_path / method, test_records, change)
+
+    train = read_volume(Manifest.read(prepared_root).split("train")[0].t1w).data
+    predictions = {
+        "ours": write("ours", noisy),
+        "ours_shuffled": write("ours_shuffled", lambda image: noisy(image[::-1])),
+        "thief": write("thief", lambda image: train),
+        "autoencoder": write("autoencoder", lambda image: image + np.float32(0.001)),
+    }
+    for record in test_records:
+        real = read_volume(record.t1w)
+        spread = Volume(np.full(real.shape, 0.1, np.float32), real.affine)
+        write_volume(tmp_path / "ours" / f"{record.name}_desc-synthstd_T1w.nii.gz", spread)
+        (tmp_path / "ours" / f"{record.name}_desc-synth_T1w.json").write_text('{"Samples": 8}')
+    summary = evaluate(predictions, prepared_root, tmp_path / "out")
+    checks = summary["checks"]
+    assert checks["shuffled_flair"]["methods"]["ours"]["follows_flair"] is True
+    assert checks["shuffled_flair"]["untested"] == ["thief", "autoencoder"]
+    gap = checks["autoencoder_ceiling"]["ceilings"]["autoencoder"]["gap"]
+    assert gap["ours"]["psnr"]["mean"] == pytest.approx(60 - 20, abs=1)
+    spread_found = checks["uncertainty"]["methods"]
+    assert list(spread_found) == ["ours"]
+    assert spread_found["ours"]["samples"] == 8
+    assert spread_found["ours"]["scale"]["mean"] == pytest.approx(1, abs=0.05)
+    assert spread_found["ours"]["coverage"]["1_sd"]["mean"] == pytest.approx(0.683, abs=0.03)
+    nearest = checks["nearest_training"]["methods"]
+    assert nearest["ours"]["copied"] == nearest["autoencoder"]["copied"] == []
+    assert nearest["thief"]["copied"] == ["sub-05", "sub-06"]
+    assert {s["nearest"] for s in nearest["thief"]["sessions"].values()} == {"sub-01"}
+    diversity = summary["diversity"]["ms_ssim"]
+    assert diversity["thief"] == {"mean": pytest.approx(1), "pairs": 1}
+    assert diversity["real"]["mean"] < 0.99
+    text = (tmp_path / "out" / "summary.md").read_text()
+    for words in ("| ours | yes |", "| thief | sub-05, sub-06 |", "| ours | 8 |", "## Diversity"):
+        assert words in text
+
+
+def test_without_training_data_there_is_no_neighbour(
+    test_records: list[Record], tmp_path: Path
+) -> None:
+    real = write_predictions(tmp_path / "real", test_records, lambda i: i, "{}_T1w.nii.gz")
+    ours = write_predictions(tmp_path / "ours", test_records, noisy)
+    summary = evaluate({"ours": ours}, real, tmp_path / "out")
+    assert summary["checks"]["nearest_training"] is None
+    assert summary["checks"]["uncertainty"]["methods"] == {}

@@ -1,7 +1,7 @@
 """The sessions of an evaluation: references with predictions and masks, and what is missing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mrcontrast.errors import MrcontrastError
@@ -31,12 +31,15 @@ class Collection:
         mask_source: Where the brain masks come from, in words.
         missing: By method, the sessions under "no_prediction" and "no_reference"; empty if none.
         lesion_source: Where the lesion masks come from, in words; None if there are none.
+        training: T1w of the sessions that our models were trained on, on the references' grid;
+            empty if nobody knows.
     """
 
     cases: list[Case]
     mask_source: str
     missing: Missing
     lesion_source: str | None = None
+    training: Mapping[str, Path] = field(default_factory=dict)
 
 
 def collect(
@@ -63,7 +66,7 @@ def collect(
         MrcontrastError: A counterpart is missing and ``allow_missing`` is off, a file is
             ambiguous, only some sessions have a mask, or nothing is left.
     """
-    known = index_folder(references, REFERENCES)
+    known = every = index_folder(references, REFERENCES)
     found: dict[str, dict[str, Path]] = {}
     missing: Missing = {}
     for method, folder in predictions.items():
@@ -93,7 +96,8 @@ def collect(
         )
         for name in names
     ]
-    return Collection(cases, source, missing, lesion_source)
+    training = {name: path for name, path in every.items() if splits.get(name) == "train"}
+    return Collection(cases, source, missing, lesion_source, training)
 
 
 def _of_session(found: Mapping[str, Mapping[str, Path]], name: str) -> dict[str, Path]:

@@ -1,21 +1,30 @@
 """From the sessions of an evaluation to its tables; all are scored in one intensity range."""
 
 import platform
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
 
+from mrcontrast.data.predictions import read_sidecar
 from mrcontrast.errors import UsageError
 from mrcontrast.metrics.bootstrap import CONFIDENCE, RESAMPLES
 from mrcontrast.metrics.definitions import REGIONS
 from mrcontrast.metrics.descriptions import describe_metrics, describe_structure
 from mrcontrast.metrics.intensity import FixedRange, IntensityRange, ReferenceRange, is_unit
+from mrcontrast.report.checks import check_ceiling, check_condition, check_uncertainty
 from mrcontrast.report.collection import Collection
+from mrcontrast.report.diversity import measure_diversity
+from mrcontrast.report.neighbours import store_training, summarise_nearest
 from mrcontrast.report.paired_tests import compare_methods
+from mrcontrast.report.pairing import Case
 from mrcontrast.report.parallel import map_in_order
 from mrcontrast.report.protocol import Protocol, RangeChoice
-from mrcontrast.report.scoring import Survey, score_case, survey_case
+from mrcontrast.report.reference import Survey, survey_case
+from mrcontrast.report.scoring import CaseResult, Scorer
 from mrcontrast.report.statistics import Row, summarise_rows, to_csv
 from mrcontrast.report.table import to_markdown
 from mrcontrast.segmentation.tissue_classes import METHOD
@@ -24,6 +33,7 @@ from mrcontrast.volume import write_json, write_text
 
 PACKAGES = ("mrcontrast", "numpy", "scipy", "scikit-learn", "nibabel")
 SEED = 0  # of the bootstrap
+Item = TypeVar("Item")
 
 
 def compare(
@@ -44,19 +54,35 @@ def compare(
         UsageError: The intensity range has to be given.
         MrcontrastError: A file is unreadable or not on one grid with the others.
     """
-    name, workers = protocol.reference_normaliser, protocol.num_workers
-    normaliser = None if name is None else PercentileNormaliser.from_name(name)
-    surveys = list(map_in_order(partial(survey_case, normaliser=normaliser), found.cases, workers))
-    rule = choose_range(protocol.intensity_range, surveys)
-    num_scales = min(survey.num_scales for survey in surveys)
-    score = partial(score_case, rule=rule, num_scales=num_scales, normaliser=normaliser)
-    rows = [row for part in map_in_order(score, found.cases, workers) for row in part]
-    summary = summarise_all(rows, rule, normaliser, num_scales)
+    scorer = choose_scorer(found.cases, protocol)
+    with TemporaryDirectory(prefix="mrcontrast-") as folder:
+        if found.training:
+            training = store_training(found.training, Path(folder), protocol.num_workers)
+            scorer = replace(scorer, training=training)
+        results = list(map_in_order(scorer, found.cases, protocol.num_workers))
+    rows = [row for result in results for row in result.rows]
+    summary = summarise_all(rows, scorer)
+    summary["checks"] = check_all(found, results)
+    summary["diversity"] = measure_diversity(found.cases, scorer, protocol.num_workers)
     summary |= {"inputs": inputs | {"lesion_masks": found.lesion_source}, "missing": found.missing}
     write_text(out / "subjects.csv", to_csv(rows))
     write_text(out / "summary.md", to_markdown(summary))
     write_json(out / "summary.json", summary)
     return summary
+
+
+def choose_scorer(cases: list[Case], protocol: Protocol) -> Scorer:
+    """Look at all references and return how all sessions are scored.
+
+    Raises:
+        UsageError: The intensity range has to be given.
+    """
+    name = protocol.reference_normaliser
+    normaliser = None if name is None else PercentileNormaliser.from_name(name)
+    survey = partial(survey_case, normaliser=normaliser)
+    surveys = list(map_in_order(survey, cases, protocol.num_workers))
+    rule = choose_range(protocol.intensity_range, surveys)
+    return Scorer(rule, min(survey.num_scales for survey in surveys), normaliser)
 
 
 def choose_range(choice: RangeChoice, surveys: list[Survey]) -> IntensityRange:
@@ -78,13 +104,45 @@ def choose_range(choice: RangeChoice, surveys: list[Survey]) -> IntensityRange:
     return FixedRange(0.0, 1.0)
 
 
-def summarise_all(
-    rows: list[Row],
-    rule: IntensityRange,
-    normaliser: PercentileNormaliser | None,
-    num_scales: int,
-) -> dict[str, Any]:
+def check_all(found: Collection, results: list[CaseResult]) -> dict[str, Any]:
+    """Return the sanity checks: condition, ceiling, uncertainty and memorisation."""
+    rows = [row for result in results for row in result.rows]
+    sidecars = {
+        method: read_sidecar(path)
+        for case in found.cases
+        for method, path in case.predictions.items()
+    }
+    ceilings = [m for m, facts in sidecars.items() if "autoencoder" in str(facts.get("Stage", m))]
+    samples = {method: facts.get("Samples") for method, facts in sidecars.items()}
+    nearest = None
+    if found.training:
+        nearest = summarise_nearest(by_method({r.name: r.nearest for r in results}))
+    return {
+        "shuffled_flair": check_condition(rows, SEED),
+        "autoencoder_ceiling": check_ceiling(rows, ceilings, SEED),
+        "uncertainty": check_uncertainty(
+            by_method({r.name: r.calibrations for r in results}), samples, SEED
+        ),
+        "nearest_training": nearest,
+    }
+
+
+def by_method(found: Mapping[str, Mapping[str, Item]]) -> dict[str, dict[str, Item]]:
+    """Turn session -> method -> item round.
+
+    >>> by_method({"sub-1": {"a": 1, "b": 2}, "sub-2": {"a": 3}})
+    {'a': {'sub-1': 1, 'sub-2': 3}, 'b': {'sub-1': 2}}
+    """
+    turned: dict[str, dict[str, Item]] = {}
+    for session, methods in found.items():
+        for method, item in methods.items():
+            turned.setdefault(method, {})[session] = item
+    return turned
+
+
+def summarise_all(rows: list[Row], scorer: Scorer) -> dict[str, Any]:
     """Return the statistics and all that is needed to read them."""
+    rule, normaliser, num_scales = scorer.rule, scorer.normaliser, scorer.num_scales
     intensity, present = rule.describe(), {row.region for row in rows}
     if normaliser is not None:
         intensity["normalisation"] = describe_normaliser(normaliser)

@@ -48,7 +48,16 @@ class Case:
     @property
     def subject(self) -> str:
         """The person: statistics count each once, however many sessions there are."""
-        return self.name.split("_ses-")[0]
+        return subject_of(self.name)
+
+
+def subject_of(name: str) -> str:
+    """Return the person of a session.
+
+    >>> subject_of("sub-01_ses-2")
+    'sub-01'
+    """
+    return name.split("_ses-")[0]
 
 
 def index_folder(folder: Path, patterns: tuple[str, ...]) -> dict[str, Path]:

@@ -1,159 +1,129 @@
-"""From the files of a session to its figures."""
+"""From the files of one session to its figures: everything that is known of each prediction."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from mrcontrast.errors import MrcontrastError
+from mrcontrast.data.predictions import PredictionFiles
+from mrcontrast.metrics.calibration import Calibration, calibrate
 from mrcontrast.metrics.intensity import IntensityRange
-from mrcontrast.metrics.multiscale import count_scales
-from mrcontrast.metrics.panel import score_regions
+from mrcontrast.metrics.panel import Scores, score_regions
 from mrcontrast.report.anatomy import Anatomy
+from mrcontrast.report.neighbours import Nearest, TrainingSet
 from mrcontrast.report.pairing import Case
+from mrcontrast.report.reference import naming, read_anatomy, read_reference
 from mrcontrast.report.statistics import Row
-from mrcontrast.transforms.grid import mask_from_nonzero
 from mrcontrast.transforms.normalise import PercentileNormaliser
-from mrcontrast.volume import Volume, read_mask, read_volume, same_grid
+from mrcontrast.volume import Volume, read_volume, same_grid
 
 
 @dataclass(frozen=True)
-class Survey:
-    """What has to be known of all references before the first is scored.
+class CaseResult:
+    """All figures of one session.
 
     Attributes:
-        name: Session.
-        num_scales: Scales of MS-SSIM that its grid allows.
-        low: Smallest intensity.
-        high: Largest intensity.
+        name: The session.
+        rows: Figures by method and region.
+        calibrations: Error against predicted spread, of methods that predict one.
+        nearest: Nearest training neighbour by method, if the training data are known.
     """
 
     name: str
-    num_scales: int
-    low: float
-    high: float
+    rows: list[Row] = field(default_factory=list)
+    calibrations: dict[str, Calibration] = field(default_factory=dict)
+    nearest: dict[str, Nearest] = field(default_factory=dict)
 
 
-def survey_case(case: Case, normaliser: PercentileNormaliser | None = None) -> Survey:
-    """Read the reference of one session and note its size and extreme intensities.
+@dataclass(frozen=True)
+class Scorer:
+    """What is the same for all sessions of an evaluation; goes to each worker.
 
-    Raises:
-        MrcontrastError: It cannot be read, or is too small for SSIM.
-    """
-    reference, _ = read_reference(case, normaliser)
-    with _naming(case.reference):
-        num_scales = count_scales(reference.shape)
-    low, high = float(reference.data.min()), float(reference.data.max())
-    return Survey(case.name, num_scales, low, high)
-
-
-def read_reference(
-    case: Case, normaliser: PercentileNormaliser | None = None
-) -> tuple[Volume, np.ndarray]:
-    """Read the reference of one session and its brain mask, (X, Y, Z) bool.
-
-    Args:
-        case: The session's files.
-        normaliser: Brings the reference to [0, 1] in the mask, and to 0 outside, as preparation
-            does; None leaves it as it is stored.
-
-    Raises:
-        MrcontrastError: A file cannot be read, the grids differ, the mask is empty, or the
-            reference that is to be normalised is constant in it.
-    """
-    reference = read_volume(case.reference)
-    mask = read_brain(case, reference)
-    if normaliser is None:
-        return reference, mask
-    with _naming(case.reference):
-        fitted = normaliser.fit(reference.data, mask)
-    return replace(reference, data=fitted.apply(reference.data) * mask), mask
-
-
-def read_brain(case: Case, reference: Volume) -> np.ndarray:
-    """Read the brain mask of one session, (X, Y, Z) bool, or take the reference's non-zero voxels.
-
-    Raises:
-        MrcontrastError: It cannot be read, is on another grid, or is empty.
-    """
-    if case.mask is None:
-        with _naming(case.reference):
-            return mask_from_nonzero(reference)
-    mask = read_mask(case.mask, reference, case.reference)
-    if not mask.any():
-        raise MrcontrastError(
-            f"Expected a mask with voxels in it, got an empty one ({case.mask}). Make it again."
-        )
-    return mask
-
-
-def score_case(
-    case: Case,
-    rule: IntensityRange,
-    num_scales: int,
-    normaliser: PercentileNormaliser | None = None,
-) -> list[Row]:
-    """Score every prediction of one session, one volume in memory at a time.
-
-    Args:
-        case: The session's files.
+    Attributes:
         rule: Intensity range.
         num_scales: Scales of MS-SSIM.
         normaliser: Of the reference; predictions are taken as they are stored.
-
-    Raises:
-        MrcontrastError: A file cannot be read, or a prediction is not on the reference's grid.
+        training: Small copies of the training volumes, or None.
     """
-    reference, mask = read_reference(case, normaliser)
-    with _naming(case.reference):
-        ends = rule.ends(reference.data, mask)
-    target = rule.rescale(reference.data, ends)
-    anatomy = read_anatomy(case, reference, target, mask)
-    rows = []
-    for method, path in case.predictions.items():
-        prediction = read_volume(path)
-        same_grid(reference, prediction, case.reference, path)
-        image = rule.rescale(prediction.data, ends)
-        regions = score_regions(image, target, anatomy.regions, rule.measured(ends), num_scales)
-        regions["brain"] |= anatomy.compare_texture(image) | anatomy.compare_tissues(image)
-        if "lesion" in regions:
-            regions["lesion"] |= anatomy.compare_lesions(image)
-        for region, scores in regions.items():
-            voxels = anatomy.regions[region]
-            count = mask.size if voxels is None else int(voxels.sum())
-            rows.append(Row(case.name, case.subject, method, region, count, *ends, scores))
-    return rows
+
+    rule: IntensityRange
+    num_scales: int
+    normaliser: PercentileNormaliser | None = None
+    training: TrainingSet | None = None
+
+    def __call__(self, case: Case) -> CaseResult:
+        """Score every prediction of one session, one volume in memory at a time.
+
+        Raises:
+            MrcontrastError: A file cannot be read, or a prediction is not on the reference's grid.
+        """
+        session = Session(case, self)
+        result = CaseResult(case.name)
+        for method, path in case.predictions.items():
+            prediction = read_volume(path)
+            same_grid(session.reference, prediction, case.reference, path)
+            image = self.rule.rescale(prediction.data, session.ends)
+            result.rows.extend(session.rows(method, image))
+            if (spread := session.spread(path)) is not None:
+                error = image[session.mask] - session.anatomy.image[session.mask]
+                result.calibrations[method] = calibrate(error, spread)
+            if self.training is not None:
+                pair = prediction, session.reference
+                result.nearest[method] = self.training.nearest(*pair, session.mask)
+        return result
 
 
-def read_anatomy(case: Case, reference: Volume, target: np.ndarray, mask: np.ndarray) -> Anatomy:
-    """Gather what is known of the reference of one session.
+class Session:
+    """The real image of one session, read once for all predictions.
 
     Args:
         case: The session's files.
-        reference: The real image as it was read.
-        target: Its voxels in the units of the metrics, (X, Y, Z).
-        mask: The brain, (X, Y, Z) bool.
-
-    Raises:
-        MrcontrastError: The lesion mask or the labels cannot be read or are on another grid.
+        scorer: How they are scored.
     """
-    lesions = labels = None
-    if case.lesions is not None:
-        lesions = read_mask(case.lesions, reference, case.reference)
-    if case.labels is not None:
-        found = read_volume(case.labels)
-        same_grid(reference, found, case.reference, case.labels)
-        labels = np.rint(found.data).astype(np.uint8)
-    axial = next(k for k, way in enumerate(reference.orientation) if way in "SI")
-    return Anatomy(target, mask, reference.spacing_mm, axial, lesions, labels)
+
+    def __init__(self, case: Case, scorer: Scorer) -> None:
+        self.case, self.scorer = case, scorer
+        self.reference, self.mask = read_reference(case, scorer.normaliser)
+        with naming(case.reference):
+            self.ends = scorer.rule.ends(self.reference.data, self.mask)
+
+    @cached_property
+    def anatomy(self) -> Anatomy:
+        """What is known of the real image, in the units of the metrics."""
+        target = self.scorer.rule.rescale(self.reference.data, self.ends)
+        return read_anatomy(self.case, self.reference, target, self.mask)
+
+    def rows(self, method: str, image: np.ndarray) -> list[Row]:
+        """Return the figures of one synthetic image (X, Y, Z), region by region."""
+        anatomy, measured = self.anatomy, self.scorer.rule.measured(self.ends)
+        regions: dict[str, Scores] = score_regions(
+            image, anatomy.image, anatomy.regions, measured, self.scorer.num_scales
+        )
+        regions["brain"] |= anatomy.compare_texture(image) | anatomy.compare_tissues(image)
+        if "lesion" in regions:
+            regions["lesion"] |= anatomy.compare_lesions(image)
+        return [
+            Row(self.case.name, self.case.subject, method, region, count, *self.ends, scores)
+            for region, scores in regions.items()
+            for count in [_count(anatomy.regions[region], image)]
+        ]
+
+    def spread(self, prediction: Path) -> np.ndarray | None:
+        """Return the predicted deviation in the brain, (N,), in the units of the metrics, or None.
+
+        Raises:
+            MrcontrastError: Its file cannot be read or is on another grid.
+        """
+        path = PredictionFiles(prediction).std
+        if not path.is_file():
+            return None
+        deviation: Volume = read_volume(path)
+        same_grid(self.reference, deviation, self.case.reference, path)
+        low, high = self.scorer.rule.measured(self.ends)
+        unit = (high - low) / (self.ends[1] - self.ends[0])
+        return deviation.data[self.mask] * unit
 
 
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Add the file to the message of a fault found in its voxels."""
-    try:
-        yield
-    except MrcontrastError as error:
-        raise MrcontrastError(f"{str(error).rstrip('.')} ({path}).") from error
+def _count(voxels: np.ndarray | None, image: np.ndarray) -> int:
+    return image.size if voxels is None else int(voxels.sum())

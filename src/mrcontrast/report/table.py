@@ -8,7 +8,8 @@ from typing import Any
 from rich.console import Group
 from rich.table import Table
 
-from mrcontrast.report.sheets import format_statistic, sheets_of
+from mrcontrast.report.check_sheets import check_sheets
+from mrcontrast.report.sheets import Sheet, format_statistic, sheets_of
 
 __all__ = [
     "FORMATS",
@@ -37,6 +38,11 @@ LATEX = {
 }
 
 
+def tables_of(summary: Mapping[str, Any]) -> list[Sheet]:
+    """Return all tables of a summary: figures, tests, checks."""
+    return [*sheets_of(summary), *check_sheets(summary)]
+
+
 def to_rich(summary: Mapping[str, Any]) -> Group:
     """Return the tables to print with a ``rich`` console.
 
@@ -44,7 +50,7 @@ def to_rich(summary: Mapping[str, Any]) -> Group:
         summary: As ``mrcontrast.evaluate.evaluate`` returns it.
     """
     tables = []
-    for sheet in sheets_of(summary):
+    for sheet in tables_of(summary):
         table = Table(title=sheet.title, title_justify="left", caption_justify="left")
         table.caption = " ".join(sheet.notes) or caption(summary)
         for index, column in enumerate(sheet.columns):
@@ -63,7 +69,7 @@ def to_markdown(summary: Mapping[str, Any]) -> str:
         summary: As ``mrcontrast.evaluate.evaluate`` returns it.
     """
     lines = []
-    for sheet in sheets_of(summary):
+    for sheet in tables_of(summary):
         words = sheet.text_columns
         rule = ["---"] * words + ["---:"] * (len(sheet.columns) - words)
         lines += [f"## {sheet.title}", ""]
@@ -77,7 +83,7 @@ def to_csv_table(summary: Mapping[str, Any]) -> str:
     """Return the tables as CSV, one below the other, each after a line with its title."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    for sheet in sheets_of(summary):
+    for sheet in tables_of(summary):
         writer.writerow([f"# {sheet.title}"])
         writer.writerows([sheet.columns, *sheet.rows] if sheet.rows else [[n] for n in sheet.notes])
     return text.getvalue()
@@ -86,7 +92,7 @@ def to_csv_table(summary: Mapping[str, Any]) -> str:
 def to_latex(summary: Mapping[str, Any]) -> str:
     """Return the tables as LaTeX for a paper; they need the package booktabs."""
     blocks = []
-    for sheet in sheets_of(summary):
+    for sheet in tables_of(summary):
         if not sheet.rows:
             blocks.append("".join(f"% {sheet.title}: {note}\n" for note in sheet.notes))
             continue
