@@ -17,7 +17,7 @@ from conftest import LESION_CENTRE
 from mrcontrast.cli import main
 from mrcontrast.data.manifest import Manifest, Record
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.evaluate import evaluate, name_predictions, read_range
+from mrcontrast.evaluate import evaluate, name_predictions, read_features, read_range
 from mrcontrast.metrics.definitions import METRICS, REGIONS
 from mrcontrast.report.protocol import Protocol
 from mrcontrast.report.table import to_rich
@@ -304,6 +304,7 @@ def test_the_command_line_normalises_references(
     real, masks, same = write_raw(tmp_path, test_records)
     paths = ["--predictions", f"same={same}", "--references", f"{real}", "--masks", f"{masks}"]
     options = ["--normalise-references", "percentile-0.5-99.5", "--out", f"{tmp_path / 'out'}"]
+    options += ["--features", "none"]
     assert main(["evaluate", *paths, *options]) == 0
     assert "percentile-0.5-99.5" in capsys.readouterr().out
     assert all(float(row["mae"]) < 1e-6 for row in rows_of(tmp_path / "out"))
@@ -401,7 +402,8 @@ def test_tables_in_the_format_asked_for(
 ) -> None:
     ours = write_predictions(tmp_path / "ours", test_records, noisy)
     paths = ["--predictions", f"ours={ours}", "--references", f"{prepared_root}"]
-    assert main(["evaluate", *paths, "--out", f"{tmp_path / 'out'}", "--format", name]) == 0
+    options = ["--out", f"{tmp_path / 'out'}", "--format", name, "--features", "none"]
+    assert main(["evaluate", *paths, *options]) == 0
     printed = capsys.readouterr().out
     assert words in printed
     assert (tmp_path / "out" / file).read_text() == printed
@@ -458,3 +460,49 @@ def test_without_training_data_there_is_no_neighbour(
     summary = evaluate({"ours": ours}, real, tmp_path / "out")
     assert summary["checks"]["nearest_training"] is None
     assert summary["checks"]["uncertainty"]["methods"] == {}
+
+
+def test_feature_distances_are_named_and_fid_of_few_is_refused(
+    prepared_root: Path, test_records: list[Record], tmp_path: Path
+) -> None:
+    features = read_features()
+    assert features is not None
+    features |= {"slices_per_axis": 2, "size_voxels": 32}
+    same = write_predictions(tmp_path / "same", test_records, lambda image: image)
+    ours = write_predictions(tmp_path / "ours", test_records, noisy)
+    out = tmp_path / "out"
+    methods = {"same": same, "ours": ours}
+    summary = evaluate(methods, prepared_root, out, protocol=Protocol(features=features))
+    perceptual = "perceptual_efficientnet_lite0_2.5d"
+    figures = {name: summary["methods"][name]["brain"][perceptual] for name in methods}
+    assert figures["same"]["mean"] == pytest.approx(0, abs=1e-6)
+    assert figures["ours"]["mean"] > 0.05
+    assert figures["ours"]["n"] == 2
+    found = summary["features"]
+    assert found["extractor"]["weights_sha256"].startswith("579344248a93")
+    names = ["kid", "mmd", "fid"]
+    assert list(found["methods"]["ours"]) == [f"{n}_efficientnet_lite0_2.5d_n12" for n in names]
+    kid, mmd, fid = zip(*(found["methods"][name].values() for name in methods), strict=True)
+    assert "n = 12 v 12 of 2 sessions" in kid[0]["name"]
+    assert kid[0]["value"] < kid[1]["value"]
+    assert mmd[0]["value"] < mmd[1]["value"]
+    assert fid[0]["value"] is None
+    assert "more feature vectors than their 1280 dimensions" in fid[0]["refused"]
+    assert all(float(row[perceptual]) < 1e-6 for row in rows_of(out)[:1])
+    text = (out / "summary.md").read_text()
+    assert "| ours | KID (efficientnet_lite0_2.5d, n = 12 v 12 of 2 sessions) |" in text
+    json.loads((out / "summary.json").read_text())
+
+
+def test_feature_networks_as_typed(tmp_path: Path) -> None:
+    assert read_features("none") is None
+    with pytest.raises(UsageError, match=r"Expected one of efficientnet_lite0, .* got vgg"):
+        read_features("vgg")
+    with pytest.raises(UsageError, match="--feature-weights FILE for the features medicalnet"):
+        read_features("medicalnet_resnet10")
+    with pytest.raises(UsageError, match="--feature-sha256 HEX for the features inception"):
+        read_features("inception", tmp_path / "inception.pt")
+    node = read_features("radimagenet_resnet50", tmp_path / "ResNet50.pt", "ab" * 32)
+    assert node is not None
+    assert node["network"]["path"].endswith("ResNet50.pt")
+    assert node["network"]["sha256"] == "ab" * 32

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mrcontrast.config import config_dir
 from mrcontrast.data.manifest import MANIFEST, Manifest, Record
 from mrcontrast.data.originals import originals
 from mrcontrast.data.predictions import SYNTHETIC
@@ -17,6 +18,8 @@ from mrcontrast.report.protocol import Protocol, RangeChoice
 from mrcontrast.report.table import FORMATS, to_rich
 from mrcontrast.transforms.normalise import PercentileNormaliser
 from mrcontrast.volume import write_text
+
+FEATURES = "efficientnet_lite0"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -36,6 +39,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--range", nargs="+", metavar="LIMIT", help=limits)
     raw = "of references in scanner units, such as percentile-0.5-99.5, for predictions in [0, 1]"
     add("--normalise-references", metavar="NAME", help=f"normaliser {raw}")
+    looks = "feature network of KID, MMD, FID and the perceptual distance, of configs/features, or "
+    add("--features", default=FEATURES, metavar="NAME", help=f"{looks}none (%(default)s)")
+    add("--feature-weights", type=Path, metavar="FILE", help="its weights, if they do not ship")
+    add("--feature-sha256", metavar="HEX", help="what the SHA-256 of that file has to be")
     add("--allow-missing", action="store_true", help="go on without subjects that lack a volume")
     add("--workers", type=int, default=0, help="processes (%(default)s: this one)")
     shapes = "print the tables as this, and write them beside summary.json"
@@ -57,7 +64,12 @@ def run(args: Namespace) -> int:
         args.masks,
         args.lesion_masks,
         args.allow_missing,
-        Protocol(read_range(args.range), args.normalise_references, args.workers),
+        Protocol(
+            read_range(args.range),
+            args.normalise_references,
+            args.workers,
+            read_features(args.features, args.feature_weights, args.feature_sha256),
+        ),
     )
     console = Console(highlight=False)
     if args.format is None:
@@ -207,6 +219,39 @@ def read_range(values: list[str] | None) -> RangeChoice:
             f"Expected LO HI with LO < HI, or reference, got {' '.join(values)} (--range)."
         ) from error
     return low, high
+
+
+def read_features(
+    name: str = FEATURES, weights: Path | None = None, sha256: str | None = None
+) -> dict[str, Any] | None:
+    """Return the node of a feature network as plain values; None for "none".
+
+    Args:
+        name: Of a file in ``configs/features``.
+        weights: File of its weights; None takes those that ship with it.
+        sha256: What its SHA-256 has to be; None takes any and notes it.
+
+    Raises:
+        UsageError: There is no such network, or it needs a file.
+    """
+    from omegaconf import OmegaConf
+
+    if name == "none":
+        return None
+    folder = config_dir() / "features"
+    if not (file := folder / f"{name}.yaml").is_file():
+        known = ", ".join(sorted(path.stem for path in folder.glob("*.yaml")))
+        raise UsageError(f"Expected one of {known} or none, got {name} (--features).")
+    config = OmegaConf.load(file)
+    given = {"path": None if weights is None else str(weights), "sha256": sha256}
+    for key, value in given.items():
+        if value is not None:
+            config.network[key] = value
+        elif OmegaConf.is_missing(config.network, key):
+            option = "--feature-weights FILE" if key == "path" else "--feature-sha256 HEX"
+            raise UsageError(f"Expected {option} for the features {name}, got none. Add it.")
+    node: Any = OmegaConf.to_container(config, resolve=True)
+    return dict(node)
 
 
 def check_normaliser(protocol: Protocol, prepared: bool) -> None:

@@ -18,6 +18,7 @@ from mrcontrast.metrics.intensity import FixedRange, IntensityRange, ReferenceRa
 from mrcontrast.report.checks import check_ceiling, check_condition, check_uncertainty
 from mrcontrast.report.collection import Collection
 from mrcontrast.report.diversity import measure_diversity
+from mrcontrast.report.feature_scores import FeatureScorer, compare_sets
 from mrcontrast.report.neighbours import store_training, summarise_nearest
 from mrcontrast.report.paired_tests import compare_methods
 from mrcontrast.report.pairing import Case
@@ -63,6 +64,7 @@ def compare(
     rows = [row for result in results for row in result.rows]
     summary = summarise_all(rows, scorer)
     summary["checks"] = check_all(found, results)
+    summary["features"] = compare_features(results, scorer)
     summary["diversity"] = measure_diversity(found.cases, scorer, protocol.num_workers)
     summary |= {"inputs": inputs | {"lesion_masks": found.lesion_source}, "missing": found.missing}
     write_text(out / "subjects.csv", to_csv(rows))
@@ -82,7 +84,18 @@ def choose_scorer(cases: list[Case], protocol: Protocol) -> Scorer:
     survey = partial(survey_case, normaliser=normaliser)
     surveys = list(map_in_order(survey, cases, protocol.num_workers))
     rule = choose_range(protocol.intensity_range, surveys)
-    return Scorer(rule, min(survey.num_scales for survey in surveys), normaliser)
+    num_scales = min(survey.num_scales for survey in surveys)
+    features = None if protocol.features is None else FeatureScorer(protocol.features)
+    return Scorer(rule, num_scales, normaliser, features=features)
+
+
+def compare_features(results: list[CaseResult], scorer: Scorer) -> dict[str, Any] | None:
+    """Return the distances between all real and all synthetic images; None without features."""
+    if scorer.features is None:
+        return None
+    real = {r.name: r.real_vectors for r in results if r.real_vectors is not None}
+    vectors = by_method({result.name: result.vectors for result in results})
+    return compare_sets(scorer.features, real, vectors)
 
 
 def choose_range(choice: RangeChoice, surveys: list[Survey]) -> IntensityRange:

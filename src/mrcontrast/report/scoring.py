@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from mrcontrast.metrics.calibration import Calibration, calibrate
 from mrcontrast.metrics.intensity import IntensityRange
 from mrcontrast.metrics.panel import Scores, score_regions
 from mrcontrast.report.anatomy import Anatomy
+from mrcontrast.report.feature_scores import FeatureScorer
 from mrcontrast.report.neighbours import Nearest, TrainingSet
 from mrcontrast.report.pairing import Case
 from mrcontrast.report.reference import naming, read_anatomy, read_reference
@@ -28,12 +30,16 @@ class CaseResult:
         rows: Figures by method and region.
         calibrations: Error against predicted spread, of methods that predict one.
         nearest: Nearest training neighbour by method, if the training data are known.
+        real_vectors: Features of the real image, (n, dim); None without a feature network.
+        vectors: Features of each method's image.
     """
 
     name: str
     rows: list[Row] = field(default_factory=list)
     calibrations: dict[str, Calibration] = field(default_factory=dict)
     nearest: dict[str, Nearest] = field(default_factory=dict)
+    real_vectors: np.ndarray | None = None
+    vectors: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -45,12 +51,14 @@ class Scorer:
         num_scales: Scales of MS-SSIM.
         normaliser: Of the reference; predictions are taken as they are stored.
         training: Small copies of the training volumes, or None.
+        features: Compares through a feature network, or None.
     """
 
     rule: IntensityRange
     num_scales: int
     normaliser: PercentileNormaliser | None = None
     training: TrainingSet | None = None
+    features: FeatureScorer | None = None
 
     def __call__(self, case: Case) -> CaseResult:
         """Score every prediction of one session, one volume in memory at a time.
@@ -59,12 +67,16 @@ class Scorer:
             MrcontrastError: A file cannot be read, or a prediction is not on the reference's grid.
         """
         session = Session(case, self)
-        result = CaseResult(case.name)
+        result = CaseResult(case.name, real_vectors=session.real_vectors)
         for method, path in case.predictions.items():
             prediction = read_volume(path)
             same_grid(session.reference, prediction, case.reference, path)
             image = self.rule.rescale(prediction.data, session.ends)
-            result.rows.extend(session.rows(method, image))
+            if self.features is not None:
+                result.vectors[method], perceptual = session.look(image)
+            else:
+                perceptual = {}
+            result.rows.extend(session.rows(method, image, perceptual))
             if (spread := session.spread(path)) is not None:
                 error = image[session.mask] - session.anatomy.image[session.mask]
                 result.calibrations[method] = calibrate(error, spread)
@@ -94,13 +106,39 @@ class Session:
         target = self.scorer.rule.rescale(self.reference.data, self.ends)
         return read_anatomy(self.case, self.reference, target, self.mask)
 
-    def rows(self, method: str, image: np.ndarray) -> list[Row]:
-        """Return the figures of one synthetic image (X, Y, Z), region by region."""
+    @cached_property
+    def real_view(self) -> Any:  # noqa: ANN401 - a tensor; torch is imported late
+        """What the feature network sees of the real image."""
+        features, ends = self.scorer.features, self.scorer.rule.measured(self.ends)
+        return None if features is None else features.view(self.anatomy.image, self.mask, ends)
+
+    @property
+    def real_vectors(self) -> np.ndarray | None:
+        """Features of the real image, (n, dim), or None."""
+        features = self.scorer.features
+        return None if features is None else features.vectors(self.real_view)
+
+    def look(self, image: np.ndarray) -> tuple[np.ndarray, Scores]:
+        """Return the features (n, dim) of a synthetic image and its perceptual distance."""
+        features = self.scorer.features
+        assert features is not None
+        view = features.view(image, self.mask, self.scorer.rule.measured(self.ends))
+        scores = {features.metric: features.distance(view, self.real_view)}
+        return features.vectors(view), scores
+
+    def rows(self, method: str, image: np.ndarray, more: Scores) -> list[Row]:
+        """Return the figures of one synthetic image (X, Y, Z), region by region.
+
+        Args:
+            method: Its name.
+            image: In the units of the metrics.
+            more: Further figures of the brain.
+        """
         anatomy, measured = self.anatomy, self.scorer.rule.measured(self.ends)
         regions: dict[str, Scores] = score_regions(
             image, anatomy.image, anatomy.regions, measured, self.scorer.num_scales
         )
-        regions["brain"] |= anatomy.compare_texture(image) | anatomy.compare_tissues(image)
+        regions["brain"] |= anatomy.compare_texture(image) | anatomy.compare_tissues(image) | more
         if "lesion" in regions:
             regions["lesion"] |= anatomy.compare_lesions(image)
         return [

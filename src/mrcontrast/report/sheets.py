@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mrcontrast.metrics.definitions import LESIONS, METRICS, REGIONS, STRUCTURE, Definition
+from mrcontrast.report.statistics import PERCEPTUAL, definition_of
 
 HEADINGS = {
     "brain": "In the brain",
@@ -52,6 +53,8 @@ def sheets_of(summary: Mapping[str, Any]) -> list[Sheet]:
     sheets = [
         *regions,
         _figures(summary, "Texture and tissue in the brain", "brain", STRUCTURE),
+        _figures(summary, "Perceptual distance in the brain", "brain", _perceptual(summary)),
+        _sets(summary),
         _figures(summary, "Contrast of the lesions to white matter", "lesion", LESIONS),
         _tests(summary),
     ]
@@ -102,6 +105,28 @@ def _cell(statistic: Mapping[str, Any] | None, definition: Definition, name: str
     if statistic is None:
         return MISSING
     return format_statistic(statistic, definition.digits, "∞" if name in METRICS else MISSING)
+
+
+def _perceptual(summary: Mapping[str, Any]) -> dict[str, Definition]:
+    """Return the perceptual distances of a summary, by name."""
+    names = (name for regions in summary["methods"].values() for name in regions["brain"])
+    found = {name: definition_of(name) for name in names if name.startswith(PERCEPTUAL)}
+    return {name: definition for name, definition in found.items() if definition is not None}
+
+
+def _sets(summary: Mapping[str, Any]) -> Sheet:
+    """Return the distances between all real and all synthetic images."""
+    features = summary.get("features")
+    rows, refusals = [], []
+    for method, distances in (features or {"methods": {}})["methods"].items():
+        for distance in distances.values():
+            if distance["refused"]:
+                refusals.append(f"{distance['name']}, {method}: {distance['refused']}")
+            cell = {"mean": distance["value"], "ci95": distance["ci95"]}
+            rows.append([method, distance["name"], format_statistic(cell, 5, "refused")])
+    notes = ("Intervals: jackknife, one session left out at a time.", *refusals) if rows else ()
+    columns = ["Method", "Distance to the real images", "Value ↓"]
+    return Sheet("Feature distances of all images", columns, rows, notes, 2)
 
 
 def _tests(summary: Mapping[str, Any]) -> Sheet:

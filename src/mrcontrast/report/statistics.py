@@ -21,6 +21,7 @@ from mrcontrast.metrics.definitions import (
 )
 from mrcontrast.metrics.panel import Scores
 
+PERCEPTUAL = "perceptual_"
 COLUMNS = (*METRICS, OUTSIDE, *STRUCTURE, *VOLUMES, *LESIONS)
 
 
@@ -106,5 +107,12 @@ def _cell(value: float | None) -> float | str:
 
 
 def definition_of(metric: str) -> Definition | None:
-    """Return how a metric is shown, or None of one that only describes."""
+    """Return how a metric is shown, or None of one that only describes.
+
+    >>> definition_of("perceptual_efficientnet_lite0_2.5d").heading
+    'Perceptual (efficientnet_lite0_2.5d) ↓'
+    """
+    if metric.startswith(PERCEPTUAL):
+        extractor = metric.removeprefix(PERCEPTUAL)
+        return Definition(f"Perceptual ({extractor})", "", higher_is_better=False, digits=4)
     return (METRICS | STRUCTURE | LESIONS).get(metric)
