@@ -47,7 +47,8 @@ def make_root(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture(scope="session")
 def phantoms() -> list[PhantomSubject]:
     """Two phantoms at 3 mm with known tissues and lesions; treat them as read-only."""
-    return [make_subject(seed, PhantomConfig(spacing_mm=3.0)) for seed in (1, 2)]
+    config = PhantomConfig(spacing_mm=3.0, anatomy_spacing_mm=1.5)
+    return [make_subject(seed, config) for seed in (1, 2)]
 
 
 def make_prepared(root: Path, splits: tuple[str, ...]) -> Path:

@@ -506,3 +506,39 @@ def test_feature_networks_as_typed(tmp_path: Path) -> None:
     assert node is not None
     assert node["network"]["path"].endswith("ResNet50.pt")
     assert node["network"]["sha256"] == "ab" * 32
+
+
+def test_slices_are_scored_in_two_dimensions(
+    prepared_root: Path, test_records: list[Record], tmp_path: Path
+) -> None:
+    """One slice alone cannot be scored as a volume; as a slice it agrees with scikit-image."""
+    names = "{}_T1w.nii.gz"
+    middle = 12
+    real = write_predictions(tmp_path / "real", test_records, lambda i: i[..., [middle]], names)
+    ours = write_predictions(tmp_path / "ours", test_records, lambda i: noisy(i)[..., [middle]])
+    with pytest.raises(MrcontrastError, match="at least 11 voxels for SSIM"):
+        evaluate({"ours": ours}, real, tmp_path / "out")
+    summary = evaluate({"ours": ours}, real, tmp_path / "out", protocol=Protocol(dims=2))
+    expected = []
+    for record in test_records:
+        image = read_volume(record.t1w).data.astype(float)
+        pair = image[..., middle], noisy(image)[..., middle].astype(float)
+        expected.append(
+            structural_similarity(
+                *pair,
+                data_range=1.0,
+                gaussian_weights=True,
+                sigma=1.5,
+                use_sample_covariance=False,
+            )
+        )
+    found = summary["methods"]["ours"]["image"]["ssim"]
+    assert found["mean"] == pytest.approx(np.mean(expected), abs=1e-5)
+    assert summary["metrics"]["ssim"]["dims"] == 2
+    whole = evaluate(
+        {"whole": write_predictions(tmp_path / "whole", test_records, noisy)},
+        prepared_root,
+        tmp_path / "out",
+        protocol=Protocol(dims=2),
+    )
+    assert set(whole["methods"]["whole"]) == set(REGIONS)

@@ -43,6 +43,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--features", default=FEATURES, metavar="NAME", help=f"{looks}none (%(default)s)")
     add("--feature-weights", type=Path, metavar="FILE", help="its weights, if they do not ship")
     add("--feature-sha256", metavar="HEX", help="what the SHA-256 of that file has to be")
+    slices = "2: image metrics of each axial slice, and their mean (%(default)s: of volumes)"
+    add("--dims", type=int, choices=(2, 3), default=3, help=slices)
     add("--allow-missing", action="store_true", help="go on without subjects that lack a volume")
     add("--workers", type=int, default=0, help="processes (%(default)s: this one)")
     shapes = "print the tables as this, and write them beside summary.json"
@@ -69,6 +71,7 @@ def run(args: Namespace) -> int:
             args.normalise_references,
             args.workers,
             read_features(args.features, args.feature_weights, args.feature_sha256),
+            args.dims,
         ),
     )
     console = Console(highlight=False)

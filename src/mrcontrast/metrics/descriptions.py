@@ -3,6 +3,7 @@
 from mrcontrast.metrics.definitions import OUTSIDE
 from mrcontrast.metrics.lesions import MIN_RING_VOXELS, RING_MM
 from mrcontrast.metrics.multiscale import SCALE_WEIGHTS, scale_weights
+from mrcontrast.metrics.slices import MIN_SHARE
 from mrcontrast.metrics.structural import K1, K2, SIGMA_VOXELS, WINDOW
 
 STRUCTURE_WORDS = {
@@ -27,12 +28,15 @@ LESION_WORDS = {
 }
 
 
-def describe_metrics(num_scales: int, data_range: float | str) -> dict[str, dict[str, object]]:
+def describe_metrics(
+    num_scales: int, data_range: float | str, dims: int = 3
+) -> dict[str, dict[str, object]]:
     """Return, metric by metric, what a reader needs to compute the same figure elsewhere.
 
     Args:
         num_scales: Scales of MS-SSIM, the same for all subjects of a result.
         data_range: Width of the intensity range, or where it comes from.
+        dims: 3, or 2 where figures are means over axial slices.
     """
     window = {
         "kernel": "gaussian",
@@ -41,7 +45,12 @@ def describe_metrics(num_scales: int, data_range: float | str) -> dict[str, dict
         "k1": K1,
         "k2": K2,
     }
-    shared = {"dims": 3, "data_range": data_range}
+    shared: dict[str, object] = {"dims": dims, "data_range": data_range}
+    if dims == 2:
+        shared["slices"] = (
+            f"mean over axial slices that hold {MIN_SHARE:.0%} of the largest slice's brain, and "
+            "a voxel of the region"
+        )
     return {
         "mae": {"definition": "mean |prediction - reference|", **shared},
         "rmse": {"definition": "sqrt(mean (prediction - reference)^2)", **shared},

@@ -37,13 +37,14 @@ def gradient_magnitude(image: np.ndarray, mask: np.ndarray, spacing_mm: Spacing)
     Args:
         image: (*S).
         mask: (*S) bool; voxels count whose neighbours along each axis are in it, so that the rim of
-            the brain, which is that of the mask, does not.
+            the brain, which is that of the mask, does not. An axis of one voxel has no gradient.
         spacing_mm: Distance of neighbouring voxels along each axis.
     """
-    inner = ndimage.binary_erosion(mask)
+    inner = ndimage.binary_erosion(mask, border_value=1)
     squares = np.zeros(int(inner.sum()))
     for axis, step in enumerate(spacing_mm):
-        squares += np.gradient(image, step, axis=axis)[inner].astype(np.float64) ** 2
+        if image.shape[axis] > 1:
+            squares += np.gradient(image, step, axis=axis)[inner].astype(np.float64) ** 2
     return np.sqrt(squares)
 
 

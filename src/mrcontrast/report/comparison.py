@@ -81,12 +81,12 @@ def choose_scorer(cases: list[Case], protocol: Protocol) -> Scorer:
     """
     name = protocol.reference_normaliser
     normaliser = None if name is None else PercentileNormaliser.from_name(name)
-    survey = partial(survey_case, normaliser=normaliser)
+    survey = partial(survey_case, normaliser=normaliser, dims=protocol.dims)
     surveys = list(map_in_order(survey, cases, protocol.num_workers))
     rule = choose_range(protocol.intensity_range, surveys)
     num_scales = min(survey.num_scales for survey in surveys)
     features = None if protocol.features is None else FeatureScorer(protocol.features)
-    return Scorer(rule, num_scales, normaliser, features=features)
+    return Scorer(rule, num_scales, normaliser, features=features, dims=protocol.dims)
 
 
 def compare_features(results: list[CaseResult], scorer: Scorer) -> dict[str, Any] | None:
@@ -166,7 +166,7 @@ def summarise_all(rows: list[Row], scorer: Scorer) -> dict[str, Any]:
         "reference_normaliser": None if normaliser is None else normaliser.name,
         "tests": compare_methods(rows, SEED),
         "regions": {name: words for name, words in REGIONS.items() if name in present},
-        "metrics": describe_metrics(num_scales, intensity["data_range"])
+        "metrics": describe_metrics(num_scales, intensity["data_range"], scorer.dims)
         | describe_structure(METHOD),
         "statistics": {
             "unit": "subject; several sessions of one are averaged first",

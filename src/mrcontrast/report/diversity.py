@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from mrcontrast.metrics.diversity import choose_pairs
-from mrcontrast.metrics.multiscale import ms_ssim
 from mrcontrast.report.pairing import Case
 from mrcontrast.report.parallel import map_in_order
 from mrcontrast.report.scoring import Scorer, Session
@@ -44,10 +43,10 @@ class PairScorer:
         return found
 
     def _similarity(self, sessions: Sequence[Session], images: Sequence[np.ndarray]) -> float:
-        rule = self.scorer.rule
-        scaled = [rule.rescale(i, s.ends) for i, s in zip(images, sessions, strict=True)]
-        low, high = rule.measured(sessions[0].ends)
-        return ms_ssim(scaled[0], scaled[1], high - low, num_scales=self.scorer.num_scales)
+        rule, first = self.scorer.rule, sessions[0]
+        pair = [rule.rescale(i, s.ends) for i, s in zip(images, sessions, strict=True)]
+        found = self.scorer.compare(pair[0], pair[1], first.frame, first.ends)
+        return found["image"]["ms_ssim"]
 
 
 def measure_diversity(cases: Sequence[Case], scorer: Scorer, num_workers: int) -> dict[str, Any]:

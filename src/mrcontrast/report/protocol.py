@@ -19,9 +19,11 @@ class Protocol:
         num_workers: Processes; 0 works in this one.
         features: A node of ``configs/features`` as plain values, or None for no measure that looks
             through a feature network; see ``mrcontrast.evaluate.read_features``.
+        dims: 3 compares volumes; 2 each axial slice, of which a subject's figure is the mean.
     """
 
     intensity_range: RangeChoice = None
     reference_normaliser: str | None = None
     num_workers: int = 0
     features: Mapping[str, Any] | None = None
+    dims: int = 3

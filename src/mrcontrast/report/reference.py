@@ -33,15 +33,24 @@ class Survey:
     high: float
 
 
-def survey_case(case: Case, normaliser: PercentileNormaliser | None = None) -> Survey:
+def survey_case(
+    case: Case, normaliser: PercentileNormaliser | None = None, dims: int = 3
+) -> Survey:
     """Read the reference of one session and note its size and extreme intensities.
+
+    Args:
+        case: The session's files.
+        normaliser: See ``read_reference``.
+        dims: 2 looks at the size of axial slices only.
 
     Raises:
         MrcontrastError: It cannot be read, or is too small for SSIM.
     """
     reference, _ = read_reference(case, normaliser)
     with naming(case.reference):
-        num_scales = count_scales(reference.shape)
+        axial = axial_axis(reference)
+        shape = [n for axis, n in enumerate(reference.shape) if dims == 3 or axis != axial]
+        num_scales = count_scales(tuple(shape))
     low, high = float(reference.data.min()), float(reference.data.max())
     return Survey(case.name, num_scales, low, high)
 
@@ -105,8 +114,16 @@ def read_anatomy(case: Case, reference: Volume, target: np.ndarray, mask: np.nda
         found = read_volume(case.labels)
         same_grid(reference, found, case.reference, case.labels)
         labels = np.rint(found.data).astype(np.uint8)
-    axial = next(k for k, way in enumerate(reference.orientation) if way in "SI")
-    return Anatomy(target, mask, reference.spacing_mm, axial, lesions, labels)
+    return Anatomy(target, mask, reference.spacing_mm, axial_axis(reference), lesions, labels)
+
+
+def axial_axis(volume: Volume) -> int:
+    """Return the axis that runs from foot to head.
+
+    >>> axial_axis(Volume(np.ones((2, 3, 4)), np.eye(4)[[0, 2, 1, 3]]))
+    1
+    """
+    return next(axis for axis, way in enumerate(volume.orientation) if way in "SI")
 
 
 @contextmanager

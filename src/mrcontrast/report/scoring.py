@@ -11,11 +11,12 @@ from mrcontrast.data.predictions import PredictionFiles
 from mrcontrast.metrics.calibration import Calibration, calibrate
 from mrcontrast.metrics.intensity import IntensityRange
 from mrcontrast.metrics.panel import Scores, score_regions
+from mrcontrast.metrics.slices import score_slices
 from mrcontrast.report.anatomy import Anatomy
 from mrcontrast.report.feature_scores import FeatureScorer
 from mrcontrast.report.neighbours import Nearest, TrainingSet
 from mrcontrast.report.pairing import Case
-from mrcontrast.report.reference import naming, read_anatomy, read_reference
+from mrcontrast.report.reference import axial_axis, naming, read_anatomy, read_reference
 from mrcontrast.report.statistics import Row
 from mrcontrast.transforms.normalise import PercentileNormaliser
 from mrcontrast.volume import Volume, read_volume, same_grid
@@ -52,6 +53,7 @@ class Scorer:
         normaliser: Of the reference; predictions are taken as they are stored.
         training: Small copies of the training volumes, or None.
         features: Compares through a feature network, or None.
+        dims: 3 for volumes, 2 for axial slices.
     """
 
     rule: IntensityRange
@@ -59,6 +61,22 @@ class Scorer:
     normaliser: PercentileNormaliser | None = None
     training: TrainingSet | None = None
     features: FeatureScorer | None = None
+    dims: int = 3
+
+    def compare(
+        self,
+        image: np.ndarray,
+        target: np.ndarray,
+        anatomy: Anatomy,
+        ends: tuple[float, float],
+    ) -> dict[str, Scores]:
+        """Return the image metrics of one pair (X, Y, Z) by region, in 3D or slice by slice."""
+        measured = self.rule.measured(ends)
+        if self.dims == 3:
+            return score_regions(image, target, anatomy.regions, measured, self.num_scales)
+        return score_slices(
+            image, target, anatomy.regions, measured, self.num_scales, anatomy.axial
+        )
 
     def __call__(self, case: Case) -> CaseResult:
         """Score every prediction of one session, one volume in memory at a time.
@@ -106,6 +124,13 @@ class Session:
         target = self.scorer.rule.rescale(self.reference.data, self.ends)
         return read_anatomy(self.case, self.reference, target, self.mask)
 
+    @property
+    def frame(self) -> Anatomy:
+        """The real image and its brain alone, to compare whole images of other sessions with."""
+        target = self.scorer.rule.rescale(self.reference.data, self.ends)
+        axial = axial_axis(self.reference)
+        return Anatomy(target, self.mask, self.reference.spacing_mm, axial)
+
     @cached_property
     def real_view(self) -> Any:  # noqa: ANN401 - a tensor; torch is imported late
         """What the feature network sees of the real image."""
@@ -134,10 +159,8 @@ class Session:
             image: In the units of the metrics.
             more: Further figures of the brain.
         """
-        anatomy, measured = self.anatomy, self.scorer.rule.measured(self.ends)
-        regions: dict[str, Scores] = score_regions(
-            image, anatomy.image, anatomy.regions, measured, self.scorer.num_scales
-        )
+        anatomy = self.anatomy
+        regions = self.scorer.compare(image, anatomy.image, anatomy, self.ends)
         regions["brain"] |= anatomy.compare_texture(image) | anatomy.compare_tissues(image) | more
         if "lesion" in regions:
             regions["lesion"] |= anatomy.compare_lesions(image)
