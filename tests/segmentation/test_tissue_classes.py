@@ -10,7 +10,8 @@ from mrcontrast.phantom import PhantomSubject
 from mrcontrast.segmentation.tissue_classes import CSF, GM, TISSUES, WM, segment_tissues
 
 LESION = 4
-BARS = {"csf": 0.80, "gm": 0.86, "wm": 0.87}  # at 3 mm; measured: see experiments/metrics
+FINE, COARSE = (1.0, 1.0, 1.0), (3.0, 3.0, 3.0)
+BARS = {"csf": 0.77, "gm": 0.85, "wm": 0.87}  # at 3 mm; measured: see experiments/metrics
 
 
 def dice_of(subject: PhantomSubject, labels: np.ndarray) -> dict[str, float]:
@@ -22,16 +23,16 @@ def dice_of(subject: PhantomSubject, labels: np.ndarray) -> dict[str, float]:
 
 
 def test_phantom_tissues_are_found(phantoms: list[PhantomSubject]) -> None:
-    found = [dice_of(s, segment_tissues(s.t1w.data, s.brain_mask)) for s in phantoms]
+    found = [dice_of(s, segment_tissues(s.t1w.data, s.brain_mask, COARSE)) for s in phantoms]
     for name, bar in BARS.items():
-        assert np.mean([figures[name] for figures in found]) > bar - 0.015
+        assert np.mean([figures[name] for figures in found]) > bar
         assert min(figures[name] for figures in found) > bar - 0.04
 
 
 def test_units_do_not_matter(phantoms: list[PhantomSubject]) -> None:
     image, mask = phantoms[0].t1w.data.astype(float), phantoms[0].brain_mask
-    labels = segment_tissues(image, mask)
-    assert (segment_tissues(700 * image + 40, mask) == labels).mean() > 0.9999
+    labels = segment_tissues(image, mask, COARSE)
+    assert (segment_tissues(700 * image + 40, mask, COARSE) == labels).mean() > 0.9999
     assert set(np.unique(labels[mask])) == {CSF, GM, WM}
     assert not labels[~mask].any()
 
@@ -45,22 +46,22 @@ def blocks(noise: float) -> tuple[np.ndarray, np.ndarray]:
 def test_neighbours_vote_against_noise() -> None:
     image, truth = blocks(noise=0.4)
     mask = np.ones(image.shape, bool)
-    labels = segment_tissues(image, mask)
+    labels = segment_tissues(image, mask, COARSE)
     nearest = np.clip(np.round(image), CSF, WM)
-    assert (labels == truth).mean() > 0.93
+    assert (labels == truth).mean() > 0.9
     assert (nearest == truth).mean() < 0.88
 
 
 @pytest.mark.parametrize("make", [np.zeros_like, np.ones_like], ids=["zeros", "ones"])
 def test_a_flat_image_is_all_of_one_class(make: Callable[[np.ndarray], np.ndarray]) -> None:
     image = make(blocks(0.1)[0])
-    assert (segment_tissues(image, np.ones(image.shape, bool)) == GM).all()
+    assert (segment_tissues(image, np.ones(image.shape, bool), FINE) == GM).all()
 
 
 def test_two_classes_do_not_fail() -> None:
     image, _ = blocks(noise=0.0)
     mask = image < WM
-    assert len(np.unique(segment_tissues(image, mask)[mask])) >= 2
+    assert len(np.unique(segment_tissues(image, mask, COARSE)[mask])) >= 2
 
 
 def test_voxels_outside_the_mask_do_not_count() -> None:
@@ -68,4 +69,6 @@ def test_voxels_outside_the_mask_do_not_count() -> None:
     mask = np.zeros(image.shape, bool)
     mask[:, 2:14, 2:10] = True
     changed = np.where(mask, image, 99.0)
-    np.testing.assert_array_equal(segment_tissues(changed, mask), segment_tissues(image, mask))
+    np.testing.assert_array_equal(
+        segment_tissues(changed, mask, COARSE), segment_tissues(image, mask, COARSE)
+    )
