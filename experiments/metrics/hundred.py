@@ -14,9 +14,9 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from mrcontrast.evaluate import evaluate, read_features
+from mrcontrast.evaluate import evaluate
 from mrcontrast.phantom import PhantomConfig, PhantomSubject, make_subject
-from mrcontrast.report.protocol import Protocol
+from mrcontrast.report.protocol import Protocol, read_features
 from mrcontrast.volume import Volume, write_labels, write_volume
 
 

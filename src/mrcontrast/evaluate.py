@@ -5,21 +5,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mrcontrast.config import config_dir
 from mrcontrast.data.manifest import MANIFEST, Manifest, Record
 from mrcontrast.data.originals import originals
 from mrcontrast.data.predictions import SYNTHETIC
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.metrics.intensity import FixedRange
 from mrcontrast.report.collection import Collection, collect
 from mrcontrast.report.comparison import compare
 from mrcontrast.report.pairing import Case
-from mrcontrast.report.protocol import Protocol, RangeChoice
+from mrcontrast.report.protocol import (
+    FEATURES,
+    Protocol,
+    check_normaliser,
+    read_features,
+    read_range,
+)
 from mrcontrast.report.table import FORMATS, to_rich
-from mrcontrast.transforms.normalise import PercentileNormaliser
 from mrcontrast.volume import write_text
-
-FEATURES = "efficientnet_lite0"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -198,91 +199,6 @@ def name_predictions(values: list[str], method: str | None = None) -> dict[str, 
             f"--method, got {' '.join(values)} (--predictions)."
         )
     return {name: Path(folder) for name, folder in named.items()}
-
-
-def read_range(values: list[str] | None) -> RangeChoice:
-    """Read what follows ``--range``: LO HI, or the word reference.
-
-    Raises:
-        UsageError: It is neither, or LO is not below HI.
-
-    Example:
-        >>> read_range(["0", "255"])
-        (0.0, 255.0)
-    """
-    if values is None:
-        return None
-    if values == ["reference"]:
-        return "reference"
-    try:
-        low, high = map(float, values)
-        FixedRange(low, high)
-    except (ValueError, MrcontrastError) as error:
-        raise UsageError(
-            f"Expected LO HI with LO < HI, or reference, got {' '.join(values)} (--range)."
-        ) from error
-    return low, high
-
-
-def read_features(
-    name: str = FEATURES, weights: Path | None = None, sha256: str | None = None
-) -> dict[str, Any] | None:
-    """Return the node of a feature network as plain values; None for "none".
-
-    Args:
-        name: Of a file in ``configs/features``.
-        weights: File of its weights; None takes those that ship with it.
-        sha256: What its SHA-256 has to be; None takes any and notes it.
-
-    Raises:
-        UsageError: There is no such network, or it needs a file.
-    """
-    from omegaconf import OmegaConf
-
-    if name == "none":
-        return None
-    folder = config_dir() / "features"
-    if not (file := folder / f"{name}.yaml").is_file():
-        known = ", ".join(sorted(path.stem for path in folder.glob("*.yaml")))
-        raise UsageError(f"Expected one of {known} or none, got {name} (--features).")
-    config = OmegaConf.load(file)
-    given = {"path": None if weights is None else str(weights), "sha256": sha256}
-    for key, value in given.items():
-        if value is not None:
-            config.network[key] = value
-        elif OmegaConf.is_missing(config.network, key):
-            option = "--feature-weights FILE" if key == "path" else "--feature-sha256 HEX"
-            raise UsageError(f"Expected {option} for the features {name}, got none. Add it.")
-    node: Any = OmegaConf.to_container(config, resolve=True)
-    return dict(node)
-
-
-def check_normaliser(protocol: Protocol, prepared: bool) -> None:
-    """Refuse a normaliser of the references that does not exist or scales them a second time.
-
-    Args:
-        protocol: Its normaliser is named as stored with prepared data: "percentile-0.5-99.5".
-        prepared: Whether the references are a prepared data set, which is normalised already.
-
-    Raises:
-        UsageError: There is no such normaliser, or the references are scaled twice.
-    """
-    name = protocol.reference_normaliser
-    if name is None:
-        return
-    if protocol.intensity_range == "reference" or prepared:
-        other = "a prepared data set" if prepared else "--range reference"
-        raise UsageError(
-            f"Expected references that are scaled once, got --normalise-references {name} and "
-            f"{other}. Leave one out."
-        )
-    try:
-        PercentileNormaliser.from_name(name)
-    except MrcontrastError as error:
-        raise UsageError(
-            f"Expected a normaliser such as percentile-0.5-99.5, got {name} "
-            "(--normalise-references)."
-        ) from error
 
 
 def _splits_of(references: Path) -> dict[str, str]:

@@ -38,19 +38,13 @@ def describe_metrics(
         data_range: Width of the intensity range, or where it comes from.
         dims: 3, or 2 where figures are means over axial slices.
     """
-    window = {
-        "kernel": "gaussian",
-        "sigma_voxels": SIGMA_VOXELS,
-        "taps": WINDOW,
-        "k1": K1,
-        "k2": K2,
-    }
     shared: dict[str, object] = {"dims": dims, "data_range": data_range}
     if dims == 2:
         shared["slices"] = (
             f"mean over axial slices that hold {MIN_SHARE:.0%} of the largest slice's brain, and "
             "a voxel of the region"
         )
+    similarity = {name: words | shared for name, words in _similarity(num_scales).items()}
     return {
         "mae": {"definition": "mean |prediction - reference|", **shared},
         "rmse": {"definition": "sqrt(mean (prediction - reference)^2)", **shared},
@@ -59,13 +53,29 @@ def describe_metrics(
             "unit": "dB",
             **shared,
         },
+        **similarity,
+        OUTSIDE: {
+            "definition": "share of predicted voxels outside the intensity range; none is clipped"
+        },
+    }
+
+
+def _similarity(num_scales: int) -> dict[str, dict[str, object]]:
+    """Return the words for SSIM and MS-SSIM."""
+    window = {
+        "kernel": "gaussian",
+        "sigma_voxels": SIGMA_VOXELS,
+        "taps": WINDOW,
+        "k1": K1,
+        "k2": K2,
+    }
+    return {
         "ssim": {
             "definition": "mean of the SSIM map (Wang 2004) over the mask; windows at its rim "
             "reach beyond it. Whole image: less a strip of 5 voxels at the edges, as in "
             "scikit-image",
             "window": window,
             "covariance": "population",
-            **shared,
         },
         "ms_ssim": {
             "definition": "product of the means of contrast-structure maps and of the coarsest "
@@ -76,10 +86,6 @@ def describe_metrics(
             "num_scales": num_scales,
             "weights": list(scale_weights(num_scales)),
             "weights_published": list(SCALE_WEIGHTS),
-            **shared,
-        },
-        OUTSIDE: {
-            "definition": "share of predicted voxels outside the intensity range; none is clipped"
         },
     }
 

@@ -1,7 +1,7 @@
 """The sessions of an evaluation: references with predictions and masks, and what is missing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mrcontrast.errors import MrcontrastError
@@ -81,23 +81,37 @@ def collect(
     missing = {method: lists for method, lists in missing.items() if any(lists.values())}
     if not used or (missing and not allow_missing):
         raise _missing_fault(missing, predictions, references)
-    names = sorted(used)
+    training = {name: path for name, path in every.items() if splits.get(name) == "train"}
+    chosen = {name: known[name] for name in sorted(used)}
+    found_all = _cases(chosen, found, references, bool(splits), masks, lesion_masks)
+    return replace(found_all, missing=missing, training=training)
+
+
+def _cases(
+    chosen: Mapping[str, Path],
+    predictions: Mapping[str, Mapping[str, Path]],
+    references: Path,
+    prepared: bool,
+    masks: Path | None,
+    lesion_masks: Path | None,
+) -> Collection:
+    """Gather the files of each session: reference by name, predictions, and what lies beside."""
+    names = list(chosen)
     mask_files, source = _find_masks(names, references, masks)
     lesion_files, lesion_source = _find_lesions(names, references, lesion_masks)
-    labels = _beside(names, references, LABELS) if splits else {}  # others number them otherwise
+    labels = _beside(names, references, LABELS) if prepared else {}  # others number otherwise
     cases = [
         Case(
             name,
-            known[name],
+            reference,
             mask_files.get(name),
-            _of_session(found, name),
+            _of_session(predictions, name),
             lesion_files.get(name),
             labels.get(name),
         )
-        for name in names
+        for name, reference in chosen.items()
     ]
-    training = {name: path for name, path in every.items() if splits.get(name) == "train"}
-    return Collection(cases, source, missing, lesion_source, training)
+    return Collection(cases, source, {}, lesion_source)
 
 
 def _of_session(found: Mapping[str, Mapping[str, Path]], name: str) -> dict[str, Path]:
