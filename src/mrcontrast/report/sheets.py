@@ -117,11 +117,12 @@ def _perceptual(summary: Mapping[str, Any]) -> dict[str, Definition]:
 def _sets(summary: Mapping[str, Any]) -> Sheet:
     """Return the distances between all real and all synthetic images."""
     features = summary.get("features")
-    rows, refusals = [], []
+    rows: list[list[str]] = []
+    refusals: dict[str, str] = {}  # the same for all methods
     for method, distances in (features or {"methods": {}})["methods"].items():
         for distance in distances.values():
             if distance["refused"]:
-                refusals.append(f"{distance['name']}, {method}: {distance['refused']}")
+                refusals[f"{distance['name']}: {distance['refused']}"] = method
             cell = {"mean": distance["value"], "ci95": distance["ci95"]}
             rows.append([method, distance["name"], format_statistic(cell, 5, "refused")])
     notes = ("Intervals: jackknife, one session left out at a time.", *refusals) if rows else ()
