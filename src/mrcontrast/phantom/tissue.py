@@ -43,7 +43,9 @@ class Relaxation:
     proton_density: np.ndarray
 
 
-def draw_relaxation(rng: np.random.Generator, field_strength_t: float) -> Relaxation:
+def draw_relaxation(
+    rng: np.random.Generator, field_strength_t: float, spread: float = 1.0
+) -> Relaxation:
     """Draw the properties of one subject's tissues.
 
     Two thirds of a value's place in its range is common to all tissues of the subject (age,
@@ -52,6 +54,7 @@ def draw_relaxation(rng: np.random.Generator, field_strength_t: float) -> Relaxa
     Args:
         rng: Source of randomness.
         field_strength_t: 1.5 or 3.0 (T).
+        spread: Width of the ranges against ours, about their middles.
 
     Raises:
         UsageError: No ranges are known at this field strength.
@@ -72,5 +75,6 @@ def draw_relaxation(rng: np.random.Generator, field_strength_t: float) -> Relaxa
         )
     limits = np.array([RANGES[field_strength_t][tissue] for tissue in TISSUES])  # (5, 3, 2)
     place = (2 * rng.random((1, 3)) + rng.random((len(TISSUES), 3))) / 3
+    place = 0.5 + spread * (place - 0.5)
     values = limits[..., 0] + place * (limits[..., 1] - limits[..., 0])
     return Relaxation(*values.T)
