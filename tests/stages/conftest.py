@@ -16,7 +16,8 @@ from mrcontrast.diffusion.time_sampling import UniformTimes
 from mrcontrast.latents import AutoencoderCodec
 from mrcontrast.networks.control import start_from_denoiser
 from mrcontrast.optimisation import Optimisation
-from mrcontrast.stages.autoencoder import AdversarialAutoencoder, Autoencoder
+from mrcontrast.stages.adversarial_autoencoder import AdversarialAutoencoder
+from mrcontrast.stages.autoencoder import Autoencoder
 from mrcontrast.stages.controlnet import ControlNetDiffusion
 from mrcontrast.stages.latent_diffusion import LatentDiffusion
 
