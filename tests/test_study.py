@@ -21,6 +21,7 @@ def test_steps_come_in_order_and_name_what_they_read(tmp_path):
     assert steps["controlnet"].inputs == ("data", "latent_diffusion")
     assert steps["predict-controlnet"].inputs == ("data", "controlnet")
     assert "predict-lookup" in steps["evaluation"].inputs
+    assert "evaluation" in steps["report"].inputs
 
 
 def test_a_model_that_is_not_trained_is_refused(tmp_path):
@@ -60,6 +61,7 @@ def test_the_chain_runs_once_and_a_change_reruns_only_what_depends_on_it(tmp_pat
         assert method["brain"]["psnr"]["n"] == 1
         assert method["brain"]["psnr"]["mean"] > 5
     assert (folder / "figures" / "comparison.png").stat().st_size > 10_000
+    assert (folder / "report" / "report.html").stat().st_size > 2_000_000  # with its viewer
     first = finished(folder)
 
     assert study(settings(tmp_path)) == 0
@@ -68,4 +70,4 @@ def test_the_chain_runs_once_and_a_change_reruns_only_what_depends_on_it(tmp_pat
 
     assert study(settings(tmp_path, "study.predict.controlnet.samples=3")) == 0
     changed = {name for name, time in finished(folder).items() if time != first[name]}
-    assert changed == {"predict-controlnet", "evaluation", "figures"}
+    assert changed == {"predict-controlnet", "evaluation", "figures", "report"}

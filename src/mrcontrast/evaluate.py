@@ -34,6 +34,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--normalise-references", metavar="NAME", help=f"normaliser {raw}")
     add("--allow-missing", action="store_true", help="go on without subjects that lack a volume")
     add("--workers", type=int, default=0, help="processes (%(default)s: this one)")
+    add("--report", action="store_true", help="also write report.html, with plots and a viewer")
 
 
 def run(args: Namespace) -> int:
@@ -58,6 +59,10 @@ def run(args: Namespace) -> int:
     console = Console(highlight=False)
     console.print(to_rich(summary))
     console.print(f"{args.out}/summary.json, summary.md and subjects.csv", markup=False)
+    if args.report:
+        from mrcontrast.report.html.page import write_report
+
+        console.print(f"{write_report(args.out)}", markup=False)
     return 0
 
 

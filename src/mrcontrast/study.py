@@ -17,6 +17,7 @@ from mrcontrast.study_steps import (
     masks_step,
     predict_step,
     prepare_step,
+    report_step,
     train_step,
 )
 
@@ -84,6 +85,8 @@ def plan(config: DictConfig, folder: Path) -> list[Step]:
         *([evaluate_step(prepared, folder)] if prepared else []),
         *([evaluate_full_grid_step(full, folder)] if full else []),
         figure_step(plain, folder),
+        *([report_step(EVALUATION, prepared, folder)] if prepared else []),
+        *([report_step(FULL_GRID_EVALUATION, full, folder)] if full else []),
     ]
 
 
@@ -107,4 +110,7 @@ def show(console: Any, folder: Path, steps: list[Step]) -> None:  # noqa: ANN401
         if step.name in EVALUATIONS:
             console.print(f"\n{EVALUATIONS[step.name]}", markup=False)
             console.print(to_rich(json.loads((step.output / "summary.json").read_text())))
-    console.print(f"Everything lies in {folder}; the picture is figures/comparison.png.")
+    pages = ", ".join(
+        f"{step.name}/report.html" for step in steps if step.name.startswith("report")
+    )
+    console.print(f"Everything lies in {folder}; the picture is figures/comparison.png, {pages}.")

@@ -169,6 +169,19 @@ def evaluate_full_grid_step(methods: list[str], folder: Path) -> Step:
     return Step(FULL_GRID_EVALUATION, title, output, {"methods": methods}, run, inputs)
 
 
+def report_step(evaluation: str, methods: list[str], folder: Path) -> Step:
+    """Write the HTML page of an evaluation."""
+    output = folder / evaluation.replace(EVALUATION, "report")
+
+    def run() -> None:
+        from mrcontrast.report.html.page import write_report
+
+        write_report(folder / evaluation, output / "report.html")
+
+    inputs = ("data", *(f"predict-{name}" for name in methods), evaluation)
+    return Step(output.name, f"Write {output.name}", output, {"methods": methods}, run, inputs)
+
+
 def figure_step(plain: dict[str, Any], folder: Path) -> Step:
     """Draw FLAIR, real and synthetic T1w and the error, as prepared.
 
