@@ -1,5 +1,6 @@
 """From YAML to objects: where the configs lie, and the one builder that reads them."""
 
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,22 @@ def module_name(target: str) -> str:
 
 
 def register_resolvers() -> None:
-    """Let configs say ``${module:${stage._target_}}`` for the name of a stage."""
-    if not OmegaConf.has_resolver("module"):
-        OmegaConf.register_new_resolver("module", module_name)
+    """Let configs compute: ``${module:${stage._target_}}``, the name of a stage; sums and products.
+
+    >>> register_resolvers()
+    >>> OmegaConf.create({"k": 2, "slices": "${sum:1,${k},${k}}", "all": "${product:3,4}"})["all"]
+    12
+    """
+    for name, resolver in (("module", module_name), ("sum", add), ("product", multiply)):
+        if not OmegaConf.has_resolver(name):
+            OmegaConf.register_new_resolver(name, resolver)
+
+
+def add(*numbers: int) -> int:
+    """Return the sum of the arguments of ``${sum:...}``."""
+    return sum(numbers)
+
+
+def multiply(*numbers: int) -> int:
+    """Return the product of the arguments of ``${product:...}``."""
+    return prod(numbers)

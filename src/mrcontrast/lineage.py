@@ -49,6 +49,11 @@ PARENTS = {
         },
         weights={"codec": "codec", "denoiser": "denoiser", "process.schedule": "process.schedule"},
     ),
+    "regression": Inheritance(
+        stage="unet_regression",
+        parts={"stage.condition.regressor": "stage.regressor"},
+        weights={"condition.regressor": "regressor"},
+    ),
 }
 
 
@@ -56,7 +61,7 @@ def inherit(config: DictConfig) -> tuple[DictConfig, dict[str, RunFolder]]:
     """Fill the ``???`` of a stage with the parts of its parents.
 
     Args:
-        config: Of ``mrcontrast train``; ``config.autoencoder`` and ``config.diffusion`` name runs.
+        config: Of ``mrcontrast train``; ``config.autoencoder`` and its like name runs.
 
     Returns:
         A filled copy, and the parents whose weights are to be adopted.

@@ -18,7 +18,7 @@ from mrcontrast.metrics.online import masked_psnr
 from mrcontrast.networks.memory_format import channels_last
 from mrcontrast.networks.posterior import quieten_posterior
 from mrcontrast.networks.sizes import downsampling, spatial_dims
-from mrcontrast.optimisation import Optimisation
+from mrcontrast.optimisation import Optimisation, descend
 from mrcontrast.report.autoencoder_card import examine
 
 INITIAL_SIGMA = 0.01
@@ -164,7 +164,7 @@ class Autoencoder(LightningModule):
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's own type
         """Optimise the autoencoder."""
         steps = self.trainer.estimated_stepping_batches
-        return self.optimisation.configure(self.autoencoder.parameters(), steps)
+        return self.optimisation.configure(self.autoencoder.parameters(), steps, self.trainer)
 
 
 class AdversarialAutoencoder(Autoencoder):
@@ -221,21 +221,14 @@ class AdversarialAutoencoder(Autoencoder):
         adversarial = self.trainer.global_step >= self.adversarial_start_step
         if adversarial:
             terms["adversarial"] = self.adversarial_weight * self.fooled(reconstruction)
-        self.update(generator, torch.stack(list(terms.values())).sum())
+        loss = torch.stack(list(terms.values())).sum()
+        descend(self, generator, loss, self.gradient_clip_val)
         our_schedule.step()
         if adversarial:
             terms["discriminator"] = self.told_apart(reconstruction.detach(), image)
-            self.update(discriminator, terms["discriminator"])
+            descend(self, discriminator, terms["discriminator"], self.gradient_clip_val)
             their_schedule.step()
         self.log_dict({f"train/{name}": value for name, value in terms.items()})
-
-    def update(self, optimizer: Any, loss: Tensor) -> None:  # noqa: ANN401 - Lightning's wrapper
-        """Take one optimiser step down a loss."""
-        optimizer.zero_grad()
-        self.manual_backward(loss)
-        if self.gradient_clip_val is not None:
-            self.clip_gradients(optimizer, self.gradient_clip_val, "norm")
-        optimizer.step()
 
     def fooled(self, reconstruction: Tensor) -> Tensor:
         """Return the generator's term: how far the discriminator is from taking it for real."""
@@ -252,6 +245,9 @@ class AdversarialAutoencoder(Autoencoder):
         """Optimise the autoencoder and the discriminator apart; Lightning counts both's steps."""
         steps, start = self.trainer.estimated_stepping_batches, self.adversarial_start_step
         joint = max(steps - start, 0) / 2
-        parameters = self.autoencoder.parameters(), self.discriminator.parameters()
-        ours = self.optimisation.configure(parameters[0], min(steps, start) + joint)
-        return [ours, self.discriminator_optimisation.configure(parameters[1], joint)]
+        ours, theirs = self.autoencoder.parameters(), self.discriminator.parameters()
+        alone = min(steps, start)
+        return [
+            self.optimisation.configure(ours, alone + joint, self.trainer),
+            self.discriminator_optimisation.configure(theirs, joint, self.trainer),
+        ]
