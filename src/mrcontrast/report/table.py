@@ -9,6 +9,18 @@ from rich.table import Table
 from mrcontrast.metrics.definitions import METRICS
 
 HEADINGS = {"brain": "In the brain", "image": "Whole image"}
+COSTS = {  # key of a summary's costs -> heading, digits
+    "parameters": ("Parameters", 0),
+    "network_calls": ("Calls", 0),
+    "seconds_a_volume": ("s a volume", 2),
+    "peak_memory_gib": ("Memory (GiB)", 2),
+    "training_minutes": ("Training (min)", 1),
+}
+COST_NOTE = (
+    "Calls: of the network for a slice (2D) or volume (3D), all draws together. Memory: peak of a "
+    "translation, measured on CUDA and estimated elsewhere. Training: of the model and all that it "
+    "was built on."
+)
 CAPTION = "mean over subjects [95 % bootstrap interval]"
 
 
@@ -24,8 +36,8 @@ def to_rich(summary: Mapping[str, Any]) -> Group:
         table.caption = caption(summary)
         table.add_column("Method", no_wrap=True)
         table.add_column("n", justify="right")
-        for definition in METRICS.values():
-            table.add_column(definition.heading, justify="right")
+        for title in _titles(summary, region)[2:]:
+            table.add_column(title, justify="right")
         for cells in _body(summary, region):
             table.add_row(*cells)
         tables.append(table)
@@ -38,9 +50,9 @@ def to_markdown(summary: Mapping[str, Any]) -> str:
     Args:
         summary: As ``mrcontrast.evaluate.evaluate`` returns it.
     """
-    titles = ["Method", "n", *(definition.heading for definition in METRICS.values())]
     lines = []
     for region, heading in HEADINGS.items():
+        titles = _titles(summary, region)
         lines += [f"## {heading}", "", _line(titles), _line(["---"] + ["---:"] * (len(titles) - 1))]
         lines += [*map(_line, _body(summary, region)), ""]
     return "\n".join([*lines, *_notes(summary)]) + "\n"
@@ -68,12 +80,35 @@ def format_statistic(statistic: Mapping[str, Any], digits: int) -> str:
     return f"{mean} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
+def format_cost(value: float | None, digits: int) -> str:
+    """Format a cost; thousands are set apart.
+
+    >>> format_cost(1926209, 0), format_cost(0.25, 2), format_cost(None, 1)
+    ('1,926,209', '0.25', 'n/a')
+    """
+    return "n/a" if value is None else f"{value:,.{digits}f}"
+
+
+def _titles(summary: Mapping[str, Any], region: str) -> list[str]:
+    """Return the headings; costs stand beside the figures of the brain, if they are known."""
+    metrics = [definition.heading for definition in METRICS.values()]
+    costs = [title for title, _ in COSTS.values()] if _costs_shown(summary, region) else []
+    return ["Method", "n", *metrics, *costs]
+
+
+def _costs_shown(summary: Mapping[str, Any], region: str) -> bool:
+    return region == "brain" and "costs" in summary
+
+
 def _body(summary: Mapping[str, Any], region: str) -> list[list[str]]:
     """Return the cells of one region, one list a method."""
     rows = []
     for method, regions in summary["methods"].items():
         figures = regions[region]
         cells = [format_statistic(figures[name], METRICS[name].digits) for name in METRICS]
+        if _costs_shown(summary, region):
+            known = summary["costs"].get(method, {})
+            cells += [format_cost(known.get(name), digits) for name, (_, digits) in COSTS.items()]
         rows.append([method, str(figures["psnr"]["n"]), *cells])
     return rows
 
@@ -86,6 +121,7 @@ def _notes(summary: Mapping[str, Any]) -> list[str]:
         f"{text[0].upper()}{text[1:]}. Intensity range {ends}; "
         f"normalisation: {summary['normalisation']}. Masks: {summary['inputs']['masks']}."
     ]
+    notes += [COST_NOTE] if "costs" in summary else []
     for method, lists in summary["missing"].items():
         for kind, names in lists.items():
             if names:

@@ -46,6 +46,7 @@ class Autoencoder(LightningModule):
 
     source = keys.T1W
     context_slices = 0
+    training_only: tuple[str, ...] = ("perceptual",)
     report_card: dict[str, Any] | None = None
     latent_mean: Tensor
     latent_std: Tensor
@@ -180,6 +181,8 @@ class AdversarialAutoencoder(Autoencoder):
     Source: Esser et al. 2021, arXiv 2012.09841, section 3.1; with least squares (Mao et al. 2017,
     arXiv 1611.04076) and a fixed weight.
     """
+
+    training_only = ("discriminator", "perceptual")
 
     def __init__(  # noqa: PLR0913 - the plain autoencoder's arguments and three more
         self,
