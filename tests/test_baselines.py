@@ -65,9 +65,6 @@ def root(tmp_path_factory: pytest.TempPathFactory, dims: int) -> Path:
 
 def config_of(root: Path, prepared: Path, dims: int, name: str, *more: str) -> DictConfig:
     overrides, parents = STAGES[name]
-    channels = ()
-    if name in ("latent_bridge", "residual_diffusion"):
-        channels = (f"stage.condition.in_channels={2 + 2**dims}",)
     return toy_config(
         root,
         f"stage={name}",
@@ -78,7 +75,6 @@ def config_of(root: Path, prepared: Path, dims: int, name: str, *more: str) -> D
         f"paths.cache={root}/cache",
         *(f"{KEYS[parent]}={root}/runs/{parent}" for parent in parents),
         *overrides,
-        *channels,
         f"trainer.max_steps={2 if name == 'pix2pix' else 1}",
         "trainer.val_check_interval=1",
         *more,

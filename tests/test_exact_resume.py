@@ -245,7 +245,6 @@ def test_a_residual_over_cached_latents(root: Path, prepared_root: Path, whole: 
         "stage=residual_diffusion",
         f"autoencoder={whole.path}",
         f"regression={unet.path}",
-        "stage.condition.in_channels=6",
         *DENOISER,
         "trainer.max_steps=6",
     )

@@ -186,8 +186,8 @@ class StageTranslator:
         """Return what a volume like (X, Y, Z) has cost, time left out."""
         x, y, z = like.shape
         estimate = None if self.fitting is None else self.fitting.estimate((x, y, z))
-        drawing, stage = self.drawing, self.drawing.stage
-        return cost_of(stage, drawing.samples, drawing.device, estimate)
+        stage: Any = self.drawing.stage
+        return cost_of(stage, self.drawing.samples, self.drawing.device, estimate)
 
     def back(
         self, image: np.ndarray | None, gridded: GriddedVolume, like: Volume, brain: np.ndarray
