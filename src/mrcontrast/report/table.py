@@ -25,36 +25,39 @@ CAPTION = "mean over subjects [95 % bootstrap interval]"
 
 
 def to_rich(summary: Mapping[str, Any]) -> Group:
-    """Return one table a region, to print with a ``rich`` console.
+    """Return one table a region, and one of costs if they are known, to print with ``rich``.
 
     Args:
         summary: As ``mrcontrast.evaluate.evaluate`` returns it.
     """
-    tables = []
-    for region, heading in HEADINGS.items():
-        table = Table(title=heading, title_justify="left", caption_justify="left")
-        table.caption = caption(summary)
-        table.add_column("Method", no_wrap=True)
-        table.add_column("n", justify="right")
-        for title in _titles(summary, region)[2:]:
-            table.add_column(title, justify="right")
-        for cells in _body(summary, region):
-            table.add_row(*cells)
-        tables.append(table)
+    titles = ["n", *(definition.heading for definition in METRICS.values())]
+    tables = [
+        _table(heading, caption(summary), titles, _body(summary, region))
+        for region, heading in HEADINGS.items()
+    ]
+    if "costs" in summary:
+        rows = [[method, *_costs(summary, method)] for method in summary["methods"]]
+        tables.append(_table("Costs", COST_NOTE, _cost_titles(summary), rows))
     return Group(*tables)
 
 
 def to_markdown(summary: Mapping[str, Any]) -> str:
     """Return the tables as Markdown, with the intensity range and the missing subjects below.
 
+    Costs, if they are known, stand beside the figures of the brain.
+
     Args:
         summary: As ``mrcontrast.evaluate.evaluate`` returns it.
     """
     lines = []
     for region, heading in HEADINGS.items():
-        titles = _titles(summary, region)
+        titles = ["Method", "n", *(definition.heading for definition in METRICS.values())]
+        rows = _body(summary, region)
+        if region == "brain":
+            titles += _cost_titles(summary)
+            rows = [[*cells, *_costs(summary, cells[0])] for cells in rows]
         lines += [f"## {heading}", "", _line(titles), _line(["---"] + ["---:"] * (len(titles) - 1))]
-        lines += [*map(_line, _body(summary, region)), ""]
+        lines += [*map(_line, rows), ""]
     return "\n".join([*lines, *_notes(summary)]) + "\n"
 
 
@@ -89,15 +92,28 @@ def format_cost(value: float | None, digits: int) -> str:
     return "n/a" if value is None else f"{value:,.{digits}f}"
 
 
-def _titles(summary: Mapping[str, Any], region: str) -> list[str]:
-    """Return the headings; costs stand beside the figures of the brain, if they are known."""
-    metrics = [definition.heading for definition in METRICS.values()]
-    costs = [title for title, _ in COSTS.values()] if _costs_shown(summary, region) else []
-    return ["Method", "n", *metrics, *costs]
+def _cost_titles(summary: Mapping[str, Any]) -> list[str]:
+    return [title for title, _ in COSTS.values()] if "costs" in summary else []
 
 
-def _costs_shown(summary: Mapping[str, Any], region: str) -> bool:
-    return region == "brain" and "costs" in summary
+def _costs(summary: Mapping[str, Any], method: str) -> list[str]:
+    """Return the cells of a method's costs; none if the summary tells no costs."""
+    if "costs" not in summary:
+        return []
+    known = summary["costs"].get(method, {})
+    return [format_cost(known.get(name), digits) for name, (_, digits) in COSTS.items()]
+
+
+def _table(title: str, below: str, titles: list[str], rows: list[list[str]]) -> Table:
+    """Return a table whose first column is the method."""
+    table = Table(title=title, title_justify="left", caption_justify="left")
+    table.caption = below
+    table.add_column("Method", no_wrap=True)
+    for heading in titles:
+        table.add_column(heading, justify="right")
+    for cells in rows:
+        table.add_row(*cells)
+    return table
 
 
 def _body(summary: Mapping[str, Any], region: str) -> list[list[str]]:
@@ -106,9 +122,6 @@ def _body(summary: Mapping[str, Any], region: str) -> list[list[str]]:
     for method, regions in summary["methods"].items():
         figures = regions[region]
         cells = [format_statistic(figures[name], METRICS[name].digits) for name in METRICS]
-        if _costs_shown(summary, region):
-            known = summary["costs"].get(method, {})
-            cells += [format_cost(known.get(name), digits) for name, (_, digits) in COSTS.items()]
         rows.append([method, str(figures["psnr"]["n"]), *cells])
     return rows
 
