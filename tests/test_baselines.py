@@ -44,13 +44,26 @@ STAGES = {  # name -> overrides, and parents
         ("stage.contrasts=[t1w,flair]", "stage.statistics_batches=1", *AUTOENCODER),
         (),
     ),
+    "adversarial_autoencoder": (
+        (
+            "stage.contrasts=[t1w,flair]",
+            "stage.statistics_batches=1",
+            "stage.discriminator.num_layers_d=1",
+            *AUTOENCODER,
+        ),
+        (),
+    ),
     "unet_regression": (REGRESSOR, ()),
     "pix2pix": ((*REGRESSOR, "stage.discriminator.num_layers_d=1"), ()),
     "concat_diffusion": (DENOISER, ("autoencoder",)),
-    "latent_bridge": (DENOISER, ("autoencoder",)),
+    "latent_bridge": (DENOISER, ("adversarial_autoencoder",)),
     "residual_diffusion": (DENOISER, ("autoencoder", "unet_regression")),
 }
-KEYS = {"autoencoder": "autoencoder", "unet_regression": "regression"}
+KEYS = {
+    "autoencoder": "autoencoder",
+    "adversarial_autoencoder": "autoencoder",
+    "unet_regression": "regression",
+}
 
 
 @pytest.fixture(scope="module", params=[2, 3], ids=["2d", "3d"])
@@ -92,7 +105,7 @@ def runs(root: Path, prepared_root: Path, dims: int) -> dict[str, RunFolder]:
     return folders
 
 
-BASELINES = [name for name in STAGES if name != "autoencoder"]
+BASELINES = [name for name in STAGES if "autoencoder" not in name]
 
 
 @pytest.mark.parametrize("name", BASELINES)
@@ -148,7 +161,9 @@ def test_a_wrong_parent_is_refused(
         inherit(config_of(root, prepared_root, dims, name, *more))
 
     unet = runs["unet_regression"].path
-    with pytest.raises(MrcontrastError, match="run of stage autoencoder, got unet_regression"):
+    with pytest.raises(
+        MrcontrastError, match=r"run of stage autoencoder or .*, got unet_regression"
+    ):
         refused("concat_diffusion", f"autoencoder={unet}")
     with pytest.raises(MrcontrastError, match="run of stage unet_regression, got pix2pix"):
         refused("residual_diffusion", f"regression={runs['pix2pix'].path}")

@@ -15,7 +15,8 @@ import torch
 from mrcontrast.latent_translation import LatentTranslation
 from mrcontrast.resume import read_checkpoint
 from mrcontrast.run_folder import RunFolder
-from mrcontrast.stages.autoencoder import AdversarialAutoencoder, Autoencoder
+from mrcontrast.stages.adversarial_autoencoder import AdversarialAutoencoder
+from mrcontrast.stages.autoencoder import Autoencoder
 from mrcontrast.stages.controlnet import ControlNetDiffusion
 from mrcontrast.stages.latent_diffusion import LatentDiffusion
 from mrcontrast.stages.pix2pix import Pix2Pix

@@ -29,6 +29,23 @@ def test_a_model_that_is_not_trained_is_refused(tmp_path):
         plan(config.study, tmp_path)
 
 
+@pytest.mark.parametrize("node", ["train.autoencoder.override", "predict.lookup.sample"])
+def test_a_key_that_nothing_reads_is_refused(tmp_path, node):
+    config = settings(tmp_path, f"+study.{node}=2")
+    with pytest.raises(UsageError, match=rf"got {node.split('.')[-1]} \(study.{node[:5]}"):
+        plan(config.study, tmp_path)
+
+
+def test_a_study_can_do_without_mlflow(tmp_path, monkeypatch):
+    trained = []
+    monkeypatch.setattr("mrcontrast.train.train", trained.append)
+    config = settings(tmp_path, "study.common=['logger=none']")
+    steps = {step.name: step for step in plan(config.study, tmp_path)}
+    steps["autoencoder"].run()
+    assert trained[0].name == "smoke/autoencoder"
+    assert trained[0].logger._target_ == "mrcontrast.tracking.NoTracker"
+
+
 def finished(folder: Path) -> dict[str, float]:
     return {path.stem: path.stat().st_mtime for path in (folder / "steps").glob("*.json")}
 

@@ -20,6 +20,8 @@ from mrcontrast.study_steps import (
     train_step,
 )
 
+TRAIN_KEYS = {"overrides", "parents", "start_from"}
+PREDICT_KEYS = {"model", "samples", "steps", "batch_size", "shuffle_flair", "full_grid"}
 EVALUATIONS = {EVALUATION: "As prepared", FULL_GRID_EVALUATION: "On the subjects' own grids"}
 
 
@@ -70,6 +72,8 @@ def plan(config: DictConfig, folder: Path) -> list[Step]:
             "Expected a folder of raw data, got none (study.source). "
             "Add study.source=FOLDER, or set MRCONTRAST_REAL_DATA."
         )
+    refuse_unknown_keys(plain["train"], TRAIN_KEYS, "study.train")
+    refuse_unknown_keys(plain["predict"], PREDICT_KEYS, "study.predict")
     full = full_grid_methods(plain)
     prepared = [name for name in plain["predict"] if name not in full]
     return [
@@ -81,6 +85,16 @@ def plan(config: DictConfig, folder: Path) -> list[Step]:
         *([evaluate_full_grid_step(full, folder)] if full else []),
         figure_step(plain, folder),
     ]
+
+
+def refuse_unknown_keys(nodes: dict[str, dict[str, Any]], known: set[str], where: str) -> None:
+    """Raise UsageError if a node has a key that nothing reads."""
+    for name, node in nodes.items():
+        if unknown := sorted(set(node) - known):
+            raise UsageError(
+                f"Expected keys among {', '.join(sorted(known))}, got {', '.join(unknown)} "
+                f"({where}.{name}). Correct the study."
+            )
 
 
 def show(console: Any, folder: Path, steps: list[Step]) -> None:  # noqa: ANN401 - rich's, late

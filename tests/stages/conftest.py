@@ -23,7 +23,8 @@ from mrcontrast.latents import AutoencoderCodec
 from mrcontrast.networks.control import start_from_denoiser
 from mrcontrast.optimisation import Optimisation
 from mrcontrast.regressor import Regressor
-from mrcontrast.stages.autoencoder import AdversarialAutoencoder, Autoencoder
+from mrcontrast.stages.adversarial_autoencoder import AdversarialAutoencoder
+from mrcontrast.stages.autoencoder import Autoencoder
 from mrcontrast.stages.concat_diffusion import ConcatDiffusion
 from mrcontrast.stages.controlnet import ControlNetDiffusion
 from mrcontrast.stages.latent_bridge import LatentBridge
