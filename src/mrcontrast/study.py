@@ -59,8 +59,8 @@ def plan(config: DictConfig, folder: Path) -> list[Step]:
     """Return the steps of a study in order.
 
     Args:
-        config: Keys prepare, common, train, predict, figure and minutes, and source where the raw
-            data is not made; see ``configs/study``.
+        config: Keys prepare, common, train, predict, figure and minutes, source where the raw data
+            is not made, and costs where the table is to tell them; see ``configs/study``.
         folder: Where everything goes.
 
     Raises:
@@ -82,7 +82,7 @@ def plan(config: DictConfig, folder: Path) -> list[Step]:
         *(train_step(name, plain, folder) for name in plain["train"]),
         *([masks_step(folder)] if full else []),
         *(predict_step(name, plain, folder) for name in plain["predict"]),
-        *([evaluate_step(prepared, folder)] if prepared else []),
+        *([evaluate_step(prepared, plain, folder)] if prepared else []),
         *([evaluate_full_grid_step(full, folder)] if full else []),
         figure_step(plain, folder),
         *([report_step(EVALUATION, prepared, folder)] if prepared else []),

@@ -138,18 +138,36 @@ def masks_step(folder: Path) -> Step:
     return Step(MASKS, "Find the brains on their own grids", output, {}, run, ("data",))
 
 
-def evaluate_step(methods: list[str], folder: Path) -> Step:
-    """Score methods against the prepared volumes."""
+def evaluate_step(methods: list[str], plain: dict[str, Any], folder: Path) -> Step:
+    """Score methods against the prepared volumes; tell their costs too if the study asks."""
     output = folder / EVALUATION
+    settings: dict[str, Any] = {"methods": methods}
+    if plain.get("costs"):
+        settings["costs"] = True
 
     def run() -> None:
         from mrcontrast.evaluate import evaluate
+        from mrcontrast.report.costs import Source, add_costs
 
         predictions = {name: folder / "predictions" / name for name in methods}
         evaluate(predictions, folder / "data", output)
+        if plain.get("costs"):
+            models = {name: plain["predict"][name]["model"] for name in methods}
+            runs = {name: runs_of(model, plain, folder) for name, model in models.items()}
+            add_costs(
+                output, {name: Source(predictions[name], list(runs[name])) for name in methods}
+            )
 
     inputs = ("data", *(f"predict-{name}" for name in methods))
-    return Step("evaluation", "Evaluate", output, {"methods": methods}, run, inputs)
+    return Step("evaluation", "Evaluate", output, settings, run, inputs)
+
+
+def runs_of(model: str, plain: dict[str, Any], folder: Path) -> dict[Path, None]:
+    """Return the run folders of a model and of all that it was built on, each once."""
+    runs = {folder / "runs" / model: None}
+    for parent in plain["train"][model].get("parents", {}).values():
+        runs |= runs_of(parent, plain, folder)
+    return runs
 
 
 def evaluate_full_grid_step(methods: list[str], folder: Path) -> Step:

@@ -9,40 +9,55 @@ from rich.table import Table
 from mrcontrast.metrics.definitions import METRICS
 
 HEADINGS = {"brain": "In the brain", "image": "Whole image"}
+COSTS = {  # key of a summary's costs -> heading, digits
+    "parameters": ("Parameters", 0),
+    "network_calls": ("Calls", 0),
+    "seconds_a_volume": ("s a volume", 2),
+    "peak_memory_gib": ("Memory (GiB)", 2),
+    "training_minutes": ("Training (min)", 1),
+}
+COST_NOTE = (
+    "Calls: of the network for a slice (2D) or volume (3D), all draws together. Memory: peak of a "
+    "translation, measured on CUDA and estimated elsewhere. Training: of the model and all that it "
+    "was built on."
+)
 CAPTION = "mean over subjects [95 % bootstrap interval]"
 
 
 def to_rich(summary: Mapping[str, Any]) -> Group:
-    """Return one table a region, to print with a ``rich`` console.
+    """Return one table a region, and one of costs if they are known, to print with ``rich``.
 
     Args:
         summary: As ``mrcontrast.evaluate.evaluate`` returns it.
     """
-    tables = []
-    for region, heading in HEADINGS.items():
-        table = Table(title=heading, title_justify="left", caption_justify="left")
-        table.caption = caption(summary)
-        table.add_column("Method", no_wrap=True)
-        table.add_column("n", justify="right")
-        for definition in METRICS.values():
-            table.add_column(definition.heading, justify="right")
-        for cells in _body(summary, region):
-            table.add_row(*cells)
-        tables.append(table)
+    titles = ["n", *(definition.heading for definition in METRICS.values())]
+    tables = [
+        _table(heading, caption(summary), titles, _body(summary, region))
+        for region, heading in HEADINGS.items()
+    ]
+    if "costs" in summary:
+        rows = [[method, *_costs(summary, method)] for method in summary["methods"]]
+        tables.append(_table("Costs", COST_NOTE, _cost_titles(summary), rows))
     return Group(*tables)
 
 
 def to_markdown(summary: Mapping[str, Any]) -> str:
     """Return the tables as Markdown, with the intensity range and the missing subjects below.
 
+    Costs, if they are known, stand beside the figures of the brain.
+
     Args:
         summary: As ``mrcontrast.evaluate.evaluate`` returns it.
     """
-    titles = ["Method", "n", *(definition.heading for definition in METRICS.values())]
     lines = []
     for region, heading in HEADINGS.items():
+        titles = ["Method", "n", *(definition.heading for definition in METRICS.values())]
+        rows = _body(summary, region)
+        if region == "brain":
+            titles += _cost_titles(summary)
+            rows = [[*cells, *_costs(summary, cells[0])] for cells in rows]
         lines += [f"## {heading}", "", _line(titles), _line(["---"] + ["---:"] * (len(titles) - 1))]
-        lines += [*map(_line, _body(summary, region)), ""]
+        lines += [*map(_line, rows), ""]
     return "\n".join([*lines, *_notes(summary)]) + "\n"
 
 
@@ -68,6 +83,39 @@ def format_statistic(statistic: Mapping[str, Any], digits: int) -> str:
     return f"{mean} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
+def format_cost(value: float | None, digits: int) -> str:
+    """Format a cost; thousands are set apart.
+
+    >>> format_cost(1926209, 0), format_cost(0.25, 2), format_cost(None, 1)
+    ('1,926,209', '0.25', 'n/a')
+    """
+    return "n/a" if value is None else f"{value:,.{digits}f}"
+
+
+def _cost_titles(summary: Mapping[str, Any]) -> list[str]:
+    return [title for title, _ in COSTS.values()] if "costs" in summary else []
+
+
+def _costs(summary: Mapping[str, Any], method: str) -> list[str]:
+    """Return the cells of a method's costs; none if the summary tells no costs."""
+    if "costs" not in summary:
+        return []
+    known = summary["costs"].get(method, {})
+    return [format_cost(known.get(name), digits) for name, (_, digits) in COSTS.items()]
+
+
+def _table(title: str, below: str, titles: list[str], rows: list[list[str]]) -> Table:
+    """Return a table whose first column is the method."""
+    table = Table(title=title, title_justify="left", caption_justify="left")
+    table.caption = below
+    table.add_column("Method", no_wrap=True)
+    for heading in titles:
+        table.add_column(heading, justify="right")
+    for cells in rows:
+        table.add_row(*cells)
+    return table
+
+
 def _body(summary: Mapping[str, Any], region: str) -> list[list[str]]:
     """Return the cells of one region, one list a method."""
     rows = []
@@ -86,6 +134,7 @@ def _notes(summary: Mapping[str, Any]) -> list[str]:
         f"{text[0].upper()}{text[1:]}. Intensity range {ends}; "
         f"normalisation: {summary['normalisation']}. Masks: {summary['inputs']['masks']}."
     ]
+    notes += [COST_NOTE] if "costs" in summary else []
     for method, lists in summary["missing"].items():
         for kind, names in lists.items():
             if names:

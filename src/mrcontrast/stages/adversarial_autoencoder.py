@@ -8,7 +8,7 @@ from monai.networks.nets import AutoencoderKL, PatchDiscriminator
 from torch import Tensor, nn
 
 from mrcontrast import keys
-from mrcontrast.optimisation import Optimisation
+from mrcontrast.optimisation import Optimisation, descend
 from mrcontrast.stages.autoencoder import Autoencoder, total
 
 
@@ -25,6 +25,8 @@ class AdversarialAutoencoder(Autoencoder):
     Source: Esser et al. 2021, arXiv 2012.09841, section 3.1; with least squares (Mao et al. 2017,
     arXiv 1611.04076) and a fixed weight.
     """
+
+    training_only = ("discriminator", "perceptual")
 
     def __init__(  # noqa: PLR0913 - the plain autoencoder's arguments and three more
         self,
@@ -68,21 +70,13 @@ class AdversarialAutoencoder(Autoencoder):
         adversarial = self.trainer.global_step >= self.adversarial_start_step
         if adversarial:
             terms["adversarial"] = self.adversarial_weight * self.fooled(reconstruction)
-        self.update(generator, total(terms))
+        descend(self, generator, total(terms), self.gradient_clip_val)
         our_schedule.step()
         if adversarial:
             terms["discriminator"] = self.told_apart(reconstruction.detach(), image)
-            self.update(discriminator, terms["discriminator"])
+            descend(self, discriminator, terms["discriminator"], self.gradient_clip_val)
             their_schedule.step()
         self.log_dict({f"train/{name}": value for name, value in terms.items()})
-
-    def update(self, optimizer: Any, loss: Tensor) -> None:  # noqa: ANN401 - Lightning's wrapper
-        """Take one optimiser step down a loss."""
-        optimizer.zero_grad()
-        self.manual_backward(loss)
-        if self.gradient_clip_val is not None:
-            self.clip_gradients(optimizer, self.gradient_clip_val, "norm")
-        optimizer.step()
 
     def fooled(self, reconstruction: Tensor) -> Tensor:
         """Return the generator's term: how far the discriminator is from taking it for real."""
@@ -99,6 +93,9 @@ class AdversarialAutoencoder(Autoencoder):
         """Optimise the autoencoder and the discriminator apart; Lightning counts both's steps."""
         steps, start = self.trainer.estimated_stepping_batches, self.adversarial_start_step
         joint = max(steps - start, 0) / 2
-        parameters = self.autoencoder.parameters(), self.discriminator.parameters()
-        ours = self.optimisation.configure(parameters[0], min(steps, start) + joint)
-        return [ours, self.discriminator_optimisation.configure(parameters[1], joint)]
+        ours, theirs = self.autoencoder.parameters(), self.discriminator.parameters()
+        alone = min(steps, start)
+        return [
+            self.optimisation.configure(ours, alone + joint, self.trainer),
+            self.discriminator_optimisation.configure(theirs, joint, self.trainer),
+        ]

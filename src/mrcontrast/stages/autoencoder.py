@@ -44,6 +44,7 @@ class Autoencoder(LightningModule):
 
     source = keys.T1W
     context_slices = 0
+    training_only: tuple[str, ...] = ("perceptual",)
     report_card: dict[str, Any] | None = None
     latent_mean: Tensor
     latent_std: Tensor
@@ -163,7 +164,7 @@ class Autoencoder(LightningModule):
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's own type
         """Optimise the autoencoder."""
         steps = self.trainer.estimated_stepping_batches
-        return self.optimisation.configure(self.autoencoder.parameters(), steps)
+        return self.optimisation.configure(self.autoencoder.parameters(), steps, self.trainer)
 
 
 def total(terms: dict[str, Tensor]) -> Tensor:

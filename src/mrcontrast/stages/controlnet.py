@@ -154,4 +154,4 @@ class ControlNetDiffusion(LightningModule):
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's own type
         """Optimise the ControlNet; denoiser and codec are frozen."""
         steps = self.trainer.estimated_stepping_batches
-        return self.optimisation.configure(self.controlnet.parameters(), steps)
+        return self.optimisation.configure(self.controlnet.parameters(), steps, self.trainer)

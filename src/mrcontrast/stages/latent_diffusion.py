@@ -119,4 +119,4 @@ class LatentDiffusion(LightningModule):
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's own type
         """Optimise the denoiser; the codec is frozen."""
         steps = self.trainer.estimated_stepping_batches
-        return self.optimisation.configure(self.denoiser.parameters(), steps)
+        return self.optimisation.configure(self.denoiser.parameters(), steps, self.trainer)
