@@ -1,8 +1,9 @@
 """The optimiser of a stage together with its learning-rate schedule."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 from torch import Tensor
@@ -48,6 +49,22 @@ class Optimisation:
             parameters: Trainable parameters.
             total_steps: Optimiser steps of the whole training; infinite keeps the full rate.
         """
-        optimizer = self.optimizer(parameters)
+        optimizer = build_fused(self.optimizer, list(parameters))
         schedule = LambdaLR(optimizer, lambda step: self.rate(step, total_steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def build_fused(partial: Callable[..., Optimizer], parameters: Sequence[Tensor]) -> Optimizer:
+    """Build an optimiser, fused into one pass over memory if all is on the CPU and it can be.
+
+    A step then takes about half of the time, and the same up to rounding. On CUDA torch's own
+    choice is as fast, and Lightning clips no gradients of fused optimisers in mixed precision.
+
+    >>> build_fused(torch.optim.AdamW, [torch.zeros(2, requires_grad=True)]).defaults["fused"]
+    True
+    """
+    arguments = signature(partial).parameters
+    untold = "fused" in arguments and arguments["fused"].default is None
+    on_cpu = all(parameter.device.type == "cpu" for parameter in parameters)
+    fused = {"fused": True} if untold and on_cpu else {}
+    return partial(parameters, **fused)
