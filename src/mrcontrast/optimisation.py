@@ -60,6 +60,7 @@ def build_fused(partial: Callable[..., Optimizer], parameters: Sequence[Tensor])
     A step then takes about half of the time, and the same up to rounding. On CUDA torch's own
     choice is as fast, and Lightning clips no gradients of fused optimisers in mixed precision.
 
+    >>> import torch
     >>> build_fused(torch.optim.AdamW, [torch.zeros(2, requires_grad=True)]).defaults["fused"]
     True
     """

@@ -137,10 +137,10 @@ class ControlNetDiffusion(LightningModule):
         z, size = self.codec.posterior(batch).mean, len(batch["t1w"])
         predict = self.conditioned_on(batch)
         error = self.process.validation_error(predict, z, seed=batch_idx)
-        self.log("val/loss", error, batch_size=size)
+        self.log("val/loss", error, batch_size=size, sync_dist=True)
         image = self(batch, fixed_noise(z, seed=batch_idx))
         psnr = masked_psnr(image, batch["t1w"], batch["brain_mask"]).mean()
-        self.log("val/psnr", psnr, prog_bar=True, batch_size=size)
+        self.log("val/psnr", psnr, prog_bar=True, batch_size=size, sync_dist=True)
 
     def pictures(self, batch: keys.Batch) -> dict[str, Tensor]:
         """Return images (B, 1, *S) in [0, 1] by title."""
