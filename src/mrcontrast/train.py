@@ -130,6 +130,8 @@ def build_trainer(
             )
         stage.gradient_clip_val = config.trainer.gradient_clip_val
         options["gradient_clip_val"] = None
+    if config.trainer.deterministic:
+        options["benchmark"] = False  # the fastest kernel of a race is not always the same one
     compile_parts(stage, config.get("compile") or [])
     callbacks = [build(node) for node in (config.get("callbacks") or {}).values() if node]
     loggers = [CsvMetrics(folder.metrics_path), *tracker.loggers()]
