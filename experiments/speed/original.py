@@ -118,6 +118,7 @@ class OriginalControl(OriginalDiffusion):
             z = self.denoise(z, int(t), context, flair, scheduler)
         return self.decode(z)
 
+    @torch.no_grad()
     def context(self, batch_size: int) -> Tensor:
         """Encode the prompt of both branches, (2B, 77, width)."""
         return self.text_encoder(prompt(2 * batch_size).to(next(self.parameters()).device))
@@ -137,6 +138,7 @@ class OriginalControl(OriginalDiffusion):
         first = int(scheduler.timesteps[0])
         return lambda: self.denoise(noise, first, context, flair, scheduler)
 
+    @torch.no_grad()
     def decode(self, z: Tensor) -> Tensor:
         """Decode latents (B, C, *S / f)."""
         return self.autoencoder.decode_stage_2_outputs(z / SCALE_FACTOR)
