@@ -1,8 +1,9 @@
 """The optimiser of a stage together with its learning-rate schedule."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 from lightning import LightningModule, Trainer
@@ -68,7 +69,7 @@ class Optimisation:
                 time, it keeps the full rate.
             trainer: Whose ``max_time`` counts; None counts steps alone.
         """
-        optimizer = self.optimizer(parameters)
+        optimizer = build_fused(self.optimizer, list(parameters))
         schedule = LambdaLR(
             optimizer, lambda step: self.rate(step, total_steps, time_share(trainer))
         )
@@ -87,6 +88,23 @@ def time_share(trainer: Trainer | None) -> float:
             spent = timer.time_elapsed()
             return min(spent / max(spent + left, 1e-9), 1.0)
     return 0.0
+
+
+def build_fused(partial: Callable[..., Optimizer], parameters: Sequence[Tensor]) -> Optimizer:
+    """Build an optimiser, fused into one pass over memory if all is on the CPU and it can be.
+
+    A step then takes about half of the time, and the same up to rounding. On CUDA torch's own
+    choice is as fast, and Lightning clips no gradients of fused optimisers in mixed precision.
+
+    >>> import torch
+    >>> build_fused(torch.optim.AdamW, [torch.zeros(2, requires_grad=True)]).defaults["fused"]
+    True
+    """
+    arguments = signature(partial).parameters
+    untold = "fused" in arguments and arguments["fused"].default is None
+    on_cpu = all(parameter.device.type == "cpu" for parameter in parameters)
+    fused = {"fused": True} if untold and on_cpu else {}
+    return partial(parameters, **fused)
 
 
 def descend(stage: LightningModule, optimizer: Any, loss: Tensor, clip: float | None) -> None:  # noqa: ANN401 - Lightning's wrapper

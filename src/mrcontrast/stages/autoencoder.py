@@ -138,8 +138,9 @@ class Autoencoder(LightningModule):
         target, size = batch["t1w"], len(batch["t1w"])
         reconstruction = self.reconstruct(target)
         psnr = masked_psnr(reconstruction, target, batch["brain_mask"]).mean()
-        self.log("val/loss", F.l1_loss(reconstruction, target), batch_size=size)
-        self.log("val/psnr", psnr, prog_bar=True, batch_size=size)
+        loss = F.l1_loss(reconstruction, target)
+        self.log("val/loss", loss, batch_size=size, sync_dist=True)
+        self.log("val/psnr", psnr, prog_bar=True, batch_size=size, sync_dist=True)
 
     def pictures(self, batch: keys.Batch) -> dict[str, Tensor]:
         """Return images (B, 1, *S) in [0, 1] by title."""
