@@ -15,6 +15,7 @@ import torch
 from scipy import ndimage
 
 from mrcontrast.data.manifest import Manifest, Record
+from mrcontrast.phantom import PhantomConfig, PhantomSubject, make_subject
 from mrcontrast.volume import Volume, sha256_file, write_labels, write_text, write_volume
 
 torch.set_num_threads(1)
@@ -41,6 +42,13 @@ def tiny_records(prepared_root: Path) -> list[Record]:
 def make_root(tmp_path: Path) -> Callable[..., Path]:
     """Return a function of splits that makes a prepared data set of a test's own."""
     return lambda *splits: make_prepared(tmp_path / "prepared", splits)
+
+
+@pytest.fixture(scope="session")
+def phantoms() -> list[PhantomSubject]:
+    """Two phantoms at 3 mm with known tissues and lesions; treat them as read-only."""
+    config = PhantomConfig(spacing_mm=3.0, anatomy_spacing_mm=1.5)
+    return [make_subject(seed, config) for seed in (1, 2)]
 
 
 def make_prepared(root: Path, splits: tuple[str, ...]) -> Path:

@@ -13,11 +13,13 @@ import pytest
 from rich.console import Console
 from skimage.metrics import structural_similarity
 
+from conftest import LESION_CENTRE
 from mrcontrast.cli import main
 from mrcontrast.data.manifest import Manifest, Record
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.evaluate import evaluate, name_predictions, read_range
-from mrcontrast.metrics.definitions import METRICS
+from mrcontrast.evaluate import evaluate, name_predictions, read_features, read_range
+from mrcontrast.metrics.definitions import METRICS, REGIONS
+from mrcontrast.report.protocol import Protocol
 from mrcontrast.report.table import to_rich
 from mrcontrast.volume import Volume, read_mask, read_volume, write_volume
 
@@ -96,7 +98,8 @@ def test_the_files_say_what_was_done(
     assert "desc-brain_mask" in summary["inputs"]["masks"]
     assert (summary["subjects"], summary["missing"]) == (["sub-05", "sub-06"], {})
     assert summary["methods"]["dark"]["image"]["share_outside"]["mean"] > 0.3
-    assert len(rows_of(out)) == 2 * 2 * 2
+    assert list(summary["regions"]) == list(REGIONS)
+    assert len(rows_of(out)) == 2 * 2 * len(REGIONS)
     assert set(METRICS) < set(rows_of(out)[0])
     assert "| ours | 2 |" in (out / "summary.md").read_text()
 
@@ -212,9 +215,9 @@ def test_the_range_is_never_guessed(test_records: list[Record], tmp_path: Path) 
     ours = write_predictions(tmp_path / "ours", test_records, lambda image: 500 * noisy(image))
     with pytest.raises(UsageError, match=r"references in \[0, 1\].*Give --range LO HI"):
         evaluate({"ours": ours}, real, tmp_path / "out")
-    fixed = evaluate({"ours": ours}, real, tmp_path / "out", intensity_range=(0, 500))
+    fixed = evaluate({"ours": ours}, real, tmp_path / "out", protocol=Protocol((0, 500)))
     assert fixed["intensity_range"] | {"low": 0, "high": 500} == fixed["intensity_range"]
-    own = evaluate({"ours": ours}, real, tmp_path / "out", intensity_range="reference")
+    own = evaluate({"ours": ours}, real, tmp_path / "out", protocol=Protocol("reference"))
     assert "percentile 99.5 in the mask" in own["normalisation"]
     highs = [float(row["range_high"]) for row in rows_of(tmp_path / "out")[::2]]
     for high, record in zip(highs, test_records, strict=True):
@@ -253,7 +256,7 @@ def test_a_prediction_equal_to_the_normalised_reference_has_no_error(
         write_volume(path, Volume(volume.data + np.float32(0.25), volume.affine))
     methods = {"same": same, "off": tmp_path / "off"}
     name = "percentile-0.5-99.5"
-    summary = evaluate(methods, real, tmp_path / "out", masks, reference_normaliser=name)
+    summary = evaluate(methods, real, tmp_path / "out", masks, protocol=Protocol(None, name))
     for region in ("brain", "image"):
         errors = {method: summary["methods"][method][region]["mae"]["mean"] for method in methods}
         assert errors["same"] == pytest.approx(0, abs=1e-6)
@@ -266,7 +269,7 @@ def test_the_normaliser_of_the_references_is_named(
 ) -> None:
     real, masks, same = write_raw(tmp_path, test_records)
     name, out = "percentile-1-99", tmp_path / "out"
-    evaluate({"same": same}, real, out, masks, reference_normaliser=name)
+    evaluate({"same": same}, real, out, masks, protocol=Protocol(None, name))
     summary = json.loads((out / "summary.json").read_text())
     assert summary["reference_normaliser"] == name
     assert summary["normalisation"].startswith("percentile-1-99 of each reference over its mask")
@@ -283,15 +286,15 @@ def test_references_are_normalised_once_and_by_what_there_is(
     real, masks, same = write_raw(tmp_path, test_records)
     name, out = "percentile-0.5-99.5", tmp_path / "out"
     with pytest.raises(UsageError, match=r"scaled once, got .* and --range reference"):
-        evaluate({"same": same}, real, out, masks, "reference", reference_normaliser=name)
+        evaluate({"same": same}, real, out, masks, protocol=Protocol("reference", name))
     with pytest.raises(UsageError, match=r"scaled once, got .* and a prepared data set"):
-        evaluate({"same": same}, prepared_root, out, reference_normaliser=name)
+        evaluate({"same": same}, prepared_root, out, protocol=Protocol(None, name))
     for unknown in ("zscore", "percentile-99-1", "percentile-a-b"):
         with pytest.raises(UsageError, match=f"got {unknown} .--normalise-references"):
-            evaluate({"same": same}, real, out, masks, reference_normaliser=unknown)
+            evaluate({"same": same}, real, out, masks, protocol=Protocol(None, unknown))
     flat = write_predictions(tmp_path / "flat", test_records, np.ones_like, "{}_T1w.nii.gz")
     with pytest.raises(MrcontrastError, match=r"vary in the mask.*sub-05_T1w\.nii\.gz"):
-        evaluate({"same": same}, flat, out, masks, reference_normaliser=name)
+        evaluate({"same": same}, flat, out, masks, protocol=Protocol(None, name))
     assert not out.exists()
 
 
@@ -301,6 +304,7 @@ def test_the_command_line_normalises_references(
     real, masks, same = write_raw(tmp_path, test_records)
     paths = ["--predictions", f"same={same}", "--references", f"{real}", "--masks", f"{masks}"]
     options = ["--normalise-references", "percentile-0.5-99.5", "--out", f"{tmp_path / 'out'}"]
+    options += ["--features", "none"]
     assert main(["evaluate", *paths, *options]) == 0
     assert "percentile-0.5-99.5" in capsys.readouterr().out
     assert all(float(row["mae"]) < 1e-6 for row in rows_of(tmp_path / "out"))
@@ -311,7 +315,10 @@ def test_several_processes_give_the_same_figures(
 ) -> None:
     ours = write_predictions(tmp_path / "ours", test_records, noisy)
     one = evaluate({"ours": ours}, prepared_root, tmp_path / "out")
-    assert evaluate({"ours": ours}, prepared_root, tmp_path / "out", num_workers=2) == one
+    assert (
+        evaluate({"ours": ours}, prepared_root, tmp_path / "out", protocol=Protocol(num_workers=2))
+        == one
+    )
 
 
 @pytest.mark.parametrize(
@@ -344,3 +351,194 @@ def test_range_as_typed() -> None:
     for values in (["1", "0"], ["0"], ["a", "b"], ["0", "nan"], ["0", "1", "2"]):
         with pytest.raises(UsageError, match="--range"):
             read_range(values)
+
+
+def erased(image: np.ndarray) -> np.ndarray:
+    """Paint over the lesion of the fixtures."""
+    x, y, z = LESION_CENTRE
+    changed = image.copy()
+    changed[x - 3 : x + 4, y - 3 : y + 4, z - 3 : z + 4] = 0.9
+    return changed
+
+
+def test_lesions_of_the_data_set_and_of_a_folder(
+    prepared_root: Path, test_records: list[Record], tmp_path: Path
+) -> None:
+    ours = write_predictions(tmp_path / "ours", test_records, erased)
+    figures = evaluate({"ours": ours}, prepared_root, tmp_path / "out")["methods"]["ours"]
+    assert figures["lesion"]["mae"]["mean"] > 10 * figures["healthy"]["mae"]["mean"]
+    real = write_predictions(tmp_path / "real", test_records, lambda i: i, "{}_T1w.nii.gz")
+    bare = evaluate({"ours": ours}, real, tmp_path / "bare")
+    assert set(bare["methods"]["ours"]) == {"brain", "image"}
+    assert bare["inputs"]["lesion_masks"] is None
+    lesions = tmp_path / "lesions"
+    lesions.mkdir()
+    shutil.copy(test_records[0].lesion_mask, lesions / "sub-05_label-lesion_mask.nii.gz")
+    given = evaluate({"ours": ours}, real, tmp_path / "given", lesion_masks=lesions)
+    assert given["methods"]["ours"]["lesion"]["mae"]["n"] == 1
+    assert given["methods"]["ours"]["brain"]["mae"]["n"] == 2
+    assert given["inputs"]["lesion_masks"].endswith("of 1 of 2 sessions")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(MrcontrastError, match="lesion mask of some subject, got none of sub-05"):
+        evaluate({"ours": ours}, real, tmp_path / "none", lesion_masks=tmp_path / "empty")
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "words"),
+    [
+        ("md", "summary.md", "| ours | 2 |"),
+        ("csv", "summary.csv", "ours,2,"),
+        ("latex", "summary.tex", "ours & 2 &"),
+    ],
+)
+def test_tables_in_the_format_asked_for(
+    prepared_root: Path,
+    test_records: list[Record],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    file: str,
+    words: str,
+) -> None:
+    ours = write_predictions(tmp_path / "ours", test_records, noisy)
+    paths = ["--predictions", f"ours={ours}", "--references", f"{prepared_root}"]
+    options = ["--out", f"{tmp_path / 'out'}", "--format", name, "--features", "none"]
+    assert main(["evaluate", *paths, *options]) == 0
+    printed = capsys.readouterr().out
+    assert words in printed
+    assert (tmp_path / "out" / file).read_text() == printed
+
+
+def test_every_evaluation_of_ours_is_checked(
+    prepared_root: Path, test_records: list[Record], tmp_path: Path
+) -> None:
+    """The same noise is the error and, in size, the predicted spread: it is calibrated."""
+
+    def write(method: str, change: Change) -> Path:
+        return write_predictions(tmp_path / method, test_records, change)
+
+    train = read_volume(Manifest.read(prepared_root).split("train")[0].t1w).data
+    predictions = {
+        "ours": write("ours", noisy),
+        "ours_shuffled": write("ours_shuffled", lambda image: noisy(image[::-1])),
+        "thief": write("thief", lambda image: train),
+        "autoencoder": write("autoencoder", lambda image: image + np.float32(0.001)),
+    }
+    for record in test_records:
+        real = read_volume(record.t1w)
+        spread = Volume(np.full(real.shape, 0.1, np.float32), real.affine)
+        write_volume(tmp_path / "ours" / f"{record.name}_desc-synthstd_T1w.nii.gz", spread)
+        (tmp_path / "ours" / f"{record.name}_desc-synth_T1w.json").write_text('{"Samples": 8}')
+    summary = evaluate(predictions, prepared_root, tmp_path / "out")
+    checks = summary["checks"]
+    assert checks["shuffled_flair"]["methods"]["ours"]["follows_flair"] is True
+    assert checks["shuffled_flair"]["untested"] == ["thief", "autoencoder"]
+    gap = checks["autoencoder_ceiling"]["ceilings"]["autoencoder"]["gap"]
+    assert gap["ours"]["psnr"]["mean"] == pytest.approx(60 - 20, abs=1)
+    spread_found = checks["uncertainty"]["methods"]
+    assert list(spread_found) == ["ours"]
+    assert spread_found["ours"]["samples"] == 8
+    assert spread_found["ours"]["scale"]["mean"] == pytest.approx(1, abs=0.05)
+    assert spread_found["ours"]["coverage"]["1_sd"]["mean"] == pytest.approx(0.683, abs=0.03)
+    nearest = checks["nearest_training"]["methods"]
+    assert nearest["ours"]["copied"] == nearest["autoencoder"]["copied"] == []
+    assert nearest["thief"]["copied"] == ["sub-05", "sub-06"]
+    assert {s["nearest"] for s in nearest["thief"]["sessions"].values()} == {"sub-01"}
+    diversity = summary["diversity"]["ms_ssim"]
+    assert diversity["thief"] == {"mean": pytest.approx(1), "pairs": 1}
+    assert diversity["real"]["mean"] < 0.99
+    text = (tmp_path / "out" / "summary.md").read_text()
+    for words in ("| ours | yes |", "| thief | sub-05, sub-06 |", "| ours | 8 |", "## Diversity"):
+        assert words in text
+
+
+def test_without_training_data_there_is_no_neighbour(
+    test_records: list[Record], tmp_path: Path
+) -> None:
+    real = write_predictions(tmp_path / "real", test_records, lambda i: i, "{}_T1w.nii.gz")
+    ours = write_predictions(tmp_path / "ours", test_records, noisy)
+    summary = evaluate({"ours": ours}, real, tmp_path / "out")
+    assert summary["checks"]["nearest_training"] is None
+    assert summary["checks"]["uncertainty"]["methods"] == {}
+
+
+def test_feature_distances_are_named_and_fid_of_few_is_refused(
+    prepared_root: Path, test_records: list[Record], tmp_path: Path
+) -> None:
+    features = read_features()
+    assert features is not None
+    features |= {"slices_per_axis": 2, "size_voxels": 32}
+    same = write_predictions(tmp_path / "same", test_records, lambda image: image)
+    ours = write_predictions(tmp_path / "ours", test_records, noisy)
+    out = tmp_path / "out"
+    methods = {"same": same, "ours": ours}
+    summary = evaluate(methods, prepared_root, out, protocol=Protocol(features=features))
+    perceptual = "perceptual_efficientnet_lite0_2.5d"
+    figures = {name: summary["methods"][name]["brain"][perceptual] for name in methods}
+    assert figures["same"]["mean"] == pytest.approx(0, abs=1e-6)
+    assert figures["ours"]["mean"] > 0.05
+    assert figures["ours"]["n"] == 2
+    found = summary["features"]
+    assert found["extractor"]["weights_sha256"].startswith("579344248a93")
+    names = ["kid", "mmd", "fid"]
+    assert list(found["methods"]["ours"]) == [f"{n}_efficientnet_lite0_2.5d_n12" for n in names]
+    kid, mmd, fid = zip(*(found["methods"][name].values() for name in methods), strict=True)
+    assert "n = 12 v 12 of 2 sessions" in kid[0]["name"]
+    assert kid[0]["value"] < kid[1]["value"]
+    assert mmd[0]["value"] < mmd[1]["value"]
+    assert fid[0]["value"] is None
+    assert "more feature vectors than their 1280 dimensions" in fid[0]["refused"]
+    assert all(float(row[perceptual]) < 1e-6 for row in rows_of(out)[:1])
+    text = (out / "summary.md").read_text()
+    assert "| ours | KID (efficientnet_lite0_2.5d, n = 12 v 12 of 2 sessions) |" in text
+    json.loads((out / "summary.json").read_text())
+
+
+def test_feature_networks_as_typed(tmp_path: Path) -> None:
+    assert read_features("none") is None
+    with pytest.raises(UsageError, match=r"Expected one of efficientnet_lite0, .* got vgg"):
+        read_features("vgg")
+    with pytest.raises(UsageError, match="--feature-weights FILE for the features medicalnet"):
+        read_features("medicalnet_resnet10")
+    with pytest.raises(UsageError, match="--feature-sha256 HEX for the features inception"):
+        read_features("inception", tmp_path / "inception.pt")
+    node = read_features("radimagenet_resnet50", tmp_path / "ResNet50.pt", "ab" * 32)
+    assert node is not None
+    assert node["network"]["path"].endswith("ResNet50.pt")
+    assert node["network"]["sha256"] == "ab" * 32
+
+
+def test_slices_are_scored_in_two_dimensions(
+    prepared_root: Path, test_records: list[Record], tmp_path: Path
+) -> None:
+    """One slice alone cannot be scored as a volume; as a slice it agrees with scikit-image."""
+    names = "{}_T1w.nii.gz"
+    middle = 12
+    real = write_predictions(tmp_path / "real", test_records, lambda i: i[..., [middle]], names)
+    ours = write_predictions(tmp_path / "ours", test_records, lambda i: noisy(i)[..., [middle]])
+    with pytest.raises(MrcontrastError, match="at least 11 voxels for SSIM"):
+        evaluate({"ours": ours}, real, tmp_path / "out")
+    summary = evaluate({"ours": ours}, real, tmp_path / "out", protocol=Protocol(dims=2))
+    expected = []
+    for record in test_records:
+        image = read_volume(record.t1w).data.astype(float)
+        pair = image[..., middle], noisy(image)[..., middle].astype(float)
+        expected.append(
+            structural_similarity(
+                *pair,
+                data_range=1.0,
+                gaussian_weights=True,
+                sigma=1.5,
+                use_sample_covariance=False,
+            )
+        )
+    found = summary["methods"]["ours"]["image"]["ssim"]
+    assert found["mean"] == pytest.approx(np.mean(expected), abs=1e-5)
+    assert summary["metrics"]["ssim"]["dims"] == 2
+    whole = evaluate(
+        {"whole": write_predictions(tmp_path / "whole", test_records, noisy)},
+        prepared_root,
+        tmp_path / "out",
+        protocol=Protocol(dims=2),
+    )
+    assert set(whole["methods"]["whole"]) == set(REGIONS)

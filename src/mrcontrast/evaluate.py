@@ -5,16 +5,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mrcontrast.config import config_dir
 from mrcontrast.data.manifest import MANIFEST, Manifest, Record
 from mrcontrast.data.originals import originals
 from mrcontrast.data.predictions import SYNTHETIC
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.metrics.intensity import FixedRange
 from mrcontrast.report.collection import Collection, collect
-from mrcontrast.report.comparison import RangeChoice, compare
+from mrcontrast.report.comparison import compare
 from mrcontrast.report.pairing import Case
-from mrcontrast.report.table import to_rich
+from mrcontrast.report.protocol import Protocol, RangeChoice
+from mrcontrast.report.table import FORMATS, to_rich
 from mrcontrast.transforms.normalise import PercentileNormaliser
+from mrcontrast.volume import write_text
+
+FEATURES = "efficientnet_lite0"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -26,14 +31,24 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--references", type=Path, required=True, metavar="DIR", help=references)
     masks = "brain masks; default: those beside the references, else non-zero voxels"
     add("--masks", type=Path, metavar="DIR", help=masks)
+    lesions = "lesion masks; default: *_label-lesion_mask beside the references, if there are any"
+    add("--lesion-masks", type=Path, metavar="DIR", help=lesions)
     add("--method", metavar="NAME", help="name of the only folder of predictions")
     add("--out", type=Path, default=Path("evaluation"), metavar="DIR", help="(%(default)s)")
     limits = "intensity range LO HI, or 'reference'; default: 0 1 if all references lie in it"
     add("--range", nargs="+", metavar="LIMIT", help=limits)
     raw = "of references in scanner units, such as percentile-0.5-99.5, for predictions in [0, 1]"
     add("--normalise-references", metavar="NAME", help=f"normaliser {raw}")
+    looks = "feature network of KID, MMD, FID and the perceptual distance, of configs/features, or "
+    add("--features", default=FEATURES, metavar="NAME", help=f"{looks}none (%(default)s)")
+    add("--feature-weights", type=Path, metavar="FILE", help="its weights, if they do not ship")
+    add("--feature-sha256", metavar="HEX", help="what the SHA-256 of that file has to be")
+    slices = "2: image metrics of each axial slice, and their mean (%(default)s: of volumes)"
+    add("--dims", type=int, choices=(2, 3), default=3, help=slices)
     add("--allow-missing", action="store_true", help="go on without subjects that lack a volume")
     add("--workers", type=int, default=0, help="processes (%(default)s: this one)")
+    shapes = "print the tables as this, and write them beside summary.json"
+    add("--format", choices=tuple(FORMATS), help=shapes)
     add("--report", action="store_true", help="also write report.html, with plots and a viewer")
 
 
@@ -45,20 +60,29 @@ def run(args: Namespace) -> int:
     """
     from rich.console import Console
 
-    predictions = name_predictions(args.predictions, args.method)
     summary = evaluate(
-        predictions,
+        name_predictions(args.predictions, args.method),
         args.references,
         args.out,
         args.masks,
-        read_range(args.range),
+        args.lesion_masks,
         args.allow_missing,
-        args.workers,
-        args.normalise_references,
+        Protocol(
+            read_range(args.range),
+            args.normalise_references,
+            args.workers,
+            read_features(args.features, args.feature_weights, args.feature_sha256),
+            args.dims,
+        ),
     )
     console = Console(highlight=False)
-    console.print(to_rich(summary))
-    console.print(f"{args.out}/summary.json, summary.md and subjects.csv", markup=False)
+    if args.format is None:
+        console.print(to_rich(summary))
+        console.print(f"{args.out}/summary.json, summary.md and subjects.csv", markup=False)
+    else:
+        name, formatted = FORMATS[args.format]
+        write_text(args.out / name, text := formatted(summary))
+        console.print(text, markup=False, soft_wrap=True, end="")
     if args.report:
         from mrcontrast.report.html.page import write_report
 
@@ -71,10 +95,9 @@ def evaluate(
     references: Path,
     out: Path,
     masks: Path | None = None,
-    intensity_range: RangeChoice = None,
+    lesion_masks: Path | None = None,
     allow_missing: bool = False,
-    num_workers: int = 0,
-    reference_normaliser: str | None = None,
+    protocol: Protocol | None = None,
 ) -> dict[str, Any]:
     """Score the predictions of one or several methods; write subjects.csv and summary.{json,md}.
 
@@ -84,12 +107,9 @@ def evaluate(
             that hold a prediction are taken.
         out: Folder of the results.
         masks: Folder of brain masks; else those beside the references, else non-zero voxels.
-        intensity_range: (low, high), or "reference" for each reference's own percentiles; None
-            takes (0, 1) if all references lie in it.
+        lesion_masks: Folder of lesion masks; else those beside the references, if there are any.
         allow_missing: Go on when a subject lacks its prediction or its reference.
-        num_workers: Processes; 0 works in this one.
-        reference_normaliser: Name of what brings raw references to [0, 1] in their masks, such as
-            "percentile-0.5-99.5"; 0 outside. None takes them as they are stored.
+        protocol: How volumes are scored; the defaults of ``Protocol`` when None.
 
     Returns:
         What summary.json holds.
@@ -98,17 +118,17 @@ def evaluate(
         UsageError: The intensity range has to be given, or does not go with the normaliser.
         MrcontrastError: Files are missing, ambiguous, unreadable or not on one grid.
     """
-    references, out = Path(references), Path(out)
+    references, protocol = Path(references), protocol or Protocol()
     splits = _splits_of(references)
-    normaliser = find_normaliser(reference_normaliser, intensity_range, bool(splits))
-    found = collect(predictions, references, masks, allow_missing, splits)
+    check_normaliser(protocol, bool(splits))
+    found = collect(predictions, references, masks, allow_missing, splits, lesion_masks)
     inputs = {
         "predictions": {name: str(folder) for name, folder in predictions.items()},
         "references": str(references),
         "masks": found.mask_source,
         "splits": sorted({splits[case.name] for case in found.cases}) if splits else None,
     }
-    return compare(found, inputs, out, intensity_range, normaliser, num_workers)
+    return compare(found, inputs, Path(out), protocol)
 
 
 def evaluate_originals(
@@ -155,8 +175,8 @@ def evaluate_originals(
         "masks": mask_source,
         "splits": sorted({record.split for record in records}),
     }
-    normaliser = PercentileNormaliser.from_name(names[0])
-    return compare(Collection(cases, mask_source, {}), inputs, Path(out), normaliser=normaliser)
+    protocol = Protocol(reference_normaliser=names[0])
+    return compare(Collection(cases, mask_source, {}), inputs, Path(out), protocol)
 
 
 def name_predictions(values: list[str], method: str | None = None) -> dict[str, Path]:
@@ -209,29 +229,60 @@ def read_range(values: list[str] | None) -> RangeChoice:
     return low, high
 
 
-def find_normaliser(
-    name: str | None, intensity_range: RangeChoice, prepared: bool
-) -> PercentileNormaliser | None:
-    """Return the normaliser of the references; None for no name.
+def read_features(
+    name: str = FEATURES, weights: Path | None = None, sha256: str | None = None
+) -> dict[str, Any] | None:
+    """Return the node of a feature network as plain values; None for "none".
 
     Args:
-        name: As stored with prepared data: "percentile-0.5-99.5".
-        intensity_range: Must not be that of each reference, which scales them already.
+        name: Of a file in ``configs/features``.
+        weights: File of its weights; None takes those that ship with it.
+        sha256: What its SHA-256 has to be; None takes any and notes it.
+
+    Raises:
+        UsageError: There is no such network, or it needs a file.
+    """
+    from omegaconf import OmegaConf
+
+    if name == "none":
+        return None
+    folder = config_dir() / "features"
+    if not (file := folder / f"{name}.yaml").is_file():
+        known = ", ".join(sorted(path.stem for path in folder.glob("*.yaml")))
+        raise UsageError(f"Expected one of {known} or none, got {name} (--features).")
+    config = OmegaConf.load(file)
+    given = {"path": None if weights is None else str(weights), "sha256": sha256}
+    for key, value in given.items():
+        if value is not None:
+            config.network[key] = value
+        elif OmegaConf.is_missing(config.network, key):
+            option = "--feature-weights FILE" if key == "path" else "--feature-sha256 HEX"
+            raise UsageError(f"Expected {option} for the features {name}, got none. Add it.")
+    node: Any = OmegaConf.to_container(config, resolve=True)
+    return dict(node)
+
+
+def check_normaliser(protocol: Protocol, prepared: bool) -> None:
+    """Refuse a normaliser of the references that does not exist or scales them a second time.
+
+    Args:
+        protocol: Its normaliser is named as stored with prepared data: "percentile-0.5-99.5".
         prepared: Whether the references are a prepared data set, which is normalised already.
 
     Raises:
         UsageError: There is no such normaliser, or the references are scaled twice.
     """
+    name = protocol.reference_normaliser
     if name is None:
-        return None
-    if intensity_range == "reference" or prepared:
+        return
+    if protocol.intensity_range == "reference" or prepared:
         other = "a prepared data set" if prepared else "--range reference"
         raise UsageError(
             f"Expected references that are scaled once, got --normalise-references {name} and "
             f"{other}. Leave one out."
         )
     try:
-        return PercentileNormaliser.from_name(name)
+        PercentileNormaliser.from_name(name)
     except MrcontrastError as error:
         raise UsageError(
             f"Expected a normaliser such as percentile-0.5-99.5, got {name} "

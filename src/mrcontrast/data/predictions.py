@@ -130,6 +130,15 @@ class PredictionFiles:
             path.unlink(missing_ok=True)
 
 
+def read_sidecar(volume: Path) -> dict[str, Any]:
+    """Return what the sidecar of a volume says; {} if there is none that can be read."""
+    try:
+        facts = json.loads(PredictionFiles(volume).sidecar.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
 def stem(path: Path) -> str:
     """Return the name of a NIfTI file without its ending."""
     ending = next((ending for ending in ENDINGS if path.name.endswith(ending)), "")

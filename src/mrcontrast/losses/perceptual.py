@@ -1,5 +1,7 @@
 """Distance between images in the feature space of a frozen network."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -9,20 +11,30 @@ class PerceptualLoss(nn.Module):
     """Mean squared distance of unit-normalised feature maps, averaged over the network's layers.
 
     The feature network is injected and frozen; it takes (N, 3, H, W) in [0, 1] and returns a list
-    of feature maps. Volumes are compared on axial slices drawn at random, as 2.5D losses do.
+    of feature maps. Volumes are compared on axial slices drawn at random, as 2.5D losses do. It is
+    no part of the stage's weights: a trained run needs neither it nor its file.
 
     Args:
-        features: The feature network, already loaded from a local file.
+        features: The network, or what loads it from a local file when it is first needed.
         slices: Axial slices that are drawn from each volume; unused in 2D.
 
     Source: Zhang et al. 2018, arXiv 1801.03924, eq. 1, with all channel weights 1 and the mean over
     layers where theirs is the sum.
     """
 
-    def __init__(self, features: nn.Module, slices: int = 4) -> None:
+    def __init__(self, features: nn.Module | Callable[[], nn.Module], slices: int = 4) -> None:
         super().__init__()
-        self.features = features.eval().requires_grad_(False)
+        self.source = features if not isinstance(features, nn.Module) else None
+        self.loaded = [features] if isinstance(features, nn.Module) else []  # hidden from weights
         self.slices = slices
+
+    def features(self, image: Tensor) -> list[Tensor]:
+        """Return the network's maps of images (N, 3, H, W), on their device."""
+        if not self.loaded:
+            assert self.source is not None
+            self.loaded = [self.source()]
+        self.loaded = [self.loaded[0].eval().requires_grad_(False).to(image.device)]
+        return self.loaded[0](image)
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return a scalar, at least 0, for images (B, 1, *S) in [0, 1]."""

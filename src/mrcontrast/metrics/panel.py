@@ -1,4 +1,6 @@
-"""All metrics of one prediction, in the brain and in the whole image, from one pass."""
+"""All metrics of one prediction, region by region, from one pass."""
+
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -13,12 +15,13 @@ from mrcontrast.metrics.voxelwise import (
 )
 
 Scores = dict[str, float]
+Regions = Mapping[str, np.ndarray | None]
 
 
 def score_regions(
     prediction: np.ndarray,
     target: np.ndarray,
-    mask: np.ndarray,
+    regions: Regions,
     intensity_range: tuple[float, float],
     num_scales: int,
 ) -> dict[str, Scores]:
@@ -27,14 +30,15 @@ def score_regions(
     Args:
         prediction: Image, (*S), in the units of the target; not clipped.
         target: Reference image on the same grid, (*S).
-        mask: The brain, (*S) bool.
+        regions: Voxels that count, (*S) bool, by name; None for the whole image.
         intensity_range: Lower and upper end of the intensities, in the units of the images.
         num_scales: Scales of MS-SSIM.
 
     Raises:
-        MrcontrastError: Shapes differ, the mask is empty, or the images are too small.
+        MrcontrastError: Shapes differ, a region is empty, or the images are too small.
     """
-    check_pair(prediction, target, mask)
+    for voxels in regions.values():
+        check_pair(prediction, target, voxels)
     low, high = intensity_range
     pyramid = SimilarityPyramid(prediction, target, high - low, num_scales)
     return {
@@ -46,5 +50,5 @@ def score_regions(
             "ms_ssim": pyramid.ms_ssim(voxels),
             OUTSIDE: share_outside(prediction, low, high, voxels),
         }
-        for region, voxels in (("brain", mask), ("image", None))
+        for region, voxels in regions.items()
     }

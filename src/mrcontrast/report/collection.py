@@ -1,14 +1,17 @@
 """The sessions of an evaluation: references with predictions and masks, and what is missing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.report.pairing import (
+    LABELS,
+    LESIONS,
     MASKS,
     PREDICTIONS,
     REFERENCES,
+    TREE_LESIONS,
     TREE_MASKS,
     Case,
     index_folder,
@@ -27,11 +30,16 @@ class Collection:
         cases: Sessions that at least one method predicts.
         mask_source: Where the brain masks come from, in words.
         missing: By method, the sessions under "no_prediction" and "no_reference"; empty if none.
+        lesion_source: Where the lesion masks come from, in words; None if there are none.
+        training: T1w of the sessions that our models were trained on, on the references' grid;
+            empty if nobody knows.
     """
 
     cases: list[Case]
     mask_source: str
     missing: Missing
+    lesion_source: str | None = None
+    training: Mapping[str, Path] = field(default_factory=dict)
 
 
 def collect(
@@ -40,6 +48,7 @@ def collect(
     masks: Path | None,
     allow_missing: bool,
     splits: Mapping[str, str],
+    lesion_masks: Path | None = None,
 ) -> Collection:
     """Find the sessions to score, their masks, and who lacks a counterpart.
 
@@ -50,12 +59,14 @@ def collect(
         allow_missing: Go on without sessions that lack a counterpart.
         splits: Split by session where the references have splits, else empty; only sessions of
             the splits that hold a prediction are expected.
+        lesion_masks: Folder of lesion masks; None looks beside the references. A session without
+            one counts in no figure of lesions.
 
     Raises:
         MrcontrastError: A counterpart is missing and ``allow_missing`` is off, a file is
             ambiguous, only some sessions have a mask, or nothing is left.
     """
-    known = index_folder(references, REFERENCES)
+    known = every = index_folder(references, REFERENCES)
     found: dict[str, dict[str, Path]] = {}
     missing: Missing = {}
     for method, folder in predictions.items():
@@ -70,12 +81,23 @@ def collect(
     missing = {method: lists for method, lists in missing.items() if any(lists.values())}
     if not used or (missing and not allow_missing):
         raise _missing_fault(missing, predictions, references)
-    mask_files, source = _find_masks(sorted(used), references, masks)
+    names = sorted(used)
+    mask_files, source = _find_masks(names, references, masks)
+    lesion_files, lesion_source = _find_lesions(names, references, lesion_masks)
+    labels = _beside(names, references, LABELS) if splits else {}  # others number them otherwise
     cases = [
-        Case(name, known[name], mask_files.get(name), _of_session(found, name))
-        for name in sorted(used)
+        Case(
+            name,
+            known[name],
+            mask_files.get(name),
+            _of_session(found, name),
+            lesion_files.get(name),
+            labels.get(name),
+        )
+        for name in names
     ]
-    return Collection(cases, source, missing)
+    training = {name: path for name, path in every.items() if splits.get(name) == "train"}
+    return Collection(cases, source, missing, lesion_source, training)
 
 
 def _of_session(found: Mapping[str, Mapping[str, Path]], name: str) -> dict[str, Path]:
@@ -100,6 +122,32 @@ def _find_masks(
             f"({masks or references}). Add them."
         )
     return found, str(masks or f"{references}: *_desc-brain_mask")
+
+
+def _find_lesions(
+    names: list[str], references: Path, folder: Path | None
+) -> tuple[dict[str, Path], str | None]:
+    """Return the lesion masks of the sessions that have one, and in words where they come from.
+
+    Raises:
+        MrcontrastError: The user named a folder that has none of any session.
+    """
+    if folder is None:
+        found = _beside(names, references, TREE_LESIONS)
+        source = f"{references}: *_label-lesion_mask"
+    else:
+        found, source = _beside(names, folder, LESIONS), str(folder)
+        if not found:
+            raise MrcontrastError(
+                f"Expected a lesion mask of some subject, got none of {listing(names)} ({folder}). "
+                "Check the path, or leave --lesion-masks out."
+            )
+    return found, f"{source}, of {len(found)} of {len(names)} sessions" if found else None
+
+
+def _beside(names: list[str], folder: Path, patterns: tuple[str, ...]) -> dict[str, Path]:
+    """Return the files of one kind by session, of the sessions that have one."""
+    return match(index_folder(folder, patterns), dict.fromkeys(names), folder)[0]
 
 
 def _missing_fault(

@@ -1,39 +1,44 @@
 """From the sessions of an evaluation to its tables; all are scored in one intensity range."""
 
-import multiprocessing
 import platform
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
 
+from mrcontrast.data.predictions import read_sidecar
 from mrcontrast.errors import UsageError
 from mrcontrast.metrics.bootstrap import CONFIDENCE, RESAMPLES
-from mrcontrast.metrics.definitions import REGIONS, describe_metrics
+from mrcontrast.metrics.definitions import REGIONS
+from mrcontrast.metrics.descriptions import describe_metrics, describe_structure
 from mrcontrast.metrics.intensity import FixedRange, IntensityRange, ReferenceRange, is_unit
+from mrcontrast.report.checks import check_ceiling, check_condition, check_uncertainty
 from mrcontrast.report.collection import Collection
-from mrcontrast.report.scoring import Row, Survey, score_case, summarise_rows, survey_case, to_csv
+from mrcontrast.report.diversity import measure_diversity
+from mrcontrast.report.feature_scores import FeatureScorer, compare_sets
+from mrcontrast.report.neighbours import store_training, summarise_nearest
+from mrcontrast.report.paired_tests import compare_methods
+from mrcontrast.report.pairing import Case
+from mrcontrast.report.parallel import map_in_order
+from mrcontrast.report.protocol import Protocol, RangeChoice
+from mrcontrast.report.reference import Survey, survey_case
+from mrcontrast.report.scoring import CaseResult, Scorer
+from mrcontrast.report.statistics import Row, summarise_rows, to_csv
 from mrcontrast.report.table import to_markdown
+from mrcontrast.segmentation.tissue_classes import METHOD
 from mrcontrast.transforms.normalise import PercentileNormaliser
 from mrcontrast.volume import write_json, write_text
 
-RangeChoice = tuple[float, float] | Literal["reference"] | None
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-PACKAGES = ("mrcontrast", "numpy", "scipy", "nibabel")
+PACKAGES = ("mrcontrast", "numpy", "scipy", "scikit-learn", "nibabel")
 SEED = 0  # of the bootstrap
+Item = TypeVar("Item")
 
 
 def compare(
-    found: Collection,
-    inputs: dict[str, Any],
-    out: Path,
-    intensity_range: RangeChoice = None,
-    normaliser: PercentileNormaliser | None = None,
-    num_workers: int = 0,
+    found: Collection, inputs: dict[str, Any], out: Path, protocol: Protocol
 ) -> dict[str, Any]:
     """Score all predictions of a collection; write subjects.csv and summary.{json,md}.
 
@@ -41,10 +46,7 @@ def compare(
         found: Sessions with their files.
         inputs: Where the files come from, in words, for the summary.
         out: Folder of the results.
-        intensity_range: See ``choose_range``.
-        normaliser: Brings each raw reference to [0, 1] in its mask, and to 0 outside; None takes
-            the references as they are stored.
-        num_workers: Processes; 0 works in this one.
+        protocol: How they are scored.
 
     Returns:
         What summary.json holds.
@@ -53,17 +55,47 @@ def compare(
         UsageError: The intensity range has to be given.
         MrcontrastError: A file is unreadable or not on one grid with the others.
     """
-    surveys = _map(partial(survey_case, normaliser=normaliser), found.cases, num_workers)
-    rule = choose_range(intensity_range, surveys)
-    num_scales = min(survey.num_scales for survey in surveys)
-    score = partial(score_case, rule=rule, num_scales=num_scales, normaliser=normaliser)
-    rows = [row for case_rows in _map(score, found.cases, num_workers) for row in case_rows]
-    summary = summarise_all(rows, rule, normaliser, num_scales)
-    summary |= {"inputs": inputs, "missing": found.missing}
+    scorer = choose_scorer(found.cases, protocol)
+    with TemporaryDirectory(prefix="mrcontrast-") as folder:
+        if found.training:
+            training = store_training(found.training, Path(folder), protocol.num_workers)
+            scorer = replace(scorer, training=training)
+        results = list(map_in_order(scorer, found.cases, protocol.num_workers))
+    rows = [row for result in results for row in result.rows]
+    summary = summarise_all(rows, scorer)
+    summary["checks"] = check_all(found, results)
+    summary["features"] = compare_features(results, scorer)
+    summary["diversity"] = measure_diversity(found.cases, scorer, protocol.num_workers)
+    summary |= {"inputs": inputs | {"lesion_masks": found.lesion_source}, "missing": found.missing}
     write_text(out / "subjects.csv", to_csv(rows))
     write_text(out / "summary.md", to_markdown(summary))
     write_json(out / "summary.json", summary)
     return summary
+
+
+def choose_scorer(cases: list[Case], protocol: Protocol) -> Scorer:
+    """Look at all references and return how all sessions are scored.
+
+    Raises:
+        UsageError: The intensity range has to be given.
+    """
+    name = protocol.reference_normaliser
+    normaliser = None if name is None else PercentileNormaliser.from_name(name)
+    survey = partial(survey_case, normaliser=normaliser, dims=protocol.dims)
+    surveys = list(map_in_order(survey, cases, protocol.num_workers))
+    rule = choose_range(protocol.intensity_range, surveys)
+    num_scales = min(survey.num_scales for survey in surveys)
+    features = None if protocol.features is None else FeatureScorer(protocol.features)
+    return Scorer(rule, num_scales, normaliser, features=features, dims=protocol.dims)
+
+
+def compare_features(results: list[CaseResult], scorer: Scorer) -> dict[str, Any] | None:
+    """Return the distances between all real and all synthetic images; None without features."""
+    if scorer.features is None:
+        return None
+    real = {r.name: r.real_vectors for r in results if r.real_vectors is not None}
+    vectors = by_method({result.name: result.vectors for result in results})
+    return compare_sets(scorer.features, real, vectors)
 
 
 def choose_range(choice: RangeChoice, surveys: list[Survey]) -> IntensityRange:
@@ -85,14 +117,46 @@ def choose_range(choice: RangeChoice, surveys: list[Survey]) -> IntensityRange:
     return FixedRange(0.0, 1.0)
 
 
-def summarise_all(
-    rows: list[Row],
-    rule: IntensityRange,
-    normaliser: PercentileNormaliser | None,
-    num_scales: int,
-) -> dict[str, Any]:
+def check_all(found: Collection, results: list[CaseResult]) -> dict[str, Any]:
+    """Return the sanity checks: condition, ceiling, uncertainty and memorisation."""
+    rows = [row for result in results for row in result.rows]
+    sidecars = {
+        method: read_sidecar(path)
+        for case in found.cases
+        for method, path in case.predictions.items()
+    }
+    ceilings = [m for m, facts in sidecars.items() if "autoencoder" in str(facts.get("Stage", m))]
+    samples = {method: facts.get("Samples") for method, facts in sidecars.items()}
+    nearest = None
+    if found.training:
+        nearest = summarise_nearest(by_method({r.name: r.nearest for r in results}))
+    return {
+        "shuffled_flair": check_condition(rows, SEED),
+        "autoencoder_ceiling": check_ceiling(rows, ceilings, SEED),
+        "uncertainty": check_uncertainty(
+            by_method({r.name: r.calibrations for r in results}), samples, SEED
+        ),
+        "nearest_training": nearest,
+    }
+
+
+def by_method(found: Mapping[str, Mapping[str, Item]]) -> dict[str, dict[str, Item]]:
+    """Turn session -> method -> item round.
+
+    >>> by_method({"sub-1": {"a": 1, "b": 2}, "sub-2": {"a": 3}})
+    {'a': {'sub-1': 1, 'sub-2': 3}, 'b': {'sub-1': 2}}
+    """
+    turned: dict[str, dict[str, Item]] = {}
+    for session, methods in found.items():
+        for method, item in methods.items():
+            turned.setdefault(method, {})[session] = item
+    return turned
+
+
+def summarise_all(rows: list[Row], scorer: Scorer) -> dict[str, Any]:
     """Return the statistics and all that is needed to read them."""
-    intensity = rule.describe()
+    rule, normaliser, num_scales = scorer.rule, scorer.normaliser, scorer.num_scales
+    intensity, present = rule.describe(), {row.region for row in rows}
     if normaliser is not None:
         intensity["normalisation"] = describe_normaliser(normaliser)
     return {
@@ -100,8 +164,10 @@ def summarise_all(
         "intensity_range": intensity,
         "normalisation": intensity["normalisation"],
         "reference_normaliser": None if normaliser is None else normaliser.name,
-        "regions": REGIONS,
-        "metrics": describe_metrics(num_scales, intensity["data_range"]),
+        "tests": compare_methods(rows, SEED),
+        "regions": {name: words for name, words in REGIONS.items() if name in present},
+        "metrics": describe_metrics(num_scales, intensity["data_range"], scorer.dims)
+        | describe_structure(METHOD),
         "statistics": {
             "unit": "subject; several sessions of one are averaged first",
             "sd": "n - 1; null for one subject",
@@ -123,12 +189,3 @@ def describe_normaliser(normaliser: PercentileNormaliser) -> str:
         f"{normaliser.name} of each reference over its mask: clipped to [0, 1], 0 outside the "
         "mask; predictions as stored"
     )
-
-
-def _map(work: Callable[[Item], Result], items: list[Item], num_workers: int) -> list[Result]:
-    """Apply ``work`` to each item in order, in this process or in several."""
-    if num_workers < 1:
-        return [work(item) for item in items]
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(num_workers, len(items)), mp_context=context) as pool:
-        return list(pool.map(work, items))

@@ -11,7 +11,7 @@ from pathlib import Path
 from mrcontrast.errors import MrcontrastError
 
 ENTITY = r"(?:^|[/_])({}-[A-Za-z0-9]+)"
-SUFFIXES = ("_desc-synth_T1w", "_T1w", "_desc-brain_mask", "_mask")
+SUFFIXES = ("_desc-synth_T1w", "_T1w", "_desc-brain_mask", "_label-lesion_mask", "_mask")
 NAMES_SHOWN = 5
 
 # Of each kind, the first pattern that some file fits decides; the last fits any image.
@@ -20,6 +20,9 @@ PREDICTIONS = (r"_desc-synth_T1w$", r"^(?!.*desc-synth).*(^|_)T1w$", IMAGE)
 REFERENCES = (r"^(?!.*desc-synth).*(^|_)T1w$", IMAGE)
 TREE_MASKS = (r"_desc-brain_mask$",)
 MASKS = (*TREE_MASKS, r"^(?!.*label-).*_mask$", "")
+TREE_LESIONS = (r"_label-lesion_mask$",)
+LESIONS = (*TREE_LESIONS, r"_mask$", "")
+LABELS = (r"_dseg$",)
 
 
 @dataclass(frozen=True)
@@ -31,17 +34,30 @@ class Case:
         reference: The real image.
         mask: Brain mask; None to take the voxels of the reference that are not zero.
         predictions: Synthetic image by method.
+        lesions: Lesion mask, or None.
+        labels: Tissue labels as the phantom numbers them, or None.
     """
 
     name: str
     reference: Path
     mask: Path | None
     predictions: dict[str, Path] = field(default_factory=dict)
+    lesions: Path | None = None
+    labels: Path | None = None
 
     @property
     def subject(self) -> str:
         """The person: statistics count each once, however many sessions there are."""
-        return self.name.split("_ses-")[0]
+        return subject_of(self.name)
+
+
+def subject_of(name: str) -> str:
+    """Return the person of a session.
+
+    >>> subject_of("sub-01_ses-2")
+    'sub-01'
+    """
+    return name.split("_ses-")[0]
 
 
 def index_folder(folder: Path, patterns: tuple[str, ...]) -> dict[str, Path]:

@@ -1,205 +1,190 @@
-"""From the files of a session to its figures, and from figures to statistics over subjects."""
+"""From the files of one session to its figures: everything that is known of each prediction."""
 
-import csv
-import io
-from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mrcontrast.errors import MrcontrastError
-from mrcontrast.metrics.bootstrap import summarise
-from mrcontrast.metrics.definitions import METRICS, OUTSIDE, REGIONS
+from mrcontrast.data.predictions import PredictionFiles
+from mrcontrast.metrics.calibration import Calibration, calibrate
 from mrcontrast.metrics.intensity import IntensityRange
-from mrcontrast.metrics.multiscale import count_scales
 from mrcontrast.metrics.panel import Scores, score_regions
+from mrcontrast.metrics.slices import score_slices
+from mrcontrast.report.anatomy import Anatomy
+from mrcontrast.report.feature_scores import FeatureScorer
+from mrcontrast.report.neighbours import Nearest, TrainingSet
 from mrcontrast.report.pairing import Case
-from mrcontrast.transforms.grid import mask_from_nonzero
+from mrcontrast.report.reference import axial_axis, naming, read_anatomy, read_reference
+from mrcontrast.report.statistics import Row
 from mrcontrast.transforms.normalise import PercentileNormaliser
-from mrcontrast.volume import Volume, read_mask, read_volume, same_grid
-
-COLUMNS = (*METRICS, OUTSIDE)
+from mrcontrast.volume import Volume, read_volume, same_grid
 
 
 @dataclass(frozen=True)
-class Row:
-    """The figures of one session, method and region.
+class CaseResult:
+    """All figures of one session.
 
     Attributes:
-        name: Session, "sub-X" or "sub-X_ses-Y".
-        subject: The person.
-        method: Name of the method.
-        region: "brain" or "image".
-        voxels: Voxels of the region.
-        low: Lower end of the intensity range, in the units of the files.
-        high: Upper end.
-        scores: Metric by name.
+        name: The session.
+        rows: Figures by method and region.
+        calibrations: Error against predicted spread, of methods that predict one.
+        nearest: Nearest training neighbour by method, if the training data are known.
+        real_vectors: Features of the real image, (n, dim); None without a feature network.
+        vectors: Features of each method's image.
     """
 
     name: str
-    subject: str
-    method: str
-    region: str
-    voxels: int
-    low: float
-    high: float
-    scores: Scores
+    rows: list[Row] = field(default_factory=list)
+    calibrations: dict[str, Calibration] = field(default_factory=dict)
+    nearest: dict[str, Nearest] = field(default_factory=dict)
+    real_vectors: np.ndarray | None = None
+    vectors: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Survey:
-    """What has to be known of all references before the first is scored.
+class Scorer:
+    """What is the same for all sessions of an evaluation; goes to each worker.
 
     Attributes:
-        name: Session.
-        num_scales: Scales of MS-SSIM that its grid allows.
-        low: Smallest intensity.
-        high: Largest intensity.
-    """
-
-    name: str
-    num_scales: int
-    low: float
-    high: float
-
-
-def survey_case(case: Case, normaliser: PercentileNormaliser | None = None) -> Survey:
-    """Read the reference of one session and note its size and extreme intensities.
-
-    Raises:
-        MrcontrastError: It cannot be read, or is too small for SSIM.
-    """
-    reference, _ = read_reference(case, normaliser)
-    with _naming(case.reference):
-        num_scales = count_scales(reference.shape)
-    low, high = float(reference.data.min()), float(reference.data.max())
-    return Survey(case.name, num_scales, low, high)
-
-
-def read_reference(
-    case: Case, normaliser: PercentileNormaliser | None = None
-) -> tuple[Volume, np.ndarray]:
-    """Read the reference of one session and its brain mask, (X, Y, Z) bool.
-
-    Args:
-        case: The session's files.
-        normaliser: Brings the reference to [0, 1] in the mask, and to 0 outside, as preparation
-            does; None leaves it as it is stored.
-
-    Raises:
-        MrcontrastError: A file cannot be read, the grids differ, the mask is empty, or the
-            reference that is to be normalised is constant in it.
-    """
-    reference = read_volume(case.reference)
-    mask = read_brain(case, reference)
-    if normaliser is None:
-        return reference, mask
-    with _naming(case.reference):
-        fitted = normaliser.fit(reference.data, mask)
-    return replace(reference, data=fitted.apply(reference.data) * mask), mask
-
-
-def read_brain(case: Case, reference: Volume) -> np.ndarray:
-    """Read the brain mask of one session, (X, Y, Z) bool, or take the reference's non-zero voxels.
-
-    Raises:
-        MrcontrastError: It cannot be read, is on another grid, or is empty.
-    """
-    if case.mask is None:
-        with _naming(case.reference):
-            return mask_from_nonzero(reference)
-    mask = read_mask(case.mask, reference, case.reference)
-    if not mask.any():
-        raise MrcontrastError(
-            f"Expected a mask with voxels in it, got an empty one ({case.mask}). Make it again."
-        )
-    return mask
-
-
-def score_case(
-    case: Case,
-    rule: IntensityRange,
-    num_scales: int,
-    normaliser: PercentileNormaliser | None = None,
-) -> list[Row]:
-    """Score every prediction of one session, one volume in memory at a time.
-
-    Args:
-        case: The session's files.
         rule: Intensity range.
         num_scales: Scales of MS-SSIM.
         normaliser: Of the reference; predictions are taken as they are stored.
-
-    Raises:
-        MrcontrastError: A file cannot be read, or a prediction is not on the reference's grid.
+        training: Small copies of the training volumes, or None.
+        features: Compares through a feature network, or None.
+        dims: 3 for volumes, 2 for axial slices.
     """
-    reference, mask = read_reference(case, normaliser)
-    with _naming(case.reference):
-        ends = rule.ends(reference.data, mask)
-    target = rule.rescale(reference.data, ends)
-    rows = []
-    for method, path in case.predictions.items():
-        prediction = read_volume(path)
-        same_grid(reference, prediction, case.reference, path)
-        image = rule.rescale(prediction.data, ends)
-        regions = score_regions(image, target, mask, rule.measured(ends), num_scales)
-        for region, scores in regions.items():
-            voxels = int(mask.sum()) if region == "brain" else mask.size
-            rows.append(Row(case.name, case.subject, method, region, voxels, *ends, scores))
-    return rows
+
+    rule: IntensityRange
+    num_scales: int
+    normaliser: PercentileNormaliser | None = None
+    training: TrainingSet | None = None
+    features: FeatureScorer | None = None
+    dims: int = 3
+
+    def compare(
+        self,
+        image: np.ndarray,
+        target: np.ndarray,
+        anatomy: Anatomy,
+        ends: tuple[float, float],
+    ) -> dict[str, Scores]:
+        """Return the image metrics of one pair (X, Y, Z) by region, in 3D or slice by slice."""
+        measured = self.rule.measured(ends)
+        if self.dims == 3:
+            return score_regions(image, target, anatomy.regions, measured, self.num_scales)
+        return score_slices(
+            image, target, anatomy.regions, measured, self.num_scales, anatomy.axial
+        )
+
+    def __call__(self, case: Case) -> CaseResult:
+        """Score every prediction of one session, one volume in memory at a time.
+
+        Raises:
+            MrcontrastError: A file cannot be read, or a prediction is not on the reference's grid.
+        """
+        session = Session(case, self)
+        result = CaseResult(case.name, real_vectors=session.real_vectors)
+        for method, path in case.predictions.items():
+            prediction = read_volume(path)
+            same_grid(session.reference, prediction, case.reference, path)
+            image = self.rule.rescale(prediction.data, session.ends)
+            if self.features is not None:
+                result.vectors[method], perceptual = session.look(image)
+            else:
+                perceptual = {}
+            result.rows.extend(session.rows(method, image, perceptual))
+            if (spread := session.spread(path)) is not None:
+                error = image[session.mask] - session.anatomy.image[session.mask]
+                result.calibrations[method] = calibrate(error, spread)
+            if self.training is not None:
+                pair = prediction, session.reference
+                result.nearest[method] = self.training.nearest(*pair, session.mask)
+        return result
 
 
-def summarise_rows(rows: list[Row], seed: int) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return method -> region -> metric -> {mean, sd, ci95, n}; sessions are averaged first.
+class Session:
+    """The real image of one session, read once for all predictions.
 
     Args:
-        rows: The figures of all sessions.
-        seed: Seed of the bootstrap.
+        case: The session's files.
+        scorer: How they are scored.
     """
-    methods = list(dict.fromkeys(row.method for row in rows))
-    return {
-        method: {
-            region: {
-                metric: asdict(summarise(_by_subject(rows, method, region, metric), seed))
-                for metric in COLUMNS
-            }
-            for region in REGIONS
-        }
-        for method in methods
-    }
+
+    def __init__(self, case: Case, scorer: Scorer) -> None:
+        self.case, self.scorer = case, scorer
+        self.reference, self.mask = read_reference(case, scorer.normaliser)
+        with naming(case.reference):
+            self.ends = scorer.rule.ends(self.reference.data, self.mask)
+
+    @cached_property
+    def anatomy(self) -> Anatomy:
+        """What is known of the real image, in the units of the metrics."""
+        target = self.scorer.rule.rescale(self.reference.data, self.ends)
+        return read_anatomy(self.case, self.reference, target, self.mask)
+
+    @property
+    def frame(self) -> Anatomy:
+        """The real image and its brain alone, to compare whole images of other sessions with."""
+        target = self.scorer.rule.rescale(self.reference.data, self.ends)
+        axial = axial_axis(self.reference)
+        return Anatomy(target, self.mask, self.reference.spacing_mm, axial)
+
+    @cached_property
+    def real_view(self) -> Any:  # noqa: ANN401 - a tensor; torch is imported late
+        """What the feature network sees of the real image."""
+        features, ends = self.scorer.features, self.scorer.rule.measured(self.ends)
+        return None if features is None else features.view(self.anatomy.image, self.mask, ends)
+
+    @property
+    def real_vectors(self) -> np.ndarray | None:
+        """Features of the real image, (n, dim), or None."""
+        features = self.scorer.features
+        return None if features is None else features.vectors(self.real_view)
+
+    def look(self, image: np.ndarray) -> tuple[np.ndarray, Scores]:
+        """Return the features (n, dim) of a synthetic image and its perceptual distance."""
+        features = self.scorer.features
+        assert features is not None
+        view = features.view(image, self.mask, self.scorer.rule.measured(self.ends))
+        scores = {features.metric: features.distance(view, self.real_view)}
+        return features.vectors(view), scores
+
+    def rows(self, method: str, image: np.ndarray, more: Scores) -> list[Row]:
+        """Return the figures of one synthetic image (X, Y, Z), region by region.
+
+        Args:
+            method: Its name.
+            image: In the units of the metrics.
+            more: Further figures of the brain.
+        """
+        anatomy = self.anatomy
+        regions = self.scorer.compare(image, anatomy.image, anatomy, self.ends)
+        regions["brain"] |= anatomy.compare_texture(image) | anatomy.compare_tissues(image) | more
+        if "lesion" in regions:
+            regions["lesion"] |= anatomy.compare_lesions(image)
+        return [
+            Row(self.case.name, self.case.subject, method, region, count, *self.ends, scores)
+            for region, scores in regions.items()
+            for count in [_count(anatomy.regions[region], image)]
+        ]
+
+    def spread(self, prediction: Path) -> np.ndarray | None:
+        """Return the predicted deviation in the brain, (N,), in the units of the metrics, or None.
+
+        Raises:
+            MrcontrastError: Its file cannot be read or is on another grid.
+        """
+        path = PredictionFiles(prediction).std
+        if not path.is_file():
+            return None
+        deviation: Volume = read_volume(path)
+        same_grid(self.reference, deviation, self.case.reference, path)
+        low, high = self.scorer.rule.measured(self.ends)
+        unit = (high - low) / (self.ends[1] - self.ends[0])
+        return deviation.data[self.mask] * unit
 
 
-def to_csv(rows: list[Row]) -> str:
-    """Format rows as CSV with a header; one line a session, method and region."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        ["subject", "session", "method", "region", "voxels", "range_low", "range_high", *COLUMNS]
-    )
-    for row in rows:
-        session = row.name.removeprefix(row.subject).removeprefix("_")
-        fixed = [row.subject, session, row.method, row.region, row.voxels, row.low, row.high]
-        writer.writerow(fixed + [row.scores[metric] for metric in COLUMNS])
-    return text.getvalue()
-
-
-def _by_subject(rows: list[Row], method: str, region: str, metric: str) -> np.ndarray:
-    """Return one value a subject, (N,): the mean over the sessions."""
-    values = defaultdict(list)
-    for row in rows:
-        if (row.method, row.region) == (method, region):
-            values[row.subject].append(row.scores[metric])
-    return np.array([np.mean(sessions) for sessions in values.values()])
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Add the file to the message of a fault found in its voxels."""
-    try:
-        yield
-    except MrcontrastError as error:
-        raise MrcontrastError(f"{str(error).rstrip('.')} ({path}).") from error
+def _count(voxels: np.ndarray | None, image: np.ndarray) -> int:
+    return image.size if voxels is None else int(voxels.sum())

@@ -1,43 +1,65 @@
-"""The summary of an evaluation as tables: methods down, metrics across, brain first."""
+"""The tables of an evaluation as text: for a terminal, as Markdown, CSV or LaTeX."""
 
-from collections.abc import Mapping
+import csv
+import io
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rich.console import Group
 from rich.table import Table
 
-from mrcontrast.metrics.definitions import METRICS
+from mrcontrast.report.check_sheets import check_sheets
+from mrcontrast.report.cost_sheet import cost_sheets
+from mrcontrast.report.sheets import Sheet, format_statistic, sheets_of
 
-HEADINGS = {"brain": "In the brain", "image": "Whole image"}
-COSTS = {  # key of a summary's costs -> heading, digits
-    "parameters": ("Parameters", 0),
-    "network_calls": ("Calls", 0),
-    "seconds_a_volume": ("s a volume", 2),
-    "peak_memory_gib": ("Memory (GiB)", 2),
-    "training_minutes": ("Training (min)", 1),
-}
-COST_NOTE = (
-    "Calls: of the network for a slice (2D) or volume (3D), all draws together. Memory: peak of a "
-    "translation, measured on CUDA and estimated elsewhere. Training: of the model and all that it "
-    "was built on."
-)
+__all__ = [
+    "FORMATS",
+    "caption",
+    "format_statistic",
+    "to_csv_table",
+    "to_latex",
+    "to_markdown",
+    "to_rich",
+]
+
 CAPTION = "mean over subjects [95 % bootstrap interval]"
+LATEX = {
+    "\\": r"\textbackslash{}",
+    **{character: "\\" + character for character in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "→": r"$\rightarrow$",
+    "∞": r"$\infty$",
+    "±": r"$\pm$",
+    "|": r"$|$",
+    "<": "$<$",
+    ">": "$>$",
+}
+
+
+def tables_of(summary: Mapping[str, Any]) -> list[Sheet]:
+    """Return all tables of a summary: figures, tests, checks, costs."""
+    return [*sheets_of(summary), *check_sheets(summary), *cost_sheets(summary)]
 
 
 def to_rich(summary: Mapping[str, Any]) -> Group:
-    """Return one table a region, and one of costs if they are known, to print with ``rich``.
+    """Return the tables to print with a ``rich`` console.
 
     Args:
         summary: As ``mrcontrast.evaluate.evaluate`` returns it.
     """
-    titles = ["n", *(definition.heading for definition in METRICS.values())]
-    tables = [
-        _table(heading, caption(summary), titles, _body(summary, region))
-        for region, heading in HEADINGS.items()
-    ]
-    if "costs" in summary:
-        rows = [[method, *_costs(summary, method)] for method in summary["methods"]]
-        tables.append(_table("Costs", COST_NOTE, _cost_titles(summary), rows))
+    tables = []
+    for sheet in tables_of(summary):
+        table = Table(title=sheet.title, title_justify="left", caption_justify="left")
+        table.caption = " ".join(sheet.notes) or caption(summary)
+        for index, column in enumerate(sheet.columns):
+            words = index < sheet.text_columns
+            table.add_column(column, justify="left" if words else "right", no_wrap=index == 0)
+        for row in sheet.rows:
+            table.add_row(*row)
+        tables.append(table)
     return Group(*tables)
 
 
@@ -50,80 +72,58 @@ def to_markdown(summary: Mapping[str, Any]) -> str:
         summary: As ``mrcontrast.evaluate.evaluate`` returns it.
     """
     lines = []
-    for region, heading in HEADINGS.items():
-        titles = ["Method", "n", *(definition.heading for definition in METRICS.values())]
-        rows = _body(summary, region)
-        if region == "brain":
-            titles += _cost_titles(summary)
-            rows = [[*cells, *_costs(summary, cells[0])] for cells in rows]
-        lines += [f"## {heading}", "", _line(titles), _line(["---"] + ["---:"] * (len(titles) - 1))]
-        lines += [*map(_line, rows), ""]
+    for sheet in tables_of(summary):
+        words = sheet.text_columns
+        rule = ["---"] * words + ["---:"] * (len(sheet.columns) - words)
+        lines += [f"## {sheet.title}", ""]
+        if sheet.rows:
+            lines += [_line(sheet.columns), _line(rule), *map(_line, sheet.rows), ""]
+        lines += [text for note in sheet.notes for text in (note, "")]
     return "\n".join([*lines, *_notes(summary)]) + "\n"
+
+
+def to_csv_table(summary: Mapping[str, Any]) -> str:
+    """Return the tables as CSV, one below the other, each after a line with its title."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    for sheet in tables_of(summary):
+        writer.writerow([f"# {sheet.title}"])
+        writer.writerows([sheet.columns, *sheet.rows] if sheet.rows else [[n] for n in sheet.notes])
+    return text.getvalue()
+
+
+def to_latex(summary: Mapping[str, Any]) -> str:
+    """Return the tables as LaTeX for a paper; they need the package booktabs."""
+    blocks = []
+    for sheet in tables_of(summary):
+        if not sheet.rows:
+            blocks.append("".join(f"% {sheet.title}: {note}\n" for note in sheet.notes))
+            continue
+        words = sheet.text_columns
+        layout = "l" * words + "r" * (len(sheet.columns) - words)
+        notes = sheet.notes or (f"{caption(summary)[0].upper()}{caption(summary)[1:]}.",)
+        blocks.append(
+            "\\begin{table}\n\\centering\n"
+            f"\\caption{{{_escape(sheet.title)}. {_escape(' '.join(notes))}}}\n"
+            f"\\begin{{tabular}}{{{layout}}}\n\\toprule\n{_latex_line(sheet.columns)}\\midrule\n"
+            + "".join(map(_latex_line, sheet.rows))
+            + "\\bottomrule\n\\end{tabular}\n\\end{table}\n"
+        )
+    comments = "".join(f"% {line}\n" for line in _notes(summary))
+    return "% \\usepackage{booktabs}\n\n" + "\n".join(blocks) + "\n" + comments
+
+
+FORMATS: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
+    "md": ("summary.md", to_markdown),
+    "csv": ("summary.csv", to_csv_table),
+    "latex": ("summary.tex", to_latex),
+}
 
 
 def caption(summary: Mapping[str, Any]) -> str:
     """Say what the figures are, and what the references were normalised with if they were."""
     normaliser = summary.get("reference_normaliser")
     return CAPTION if normaliser is None else f"{CAPTION}; references normalised by {normaliser}"
-
-
-def format_statistic(statistic: Mapping[str, Any], digits: int) -> str:
-    """Format one figure with its interval, as far as they are known.
-
-    Example:
-        >>> format_statistic({"mean": 24.314, "sd": 0.5, "ci95": (23.9, 24.7), "n": 8}, digits=2)
-        '24.31 [23.90, 24.70]'
-    """
-    if statistic["mean"] is None:
-        return "∞"
-    mean = f"{statistic['mean']:.{digits}f}"
-    if statistic["ci95"] is None:
-        return mean
-    low, high = statistic["ci95"]
-    return f"{mean} [{low:.{digits}f}, {high:.{digits}f}]"
-
-
-def format_cost(value: float | None, digits: int) -> str:
-    """Format a cost; thousands are set apart.
-
-    >>> format_cost(1926209, 0), format_cost(0.25, 2), format_cost(None, 1)
-    ('1,926,209', '0.25', 'n/a')
-    """
-    return "n/a" if value is None else f"{value:,.{digits}f}"
-
-
-def _cost_titles(summary: Mapping[str, Any]) -> list[str]:
-    return [title for title, _ in COSTS.values()] if "costs" in summary else []
-
-
-def _costs(summary: Mapping[str, Any], method: str) -> list[str]:
-    """Return the cells of a method's costs; none if the summary tells no costs."""
-    if "costs" not in summary:
-        return []
-    known = summary["costs"].get(method, {})
-    return [format_cost(known.get(name), digits) for name, (_, digits) in COSTS.items()]
-
-
-def _table(title: str, below: str, titles: list[str], rows: list[list[str]]) -> Table:
-    """Return a table whose first column is the method."""
-    table = Table(title=title, title_justify="left", caption_justify="left")
-    table.caption = below
-    table.add_column("Method", no_wrap=True)
-    for heading in titles:
-        table.add_column(heading, justify="right")
-    for cells in rows:
-        table.add_row(*cells)
-    return table
-
-
-def _body(summary: Mapping[str, Any], region: str) -> list[list[str]]:
-    """Return the cells of one region, one list a method."""
-    rows = []
-    for method, regions in summary["methods"].items():
-        figures = regions[region]
-        cells = [format_statistic(figures[name], METRICS[name].digits) for name in METRICS]
-        rows.append([method, str(figures["psnr"]["n"]), *cells])
-    return rows
 
 
 def _notes(summary: Mapping[str, Any]) -> list[str]:
@@ -134,7 +134,6 @@ def _notes(summary: Mapping[str, Any]) -> list[str]:
         f"{text[0].upper()}{text[1:]}. Intensity range {ends}; "
         f"normalisation: {summary['normalisation']}. Masks: {summary['inputs']['masks']}."
     ]
-    notes += [COST_NOTE] if "costs" in summary else []
     for method, lists in summary["missing"].items():
         for kind, names in lists.items():
             if names:
@@ -144,3 +143,12 @@ def _notes(summary: Mapping[str, Any]) -> list[str]:
 
 def _line(cells: list[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _latex_line(cells: list[str]) -> str:
+    return " & ".join(map(_escape, cells)) + " \\\\\n"
+
+
+def _escape(text: str) -> str:
+    """Return text as LaTeX shows it."""
+    return "".join(LATEX.get(character, character) for character in text)

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.metrics.definitions import METRICS, OUTSIDE, Definition
+from mrcontrast.metrics.definitions import LESIONS, METRICS, OUTSIDE, STRUCTURE, VOLUMES, Definition
 
-SHOWN = METRICS  # whose titles, units and digits are known
+SHOWN = METRICS | STRUCTURE | VOLUMES | LESIONS  # whose titles, units and digits are known
 SUMMARY, SCORES = "summary.json", "subjects.csv"
 FOLDERS = ("", "evaluation", "evaluation_full_grid")  # in an evaluation or a study, first wins
 FIXED = ("subject", "session", "method", "region", "voxels", "range_low", "range_high")

@@ -1,0 +1,1 @@
+"""Frozen feature networks, loaded from local files: what perceptual measures look through."""

@@ -1,0 +1,62 @@
+"""Whether a predicted standard deviation says how large the error is."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+BINS = 10
+NOMINAL_COVERAGE = {"1_sd": 0.6827, "2_sd": 0.9545}  # of a normal error
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Error against predicted spread, over the voxels of one image.
+
+    Attributes:
+        predicted_sd: Root mean square of the prediction in each tenth of the voxels, lowest first.
+        rmse: Root mean square error of the same voxels.
+        coverage: Share of voxels whose error is at most 1 and 2 predicted deviations.
+        scale: Root mean square error over root mean square prediction: 1 is right, above 1 the
+            model is surer than it may be; NaN if all predictions are 0.
+        rank_correlation: Spearman's, of |error| and prediction; NaN if one of them is constant.
+    """
+
+    predicted_sd: tuple[float, ...]
+    rmse: tuple[float, ...]
+    coverage: dict[str, float]
+    scale: float
+    rank_correlation: float
+
+
+def calibrate(error: np.ndarray, predicted_sd: np.ndarray) -> Calibration:
+    """Compare errors with the spread that was predicted for them.
+
+    Args:
+        error: Prediction less truth, (N,), N >= 10.
+        predicted_sd: (N,), >= 0, in the same units.
+
+    Source: Levi et al. 2022, Sensors 22(15), arXiv 1905.11659, eqs. 8 and 9 (bins of one size).
+    """
+    error, sd = error.astype(np.float64), predicted_sd.astype(np.float64)
+    order = np.argsort(sd, kind="stable")
+    tenths = np.array_split(order, BINS)
+    size, mean_square = np.abs(error), float(np.mean(sd**2))
+    return Calibration(
+        predicted_sd=tuple(_rms(sd[chosen]) for chosen in tenths),
+        rmse=tuple(_rms(error[chosen]) for chosen in tenths),
+        coverage={f"{k}_sd": float(np.mean(size <= k * sd)) for k in (1, 2)},
+        scale=_rms(error) / mean_square**0.5 if mean_square else float("nan"),
+        rank_correlation=_rank_correlation(size, sd),
+    )
+
+
+def _rms(values: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(values**2)))
+
+
+def _rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
+    """Return Spearman's correlation; NaN if either is constant."""
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return float("nan")
+    return float(stats.spearmanr(first, second).statistic)

@@ -1,0 +1,42 @@
+"""Whether a lesion still stands out: its contrast to the white matter around it."""
+
+import numpy as np
+from scipy import ndimage
+
+RING_MM = (2.0, 8.0)  # beyond partial volume, within the same bias field
+MIN_RING_VOXELS = 10
+
+
+def surrounding_ring(
+    lesions: np.ndarray, white_matter: np.ndarray, spacing_mm: tuple[float, ...]
+) -> np.ndarray:
+    """Return healthy white matter more than 2 and at most 8 mm from the next lesion, (*S) bool.
+
+    Args:
+        lesions: (*S) bool.
+        white_matter: (*S) bool.
+        spacing_mm: Distance of neighbouring voxels along each axis.
+    """
+    if not lesions.any():
+        return np.zeros_like(lesions)
+    distance = ndimage.distance_transform_edt(~lesions, sampling=spacing_mm)
+    near, far = RING_MM
+    return white_matter & (distance > near) & (distance <= far)
+
+
+def lesion_contrast(image: np.ndarray, lesions: np.ndarray, ring: np.ndarray) -> float:
+    """Return the mean of the lesions less that of the ring around them, in the image's units.
+
+    Args:
+        image: (*S).
+        lesions: (*S) bool.
+        ring: (*S) bool; NaN if it has fewer than ten voxels, or there is no lesion.
+
+    Example:
+        >>> row = np.arange(12.0)
+        >>> lesion_contrast(row, row == 0, row >= 2)
+        -6.5
+    """
+    if not lesions.any() or int(ring.sum()) < MIN_RING_VOXELS:
+        return float("nan")
+    return float(image[lesions].mean(dtype=np.float64) - image[ring].mean(dtype=np.float64))

@@ -1,0 +1,107 @@
+"""Stacks of slices against scikit-image, torchmetrics and our own slower code."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
+
+from mrcontrast.errors import MrcontrastError
+from mrcontrast.metrics.multiscale import ms_ssim, scale_weights
+from mrcontrast.metrics.panel import score_regions
+from mrcontrast.metrics.slices import MIN_SHARE, StackPyramid, score_slices, slices_of
+from mrcontrast.metrics.stacks import stack_maps, stack_psnr, stack_ssim
+from mrcontrast.metrics.structural import similarity_maps
+from mrcontrast.phantom import PhantomSubject
+
+MakePair = Callable[..., tuple[np.ndarray, np.ndarray]]
+
+SHAPE = (5, 41, 67)
+WANG = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+
+
+@pytest.mark.parametrize("smoothness", [0.0, 2.0])
+@pytest.mark.parametrize(("low", "width"), [(0.0, 1.0), (-1.0, 2.0), (500.0, 4000.0)])
+def test_stacks_agree_with_a_loop_of_scikit_image(
+    smoothness: float, low: float, width: float, make_pair: MakePair
+) -> None:
+    prediction, target = (
+        (low + width * image).astype(np.float32) for image in make_pair(SHAPE, smoothness)
+    )
+    pairs = list(zip(prediction.astype(float), target.astype(float), strict=True))
+    ssim = [structural_similarity(b, a, data_range=width, **WANG) for a, b in pairs]
+    psnr = [peak_signal_noise_ratio(b, a, data_range=width) for a, b in pairs]
+    np.testing.assert_allclose(stack_ssim(prediction, target, width), ssim, atol=1e-5)
+    np.testing.assert_allclose(stack_psnr(prediction, target, width), psnr, atol=1e-5)
+
+
+def test_stacks_agree_on_phantoms(phantoms: list[PhantomSubject]) -> None:
+    target, other = (np.moveaxis(s.t1w.data[:56], 2, 0) / np.float32(60) for s in phantoms)
+    prediction = 0.7 * target + 0.3 * other
+    ssim = [
+        structural_similarity(b.astype(float), a.astype(float), data_range=1.0, **WANG)
+        for a, b in zip(prediction, target, strict=True)
+    ]
+    np.testing.assert_allclose(stack_ssim(prediction, target, 1.0), ssim, atol=1e-5)
+
+
+@pytest.mark.parametrize("border", ["reflect", "mirror"])
+def test_maps_agree_with_those_of_single_slices(border: str, make_pair: MakePair) -> None:
+    prediction, target = make_pair(SHAPE, 2.0)
+    maps = stack_maps(prediction, target, 1.0, border)
+    for k in range(SHAPE[0]):
+        slow = similarity_maps(prediction[k], target[k], 1.0, border)
+        np.testing.assert_allclose(maps.ssim[k], slow.ssim, atol=2e-5)
+        np.testing.assert_allclose(maps.contrast[k], slow.contrast, atol=2e-5)
+
+
+@pytest.mark.parametrize("smoothness", [0.0, 3.0])
+def test_ms_ssim_of_slices_agrees_with_torchmetrics(smoothness: float, make_pair: MakePair) -> None:
+    prediction, target = make_pair((3, 97, 52), smoothness)
+    pyramid = StackPyramid(prediction, target, 1.0, num_scales=3)
+    mask = np.random.default_rng(0).random((97, 52)) > 0.6
+    for k in range(3):
+        theirs = multiscale_structural_similarity_index_measure(
+            torch.from_numpy(prediction[k])[None, None],
+            torch.from_numpy(target[k])[None, None],
+            data_range=1.0,
+            betas=scale_weights(3),
+        )
+        assert pyramid.scores(k, None)["ms_ssim"] == pytest.approx(theirs.item(), abs=1e-5)
+        masked = ms_ssim(prediction[k], target[k], 1.0, mask, num_scales=3)
+        assert pyramid.scores(k, mask)["ms_ssim"] == pytest.approx(masked, abs=1e-5)
+
+
+def test_a_volume_slice_by_slice_is_the_mean_of_its_slices(make_pair: MakePair) -> None:
+    prediction, target = make_pair((30, 9, 26), 2.0)
+    brain = np.zeros(target.shape, bool)
+    brain[4:26, 2:8, 3:22] = True
+    brain[10:12, 8, 10] = True  # the tip of the brain: two voxels
+    lesion = brain & (np.indices(target.shape)[1] == 4)
+    regions = {"brain": brain, "image": None, "lesion": lesion}
+    found = score_slices(prediction, target, regions, (0.0, 1.0), 2, axis=1)
+    assert slices_of(brain, 1).tolist() == [2, 3, 4, 5, 6, 7]
+    assert MIN_SHARE * 22 * 19 > 2
+    each = [
+        score_regions(
+            prediction[:, k], target[:, k], {"brain": brain[:, k], "image": None}, (0.0, 1.0), 2
+        )
+        for k in range(2, 8)
+    ]
+    for region in ("brain", "image"):
+        for metric, value in found[region].items():
+            mean = np.mean([scores[region][metric] for scores in each])
+            assert value == pytest.approx(mean, abs=1e-5)
+    assert found["lesion"]["mae"] == pytest.approx(each[2]["brain"]["mae"])
+
+
+def test_equal_slices_and_small_ones(make_pair: MakePair) -> None:
+    _, target = make_pair(SHAPE)
+    np.testing.assert_allclose(stack_ssim(target, target, 1.0), 1, atol=1e-6)
+    assert np.isinf(stack_psnr(target, target, 1.0)).all()
+    with pytest.raises(MrcontrastError, match="at least 11 voxels"):
+        stack_ssim(target[:, :10], target[:, :10], 1.0)
+    with pytest.raises(MrcontrastError, match="target's shape"):
+        stack_ssim(target[1:], target, 1.0)
