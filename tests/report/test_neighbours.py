@@ -14,6 +14,7 @@ from mrcontrast.report.neighbours import (
     store_training,
     summarise_nearest,
 )
+from mrcontrast.report.parallel import Workers
 from mrcontrast.volume import Volume, read_mask, read_volume
 
 
@@ -21,7 +22,7 @@ from mrcontrast.volume import Volume, read_mask, read_volume
 def training(prepared_root: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingSet:
     records = Manifest.read(prepared_root).split("train")
     folder = tmp_path_factory.mktemp("copies")
-    return store_training({record.name: record.t1w for record in records}, folder, num_workers=0)
+    return store_training({record.name: record.t1w for record in records}, folder, Workers())
 
 
 @pytest.fixture(scope="module")

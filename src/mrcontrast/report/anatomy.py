@@ -51,7 +51,7 @@ class Anatomy:
     @cached_property
     def tissues(self) -> np.ndarray:
         """Tissues of the real image, (X, Y, Z) uint8, by the method used on synthetic ones."""
-        return segment_tissues(self.image, self.brain)
+        return segment_tissues(self.image, self.brain, self.spacing_mm)
 
     @cached_property
     def ring(self) -> np.ndarray:
@@ -85,7 +85,7 @@ class Anatomy:
 
     def compare_tissues(self, image: np.ndarray) -> Scores:
         """Return Dice and volumes of CSF, GM and WM of a synthetic image (X, Y, Z)."""
-        found = segment_tissues(image, self.brain)
+        found = segment_tissues(image, self.brain, self.spacing_mm)
         scores: Scores = {}
         for name, value in TISSUES.items():
             ours, theirs = found == value, self.tissues == value

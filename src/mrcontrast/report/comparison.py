@@ -22,7 +22,7 @@ from mrcontrast.report.feature_scores import FeatureScorer, compare_sets
 from mrcontrast.report.neighbours import store_training, summarise_nearest
 from mrcontrast.report.paired_tests import compare_methods
 from mrcontrast.report.pairing import Case
-from mrcontrast.report.parallel import map_in_order
+from mrcontrast.report.parallel import Workers
 from mrcontrast.report.protocol import Protocol, RangeChoice
 from mrcontrast.report.reference import Survey, survey_case
 from mrcontrast.report.scoring import CaseResult, Scorer
@@ -32,7 +32,7 @@ from mrcontrast.segmentation.tissue_classes import METHOD
 from mrcontrast.transforms.normalise import PercentileNormaliser
 from mrcontrast.volume import write_json, write_text
 
-PACKAGES = ("mrcontrast", "numpy", "scipy", "scikit-learn", "nibabel")
+PACKAGES = ("mrcontrast", "numpy", "scipy", "nibabel")
 SEED = 0  # of the bootstrap
 Item = TypeVar("Item")
 
@@ -55,25 +55,28 @@ def compare(
         UsageError: The intensity range has to be given.
         MrcontrastError: A file is unreadable or not on one grid with the others.
     """
-    scorer = choose_scorer(found.cases, protocol)
-    with TemporaryDirectory(prefix="mrcontrast-") as folder:
+    with TemporaryDirectory(prefix="mrcontrast-") as folder, Workers(protocol.num_workers) as pool:
+        scorer = choose_scorer(found.cases, protocol, pool)
         if found.training:
-            training = store_training(found.training, Path(folder), protocol.num_workers)
-            scorer = replace(scorer, training=training)
-        results = list(map_in_order(scorer, found.cases, protocol.num_workers))
+            scorer = replace(scorer, training=store_training(found.training, Path(folder), pool))
+        results = list(pool.map(scorer, found.cases))
+        diversity = measure_diversity(found.cases, scorer, pool)
     rows = [row for result in results for row in result.rows]
     summary = summarise_all(rows, scorer)
-    summary["checks"] = check_all(found, results)
-    summary["features"] = compare_features(results, scorer)
-    summary["diversity"] = measure_diversity(found.cases, scorer, protocol.num_workers)
-    summary |= {"inputs": inputs | {"lesion_masks": found.lesion_source}, "missing": found.missing}
+    summary |= {
+        "checks": check_all(found, results),
+        "features": compare_features(results, scorer),
+        "diversity": diversity,
+        "inputs": inputs | {"lesion_masks": found.lesion_source},
+        "missing": found.missing,
+    }
     write_text(out / "subjects.csv", to_csv(rows))
     write_text(out / "summary.md", to_markdown(summary))
     write_json(out / "summary.json", summary)
     return summary
 
 
-def choose_scorer(cases: list[Case], protocol: Protocol) -> Scorer:
+def choose_scorer(cases: list[Case], protocol: Protocol, pool: Workers) -> Scorer:
     """Look at all references and return how all sessions are scored.
 
     Raises:
@@ -82,7 +85,7 @@ def choose_scorer(cases: list[Case], protocol: Protocol) -> Scorer:
     name = protocol.reference_normaliser
     normaliser = None if name is None else PercentileNormaliser.from_name(name)
     survey = partial(survey_case, normaliser=normaliser, dims=protocol.dims)
-    surveys = list(map_in_order(survey, cases, protocol.num_workers))
+    surveys = list(pool.map(survey, cases))
     rule = choose_range(protocol.intensity_range, surveys)
     num_scales = min(survey.num_scales for survey in surveys)
     features = None if protocol.features is None else FeatureScorer(protocol.features)

@@ -9,7 +9,7 @@ import numpy as np
 
 from mrcontrast.metrics.diversity import choose_pairs
 from mrcontrast.report.pairing import Case
-from mrcontrast.report.parallel import map_in_order
+from mrcontrast.report.parallel import Workers
 from mrcontrast.report.scoring import Scorer, Session
 from mrcontrast.volume import read_volume
 
@@ -49,18 +49,18 @@ class PairScorer:
         return found["image"]["ms_ssim"]
 
 
-def measure_diversity(cases: Sequence[Case], scorer: Scorer, num_workers: int) -> dict[str, Any]:
+def measure_diversity(cases: Sequence[Case], scorer: Scorer, pool: Workers) -> dict[str, Any]:
     """Return MS-SSIM over pairs of subjects; the first session of each counts.
 
     Args:
         cases: All sessions.
         scorer: How volumes are read and scaled.
-        num_workers: Processes; 0 works in this one.
+        pool: Who compares.
     """
     first = {case.subject: case for case in reversed(cases)}
     chosen = [(first[a], first[b]) for a, b in choose_pairs(sorted(first))]
     values: dict[str, list[float]] = defaultdict(list)
-    for found in map_in_order(PairScorer(scorer), chosen, num_workers):
+    for found in pool.map(PairScorer(scorer), chosen):
         for name, value in found.items():
             values[name].append(value)
     return {

@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mrcontrast.report.parallel import map_in_order
+from mrcontrast.report.parallel import Workers
 from mrcontrast.volume import Volume, read_volume
 
 SPACING_MM = 6.0  # coarse enough to be quick, fine enough for ventricles and lobes
@@ -66,20 +65,19 @@ class TrainingSet:
         )
 
 
-def store_training(volumes: Mapping[str, Path], folder: Path, num_workers: int) -> TrainingSet:
+def store_training(volumes: Mapping[str, Path], folder: Path, pool: Workers) -> TrainingSet:
     """Write small copies of training volumes, one in memory at a time.
 
     Args:
         volumes: T1w files by session, all on one grid, 0 outside the brain.
         folder: Gets the file.
-        num_workers: Processes; 0 works in this one.
+        pool: Who reads them.
 
     Raises:
         MrcontrastError: A file cannot be read.
     """
     file, copies = folder / "training.npy", None
-    small = map_in_order(partial(_read_coarse), list(volumes.values()), num_workers)
-    for index, copy in enumerate(small):
+    for index, copy in enumerate(pool.map(_read_coarse, list(volumes.values()))):
         if copies is None:
             shape = (len(volumes), *copy.shape)
             copies = np.lib.format.open_memmap(file, "w+", np.float32, shape)

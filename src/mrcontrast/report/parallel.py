@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Self, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -13,23 +13,42 @@ Result = TypeVar("Result")
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-def map_in_order(
-    work: Callable[[Item], Result], items: Sequence[Item], num_workers: int
-) -> Iterator[Result]:
-    """Yield ``work`` of each item in order; a worker has one thread, so that they do not crowd.
+class Workers:
+    """Processes that stay for several rounds of work; as a context they are ended with it.
+
+    Each has one thread, so that they do not crowd each other.
 
     Args:
-        work: Can be pickled, and so can what it returns.
-        items: What to work on.
-        num_workers: Processes; 0 works in this one.
+        count: Processes; 0 works in this one.
     """
-    if num_workers < 1 or not items:
-        yield from map(work, items)
-        return
-    context = multiprocessing.get_context("spawn")
-    count = min(num_workers, len(items))
-    with _one_thread_each(), ProcessPoolExecutor(count, mp_context=context) as pool:
-        yield from pool.map(work, items)
+
+    def __init__(self, count: int = 0) -> None:
+        self.count = count
+        self.pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Self:
+        if self.count > 0:
+            context = multiprocessing.get_context("spawn")
+            self.pool = ProcessPoolExecutor(self.count, mp_context=context)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.pool is not None:
+            self.pool.shutdown(cancel_futures=True)
+
+    def map(self, work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+        """Yield ``work`` of each item in order.
+
+        Args:
+            work: Can be pickled where there are processes, and so can what it returns.
+            items: What to work on.
+        """
+        if self.pool is None:
+            yield from map(work, items)
+            return
+        with _one_thread_each():
+            results = self.pool.map(work, items)
+        yield from results
 
 
 @contextmanager

@@ -1,0 +1,77 @@
+"""Time and memory of an evaluation as it grows: subjects at 2 mm, in parallel processes.
+
+python experiments/metrics/hundred.py [--subjects 25 100] [--workers 2] [--features none]
+
+Subjects are four phantoms with other noise each; memory is the largest resident size.
+That of the parent holds the drawing of the phantoms, which stays with the process.
+"""
+
+import resource
+import time
+from argparse import ArgumentParser
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from mrcontrast.evaluate import evaluate, read_features
+from mrcontrast.phantom import PhantomConfig, PhantomSubject, make_subject
+from mrcontrast.report.protocol import Protocol
+from mrcontrast.volume import Volume, write_labels, write_volume
+
+
+def write_subjects(folder: Path, phantoms: list[PhantomSubject], count: int) -> None:
+    """Write real and synthetic volumes and the masks of brain and lesions."""
+    for index in range(count):
+        subject, rng = phantoms[index % len(phantoms)], np.random.default_rng(index)
+        name, mask = f"sub-{index:03d}", subject.brain_mask
+        top = np.percentile(subject.t1w.data[mask], 99.5)
+        real = np.clip(subject.t1w.data / top, 0, 1)
+        for kind, level in (("real", 0.01), ("ours", 0.05)):
+            noisy = np.clip(real + rng.normal(0, level, real.shape), 0, 1) * mask
+            volume = Volume(noisy.astype(np.float32), subject.t1w.affine)
+            write_volume(folder / kind / f"{name}_T1w.nii", volume)
+        parts = {"desc-brain_mask": mask, "label-lesion_mask": subject.lesion_mask}
+        for suffix, labels in parts.items():
+            write_labels(folder / "real" / f"{name}_{suffix}.nii", labels, subject.t1w.affine)
+
+
+def forget_peak() -> None:
+    """Let the largest resident size of this process be counted from now on (Linux)."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def peaks_mib() -> tuple[float, float]:
+    """Return the largest resident size of this process, and of the workers that have ended."""
+    status = Path("/proc/self/status").read_text()
+    own = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+    workers = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return int(own.split()[1]) / 1024, workers / 1024
+
+
+def main() -> None:
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("--subjects", type=int, nargs="+", default=[25, 100])
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--features", default="none")
+    args = parser.parse_args()
+    config = PhantomConfig(spacing_mm=2.0)
+    phantoms = [make_subject(seed, config) for seed in range(4)]
+    protocol = Protocol(num_workers=args.workers, features=read_features(args.features))
+    print("| subjects | features | workers | s | s a subject | MiB, parent | MiB, a worker |")
+    print("|---:|---|---:|---:|---:|---:|---:|")
+    for count in args.subjects:
+        with TemporaryDirectory() as name:
+            folder = Path(name)
+            write_subjects(folder, phantoms, count)
+            forget_peak()
+            start = time.perf_counter()
+            evaluate({"ours": folder / "ours"}, folder / "real", folder / "out", protocol=protocol)
+            seconds = time.perf_counter() - start
+        cells = f"{args.features} | {args.workers} | {seconds:.0f} | {seconds / count:.2f}"
+        own, workers = peaks_mib()
+        print(f"| {count} | {cells} | {own:.0f} | {workers:.0f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
