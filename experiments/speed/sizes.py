@@ -39,21 +39,21 @@ def image_shape(dims: int, spacing_mm: float) -> list[int]:
 
 def stage_config(stage: str, dims: int, width: int) -> DictConfig:
     """Return a stage of ``configs/stage`` with other channels."""
-    half, twice = width // 2, 2 * width
+    half, twice, axes = width // 2, 2 * width, f"spatial_dims={dims}"
     first = compose(
         "train",
         [
             "stage=autoencoder",
-            f"spatial_dims={dims}",
+            axes,
             f"stage.autoencoder.channels=[{half},{width},{width}]",
         ],
     )
     if stage == "autoencoder":
         return resolve(first).stage
     levels = f"[{width},{twice},{twice}]"
-    second = compose("train", ["stage=latent_diffusion", f"stage.denoiser.channels={levels}"])
+    second = compose("train", ["stage=latent_diffusion", axes, f"stage.denoiser.channels={levels}"])
     embedder = f"stage.condition.embedder_channels=[{half},{width},{twice}]"
-    third = compose("train", ["stage=controlnet", embedder])
+    third = compose("train", ["stage=controlnet", axes, embedder])
     with open_dict(second), open_dict(third):
         second.stage.codec.autoencoder = first.stage.autoencoder
         third.stage.codec, third.stage.denoiser = second.stage.codec, second.stage.denoiser
