@@ -12,11 +12,14 @@ from typing import Any
 import pytest
 import torch
 
+from mrcontrast.latent_translation import LatentTranslation
 from mrcontrast.resume import read_checkpoint
 from mrcontrast.run_folder import RunFolder
-from mrcontrast.stages.autoencoder import AdversarialAutoencoder, Autoencoder
+from mrcontrast.stages.adversarial_autoencoder import AdversarialAutoencoder
+from mrcontrast.stages.autoencoder import Autoencoder
 from mrcontrast.stages.controlnet import ControlNetDiffusion
 from mrcontrast.stages.latent_diffusion import LatentDiffusion
+from mrcontrast.stages.pix2pix import Pix2Pix
 from mrcontrast.train import train
 from toy.runs import end_of, in_child, toy_config
 
@@ -35,6 +38,16 @@ AUTOENCODER = tuple(f"stage.autoencoder.{setting}" for setting in (*NET, "latent
 DENOISER = (
     *(f"stage.denoiser.{setting}" for setting in (*NET, "num_head_channels=[0,4]")),
     "stage.codec.latent_multiple=2",
+)
+UNET = ("kernel_size=[3,3,3]", "strides=[1,2,2]", "upsample_kernel_size=[2,2]", "filters=[8,8,8]")
+REGRESSOR = tuple(f"stage.regressor.network.{setting}" for setting in UNET)
+STAGES = (
+    Autoencoder,
+    AdversarialAutoencoder,
+    LatentDiffusion,
+    ControlNetDiffusion,
+    Pix2Pix,
+    LatentTranslation,
 )
 STOPS = (1, 3, 4, 5, 6, 8)  # in an epoch, at its end, and where a validation is due
 
@@ -62,7 +75,7 @@ def run(root: Path, prepared: Path, name: str, *overrides: str) -> RunFolder:
 def struck(hook: str, batch: int, act: Callable[[], None]) -> Iterator[None]:
     """Have stages call `act` when `hook` begins in the `batch`-th batch of the training."""
     with pytest.MonkeyPatch.context() as patch:
-        for stage in (Autoencoder, AdversarialAutoencoder, LatentDiffusion, ControlNetDiffusion):
+        for stage in STAGES:
             patch.setattr(stage, hook, striking(getattr(stage, hook), batch, act))
         yield
 
@@ -212,6 +225,33 @@ def test_diffusion_and_controlnet_over_cached_latents(
     control = run(root, prepared_root, "control", *options)
     parts = run_in_parts((2,), root, prepared_root, "control-parts", *options)
     assert_same(parts, control)
+
+
+def test_pix2pix(tmp_path: Path, prepared_root: Path) -> None:
+    options = (
+        "stage=pix2pix",
+        *REGRESSOR,
+        "stage.discriminator.num_layers_d=1",
+        "stage.discriminator.channels=4",
+        "stage.discriminator_optimisation.warmup_steps=2",
+        "trainer.max_steps=12",
+    )
+    whole = run(tmp_path, prepared_root, "whole", *options)
+    assert_same(run_in_parts((2, 4), tmp_path, prepared_root, "parts", *options), whole)
+
+
+def test_a_residual_over_cached_latents(root: Path, prepared_root: Path, whole: RunFolder) -> None:
+    unet = run(root, prepared_root, "unet", "stage=unet_regression", *REGRESSOR)
+    options = (
+        "stage=residual_diffusion",
+        f"autoencoder={whole.path}",
+        f"regression={unet.path}",
+        *DENOISER,
+        "trainer.max_steps=6",
+    )
+    residual = run(root, prepared_root, "residual", *options)
+    parts = run_in_parts((3,), root, prepared_root, "residual-parts", *options)
+    assert_same(parts, residual)
 
 
 def test_the_end_of_a_training_can_be_repeated(

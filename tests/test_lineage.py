@@ -61,7 +61,7 @@ def test_a_missing_parent_is_asked_for(tmp_path: Path, stage: str, parent: str) 
 
 def test_a_run_of_another_stage_is_refused(chain: Path) -> None:
     overrides = ["stage=toy_diffusion", f"autoencoder={chain}/runs/controlnet"]
-    with pytest.raises(MrcontrastError, match="run of stage autoencoder, got controlnet"):
+    with pytest.raises(MrcontrastError, match=r"run of stage autoencoder or .*, got controlnet"):
         inherit(toy_config(chain, *overrides))
 
 

@@ -21,12 +21,30 @@ def test_steps_come_in_order_and_name_what_they_read(tmp_path):
     assert steps["controlnet"].inputs == ("data", "latent_diffusion")
     assert steps["predict-controlnet"].inputs == ("data", "controlnet")
     assert "predict-lookup" in steps["evaluation"].inputs
+    assert "evaluation" in steps["report"].inputs
 
 
 def test_a_model_that_is_not_trained_is_refused(tmp_path):
     config = settings(tmp_path, "study.predict.lookup.model=nothing")
     with pytest.raises(UsageError, match=r"got nothing \(study.predict.lookup\)"):
         plan(config.study, tmp_path)
+
+
+@pytest.mark.parametrize("node", ["train.autoencoder.override", "predict.lookup.sample"])
+def test_a_key_that_nothing_reads_is_refused(tmp_path, node):
+    config = settings(tmp_path, f"+study.{node}=2")
+    with pytest.raises(UsageError, match=rf"got {node.split('.')[-1]} \(study.{node[:5]}"):
+        plan(config.study, tmp_path)
+
+
+def test_a_study_can_do_without_mlflow(tmp_path, monkeypatch):
+    trained = []
+    monkeypatch.setattr("mrcontrast.train.train", trained.append)
+    config = settings(tmp_path, "study.common=['logger=none']")
+    steps = {step.name: step for step in plan(config.study, tmp_path)}
+    steps["autoencoder"].run()
+    assert trained[0].name == "smoke/autoencoder"
+    assert trained[0].logger._target_ == "mrcontrast.tracking.NoTracker"
 
 
 def finished(folder: Path) -> dict[str, float]:
@@ -43,6 +61,7 @@ def test_the_chain_runs_once_and_a_change_reruns_only_what_depends_on_it(tmp_pat
         assert method["brain"]["psnr"]["n"] == 1
         assert method["brain"]["psnr"]["mean"] > 5
     assert (folder / "figures" / "comparison.png").stat().st_size > 10_000
+    assert (folder / "report" / "report.html").stat().st_size > 2_000_000  # with its viewer
     first = finished(folder)
 
     assert study(settings(tmp_path)) == 0
@@ -51,4 +70,4 @@ def test_the_chain_runs_once_and_a_change_reruns_only_what_depends_on_it(tmp_pat
 
     assert study(settings(tmp_path, "study.predict.controlnet.samples=3")) == 0
     changed = {name for name, time in finished(folder).items() if time != first[name]}
-    assert changed == {"predict-controlnet", "evaluation", "figures"}
+    assert changed == {"predict-controlnet", "evaluation", "figures", "report"}

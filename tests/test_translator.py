@@ -24,7 +24,7 @@ NORMALISER = PercentileNormaliser(0, 99.5)
 
 
 class Sampler:
-    num_steps = 5
+    num_steps = num_calls = 5
 
 
 class Identity(LightningModule):

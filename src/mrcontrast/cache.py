@@ -106,7 +106,7 @@ def contents(cache: StoredCache) -> str:
         f"data {items['data'][:8]}" if "data" in items else "",
         f"autoencoder {facts['autoencoder'][:8]}",
         f"variants {facts['variants']}",
-        "with FLAIR" if facts["flair"] else "",
+        f"with {facts['condition']}" if facts["condition"] else "",
     ]
     return ", ".join(word for word in words if word)
 

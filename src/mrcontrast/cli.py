@@ -21,11 +21,13 @@ HYDRA_COMMANDS = {
 PLAIN_COMMANDS = {
     "translate": "a FLAIR volume (or a folder of them) -> the T1w volume that a model makes of it",
     "evaluate": "predictions of any system against references -> tables and a report",
+    "report": "an evaluation or a study -> one HTML file: tables, plots, a viewer of the volumes",
     "info": "versions, devices, memory, and the trained models found",
     "doctor": "check that this installation works",
     "cache": "list the stored latents, and prune what is broken or long unused",
 }
-MODULES = {"info": "doctor", "doctor": "doctor"}  # the module of a command, if not its own name
+# The module of a command, if not its own name.
+MODULES = {"report": "report_command", "info": "doctor", "doctor": "doctor"}
 EXAMPLES = """examples:
   mrcontrast prepare recipe=phantom out=outputs/data/phantom
   mrcontrast train stage=autoencoder data=phantom

@@ -1,36 +1,44 @@
-"""What a ControlNet is told of FLAIR: its pixels, or its latent."""
+"""What a network is told of FLAIR: its pixels, its latent, or both."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mrcontrast import keys
 from mrcontrast.errors import UsageError
 from mrcontrast.latents import AutoencoderCodec, pad_to_multiple
+from mrcontrast.networks.fingerprint import module_hash
+from mrcontrast.regressor import Regressor
 
 
 class Condition(ABC):
-    """Turns FLAIR into what the ControlNet's embedder takes, and knows the embedder's sizes.
+    """Turns FLAIR into what a ControlNet's embedder takes, or a denoiser beside its noisy latent.
 
     Attributes:
         key: Name in a batch of what can be computed once for each item.
 
     Args:
-        in_channels: Channels that the embedder takes.
-        embedder_channels: Its channels; it halves the axes once less than the list is long.
+        in_channels: Channels of the condition.
+        embedder_channels: The embedder's; it halves the axes once less than the list is long. One
+            entry, whatever it is, means none: the condition has the latent's size.
     """
 
     key: ClassVar[str]
 
-    def __init__(self, in_channels: int, embedder_channels: Sequence[int]) -> None:
+    def __init__(self, in_channels: int, embedder_channels: Sequence[int] = (1,)) -> None:
         self.in_channels = in_channels
         self.embedder_channels = list(embedder_channels)
 
+    @property
+    def identity(self) -> str:
+        """What decides the result of ``compute`` beside batch and codec, for caches."""
+        return self.key
+
     def __call__(self, batch: keys.Batch, codec: AutoencoderCodec) -> Tensor:
-        """Return the embedder's input, (B, in_channels, ...), for a batch."""
+        """Return the condition, (B, in_channels, ...), for a batch."""
         known: Tensor | None = batch.get(self.key)  # type: ignore[assignment]
         return self.present(self.compute(batch, codec) if known is None else known, codec)
 
@@ -40,17 +48,17 @@ class Condition(ABC):
 
     @abstractmethod
     def present(self, value: Tensor, codec: AutoencoderCodec) -> Tensor:
-        """Return the embedder's input for what ``key`` holds."""
+        """Return the condition for what ``key`` holds."""
 
     @abstractmethod
     def expected(self, codec: AutoencoderCodec, slices: int) -> tuple[int, int]:
-        """Return the channels and the downsampling that the embedder must have."""
+        """Return the condition's channels, and its axes over those of the latent."""
 
     def check(self, codec: AutoencoderCodec, context_slices: int) -> None:
-        """Refuse an embedder that does not bring FLAIR to the latent's size.
+        """Refuse channels or an embedder that do not bring FLAIR to the latent's size.
 
         Raises:
-            UsageError: Its channels or its downsampling are off; MONAI would broadcast or fail.
+            UsageError: They are off; MONAI would broadcast or fail.
         """
         expected = self.expected(codec, 1 + 2 * context_slices)
         found = (self.in_channels, 2 ** (len(self.embedder_channels) - 1))
@@ -58,7 +66,7 @@ class Condition(ABC):
             raise UsageError(
                 f"Expected an embedder of {expected[0]} channels that downsamples {expected[1]} "
                 f"times, got {found[0]} and {found[1]}. Set stage.condition.in_channels and give "
-                "stage.condition.embedder_channels another length."
+                "stage.condition.embedder_channels another length (without an embedder: 1)."
             )
 
 
@@ -100,3 +108,114 @@ class LatentCondition(Condition):
     def expected(self, codec: AutoencoderCodec, slices: int) -> tuple[int, int]:
         """Return the latent's channels for each slice, and no downsampling."""
         return slices * len(codec.mean), 1
+
+
+class FoldedCondition(Condition):
+    """FLAIR pixels folded into channels at the latent's size: nothing of FLAIR is lost.
+
+    Source: Shi et al. 2016, arXiv 1609.05158, section 3.1, the other way round.
+    """
+
+    key = keys.FLAIR
+
+    def compute(self, batch: keys.Batch, codec: AutoencoderCodec) -> Tensor:
+        """Return FLAIR as it is, (B, 1 + 2k, *S)."""
+        return batch["flair"]
+
+    def present(self, value: Tensor, codec: AutoencoderCodec) -> Tensor:
+        """Return FLAIR padded as the codec pads, in [-1, 1], (B, (1 + 2k) * f ** dims, *S / f)."""
+        return fold(2 * pad_to_multiple(value, codec.multiple) - 1, codec.factor)
+
+    def expected(self, codec: AutoencoderCodec, slices: int) -> tuple[int, int]:
+        """Return f ** dims channels for each slice, and no downsampling."""
+        return slices * codec.factor**codec.spatial_dims, 1
+
+
+class AnchoredCondition(Condition):
+    """A latent to start from or to add to, the anchor, and the folded pixels of FLAIR beside it."""
+
+    key = keys.ANCHOR
+
+    @abstractmethod
+    def image(self, flair: Tensor) -> Tensor:
+        """Return the image (B, 1, *S) in [0, 1] whose latent is the anchor."""
+
+    def anchor(self, value: Tensor, codec: AutoencoderCodec) -> Tensor:
+        """Return the anchor, (B, C, *S / f), of a condition."""
+        return value[:, : len(codec.mean)]
+
+    def compute(self, batch: keys.Batch, codec: AutoencoderCodec) -> Tensor:
+        """Return anchor and folded pixels, (B, C + (1 + 2k) * f ** dims, *S / f)."""
+        flair = batch["flair"]
+        pixels = fold(2 * pad_to_multiple(flair, codec.multiple) - 1, codec.factor)
+        return torch.cat([codec.encode(self.image(flair)), pixels], dim=1)
+
+    def present(self, value: Tensor, codec: AutoencoderCodec) -> Tensor:
+        """Return both as they are."""
+        return value
+
+    def expected(self, codec: AutoencoderCodec, slices: int) -> tuple[int, int]:
+        """Return the latent's channels and f ** dims for each slice, and no downsampling."""
+        return len(codec.mean) + slices * codec.factor**codec.spatial_dims, 1
+
+
+class FlairAnchor(AnchoredCondition):
+    """The latent of FLAIR as anchor; the autoencoder must have learnt FLAIR too."""
+
+    def image(self, flair: Tensor) -> Tensor:
+        """Return the slice itself of a slab (B, 1 + 2k, *S)."""
+        return flair[:, flair.shape[1] // 2].unsqueeze(1)
+
+
+class RegressionAnchor(AnchoredCondition, nn.Module):
+    """The latent of what a trained regression makes of FLAIR as anchor.
+
+    Args:
+        regressor: Frozen here.
+        in_channels: Channels of the condition.
+    """
+
+    def __init__(self, regressor: Regressor, in_channels: int) -> None:
+        nn.Module.__init__(self)
+        AnchoredCondition.__init__(self, in_channels)
+        self.regressor = regressor.eval().requires_grad_(False)
+
+    @property
+    def identity(self) -> str:
+        """The key and the hash of the regression."""
+        return f"{self.key} {module_hash(self.regressor)}"
+
+    def train(self, mode: bool = True) -> "RegressionAnchor":
+        """Stay in evaluation mode: the regression is frozen."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def image(self, flair: Tensor) -> Tensor:
+        """Return the regression's T1w image."""
+        return self.regressor.image(flair)
+
+    def check(self, codec: AutoencoderCodec, context_slices: int) -> None:
+        """Refuse a regression that wants other neighbours; else as ``Condition.check``.
+
+        Raises:
+            UsageError: It does, or the channels are off.
+        """
+        if (theirs := self.regressor.context_slices) != context_slices:
+            raise UsageError(
+                f"Expected context_slices {theirs} as the regression has, got {context_slices}. "
+                f"Add data.context_slices={theirs} or name another regression=RUN."
+            )
+        super().check(codec, context_slices)
+
+
+def fold(image: Tensor, factor: int) -> Tensor:
+    """Fold blocks of ``factor`` voxels along each axis of (B, C, *S) into channels.
+
+    >>> fold(torch.arange(8.0).view(1, 1, 2, 4), 2)[0, :, 0].tolist()
+    [[0.0, 2.0], [1.0, 3.0], [4.0, 6.0], [5.0, 7.0]]
+    """
+    dims = image.ndim - 2
+    blocks = [part for size in image.shape[2:] for part in (size // factor, factor)]
+    split = image.reshape(*image.shape[:2], *blocks)
+    cells, within = range(2, 2 + 2 * dims, 2), range(3, 3 + 2 * dims, 2)
+    return split.permute(0, 1, *within, *cells).flatten(1, 1 + dims)

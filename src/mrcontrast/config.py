@@ -1,5 +1,7 @@
 """From YAML to objects: where the configs lie, and the one builder that reads them."""
 
+from collections.abc import Callable, Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +118,31 @@ def module_name(target: str) -> str:
 
 
 def register_resolvers() -> None:
-    """Let configs say ``${module:${stage._target_}}`` for the name of a stage."""
-    if not OmegaConf.has_resolver("module"):
-        OmegaConf.register_new_resolver("module", module_name)
+    """Let configs compute what they would else repeat: ``${module:...}``, ``${sum:...}`` and so on.
+
+    >>> register_resolvers()
+    >>> OmegaConf.create({"k": 2, "slices": "${sum:1,${k},${k}}", "all": "${product:3,4}"})["all"]
+    12
+    """
+    resolvers: dict[str, Callable[..., Any]] = {
+        "module": module_name,
+        "sum": lambda *numbers: sum(numbers),
+        "product": lambda *numbers: prod(numbers),
+        "cell_voxels": cell_voxels,
+    }
+    for name, resolver in resolvers.items():
+        if not OmegaConf.has_resolver(name):
+            OmegaConf.register_new_resolver(name, resolver)
+
+
+def cell_voxels(channels: Sequence[int], spatial_dims: int) -> int:
+    """Return the voxels of an image for each cell of its latent.
+
+    Args:
+        channels: Of the autoencoder's levels; it halves each axis between two.
+        spatial_dims: 2 or 3.
+
+    >>> cell_voxels([32, 64, 64], 2)
+    16
+    """
+    return int(2 ** (spatial_dims * (len(channels) - 1)))

@@ -50,6 +50,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--workers", type=int, default=0, help="processes (%(default)s: this one)")
     shapes = "print the tables as this, and write them beside summary.json"
     add("--format", choices=tuple(FORMATS), help=shapes)
+    add("--report", action="store_true", help="also write report.html, with plots and a viewer")
 
 
 def run(args: Namespace) -> int:
@@ -79,10 +80,14 @@ def run(args: Namespace) -> int:
     if args.format is None:
         console.print(to_rich(summary))
         console.print(f"{args.out}/summary.json, summary.md and subjects.csv", markup=False)
-        return 0
-    name, formatted = FORMATS[args.format]
-    write_text(args.out / name, text := formatted(summary))
-    console.print(text, markup=False, soft_wrap=True, end="")
+    else:
+        name, formatted = FORMATS[args.format]
+        write_text(args.out / name, text := formatted(summary))
+        console.print(text, markup=False, soft_wrap=True, end="")
+    if args.report:
+        from mrcontrast.report.html.page import write_report
+
+        console.print(f"{write_report(args.out)}", markup=False)
     return 0
 
 

@@ -29,7 +29,7 @@ def find_start(config: DictConfig) -> RunFolder | None:
             f"Expected start_from to be another run than run_dir, got {run.path} twice. "
             "Add name=NAME or run_dir=FOLDER."
         )
-    check_run(run, "start_from", module_name(config.stage._target_), config)
+    check_run(run, "start_from", [module_name(config.stage._target_)], config)
     return run
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 FLAIR = "flair"
 T1W = "t1w"
 FLAIR_LATENT = "flair_latent"
+ANCHOR = "anchor"
 BRAIN_MASK = "brain_mask"
 LESION_MASK = "lesion_mask"
 LABELS = "labels"
@@ -31,6 +32,8 @@ class Batch(TypedDict, total=False):
         t1w_mean: Posterior mean of the T1w latent, (B, C, *S / f), unscaled.
         t1w_sigma: Posterior standard deviation of the T1w latent, (B, C, *S / f), unscaled.
         flair_latent: Standardised latent of FLAIR, (B, C * (1 + 2 * context_slices), *S / f).
+        anchor: Latent that a method starts from or adds to, then FLAIR pixels as channels; see
+            mrcontrast.conditions.AnchoredCondition.
         subject: Names of the subjects, one an item, such as "sub-03".
         item: Index of the item in its dataset, (B,), int64.
     """
@@ -41,5 +44,6 @@ class Batch(TypedDict, total=False):
     t1w_mean: Tensor
     t1w_sigma: Tensor
     flair_latent: Tensor
+    anchor: Tensor
     subject: list[str]
     item: Tensor

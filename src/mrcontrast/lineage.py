@@ -1,6 +1,6 @@
 """What a stage takes over from earlier runs: their parts and their weights."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,19 +17,19 @@ class Inheritance:
     """What comes from one parent.
 
     Attributes:
-        stage: Module of the stage that the parent must have been.
+        stages: Modules of the stages that the parent may have been.
         parts: Config path in the child (``???`` in its YAML) -> config path in the parent.
         weights: Name of a module or buffer in the child -> name in the parent.
     """
 
-    stage: str
+    stages: tuple[str, ...]
     parts: Mapping[str, str]
     weights: Mapping[str, str]
 
 
 PARENTS = {
     "autoencoder": Inheritance(
-        stage="autoencoder",
+        stages=("autoencoder", "adversarial_autoencoder"),
         parts={"stage.codec.autoencoder": "stage.autoencoder"},
         weights={
             "codec.autoencoder": "autoencoder",
@@ -39,7 +39,7 @@ PARENTS = {
         },
     ),
     "diffusion": Inheritance(
-        stage="latent_diffusion",
+        stages=("latent_diffusion",),
         parts={
             "stage.codec": "stage.codec",
             "stage.denoiser": "stage.denoiser",
@@ -49,6 +49,11 @@ PARENTS = {
         },
         weights={"codec": "codec", "denoiser": "denoiser", "process.schedule": "process.schedule"},
     ),
+    "regression": Inheritance(
+        stages=("unet_regression",),
+        parts={"stage.condition.regressor": "stage.regressor"},
+        weights={"condition.regressor": "regressor"},
+    ),
 }
 
 
@@ -56,7 +61,7 @@ def inherit(config: DictConfig) -> tuple[DictConfig, dict[str, RunFolder]]:
     """Fill the ``???`` of a stage with the parts of its parents.
 
     Args:
-        config: Of ``mrcontrast train``; ``config.autoencoder`` and ``config.diffusion`` name runs.
+        config: Of ``mrcontrast train``; ``config.autoencoder`` and its like name runs.
 
     Returns:
         A filled copy, and the parents whose weights are to be adopted.
@@ -99,20 +104,20 @@ def find_parent(config: DictConfig, name: str) -> RunFolder:
     if config.get(name) is None:
         raise UsageError(f"Expected {name}=RUN for stage {stage}, got none. Add {name}=RUN.")
     parent = RunFolder(config[name])
-    check_run(parent, name, PARENTS[name].stage, config)
+    check_run(parent, name, PARENTS[name].stages, config)
     return parent
 
 
-def check_run(run: RunFolder, key: str, stage: str, config: DictConfig) -> None:
+def check_run(run: RunFolder, key: str, stages: Sequence[str], config: DictConfig) -> None:
     """Refuse a run that ``config.<key>`` must not name.
 
     Raises:
         MrcontrastError: It is missing, unfinished, changed, of another stage or other dimensions.
     """
     run.verify()
-    if (found := run.stage_name) != stage:
+    if (found := run.stage_name) not in stages:
         raise MrcontrastError(
-            f"Expected a run of stage {stage}, got {found} ({run.path}). "
+            f"Expected a run of stage {' or '.join(stages)}, got {found} ({run.path}). "
             f"Name another run with {key}=RUN."
         )
     ours, theirs = config.get("spatial_dims"), run.config.get("spatial_dims")

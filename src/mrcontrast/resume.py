@@ -139,5 +139,10 @@ def score_of(checkpoint: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_first_process() -> bool:
-    """Return whether this is the only process of a training, or the one that writes."""
-    return int(os.environ.get("LOCAL_RANK") or os.environ.get("SLURM_PROCID") or 0) == 0
+    """Return whether this is the only process of a training, or the one that writes.
+
+    Asked before Lightning starts: its own launcher, torchrun and SLURM each leave other names, and
+    all that they leave is 0 in the first process alone.
+    """
+    names = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
+    return all(int(os.environ.get(name) or 0) == 0 for name in names)

@@ -17,9 +17,12 @@ from mrcontrast.study_steps import (
     masks_step,
     predict_step,
     prepare_step,
+    report_step,
     train_step,
 )
 
+TRAIN_KEYS = {"overrides", "parents", "start_from"}
+PREDICT_KEYS = {"model", "samples", "steps", "batch_size", "shuffle_flair", "full_grid"}
 EVALUATIONS = {EVALUATION: "As prepared", FULL_GRID_EVALUATION: "On the subjects' own grids"}
 
 
@@ -56,8 +59,8 @@ def plan(config: DictConfig, folder: Path) -> list[Step]:
     """Return the steps of a study in order.
 
     Args:
-        config: Keys prepare, common, train, predict, figure and minutes, and source where the raw
-            data is not made; see ``configs/study``.
+        config: Keys prepare, common, train, predict, figure and minutes, source where the raw data
+            is not made, and costs where the table is to tell them; see ``configs/study``.
         folder: Where everything goes.
 
     Raises:
@@ -70,6 +73,8 @@ def plan(config: DictConfig, folder: Path) -> list[Step]:
             "Expected a folder of raw data, got none (study.source). "
             "Add study.source=FOLDER, or set MRCONTRAST_REAL_DATA."
         )
+    refuse_unknown_keys(plain["train"], TRAIN_KEYS, "study.train")
+    refuse_unknown_keys(plain["predict"], PREDICT_KEYS, "study.predict")
     full = full_grid_methods(plain)
     prepared = [name for name in plain["predict"] if name not in full]
     return [
@@ -77,10 +82,22 @@ def plan(config: DictConfig, folder: Path) -> list[Step]:
         *(train_step(name, plain, folder) for name in plain["train"]),
         *([masks_step(folder)] if full else []),
         *(predict_step(name, plain, folder) for name in plain["predict"]),
-        *([evaluate_step(prepared, folder)] if prepared else []),
+        *([evaluate_step(prepared, plain, folder)] if prepared else []),
         *([evaluate_full_grid_step(full, folder)] if full else []),
         figure_step(plain, folder),
+        *([report_step(EVALUATION, prepared, folder)] if prepared else []),
+        *([report_step(FULL_GRID_EVALUATION, full, folder)] if full else []),
     ]
+
+
+def refuse_unknown_keys(nodes: dict[str, dict[str, Any]], known: set[str], where: str) -> None:
+    """Raise UsageError if a node has a key that nothing reads."""
+    for name, node in nodes.items():
+        if unknown := sorted(set(node) - known):
+            raise UsageError(
+                f"Expected keys among {', '.join(sorted(known))}, got {', '.join(unknown)} "
+                f"({where}.{name}). Correct the study."
+            )
 
 
 def show(console: Any, folder: Path, steps: list[Step]) -> None:  # noqa: ANN401 - rich's, late
@@ -93,4 +110,7 @@ def show(console: Any, folder: Path, steps: list[Step]) -> None:  # noqa: ANN401
         if step.name in EVALUATIONS:
             console.print(f"\n{EVALUATIONS[step.name]}", markup=False)
             console.print(to_rich(json.loads((step.output / "summary.json").read_text())))
-    console.print(f"Everything lies in {folder}; the picture is figures/comparison.png.")
+    pages = ", ".join(
+        f"{step.name}/report.html" for step in steps if step.name.startswith("report")
+    )
+    console.print(f"Everything lies in {folder}; the picture is figures/comparison.png, {pages}.")

@@ -47,8 +47,7 @@ def train_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
         "data=prepared",
         f"data.root={folder / 'data'}",
         f"run_dir={output}",
-        f"name={name}",
-        f"logger.run_name={plain['name']}/{name}",
+        f"name={plain['name']}/{name}",
         *plain["common"],
         *(f"{key}={folder / 'runs' / parent}" for key, parent in parents.items()),
         *node["overrides"],
@@ -139,18 +138,36 @@ def masks_step(folder: Path) -> Step:
     return Step(MASKS, "Find the brains on their own grids", output, {}, run, ("data",))
 
 
-def evaluate_step(methods: list[str], folder: Path) -> Step:
-    """Score methods against the prepared volumes."""
+def evaluate_step(methods: list[str], plain: dict[str, Any], folder: Path) -> Step:
+    """Score methods against the prepared volumes; tell their costs too if the study asks."""
     output = folder / EVALUATION
+    settings: dict[str, Any] = {"methods": methods}
+    if plain.get("costs"):
+        settings["costs"] = True
 
     def run() -> None:
         from mrcontrast.evaluate import evaluate
+        from mrcontrast.report.costs import Source, add_costs
 
         predictions = {name: folder / "predictions" / name for name in methods}
         evaluate(predictions, folder / "data", output)
+        if plain.get("costs"):
+            models = {name: plain["predict"][name]["model"] for name in methods}
+            runs = {name: runs_of(model, plain, folder) for name, model in models.items()}
+            add_costs(
+                output, {name: Source(predictions[name], list(runs[name])) for name in methods}
+            )
 
     inputs = ("data", *(f"predict-{name}" for name in methods))
-    return Step("evaluation", "Evaluate", output, {"methods": methods}, run, inputs)
+    return Step("evaluation", "Evaluate", output, settings, run, inputs)
+
+
+def runs_of(model: str, plain: dict[str, Any], folder: Path) -> dict[Path, None]:
+    """Return the run folders of a model and of all that it was built on, each once."""
+    runs = {folder / "runs" / model: None}
+    for parent in plain["train"][model].get("parents", {}).values():
+        runs |= runs_of(parent, plain, folder)
+    return runs
 
 
 def evaluate_full_grid_step(methods: list[str], folder: Path) -> Step:
@@ -168,6 +185,19 @@ def evaluate_full_grid_step(methods: list[str], folder: Path) -> Step:
     inputs = ("data", MASKS, *(f"predict-{name}" for name in methods))
     title = "Evaluate at full grid"
     return Step(FULL_GRID_EVALUATION, title, output, {"methods": methods}, run, inputs)
+
+
+def report_step(evaluation: str, methods: list[str], folder: Path) -> Step:
+    """Write the HTML page of an evaluation."""
+    output = folder / evaluation.replace(EVALUATION, "report")
+
+    def run() -> None:
+        from mrcontrast.report.html.page import write_report
+
+        write_report(folder / evaluation, output / "report.html")
+
+    inputs = ("data", *(f"predict-{name}" for name in methods), evaluation)
+    return Step(output.name, f"Write {output.name}", output, {"methods": methods}, run, inputs)
 
 
 def figure_step(plain: dict[str, Any], folder: Path) -> Step:

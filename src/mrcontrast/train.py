@@ -5,7 +5,6 @@ import shlex
 import signal
 import sys
 import time
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,11 +34,12 @@ def train(config: DictConfig) -> float | None:
         MrcontrastError: A fault of the data, of a parent or of the run itself.
     """
     from mrcontrast.callbacks.checkpoints import terminable
+    from mrcontrast.callbacks.quiet import quieten
     from mrcontrast.fine_tuning import find_start
     from mrcontrast.lineage import inherit
-    from mrcontrast.resume import how_to_start
+    from mrcontrast.resume import how_to_start, is_first_process
 
-    quieten()
+    quieten(is_first_process())
     config, parents = inherit(config)
     config = resolve(config)
     folder, earlier = RunFolder(config.run_dir), find_start(config)
@@ -76,11 +76,13 @@ def train_in(
     if before:
         check_origin(before, origin, folder)
     tracker: NoTracker = build(config.logger) if is_first_process() else NoTracker()
-    folder.write_config(config)
+    if is_first_process():
+        folder.write_config(config)
     tracker.open(folder, config, before.get("mlflow_run_id"))
     origin["mlflow_run_id"] = tracker.run_id
     with recorded(tracker):
-        folder.write_provenance(origin)
+        if is_first_process():
+            folder.write_provenance(origin)
         tracker.log_file(folder.config_path)
         trainer = build_trainer(config, stage, folder, tracker)
         began = time.monotonic()
@@ -128,6 +130,8 @@ def build_trainer(
             )
         stage.gradient_clip_val = config.trainer.gradient_clip_val
         options["gradient_clip_val"] = None
+    if config.trainer.deterministic:
+        options["benchmark"] = False  # the fastest kernel of a race is not always the same one
     compile_parts(stage, config.get("compile") or [])
     callbacks = [build(node) for node in (config.get("callbacks") or {}).values() if node]
     loggers = [CsvMetrics(folder.metrics_path), *tracker.loggers()]
@@ -229,22 +233,3 @@ def hand_over(
     if score["value"] is None:
         log.warning("No validation took place; the last weights are kept (%s).", folder.path)
     log.info("Finished: %s (%s %s)", folder.path, score.get("monitor", "score"), score["value"])
-
-
-def quieten() -> None:
-    """Keep Lightning's advice off the terminal; errors still pass."""
-    import lightning.pytorch  # noqa: F401 - it sets its own levels when imported
-
-    for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    for message in (
-        ".*does not have many workers.*",
-        ".*Checkpoint directory .* exists and is not empty.*",
-        ".*number of training batches .* is smaller than the logging interval.*",
-        ".*resuming from a checkpoint that ended before the epoch ended.*",
-        ".*GPU available but not used.*",
-        ".*isinstance.treespec, LeafSpec.. is deprecated.*",
-        ".*module.s. in eval mode at the start of training.*",
-        ".*The dirpath has changed.*best_k_models. won't be reloaded.*",
-    ):
-        warnings.filterwarnings("ignore", message)

@@ -1,7 +1,11 @@
 """The average of the weights."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 import torch
+from lightning import LightningModule
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
@@ -46,3 +50,35 @@ def test_the_average_is_that_of_the_formula() -> None:
         decay = min(0.4, (1 + step) / (10 + step))
         expected = value if step == 0 else decay * expected + (1 - decay) * value
     assert averaged.module.weight.item() == pytest.approx(expected, rel=1e-6)
+
+
+class Half(LightningModule):
+    """One layer that learns and one that is frozen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.learns, self.frozen = nn.Linear(3, 3), nn.Linear(3, 3).requires_grad_(False)
+
+
+def at(device: str) -> Any:
+    return SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device(device)))
+
+
+def test_frozen_weights_are_shared_once_training_starts() -> None:
+    callback, model = EmaWeights(decay=0.5), Half()
+    callback.setup(at("cpu"), model, "fit")
+    callback.on_train_start(at("cpu"), model)
+    average = callback._average_model
+    assert average is not None
+    assert average.module.frozen.weight.data_ptr() == model.frozen.weight.data_ptr()
+    for value in (1.0, 5.0, 5.0):
+        model.learns.weight.data.fill_(value)
+        average.update_parameters(model)
+    assert 1 < average.module.learns.weight[0, 0].item() < 5
+
+
+def test_the_average_lies_where_training_runs() -> None:
+    callback = EmaWeights(decay=0.5)
+    callback.setup(at("meta"), Half(), "fit")
+    assert callback._average_model is not None
+    assert callback._average_model.module.learns.weight.is_meta

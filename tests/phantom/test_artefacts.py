@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mrcontrast.phantom.artefacts import AxialSlices, add_rician_noise, draw_bias_field
+from mrcontrast.phantom.artefacts import AxialSlices, add_rician_noise, blur, draw_bias_field
 
 
 def test_rician_noise_without_signal_is_rayleigh() -> None:
@@ -23,6 +23,15 @@ def test_bias_field_has_its_amplitude_and_is_smooth() -> None:
     assert bias.shape == (45, 54, 30)
     assert 0.05 < np.log(bias).std() < 0.15
     assert np.abs(np.diff(np.log(bias), axis=1)).max() < 0.03
+
+
+def test_blur_halves_a_point_at_half_its_width() -> None:
+    point = np.zeros((31, 31, 31), np.float32)
+    point[15, 15, 15] = 1000.0
+    spread = blur(point, fwhm_voxels=6.0)
+    assert spread[18, 15, 15] == pytest.approx(0.5 * spread[15, 15, 15], rel=1e-3)
+    assert spread.sum() == pytest.approx(1000.0, rel=1e-4)
+    assert blur(point, 0.0) is point
 
 
 def test_thick_slices_average_by_hand() -> None:

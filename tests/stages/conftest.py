@@ -5,9 +5,15 @@ from itertools import product
 
 import pytest
 import torch
-from monai.networks.nets import AutoencoderKL, ControlNet, DiffusionModelUNet, PatchDiscriminator
+from monai.networks.nets import (
+    AutoencoderKL,
+    ControlNet,
+    DiffusionModelUNet,
+    DynUNet,
+    PatchDiscriminator,
+)
 
-from mrcontrast.conditions import PixelCondition
+from mrcontrast.conditions import FlairAnchor, LatentCondition, PixelCondition, RegressionAnchor
 from mrcontrast.diffusion.process import DiffusionProcess
 from mrcontrast.diffusion.samplers import EulerFlow
 from mrcontrast.diffusion.schedules import RectifiedFlow
@@ -16,11 +22,19 @@ from mrcontrast.diffusion.time_sampling import UniformTimes
 from mrcontrast.latents import AutoencoderCodec
 from mrcontrast.networks.control import start_from_denoiser
 from mrcontrast.optimisation import Optimisation
-from mrcontrast.stages.autoencoder import AdversarialAutoencoder, Autoencoder
+from mrcontrast.regressor import Regressor
+from mrcontrast.stages.adversarial_autoencoder import AdversarialAutoencoder
+from mrcontrast.stages.autoencoder import Autoencoder
+from mrcontrast.stages.concat_diffusion import ConcatDiffusion
 from mrcontrast.stages.controlnet import ControlNetDiffusion
+from mrcontrast.stages.latent_bridge import LatentBridge
 from mrcontrast.stages.latent_diffusion import LatentDiffusion
+from mrcontrast.stages.pix2pix import Pix2Pix
+from mrcontrast.stages.residual_diffusion import ResidualDiffusion
+from mrcontrast.stages.unet_regression import UNetRegression
 
 SHAPES = {2: (20, 24), 3: (12, 16, 8)}
+GROUPS = {"num_groups": 4}
 CHANNELS = {"channels": (8, 16), "num_res_blocks": 1, "attention_levels": (False, False)}
 
 
@@ -68,8 +82,10 @@ def make_codec(dims):
     return codec
 
 
-def make_denoiser(dims):
-    return DiffusionModelUNet(dims, 3, 3, **CHANNELS, norm_num_groups=4, num_head_channels=4)
+def make_denoiser(dims, in_channels=3):
+    return DiffusionModelUNet(
+        dims, in_channels, 3, **CHANNELS, norm_num_groups=4, num_head_channels=4
+    )
 
 
 def make_process():
@@ -78,6 +94,42 @@ def make_process():
 
 def adam(lr=1e-2):
     return Optimisation(partial(torch.optim.Adam, lr=lr))
+
+
+def make_regressor(dims, slices=1):
+    lists = [3, 3, 3], [1, 2, 2], [2, 2]
+    network = DynUNet(dims, slices, 1, *lists, filters=[8, 8, 8], norm_name=("group", GROUPS))
+    return Regressor(network, dims, context_slices=slices // 2, factor=4)
+
+
+def make_pix2pix(dims):
+    discriminator = PatchDiscriminator(dims, 4, 2, num_layers_d=1)
+    return Pix2Pix(make_regressor(dims), discriminator, adam(), adam(), l1_weight=100.0)
+
+
+def make_translation(stage, condition, dims, **options):
+    denoiser = make_denoiser(dims, 3 + condition.in_channels)
+    return stage(make_codec(dims), denoiser, condition, make_process(), adam(), **options)
+
+
+def make_residual(dims):
+    condition = RegressionAnchor(make_regressor(dims), 3 + 2**dims)
+    stage = make_translation(ResidualDiffusion, condition, dims)
+    stage.residual_std.fill_(0.5)
+    return stage
+
+
+def make_bridge(dims):
+    return make_translation(LatentBridge, FlairAnchor(3 + 2**dims), dims, sigma=0.1)
+
+
+BASELINES = {
+    "unet_regression": lambda dims: UNetRegression(make_regressor(dims), adam()),
+    "pix2pix": make_pix2pix,
+    "concat_diffusion": lambda dims: make_translation(ConcatDiffusion, LatentCondition(3), dims),
+    "latent_bridge": make_bridge,
+    "residual_diffusion": make_residual,
+}
 
 
 def make_stage(name, dims):
@@ -91,6 +143,8 @@ def make_stage(name, dims):
         )
     if name == "latent_diffusion":
         return LatentDiffusion(make_codec(dims), make_denoiser(dims), make_process(), adam())
+    if name in BASELINES:
+        return BASELINES[name](dims)
     controlnet = ControlNet(
         dims,
         3,

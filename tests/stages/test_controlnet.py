@@ -46,6 +46,22 @@ def test_flair_matters_once_a_zero_layer_has_moved(dims, batch):
     assert (real - shuffled).abs().max() > 1e-3
 
 
+def test_a_sampler_embeds_flair_once_and_draws_the_same(dims, batch):
+    stage = make_stage("controlnet", dims).eval()
+    torch.nn.init.normal_(stage.controlnet.controlnet_cond_embedding.conv_out.conv.weight)
+    noise = torch.randn(2, *stage.noise_shape(batch["flair"].shape[2:]))
+    embedder, calls = stage.controlnet.controlnet_cond_embedding, []
+    embedder.register_forward_hook(lambda *_: calls.append(1))
+    with torch.no_grad():
+        z = stage.process.sample(stage.conditioned_on(batch), noise)
+    assert len(calls) == stage.sampler.num_calls > 1
+    calls.clear()
+    drawn = stage(batch, noise)
+    assert len(calls) == 1
+    assert torch.equal(drawn, stage.codec.decode(z, batch["flair"].shape[2:]))
+    assert stage.controlnet.controlnet_cond_embedding is embedder
+
+
 def test_the_encoder_must_be_the_denoisers(dims):
     other = ControlNet(dims, 3, **(CHANNELS | {"channels": (8, 24)}), norm_num_groups=4)
     with pytest.raises(UsageError, match="Give both the same channels"):

@@ -5,7 +5,16 @@ import torch
 from tests.stages.conftest import make_stage
 
 # (steps, share of the first loss that may be left)
-GOALS = {"autoencoder": (60, 0.35), "latent_diffusion": (80, 0.7), "controlnet": (160, 0.7)}
+GOALS = {
+    "autoencoder": (60, 0.35),
+    "latent_diffusion": (80, 0.7),
+    "controlnet": (160, 0.7),
+    "unet_regression": (60, 0.35),
+    "pix2pix": (60, 0.35),
+    "concat_diffusion": (80, 0.75),
+    "latent_bridge": (80, 0.75),
+    "residual_diffusion": (80, 0.75),
+}
 
 
 @pytest.mark.parametrize("name", GOALS)

@@ -11,6 +11,8 @@ from typing import Any
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
+from mrcontrast.callbacks.processes import largest
+
 
 class Stopped(SystemExit):
     """A run was asked to stop (Ctrl-C, SIGTERM) and did so between two steps."""
@@ -42,9 +44,14 @@ class LastCheckpoint(Checkpoint):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Start to listen for signals."""
         self.process = os.getpid()
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self.previous[number] = signal.signal(number, self.ask)
+        self.previous = self.listen()
+
+    def listen(self) -> dict[int, Any]:
+        """Take the signals over and return who had them."""
+        if threading.current_thread() is not threading.main_thread():
+            return {}
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        return {number: signal.signal(number, self.ask) for number in numbers}
 
     def ask(self, number: int, frame: object) -> None:
         """Note the first signal; on the second hand over to who listened before."""
@@ -62,8 +69,13 @@ class LastCheckpoint(Checkpoint):
             raise KeyboardInterrupt
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Count from the step that training goes on from."""
+        """Count from the step that training goes on from, and listen alone.
+
+        By now Lightning listens too. Its handler waits, amid whatever the process was doing, for
+        others that may be waiting elsewhere: several processes would hang.
+        """
         self.saved_step = trainer.global_step
+        self.listen()
 
     def on_train_batch_end(
         self,
@@ -74,8 +86,8 @@ class LastCheckpoint(Checkpoint):
         batch_idx: int,
     ) -> None:
         """Save if it is time, and stop if asked, unless the step has still to be completed."""
+        self.hear(pl_module)
         if is_gathering(trainer):
-            trainer._signal_connector.received_sigterm = False  # or Lightning leaves unsaved
             return
         if is_validation_due(trainer):
             return
@@ -95,6 +107,7 @@ class LastCheckpoint(Checkpoint):
         dataloader_idx: int = 0,
     ) -> None:
         """Stop if asked; what was last saved is kept."""
+        self.hear(pl_module)
         self.stop_if_asked()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -116,6 +129,10 @@ class LastCheckpoint(Checkpoint):
         """Replace ``last.ckpt``."""
         trainer.save_checkpoint(self.path)
         self.saved_step = trainer.global_step
+
+    def hear(self, pl_module: LightningModule) -> None:
+        """Take what one process was asked for all: alone it would wait for the others for ever."""
+        self.asked = largest(self.asked or 0, pl_module.device) or None
 
     def stop_if_asked(self) -> None:
         """End the process as a shell expects of the signal, if one came.

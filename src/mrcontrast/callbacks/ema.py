@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 
@@ -12,8 +13,9 @@ class EmaWeights(WeightAveraging):
 
     The decay at update n is ``min(decay, (1 + n) / (10 + n))``. In a checkpoint ``state_dict`` is
     the average and ``current_model_state`` the weights that training goes on with. Frozen weights
-    stay equal to the last bit, buffers are copied: both drift or are cut to integers in
-    Lightning's ``EMAWeightAveraging``.
+    are not averaged but shared, which costs neither time nor memory, and buffers are copied: in
+    Lightning's ``EMAWeightAveraging`` both drift or are cut to integers. The average lies where
+    training runs; Lightning's would stay on the CPU beside a GPU.
 
     Args:
         decay: Largest decay of one optimiser step, in [0, 1).
@@ -26,6 +28,19 @@ class EmaWeights(WeightAveraging):
         self.decay = decay
         super().__init__(use_buffers=False, multi_avg_fn=self.update)
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Make the average on the device that the model is moved to only later."""
+        self._device = trainer.strategy.root_device
+        super().setup(trainer, pl_module, stage)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Share frozen weights, now that they lie where they stay."""
+        assert self._average_model is not None
+        pairs = zip(self._average_model.module.parameters(), pl_module.parameters(), strict=True)
+        for average, current in pairs:
+            if not current.requires_grad:
+                average.data = current.data
+
     def update(
         self, averaged: Sequence[Tensor], current: Sequence[Tensor], updates: Tensor | int
     ) -> None:
@@ -37,5 +52,9 @@ class EmaWeights(WeightAveraging):
         tensor([0.5000])
         """
         decay = min(self.decay, (1 + int(updates)) / (10 + int(updates)))
-        with torch.no_grad():
-            torch._foreach_lerp_(list(averaged), list(current), 1 - decay)
+        pairs = zip(averaged, current, strict=True)
+        own = [(ours, theirs) for ours, theirs in pairs if ours.data_ptr() != theirs.data_ptr()]
+        if own:
+            ours, theirs = zip(*own, strict=True)
+            with torch.no_grad():
+                torch._foreach_lerp_(list(ours), list(theirs), 1 - decay)

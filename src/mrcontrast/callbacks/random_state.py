@@ -7,18 +7,26 @@ import numpy as np
 import torch
 from lightning import Callback, LightningModule, Trainer
 
+from mrcontrast.callbacks.processes import gather, number
+from mrcontrast.data.augmentation import draw_seed
+
 
 class RandomState(Callback):
     """Keep the state of Python's, NumPy's and torch's generators in checkpoints.
 
-    Without it a resumed training sees the noise of its first steps again.
+    Without it a resumed training sees the noise of its first steps again. Of several processes
+    that train together each has its own state; they begin apart, so that no two draw alike.
     """
 
     def __init__(self) -> None:
         self.restored: dict[str, Any] | None = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the states as tensors, lists and numbers, which load without pickle."""
+        """Return the states of all processes, in their order."""
+        return {"processes": gather(self.own_state())}
+
+    def own_state(self) -> dict[str, Any]:
+        """Return the state as tensors, lists and numbers, which load without pickle."""
         version, internal, gauss = random.getstate()
         name, keys, *rest = np.random.get_state(legacy=True)  # noqa: NPY002 - the one MONAI draws from
         return {
@@ -30,11 +38,14 @@ class RandomState(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Keep the states until training starts: building and pictures draw numbers too."""
-        self.restored = state_dict
+        states = state_dict.get("processes", [state_dict])
+        self.restored = states[min(number(), len(states) - 1)]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Set the generators, if a checkpoint was loaded."""
+        """Set the generators, if a checkpoint was loaded; else let processes draw apart."""
         if self.restored is None:
+            if number() > 0:
+                seed_all(draw_seed("process", torch.initial_seed(), number()))
             return
         version, internal, gauss = self.restored["python"]
         random.setstate((version, tuple(internal), gauss))
@@ -44,3 +55,10 @@ class RandomState(Callback):
         if cuda and len(cuda) == torch.cuda.device_count():
             torch.cuda.set_rng_state_all([state.cpu() for state in cuda])
         self.restored = None
+
+
+def seed_all(seed: int) -> None:
+    """Seed Python's, NumPy's and torch's generators with 32 bits."""
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
+    torch.manual_seed(seed)

@@ -154,11 +154,12 @@ class ContrastDataModule(LightningDataModule):
     def train_dataloader(self) -> DataLoader:
         """Load shuffled training items; an incomplete last batch is dropped if it is not all.
 
-        In a training the batches go on after those it has seen; else they are its first ones.
+        In a training the batches go on after those it has seen, and its processes share them; else
+        they are its first ones.
         """
         items = self.drawn_items if self.replacement is None else self.replacement
         processes, process = 1, 0
-        if self.trainer is not None:
+        if self.trainer is not None and self.trainer.training:
             processes, process = self.trainer.world_size, self.trainer.global_rank
         order = EpochOrder(items, self.batch_size, self.seed, self.batches_seen, processes, process)
         draws = FixedDraw(items, self.seed)

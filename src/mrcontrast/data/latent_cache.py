@@ -22,6 +22,7 @@ from mrcontrast.data.array_writer import ArrayWriter
 from mrcontrast.data.stored_caches import CARD, PARTIAL, lock_path, mark_used, read_card
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.latents import AutoencoderCodec
+from mrcontrast.networks.fingerprint import module_hash
 from mrcontrast.volume import write_json
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ PRECISION = {
     SIGMA: np.float32,
     keys.FLAIR: np.float16,
     keys.FLAIR_LATENT: np.float32,
+    keys.ANCHOR: np.float32,
 }
 
 
@@ -144,7 +146,7 @@ class LatentStore:
             "version": VERSION,
             "items": datamodule.fingerprint(),
             "variants": self.variants,
-            "condition": None if condition is None else condition.key,
+            "condition": None if condition is None else condition.identity,
             "autoencoder": module_hash(codec.autoencoder),
             "multiple": codec.multiple,
         }
@@ -182,7 +184,7 @@ class LatentStore:
         """Write the arrays of a cache and return their shapes by name."""
         datasets = [datamodule.variant(index) for index in range(self.variants)]
         writer = ArrayWriter(folder, sum(len(dataset) for dataset in datasets), PRECISION)
-        with on_fastest_device(codec) as device:
+        with on_fastest_device(codec) as device, on_fastest_device(condition):
             for batch in (batch for dataset in datasets for batch in self.batches(dataset)):
                 images = {name: batch[name].to(device) for name in keys.CONTRASTS}
                 posterior = codec.moments(images[keys.T1W])
@@ -198,21 +200,19 @@ class LatentStore:
 
 
 @contextmanager
-def on_fastest_device(module: nn.Module) -> Iterator[torch.device]:
-    """Lend a module to the CUDA device, if there is one, and bring it back."""
+def on_fastest_device(module: object) -> Iterator[torch.device]:
+    """Lend a module to the CUDA device, if there is one, and bring it back.
+
+    Anything else than a module has no place and is left alone.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not isinstance(module, nn.Module):
+        yield device
+        return
     home = next(module.parameters()).device
-    device = torch.device("cuda") if torch.cuda.is_available() else home
+    device = device if device.type == "cuda" else home
     module.to(device)
     try:
         yield device
     finally:
         module.to(home)
-
-
-def module_hash(module: nn.Module) -> str:
-    """Return the SHA-256 of a module's layers and their settings, and of its weights."""
-    digest = hashlib.sha256(repr(module).encode())
-    for name, value in sorted(module.state_dict().items()):
-        digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()

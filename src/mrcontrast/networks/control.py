@@ -1,6 +1,11 @@
-"""How a ControlNet starts from a trained denoiser."""
+"""How a ControlNet starts from a trained denoiser, and how it sees a condition only once."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from monai.networks.nets import ControlNet, DiffusionModelUNet
+from torch import Tensor, nn
 
 from mrcontrast.errors import UsageError
 
@@ -30,3 +35,27 @@ def start_from_denoiser(controlnet: ControlNet, denoiser: DiffusionModelUNet) ->
                 "Give both the same channels, num_res_blocks and attention_levels."
             )
         value.copy_(theirs[name])
+
+
+@contextmanager
+def embedded_once(controlnet: ControlNet, condition: Tensor) -> Iterator[Tensor]:
+    """Embed a condition now; within this block the ControlNet takes the result in its place.
+
+    A sampler calls the ControlNet many times with one condition, and where that is an image of
+    full size its embedding is a good part of each call. Not for threads that share a network.
+
+    Args:
+        controlnet: Network that is about to be called; as before after the block.
+        condition: (B, C, *S), what its embedder takes.
+
+    Yields:
+        What stands for the condition, (B, C', *S / f).
+    """
+    part: Any = controlnet
+    embedder = part.controlnet_cond_embedding
+    embedded = embedder(condition)
+    part.controlnet_cond_embedding = nn.Identity()
+    try:
+        yield embedded
+    finally:
+        part.controlnet_cond_embedding = embedder

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -56,7 +57,8 @@ class SharedNorms:
         assert self.core is not None
         if x.ndim - 2 == len(self.core):
             pairs = zip(self.core, x.shape[2:], strict=True)
-            x = x[(..., *(place_in(part, size) for part, size in pairs))]
+            kept: list[Any] = [place_in(part, size) for part, size in pairs]
+            x = x[(..., *kept)]
         var, mean = torch.var_mean(x, dim=list(range(2, x.ndim)), correction=0)
         var, mean, voxels = var.double(), mean.double(), float(x[0, 0].numel())
         known = self.sums.get(norm)

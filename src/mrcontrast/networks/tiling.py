@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from itertools import pairwise, product
 from math import ceil
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ DENOISER_PASSES = 2  # at each of the sampler's steps
 class Span(NamedTuple):
     """A window along one axis: its cells, and the part of it that is nearer to no other window."""
 
-    index: int
+    number: int
     start: int
     stop: int
     core: slice  # in [0, 1]
@@ -103,7 +103,7 @@ class Tiling:
                 shape = [count * scale for count, scale in zip(cells, scales, strict=True)]
                 result = piece.new_zeros(*piece.shape[:2], *shape)
             for axis, span in enumerate(window):
-                weight = fades(axes[axis], scales[axis])[span.index].to(piece)
+                weight = fades(axes[axis], scales[axis])[span.number].to(piece)
                 piece = piece * weight.view(-1, *[1] * (len(window) - 1 - axis))
             cut(result, window, cells).add_(piece)
         assert result is not None
@@ -142,7 +142,8 @@ def cut(whole: Tensor, window: Sequence[Span], cells: Sequence[int]) -> Tensor:
     """Return the window of (B, C, *S), as a view."""
     scales = [n // count for n, count in zip(whole.shape[2:], cells, strict=True)]
     pairs = zip(window, scales, strict=True)
-    return whole[(..., *(slice(span.start * scale, span.stop * scale) for span, scale in pairs))]
+    kept: list[Any] = [slice(span.start * scale, span.stop * scale) for span, scale in pairs]
+    return whole[(..., *kept)]
 
 
 def fades(spans: Sequence[Span], scale: int) -> list[Tensor]:
@@ -156,8 +157,8 @@ def fades(spans: Sequence[Span], scale: int) -> list[Tensor]:
     weights = torch.stack([((place > span.start) & (place < span.stop)).double() for span in spans])
     for before, span in pairwise(spans):
         rise = ((place - span.start) / (before.stop - span.start) * 2 - 0.5).clamp(0, 1)
-        weights[span.index] *= rise
-        weights[before.index] *= 1 - rise
+        weights[span.number] *= rise
+        weights[before.number] *= 1 - rise
     weights /= weights.sum(0)
     pairs = zip(weights, spans, strict=True)
     return [weight[span.start * scale : span.stop * scale].float() for weight, span in pairs]

@@ -1,10 +1,24 @@
-"""What the scanner adds to the true signal: bias field, thick slices, Rician noise."""
+"""What the scanner adds to the true signal: blur, bias field, thick slices, Rician noise."""
 
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
 from mrcontrast.phantom.fields import draw_smooth_field, upsample
+
+FWHM_PER_SIGMA = float(np.sqrt(8 * np.log(2)))
+
+
+def blur(signal: np.ndarray, fwhm_voxels: float) -> np.ndarray:
+    """Smooth (X, Y, Z) by a Gaussian of that full width at half maximum, in voxels; 0: not at all.
+
+    The sign of the signal is kept until here, so that a voxel between inverted and upright
+    magnetisation loses signal as it does in the scanner.
+    """
+    if fwhm_voxels == 0:
+        return signal
+    return gaussian_filter(signal, fwhm_voxels / FWHM_PER_SIGMA)
 
 
 def draw_bias_field(

@@ -4,8 +4,9 @@ A range is two numbers, (lowest, highest), drawn from uniformly; lists from YAML
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from numbers import Real
+from types import NoneType
 
 from mrcontrast.errors import UsageError
 
@@ -91,27 +92,75 @@ class LesionRanges:
 
 
 @dataclass(frozen=True)
+class SequenceRanges:
+    """What MPRAGE and FLAIR are set to.
+
+    Attributes:
+        mprage_tr_ms: From inversion to inversion (ms).
+        mprage_ti_ms: From inversion to the middle of the train (ms).
+        mprage_flip_deg: Flip angle of each excitation (degrees).
+        mprage_echo_spacing_ms: From excitation to excitation (ms).
+        flair_tr_ms: From inversion to inversion (ms).
+        flair_te_ms: Effective echo time (ms).
+        flair_nulled_t1_ms: T1 of the CSF that the inversion time is set for (ms); what the
+            subject's own CSF misses it by is its signal.
+
+    Source:
+        MPRAGE: Jack et al. 2008, JMRI 27:685 (ADNI), ranges round its TR, TI and flip angle, with
+        an echo spacing of our own. FLAIR: Aalten et al. 2014, BMC Neurology 14:254, box 2 (TR 8-12
+        s, TE 100-150 ms, TI 2.2-2.8 s); ours are within it but for the TE, which starts at 90 ms.
+    """
+
+    mprage_tr_ms: Sequence[float] = (2200.0, 2500.0)
+    mprage_ti_ms: Sequence[float] = (900.0, 1000.0)
+    mprage_flip_deg: Sequence[float] = (8.0, 9.0)
+    mprage_echo_spacing_ms: Sequence[float] = (6.5, 8.0)
+    flair_tr_ms: Sequence[float] = (8000.0, 11000.0)
+    flair_te_ms: Sequence[float] = (90.0, 130.0)
+    flair_nulled_t1_ms: Sequence[float] = (3900.0, 4450.0)
+
+    def __post_init__(self) -> None:
+        check_ranges(self, [part.name for part in fields(self)])
+
+
+@dataclass(frozen=True)
 class ScannerRanges:
     """Scanner, and what it does to the images.
 
     Attributes:
         field_strengths_t: Field strengths to choose from (T); 1.5 and 3.0 are known.
+        sequences: What the sequences are set to.
+        tissue_spread: Width of the ranges of T1, T2 and proton density against the published ones,
+            about their middles; above 1 tissues may change order.
         snr: White matter's signal over the standard deviation of the noise.
         bias_amplitude: Standard deviation of the log of the bias field.
         bias_scale_mm: Smoothness of the bias field (mm).
         texture: Standard deviation of the log of T1 and of T2 within a tissue.
-        flair_slice_thickness_mm: Thickness of the axial FLAIR slices (mm); None for a 3D FLAIR.
+        blur_mm: Width (mm, full width at half maximum) of the point spread beyond the voxel, of
+            each contrast its own.
+        flair_slice_thickness_mm: Thickness of the axial FLAIR slices (mm), drawn from a range or
+            one for all; None for a 3D FLAIR.
     """
 
     field_strengths_t: Sequence[float] = (1.5, 3.0)
+    sequences: SequenceRanges = field(default_factory=SequenceRanges)
+    tissue_spread: float = 1.0
     snr: Sequence[float] = (30.0, 60.0)
     bias_amplitude: Sequence[float] = (0.05, 0.15)
     bias_scale_mm: float = 50.0
     texture: float = 0.03
-    flair_slice_thickness_mm: float | None = None
+    blur_mm: Sequence[float] = (0.0, 0.0)
+    flair_slice_thickness_mm: Sequence[float] | float | None = None
 
     def __post_init__(self) -> None:
-        check_ranges(self, ["snr", "bias_amplitude"])
+        check_ranges(self, ["snr", "bias_amplitude", "blur_mm"])
+        if not isinstance(self.flair_slice_thickness_mm, (Real, NoneType)):
+            check_ranges(self, ["flair_slice_thickness_mm"])
+        if self.tissue_spread < 0 or min(self.blur_mm) < 0:
+            raise UsageError(
+                f"Expected tissue_spread and blur_mm >= 0, got {self.tissue_spread} and "
+                f"{self.blur_mm} (ScannerRanges). Correct the config."
+            )
 
 
 @dataclass(frozen=True)

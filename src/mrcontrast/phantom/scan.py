@@ -3,7 +3,7 @@
 import numpy as np
 from torch import Tensor
 
-from mrcontrast.phantom.artefacts import AxialSlices, add_rician_noise, draw_bias_field
+from mrcontrast.phantom.artefacts import AxialSlices, add_rician_noise, blur, draw_bias_field
 from mrcontrast.phantom.physics import Sequence, sensitivity
 from mrcontrast.phantom.protocol import Receiver
 from mrcontrast.phantom.tissue import TISSUES, Relaxation
@@ -41,16 +41,16 @@ def acquire(
     receiver: Receiver,
     slices: AxialSlices,
 ) -> np.ndarray:
-    """Return the magnitude image in raw units: slices, bias field, Rician noise, gain.
+    """Return the magnitude image in raw units: blur, slices, bias field, Rician noise, gain.
 
     Args:
         rng: Source of bias and noise.
         signal: True signal, (X, Y, Z), float32.
         wm_signal: True signal of white matter, to which the noise is set.
-        receiver: Gain, noise and bias.
+        receiver: Gain, noise, bias and blur.
         slices: Averaged into before the noise, and interpolated back from after it.
     """
-    acquired = slices.average(signal)
+    acquired = slices.average(blur(signal, receiver.blur_mm / slices.spacing_mm))
     x, y, z = acquired.shape
     bias = draw_bias_field(rng, (x, y, z), receiver.bias_amplitude, receiver.bias_scale_mm)
     noisy = add_rician_noise(rng, acquired * bias, abs(wm_signal) / receiver.snr)

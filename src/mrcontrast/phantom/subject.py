@@ -76,7 +76,7 @@ def make_subject(seed: int, config: PhantomConfig | None = None) -> PhantomSubje
         return Volume(image * brain_mask, frame_affine(config.spacing_mm))
 
     thin = AxialSlices(shape[2], config.spacing_mm, config.spacing_mm)
-    thick = replace(thin, thickness_mm=scanner.flair_slice_thickness_mm or config.spacing_mm)
+    thick = replace(thin, thickness_mm=protocol.flair_slice_thickness_mm or config.spacing_mm)
     return PhantomSubject(
         flair=scan(flair_rng, protocol.flair, protocol.flair_receiver, thick),
         t1w=scan(t1w_rng, protocol.mprage, protocol.t1w_receiver, thin),

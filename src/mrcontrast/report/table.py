@@ -9,6 +9,7 @@ from rich.console import Group
 from rich.table import Table
 
 from mrcontrast.report.check_sheets import check_sheets
+from mrcontrast.report.cost_sheet import cost_sheets
 from mrcontrast.report.sheets import Sheet, format_statistic, sheets_of
 
 __all__ = [
@@ -39,8 +40,8 @@ LATEX = {
 
 
 def tables_of(summary: Mapping[str, Any]) -> list[Sheet]:
-    """Return all tables of a summary: figures, tests, checks."""
-    return [*sheets_of(summary), *check_sheets(summary)]
+    """Return all tables of a summary: figures, tests, checks, costs."""
+    return [*sheets_of(summary), *check_sheets(summary), *cost_sheets(summary)]
 
 
 def to_rich(summary: Mapping[str, Any]) -> Group:
@@ -64,6 +65,8 @@ def to_rich(summary: Mapping[str, Any]) -> Group:
 
 def to_markdown(summary: Mapping[str, Any]) -> str:
     """Return the tables as Markdown, with the intensity range and the missing subjects below.
+
+    Costs, if they are known, stand beside the figures of the brain.
 
     Args:
         summary: As ``mrcontrast.evaluate.evaluate`` returns it.

@@ -7,8 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from lightning import LightningModule
-from monai.losses.adversarial_loss import PatchAdversarialLoss
-from monai.networks.nets import AutoencoderKL, PatchDiscriminator
+from monai.networks.nets import AutoencoderKL
 from torch import Tensor, nn
 
 from mrcontrast import keys
@@ -20,8 +19,6 @@ from mrcontrast.networks.posterior import quieten_posterior
 from mrcontrast.networks.sizes import downsampling, spatial_dims
 from mrcontrast.optimisation import Optimisation
 from mrcontrast.report.autoencoder_card import examine
-
-INITIAL_SIGMA = 0.01
 
 
 class Autoencoder(LightningModule):
@@ -35,6 +32,7 @@ class Autoencoder(LightningModule):
         perceptual_weight: Weight of that loss.
         contrasts: Keys of the images to learn from; "flair" too if a ControlNet is to be
             conditioned on FLAIR latents.
+        initial_sigma: Deviation that the posterior starts with; see ``quieten_posterior``.
         statistics_batches: Batches over which the latents' mean and deviation are measured.
 
     ``finish`` leaves ``report_card`` behind and, in buffers that later stages adopt, mean and
@@ -46,6 +44,7 @@ class Autoencoder(LightningModule):
 
     source = keys.T1W
     context_slices = 0
+    training_only: tuple[str, ...] = ("perceptual",)
     report_card: dict[str, Any] | None = None
     latent_mean: Tensor
     latent_std: Tensor
@@ -59,6 +58,7 @@ class Autoencoder(LightningModule):
         perceptual: nn.Module | None = None,
         perceptual_weight: float = 0.0,
         contrasts: Sequence[str] = (keys.T1W,),
+        initial_sigma: float = 0.01,
         statistics_batches: int = 50,
     ) -> None:
         super().__init__()
@@ -68,6 +68,7 @@ class Autoencoder(LightningModule):
         self.perceptual = perceptual
         self.perceptual_weight = perceptual_weight
         self.contrasts = tuple(contrasts)
+        self.initial_sigma = initial_sigma
         self.statistics_batches = statistics_batches
         self.factor = downsampling(autoencoder)
         self.spatial_dims = spatial_dims(autoencoder)
@@ -78,7 +79,7 @@ class Autoencoder(LightningModule):
 
     def initialise(self) -> None:
         """Start with a posterior that adds little noise."""
-        quieten_posterior(self.autoencoder, INITIAL_SIGMA)
+        quieten_posterior(self.autoencoder, self.initial_sigma)
 
     def noise_shape(self, image_shape: Sequence[int]) -> None:
         """Return None: a reconstruction draws nothing."""
@@ -122,13 +123,12 @@ class Autoencoder(LightningModule):
 
     def loss(self, batch: keys.Batch) -> Tensor:
         """Return the sum of the weighted terms, a scalar."""
-        terms, _ = self.losses(self.images(batch))
-        return torch.stack(list(terms.values())).sum()
+        return total(self.losses(self.images(batch))[0])
 
     def training_step(self, batch: keys.Batch, batch_idx: int) -> Tensor:
         """Return the loss of one batch."""
         terms, _ = self.losses(self.images(batch))
-        loss = torch.stack(list(terms.values())).sum()
+        loss = total(terms)
         self.log_dict({f"train/{name}": value for name, value in terms.items()})
         self.log("train/loss", loss, prog_bar=True)
         return loss
@@ -138,8 +138,9 @@ class Autoencoder(LightningModule):
         target, size = batch["t1w"], len(batch["t1w"])
         reconstruction = self.reconstruct(target)
         psnr = masked_psnr(reconstruction, target, batch["brain_mask"]).mean()
-        self.log("val/loss", F.l1_loss(reconstruction, target), batch_size=size)
-        self.log("val/psnr", psnr, prog_bar=True, batch_size=size)
+        loss = F.l1_loss(reconstruction, target)
+        self.log("val/loss", loss, batch_size=size, sync_dist=True)
+        self.log("val/psnr", psnr, prog_bar=True, batch_size=size, sync_dist=True)
 
     def pictures(self, batch: keys.Batch) -> dict[str, Tensor]:
         """Return images (B, 1, *S) in [0, 1] by title."""
@@ -164,94 +165,9 @@ class Autoencoder(LightningModule):
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's own type
         """Optimise the autoencoder."""
         steps = self.trainer.estimated_stepping_batches
-        return self.optimisation.configure(self.autoencoder.parameters(), steps)
+        return self.optimisation.configure(self.autoencoder.parameters(), steps, self.trainer)
 
 
-class AdversarialAutoencoder(Autoencoder):
-    """An autoencoder that a patch discriminator keeps sharp.
-
-    Args:
-        discriminator: Judges patches of (B, 1, *S).
-        discriminator_optimisation: Its optimiser and learning-rate schedule.
-        adversarial_weight: Weight of the generator's adversarial term.
-        adversarial_start_step: Steps of the autoencoder before the discriminator joins.
-        parts: The arguments of :class:`Autoencoder`.
-
-    Source: Esser et al. 2021, arXiv 2012.09841, section 3.1; with least squares (Mao et al. 2017,
-    arXiv 1611.04076) and a fixed weight.
-    """
-
-    def __init__(  # noqa: PLR0913 - the plain autoencoder's arguments and three more
-        self,
-        autoencoder: AutoencoderKL,
-        optimisation: Optimisation,
-        kl_weight: float,
-        discriminator: PatchDiscriminator,
-        discriminator_optimisation: Optimisation,
-        adversarial_weight: float,
-        adversarial_start_step: int,
-        perceptual: nn.Module | None = None,
-        perceptual_weight: float = 0.0,
-        contrasts: Sequence[str] = (keys.T1W,),
-        statistics_batches: int = 50,
-    ) -> None:
-        super().__init__(
-            autoencoder,
-            optimisation,
-            kl_weight,
-            perceptual,
-            perceptual_weight,
-            contrasts,
-            statistics_batches,
-        )
-        self.automatic_optimization = False
-        self.gradient_clip_val: float | None = None  # the trainer's; it cannot clip by itself here
-        self.discriminator = discriminator
-        self.discriminator_optimisation = discriminator_optimisation
-        self.adversarial_weight = adversarial_weight
-        self.adversarial_start_step = adversarial_start_step
-        self.adversarial = PatchAdversarialLoss(criterion="least_squares")
-
-    def training_step(self, batch: keys.Batch, batch_idx: int) -> None:  # type: ignore[override]
-        """Update the autoencoder, then the discriminator."""
-        image = self.images(batch)
-        terms, reconstruction = self.losses(image)
-        generator, discriminator = self.optimizers()  # type: ignore[attr-defined]
-        our_schedule, their_schedule = self.lr_schedulers()  # type: ignore[misc]
-        adversarial = self.trainer.global_step >= self.adversarial_start_step
-        if adversarial:
-            terms["adversarial"] = self.adversarial_weight * self.fooled(reconstruction)
-        self.update(generator, torch.stack(list(terms.values())).sum())
-        our_schedule.step()
-        if adversarial:
-            terms["discriminator"] = self.told_apart(reconstruction.detach(), image)
-            self.update(discriminator, terms["discriminator"])
-            their_schedule.step()
-        self.log_dict({f"train/{name}": value for name, value in terms.items()})
-
-    def update(self, optimizer: Any, loss: Tensor) -> None:  # noqa: ANN401 - Lightning's wrapper
-        """Take one optimiser step down a loss."""
-        optimizer.zero_grad()
-        self.manual_backward(loss)
-        if self.gradient_clip_val is not None:
-            self.clip_gradients(optimizer, self.gradient_clip_val, "norm")
-        optimizer.step()
-
-    def fooled(self, reconstruction: Tensor) -> Tensor:
-        """Return the generator's term: how far the discriminator is from taking it for real."""
-        logits = self.discriminator(reconstruction)[-1]
-        return self.adversarial(logits, target_is_real=True, for_discriminator=False)
-
-    def told_apart(self, reconstruction: Tensor, image: Tensor) -> Tensor:
-        """Return the discriminator's loss on reconstructed and real images."""
-        fake = self.adversarial(self.discriminator(reconstruction)[-1], False, True)
-        real = self.adversarial(self.discriminator(image)[-1], True, True)
-        return (fake + real) / 2
-
-    def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's own type
-        """Optimise the autoencoder and the discriminator apart; Lightning counts both's steps."""
-        steps, start = self.trainer.estimated_stepping_batches, self.adversarial_start_step
-        joint = max(steps - start, 0) / 2
-        parameters = self.autoencoder.parameters(), self.discriminator.parameters()
-        ours = self.optimisation.configure(parameters[0], min(steps, start) + joint)
-        return [ours, self.discriminator_optimisation.configure(parameters[1], joint)]
+def total(terms: dict[str, Tensor]) -> Tensor:
+    """Return the sum of the weighted terms of a loss, a scalar."""
+    return torch.stack(list(terms.values())).sum()

@@ -67,7 +67,8 @@ class IntensityLookup(LightningModule):
     def validation_step(self, batch: keys.Batch, batch_idx: int) -> None:
         """Log the masked PSNR."""
         psnr = masked_psnr(self(batch), batch["t1w"], batch["brain_mask"]).mean()
-        self.log("val/psnr", psnr, prog_bar=True, batch_size=len(batch["t1w"]))
+        size = len(batch["t1w"])
+        self.log("val/psnr", psnr, prog_bar=True, batch_size=size, sync_dist=True)
 
     def pictures(self, batch: keys.Batch) -> dict[str, Tensor]:
         """Return images (B, 1, *S) in [0, 1] by title."""

@@ -1,6 +1,7 @@
 """Stage 3: steer the frozen latent diffusion model by FLAIR."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from mrcontrast.diffusion.process import DiffusionProcess, fixed_noise
 from mrcontrast.diffusion.sampling import Predict, Sampler
 from mrcontrast.latents import AutoencoderCodec
 from mrcontrast.metrics.online import masked_psnr
-from mrcontrast.networks.control import start_from_denoiser
+from mrcontrast.networks.control import embedded_once, start_from_denoiser
 from mrcontrast.networks.memory_format import channels_last
 from mrcontrast.networks.tiling import DENOISER_PASSES, Tiling
 from mrcontrast.networks.time import network_time
@@ -81,12 +82,27 @@ class ControlNetDiffusion(LightningModule):
         flair = batch["flair"]
         if noise is None:
             noise = torch.randn(len(flair), *self.noise_shape(flair.shape[2:]))
-        z = self.process.sample(self.conditioned_on(batch), noise.to(self.device))
+        with self.steered(batch) as predict:
+            z = self.process.sample(predict, noise.to(self.device))
         return self.codec.decode(z, flair.shape[2:])
 
     def conditioned_on(self, batch: keys.Batch) -> Predict:
         """Return ``predict(z_t, t)`` for the FLAIR of a batch; it fuses tiles if there are any."""
+        return self.told(self.condition(batch, self.codec))
+
+    @contextmanager
+    def steered(self, batch: keys.Batch) -> Iterator[Predict]:
+        """Yield what ``conditioned_on`` returns, for many calls: whole images are embedded once."""
         condition = self.condition(batch, self.codec)
+        shape = self.noise_shape(batch["flair"].shape[2:])
+        if self.tiling.cuts([size // self.codec.latent_multiple for size in shape[1:]]):
+            yield self.told(condition)
+            return
+        with embedded_once(self.controlnet, condition) as embedded:
+            yield self.told(embedded)
+
+    def told(self, condition: Tensor) -> Predict:
+        """Return ``predict(z_t, t)`` for what the ControlNet takes."""
 
         def fused(z_t: Tensor, t: Tensor) -> Tensor:
             def predict(z: Tensor, part: Tensor) -> Tensor:
@@ -137,10 +153,10 @@ class ControlNetDiffusion(LightningModule):
         z, size = self.codec.posterior(batch).mean, len(batch["t1w"])
         predict = self.conditioned_on(batch)
         error = self.process.validation_error(predict, z, seed=batch_idx)
-        self.log("val/loss", error, batch_size=size)
+        self.log("val/loss", error, batch_size=size, sync_dist=True)
         image = self(batch, fixed_noise(z, seed=batch_idx))
         psnr = masked_psnr(image, batch["t1w"], batch["brain_mask"]).mean()
-        self.log("val/psnr", psnr, prog_bar=True, batch_size=size)
+        self.log("val/psnr", psnr, prog_bar=True, batch_size=size, sync_dist=True)
 
     def pictures(self, batch: keys.Batch) -> dict[str, Tensor]:
         """Return images (B, 1, *S) in [0, 1] by title."""
@@ -154,4 +170,4 @@ class ControlNetDiffusion(LightningModule):
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's own type
         """Optimise the ControlNet; denoiser and codec are frozen."""
         steps = self.trainer.estimated_stepping_batches
-        return self.optimisation.configure(self.controlnet.parameters(), steps)
+        return self.optimisation.configure(self.controlnet.parameters(), steps, self.trainer)

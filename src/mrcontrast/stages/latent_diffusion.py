@@ -104,12 +104,12 @@ class LatentDiffusion(LightningModule):
         """Log the loss at fixed times and noise, and the masked PSNR of one-step denoising."""
         z, size = self.codec.posterior(batch).mean, len(batch["t1w"])
         error = self.process.validation_error(self.predict, z, seed=batch_idx)
-        self.log("val/loss", error, prog_bar=True, batch_size=size)
+        self.log("val/loss", error, prog_bar=True, batch_size=size, sync_dist=True)
         noise = fixed_noise(z, seed=batch_idx)
         z_0 = self.process.denoise(self.predict, z, noise, VALIDATION_TIME)
         image = self.codec.decode(z_0, batch["t1w"].shape[2:])
         psnr = masked_psnr(image, batch["t1w"], batch["brain_mask"]).mean()
-        self.log("val/psnr_denoised", psnr, batch_size=size)
+        self.log("val/psnr_denoised", psnr, batch_size=size, sync_dist=True)
 
     def pictures(self, batch: keys.Batch) -> dict[str, Tensor]:
         """Return images (B, 1, *S) in [0, 1] by title; the draws are nobody's anatomy."""
@@ -119,4 +119,4 @@ class LatentDiffusion(LightningModule):
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's own type
         """Optimise the denoiser; the codec is frozen."""
         steps = self.trainer.estimated_stepping_batches
-        return self.optimisation.configure(self.denoiser.parameters(), steps)
+        return self.optimisation.configure(self.denoiser.parameters(), steps, self.trainer)

@@ -82,6 +82,7 @@ def translate_one(job: Job, translator: Translator, facts: dict[str, Any]) -> fl
         "Normaliser": result.normaliser,
         "TileUsed": result.tiles,
         "Seconds": round(result.seconds, 3),
+        "Cost": result.cost,
         "GeneratedBy": [{"Name": "mrcontrast", "Version": __version__}],
     }
     PredictionFiles(job.output).write(

@@ -59,12 +59,14 @@ class Fitting:
         batch_size: Slices at once; 2D only.
         tiles: What to use; None takes the largest that fit.
         chosen: Tiles by the axes of images met so far.
+        needed: Bytes by the same.
     """
 
     stage: Any
     batch_size: int
     tiles: Tiles | None = None
     chosen: dict[tuple[int, ...], Tiles] = field(default_factory=dict)
+    needed: dict[tuple[int, ...], int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.tiles is None or self.tiles == Tiles():
@@ -82,12 +84,11 @@ class Fitting:
         Raises:
             MrcontrastError: No tiles fit into the memory that is there.
         """
-        axes = volume_shape[: self.stage.spatial_dims]
-        image_shape = tuple(size + -size % self.stage.factor for size in axes)
+        image_shape = self.image_shape(volume_shape)
         if image_shape in self.chosen:
             self.install(self.chosen[image_shape])
             return self.chosen[image_shape]
-        count = min(self.batch_size, volume_shape[2]) if len(axes) == 2 else 1
+        count = min(self.batch_size, volume_shape[2]) if len(image_shape) == 2 else 1
         free = available_memory(self.stage.device)
         least = 0
         for tiles in self.candidates(image_shape):
@@ -96,12 +97,21 @@ class Fitting:
             least = min(needed, least or needed)
             if needed - weight_bytes(self.stage) <= USABLE * free:
                 log.info(self.line(needed, free, image_shape, count))
-                self.chosen[image_shape] = tiles
+                self.chosen[image_shape], self.needed[image_shape] = tiles, needed
                 return tiles
         raise MrcontrastError(
             f"Expected a volume that fits in memory, got one of about {least / GIB:.1f} GiB "
             f"where {free / GIB:.1f} are free. {self.advice()}, or take another --device."
         )
+
+    def image_shape(self, volume_shape: tuple[int, int, int]) -> tuple[int, ...]:
+        """Return the axes of the images that a volume (X, Y, Z) is given to the stage as."""
+        axes = volume_shape[: self.stage.spatial_dims]
+        return tuple(size + -size % self.stage.factor for size in axes)
+
+    def estimate(self, volume_shape: tuple[int, int, int]) -> int | None:
+        """Return the bytes that a volume (X, Y, Z) was found to need; None before ``fit``."""
+        return self.needed.get(self.image_shape(volume_shape))
 
     def candidates(self, image_shape: tuple[int, ...]) -> Iterator[Tiles]:
         """Yield tiles, those with the most at once first."""

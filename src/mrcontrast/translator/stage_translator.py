@@ -11,6 +11,7 @@ from lightning import LightningModule
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.transforms.grid import GriddedVolume, ModelGrid, mask_from_nonzero
 from mrcontrast.transforms.normalise import PercentileNormaliser
+from mrcontrast.translator.cost import cost_of, reset_peak
 from mrcontrast.translator.drawing import Drawing, Progress
 from mrcontrast.translator.fitting import Fitting
 from mrcontrast.volume import Volume
@@ -31,6 +32,7 @@ class Translation:
         seconds: Time that it took, reading and writing left out.
         tiles: Tiles that were used, "autoencoder,denoiser" in voxels, 0 for whole; None if nobody
             asked for them.
+        cost: What a sidecar says of costs, see ``mrcontrast.translator.cost``; None if unknown.
     """
 
     mean: Volume
@@ -38,6 +40,7 @@ class Translation:
     normaliser: dict[str, Any] | None
     seconds: float
     tiles: str | None = None
+    cost: dict[str, Any] | None = None
 
 
 class Translator(Protocol):
@@ -139,10 +142,12 @@ class StageTranslator:
         gridded = self.grid.to_grid(volume, brain)
         fitted = self.normaliser.fit(gridded.data, gridded.mask)
         tiles = self.fit(gridded.mask)
+        reset_peak(self.drawing.device)
         drawn = self.drawing.draw(fitted.apply(gridded.data), gridded.mask, seed, self.report)
         mean, std = (self.back(image, gridded, volume, brain) for image in drawn)
         assert mean is not None
-        return Translation(mean, std, fitted.to_dict(), perf_counter() - started, tiles)
+        seconds, cost = perf_counter() - started, self.cost(gridded.mask)
+        return Translation(mean, std, fitted.to_dict(), seconds, tiles, cost)
 
     def translate_prepared(self, volume: Volume, mask: np.ndarray, seed: int = 0) -> Translation:
         """Translate a volume of a prepared data set; nothing is resampled or normalised again.
@@ -166,15 +171,23 @@ class StageTranslator:
         if not mask.any():
             raise MrcontrastError("Expected a brain mask with voxels, got an empty one.")
         tiles = self.fit(mask)
+        reset_peak(self.drawing.device)
         mean, std = self.drawing.draw(volume.data, np.asarray(mask, bool), seed, self.report)
         uncertainty = None if std is None else Volume(std, volume.affine)
-        seconds = perf_counter() - started
-        return Translation(Volume(mean, volume.affine), uncertainty, None, seconds, tiles)
+        seconds, cost = perf_counter() - started, self.cost(mask)
+        return Translation(Volume(mean, volume.affine), uncertainty, None, seconds, tiles, cost)
 
     def fit(self, like: np.ndarray) -> str | None:
         """Choose the tiles of a volume like (X, Y, Z), if that was asked for."""
         x, y, z = like.shape
         return None if self.fitting is None else str(self.fitting.fit((x, y, z)))
+
+    def cost(self, like: np.ndarray) -> dict[str, Any]:
+        """Return what a volume like (X, Y, Z) has cost, time left out."""
+        x, y, z = like.shape
+        estimate = None if self.fitting is None else self.fitting.estimate((x, y, z))
+        stage: Any = self.drawing.stage
+        return cost_of(stage, self.drawing.samples, self.drawing.device, estimate)
 
     def back(
         self, image: np.ndarray | None, gridded: GriddedVolume, like: Volume, brain: np.ndarray

@@ -1,0 +1,105 @@
+"""The measurements of one setting: both training steps, and sampling."""
+
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from architectures import Setting
+from efficiency import Examine
+from interleaving import TakeTurns, alternate, compare, timed
+from original import DDIM_STEPS, OriginalControl, OriginalDiffusion
+from ours import build_data, build_ours, fit, images_of, stage_config
+
+ORIGINALS = {"latent_diffusion": OriginalDiffusion, "controlnet": OriginalControl}
+WITH_GRADIENTS = "original_text_gradients"
+
+
+def device() -> torch.device:
+    """Return the place of all measurements."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def measure_step(
+    what: Setting, stage: str, out: Path, turns: int, gradients: bool
+) -> dict[str, Any]:
+    """Compare a training step of the original with ours, turn by turn.
+
+    Args:
+        what: Networks, data and batch.
+        stage: "latent_diffusion" or "controlnet".
+        out: Holds data, cache and run folders.
+        turns: Steps of each side that count.
+        gradients: Measure the original as it is written, too: its text encoder has gradients.
+    """
+    config = stage_config(what, stage, out, steps=turns + 1)
+    data, original = build_data(config), ORIGINALS[stage](config, what).to(device())
+    original.start()
+    images = images_of(data, what.batch_size, device())
+    others = {"original": partial(original.step, images)}
+    if gradients:
+        others[WITH_GRADIENTS] = partial(step_with_gradients, original, images)
+    taken, examined = TakeTurns(others), Examine()
+    fit(build_ours(config, what), data, config, [taken, examined])
+    result = compare(taken.counted())
+    if gradients:
+        result["ratio_text_gradients"] = compare(taken.counted(), WITH_GRADIENTS)["ratio"]
+    rate = examined.flops / result["ours_s"]
+    operations = {"flops": examined.flops, "flops_per_s": rate, "operators": examined.groups}
+    return result | operations | {"batch_size": what.batch_size}
+
+
+def step_with_gradients(original: OriginalDiffusion, images: dict[str, torch.Tensor]) -> None:
+    """Take the original's step with gradients of the text encoder, which nobody uses."""
+    original.text_encoder.requires_grad_(True)
+    original.step(images)
+    original.text_encoder.requires_grad_(False).zero_grad(set_to_none=True)
+
+
+def measure_sampling(what: Setting, out: Path, turns: int, whole: bool) -> dict[str, Any]:
+    """Compare drawing one image: DDIM 200 with guidance against our stage's own sampler.
+
+    One step of either takes as long as any other, so one of each is timed in turns, and so is
+    what comes before the first step and after the last; ``whole`` also draws one image each.
+    """
+    config = stage_config(what, "controlnet", out)
+    stage: Any = build_ours(config, what).to(device()).eval()
+    theirs = OriginalControl(config, what).to(device()).eval()
+    flair = images_of(build_data(config), 1, device())["flair"]
+    noise = torch.randn(1, *stage.noise_shape(flair.shape[2:]), device=device())
+    steps = {"ours": stage.sampler.num_steps, "original": DDIM_STEPS}
+    calls = {"ours": stage.sampler.num_calls, "original": 2 * DDIM_STEPS}
+    found: dict[str, Any] = {"sampler": type(stage.sampler).__name__}
+    if whole:
+        found["ours_whole_s"] = timed(lambda: stage({"flair": flair}, noise))
+        found["original_whole_s"] = timed(lambda: theirs.sample(flair, noise))
+    with torch.no_grad(), stage.steered({"flair": flair}) as predict:
+        stage.sampler.num_steps = 1
+        step = {
+            "ours": lambda: stage.process.sample(predict, noise),
+            "original": theirs.one_step(flair, noise),
+        }
+        step_s = alternate(step, turns)
+    rest_s = alternate(
+        {
+            "ours": lambda: (begin(stage, flair), stage.codec.decode(noise, flair.shape[2:])),
+            "original": lambda: (theirs.context(1), theirs.decode(noise)),
+        },
+        turns,
+    )
+    for side in ("ours", "original"):
+        found[f"{side}_calls"] = calls[side]
+        found[f"{side}_step_s"], found[f"{side}_rest_s"] = (
+            median(step_s[side]),
+            median(rest_s[side]),
+        )
+        found[f"{side}_s"] = steps[side] * found[f"{side}_step_s"] + found[f"{side}_rest_s"]
+    return found | {"ratio": found["original_s"] / found["ours_s"], "turns": turns}
+
+
+@torch.no_grad()
+def begin(stage: Any, flair: torch.Tensor) -> None:  # noqa: ANN401
+    """Do what comes before the first step: embed FLAIR."""
+    with stage.steered({"flair": flair}):
+        pass

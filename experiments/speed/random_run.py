@@ -1,0 +1,39 @@
+"""A finished run with random weights: what it takes to translate does not ask for good ones."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from mrcontrast.config import build_stage
+from mrcontrast.run_folder import RunFolder
+
+NORMALISER = {"name": "percentile-0.5-99.5", "clip": True}
+
+
+def write_random_run(
+    path: Path, stage_node: DictConfig, spacing_mm: float, shape: Sequence[int]
+) -> RunFolder:
+    """Write the run folder of a ControlNet whose layers all say something.
+
+    Args:
+        path: The folder.
+        stage_node: ``stage`` of a resolved config.
+        spacing_mm: Of the data that it would have been trained on.
+        shape: Axes of their volumes.
+    """
+    torch.manual_seed(0)
+    stage: Any = build_stage(stage_node)
+    stage.codec.std.fill_(1.0)
+    stage.initialise()
+    torch.nn.init.normal_(stage.denoiser.out[-1].conv.weight, std=0.02)  # MONAI starts it at zero
+    folder = RunFolder(path)
+    dims = stage_node.denoiser.spatial_dims
+    folder.write_config(OmegaConf.create({"stage": stage_node, "spatial_dims": dims}))
+    sha256 = folder.write_weights(stage.state_dict())
+    data = {"spacing_mm": spacing_mm, "shape": list(shape)}
+    data |= {"normaliser_flair": NORMALISER, "normaliser_t1w": NORMALISER}
+    folder.write_provenance({"weights_sha256": sha256, "data": data})
+    return folder

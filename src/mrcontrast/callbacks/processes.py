@@ -1,0 +1,39 @@
+"""What the processes of one training tell each other; one that is alone just goes on."""
+
+from typing import Any
+
+import torch
+from torch import distributed
+
+
+def number() -> int:
+    """Return the number of this process, from 0."""
+    return distributed.get_rank() if together() else 0
+
+
+def together() -> bool:
+    """Return whether several processes train together."""
+    return distributed.is_available() and distributed.is_initialized()
+
+
+def gather(value: Any) -> list[Any]:  # noqa: ANN401 - whatever pickles
+    """Return what each process gave, in their order; all must call."""
+    if not together():
+        return [value]
+    values: list[Any] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(values, value)
+    return values
+
+
+def largest(value: int, device: torch.device) -> int:
+    """Return the largest value that a process gave; all must call.
+
+    Args:
+        value: Of this process.
+        device: Where its model lies: NCCL talks between GPUs only.
+    """
+    if not together():
+        return value
+    found = torch.tensor(value, device=device)
+    distributed.all_reduce(found, distributed.ReduceOp.MAX)
+    return int(found)

@@ -1,0 +1,101 @@
+"""Stage 1 with a patch discriminator beside the reconstruction loss."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from monai.losses.adversarial_loss import PatchAdversarialLoss
+from monai.networks.nets import AutoencoderKL, PatchDiscriminator
+from torch import Tensor, nn
+
+from mrcontrast import keys
+from mrcontrast.optimisation import Optimisation, descend
+from mrcontrast.stages.autoencoder import Autoencoder, total
+
+
+class AdversarialAutoencoder(Autoencoder):
+    """An autoencoder that a patch discriminator keeps sharp.
+
+    Args:
+        discriminator: Judges patches of (B, 1, *S).
+        discriminator_optimisation: Its optimiser and learning-rate schedule.
+        adversarial_weight: Weight of the generator's adversarial term.
+        adversarial_start_step: Steps of the autoencoder before the discriminator joins.
+        parts: The arguments of :class:`Autoencoder`.
+
+    Source: Esser et al. 2021, arXiv 2012.09841, section 3.1; with least squares (Mao et al. 2017,
+    arXiv 1611.04076) and a fixed weight.
+    """
+
+    training_only = ("discriminator", "perceptual")
+
+    def __init__(  # noqa: PLR0913 - the plain autoencoder's arguments and three more
+        self,
+        autoencoder: AutoencoderKL,
+        optimisation: Optimisation,
+        kl_weight: float,
+        discriminator: PatchDiscriminator,
+        discriminator_optimisation: Optimisation,
+        adversarial_weight: float,
+        adversarial_start_step: int,
+        perceptual: nn.Module | None = None,
+        perceptual_weight: float = 0.0,
+        contrasts: Sequence[str] = (keys.T1W,),
+        initial_sigma: float = 0.01,
+        statistics_batches: int = 50,
+    ) -> None:
+        super().__init__(
+            autoencoder,
+            optimisation,
+            kl_weight,
+            perceptual,
+            perceptual_weight,
+            contrasts,
+            initial_sigma,
+            statistics_batches,
+        )
+        self.automatic_optimization = False
+        self.gradient_clip_val: float | None = None  # the trainer's; it cannot clip by itself here
+        self.discriminator = discriminator
+        self.discriminator_optimisation = discriminator_optimisation
+        self.adversarial_weight = adversarial_weight
+        self.adversarial_start_step = adversarial_start_step
+        self.adversarial = PatchAdversarialLoss(criterion="least_squares")
+
+    def training_step(self, batch: keys.Batch, batch_idx: int) -> None:  # type: ignore[override]
+        """Update the autoencoder, then the discriminator."""
+        image = self.images(batch)
+        terms, reconstruction = self.losses(image)
+        generator, discriminator = self.optimizers()  # type: ignore[attr-defined]
+        our_schedule, their_schedule = self.lr_schedulers()  # type: ignore[misc]
+        adversarial = self.trainer.global_step >= self.adversarial_start_step
+        if adversarial:
+            terms["adversarial"] = self.adversarial_weight * self.fooled(reconstruction)
+        descend(self, generator, total(terms), self.gradient_clip_val)
+        our_schedule.step()
+        if adversarial:
+            terms["discriminator"] = self.told_apart(reconstruction.detach(), image)
+            descend(self, discriminator, terms["discriminator"], self.gradient_clip_val)
+            their_schedule.step()
+        self.log_dict({f"train/{name}": value for name, value in terms.items()})
+
+    def fooled(self, reconstruction: Tensor) -> Tensor:
+        """Return the generator's term: how far the discriminator is from taking it for real."""
+        logits = self.discriminator(reconstruction)[-1]
+        return self.adversarial(logits, target_is_real=True, for_discriminator=False)
+
+    def told_apart(self, reconstruction: Tensor, image: Tensor) -> Tensor:
+        """Return the discriminator's loss on reconstructed and real images."""
+        fake = self.adversarial(self.discriminator(reconstruction)[-1], False, True)
+        real = self.adversarial(self.discriminator(image)[-1], True, True)
+        return (fake + real) / 2
+
+    def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's own type
+        """Optimise the autoencoder and the discriminator apart; Lightning counts both's steps."""
+        steps, start = self.trainer.estimated_stepping_batches, self.adversarial_start_step
+        joint = max(steps - start, 0) / 2
+        ours, theirs = self.autoencoder.parameters(), self.discriminator.parameters()
+        alone = min(steps, start)
+        return [
+            self.optimisation.configure(ours, alone + joint, self.trainer),
+            self.discriminator_optimisation.configure(theirs, joint, self.trainer),
+        ]

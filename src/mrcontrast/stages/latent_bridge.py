@@ -1,0 +1,56 @@
+"""A flow that starts from the latent of FLAIR in the place of noise."""
+
+from collections.abc import Sequence
+
+from monai.networks.nets import DiffusionModelUNet
+from torch import Tensor
+
+from mrcontrast.conditions import AnchoredCondition
+from mrcontrast.data.latent_cache import LatentStore
+from mrcontrast.diffusion.process import DiffusionProcess
+from mrcontrast.latent_translation import LatentTranslation
+from mrcontrast.latents import AutoencoderCodec
+from mrcontrast.optimisation import Optimisation
+
+
+class LatentBridge(LatentTranslation):
+    """Learn a flow from the latent of FLAIR, at t = 1, to that of T1w, at t = 0.
+
+    Args:
+        codec: As all arguments but two, see ``LatentTranslation``.
+        denoiser: As there.
+        condition: As there; its anchor is where the flow starts.
+        process: As there; a rectified flow makes the path straight.
+        optimisation: As there.
+        sigma: Standard deviation of the noise about the start, in latent units; 0 gives one T1w
+            for each FLAIR, and more lets draws differ.
+        store: As there.
+        context_slices: As there.
+
+    Source: Liu et al. 2022, arXiv 2209.03003, section 2.1, whose flows may lead from data to data;
+    ours couples the pairs of the data set and shows the denoiser its start at all times.
+    """
+
+    condition: AnchoredCondition
+
+    def __init__(
+        self,
+        codec: AutoencoderCodec,
+        denoiser: DiffusionModelUNet,
+        condition: AnchoredCondition,
+        process: DiffusionProcess,
+        optimisation: Optimisation,
+        sigma: float,
+        store: LatentStore | None = None,
+        context_slices: int = 0,
+    ) -> None:
+        super().__init__(codec, denoiser, condition, process, optimisation, store, context_slices)
+        self.sigma = sigma
+
+    def noise_shape(self, image_shape: Sequence[int]) -> tuple[int, ...] | None:
+        """Return the shape of the noise about the start; None when sigma is 0."""
+        return self.codec.latent_shape(image_shape) if self.sigma > 0 else None
+
+    def noise_end(self, noise: Tensor, condition: Tensor) -> Tensor:
+        """Return the anchor with a little noise."""
+        return self.condition.anchor(condition, self.codec) + self.sigma * noise

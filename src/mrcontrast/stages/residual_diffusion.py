@@ -1,0 +1,83 @@
+"""Diffusion of what a regression leaves over, in latent space."""
+
+from itertools import islice
+from typing import Any
+
+import torch
+from monai.networks.nets import DiffusionModelUNet
+from torch import Tensor
+
+from mrcontrast.conditions import AnchoredCondition
+from mrcontrast.data.latent_cache import LatentStore
+from mrcontrast.diffusion.process import DiffusionProcess
+from mrcontrast.latent_translation import LatentTranslation
+from mrcontrast.latents import AutoencoderCodec, LatentStatistics, Posterior
+from mrcontrast.optimisation import Optimisation
+
+STATISTICS_BATCHES = 50
+LEAST_STD = 1e-3  # of a residual, in latent units; a regression without error has none
+
+
+class ResidualDiffusion(LatentTranslation):
+    """Learn p(T1w latent - latent of a regression's image | FLAIR): the regression is the mean.
+
+    The residual is divided by its standard deviation for each channel, measured on training items
+    before the first step, so that the process meets data of unit variance. A regression that knows
+    its training subjects by heart leaves too little over there, and draws differ too little.
+
+    Args:
+        codec: As all arguments but one, see ``LatentTranslation``.
+        denoiser: As there.
+        condition: As there; its anchor is the latent of the regression's image.
+        process: As there.
+        optimisation: As there.
+        store: As there.
+        context_slices: As there.
+
+    Source: Mardani et al. 2023, "CorrDiff", arXiv 2309.15214, eq. 3 and 4; ours in latent space,
+    where the denoiser sees the mean and FLAIR.
+    """
+
+    condition: AnchoredCondition
+    residual_std: Tensor
+
+    def __init__(
+        self,
+        codec: AutoencoderCodec,
+        denoiser: DiffusionModelUNet,
+        condition: AnchoredCondition,
+        process: DiffusionProcess,
+        optimisation: Optimisation,
+        store: LatentStore | None = None,
+        context_slices: int = 0,
+    ) -> None:
+        super().__init__(codec, denoiser, condition, process, optimisation, store, context_slices)
+        self.register_buffer("residual_std", torch.full((len(codec.mean),), torch.nan))
+
+    @property
+    def calls_a_draw(self) -> int:
+        """Number of network calls of one draw: the sampler's and the regression's."""
+        return self.sampler.num_calls + 1
+
+    def data_end(self, z: Tensor, condition: Tensor) -> Tensor:
+        """Return the residual of a T1w latent, of unit variance."""
+        return (z - self.condition.anchor(condition, self.codec)) / self.scale(z)
+
+    def latent(self, data: Tensor, condition: Tensor) -> Tensor:
+        """Add a residual to the mean."""
+        return self.condition.anchor(condition, self.codec) + self.scale(data) * data
+
+    def scale(self, like: Tensor) -> Tensor:
+        """Return the residual's standard deviation, shaped (C, 1, ...) to meet latents."""
+        return self.residual_std.view(-1, *[1] * (like.ndim - 2))
+
+    @torch.no_grad()
+    def before_fit(self, datamodule: Any) -> None:  # noqa: ANN401 - any with train_items
+        """Install the latents, then measure the residual's standard deviation."""
+        super().before_fit(datamodule)
+        statistics = LatentStatistics()
+        for batch in islice(datamodule.train_dataloader(), STATISTICS_BATCHES):
+            posterior = self.codec.posterior(batch)
+            anchor = self.condition.anchor(self.condition(batch, self.codec), self.codec)
+            statistics.update(Posterior(posterior.mean - anchor, posterior.sigma))
+        self.residual_std.copy_(statistics.compute()[1].clamp_min(LEAST_STD))

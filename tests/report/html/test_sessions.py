@@ -1,0 +1,102 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mrcontrast.data.manifest import Manifest
+from mrcontrast.errors import MrcontrastError
+from mrcontrast.report.html.evaluation import read_evaluation
+from mrcontrast.report.html.sessions import find_sessions, locate, read_images
+from mrcontrast.volume import Volume, read_volume, write_volume
+
+
+def test_a_prepared_data_set_knows_flair_labels_and_spread(
+    evaluated: Path, prepared_root: Path
+) -> None:
+    evaluation = read_evaluation(evaluated.parent)  # the study
+    sessions = find_sessions(evaluation)
+    assert list(sessions) == [record.name for record in Manifest.read(prepared_root).records]
+    images = read_images(sessions["sub-05"], evaluation)
+    assert set(images.synthetic) == {"smooth", "draws"}
+    assert set(images.spread) == {"draws"}
+    assert images.spread["draws"].data[images.mask].max() == pytest.approx(0.1)
+    assert images.flair is not None
+    assert images.labels is not None
+    np.testing.assert_array_equal(
+        images.real.data, read_volume(sessions["sub-05"].case.reference).data
+    )
+
+
+def test_another_system_is_shown_in_the_units_of_its_scores(foreign: Path) -> None:
+    evaluation = read_evaluation(foreign)
+    session = find_sessions(evaluation)["case0"]
+    images = read_images(session, evaluation)
+    assert (images.flair, images.labels, images.spread) == (None, None, {})
+    assert np.percentile(images.real.data[images.mask], 99.5) == pytest.approx(1, abs=0.01)
+    error = np.abs(images.synthetic["theirs"].data - images.real.data)[images.mask].mean()
+    score = evaluation.score("case0", "theirs", "brain")
+    assert score is not None
+    assert error == pytest.approx(score.values["mae"], abs=1e-5)
+
+
+def test_source_images_can_be_given(foreign: Path, prepared_root: Path, tmp_path: Path) -> None:
+    flair = read_volume(Manifest.read(prepared_root).records[0].flair)
+    path = tmp_path / "case0_FLAIR.nii.gz"
+    write_volume(path, Volume(400 * flair.data + 30 * (flair.data > 0), flair.affine))
+    evaluation = read_evaluation(foreign)
+    sessions = find_sessions(evaluation, tmp_path)
+    assert [session.flair for session in sessions.values()] == [path, None, None]
+    shown = read_images(sessions["case0"], evaluation).flair
+    assert shown is not None
+    assert 0.9 < np.percentile(shown.data, 99.9) < 1.3
+    path.rename(tmp_path / "other_FLAIR.nii.gz")
+    with pytest.raises(MrcontrastError, match="FLAIR images of the scored subjects, got none"):
+        find_sessions(evaluation, tmp_path)
+
+
+def test_volumes_that_changed_since_are_refused(evaluated: Path, tmp_path: Path) -> None:
+    study = tmp_path / "study"
+    shutil.copytree(evaluated.parent, study)
+    summary = json.loads((study / "evaluation" / "summary.json").read_text())
+    folders = {name: str(study / "predictions" / name) for name in ("smooth", "draws")}
+    summary["inputs"]["predictions"] = folders
+    (study / "evaluation" / "summary.json").write_text(json.dumps(summary))
+    evaluation = read_evaluation(study)
+    sessions = find_sessions(evaluation)
+    path = sessions["sub-02"].case.predictions["smooth"]
+    volume = read_volume(path)
+    write_volume(path, Volume(volume.data + np.float32(0.01), volume.affine))
+    read_images(sessions["sub-01"], evaluation)
+    with pytest.raises(MrcontrastError, match=r"that were scored, got MAE .*\(sub-02, smooth\)"):
+        read_images(sessions["sub-02"], evaluation)
+    path.unlink()
+    read_images(find_sessions(evaluation)["sub-02"], evaluation)  # the other method is there
+    (study / "predictions" / "draws" / path.name).unlink()
+    with pytest.raises(MrcontrastError, match="that were scored, got none of sub-02"):
+        find_sessions(evaluation)
+
+
+def test_a_study_that_moved_is_found_beside_its_evaluation(tmp_path: Path) -> None:
+    (tmp_path / "predictions" / "ours").mkdir(parents=True)
+    here = tmp_path / "predictions" / "ours"
+    assert locate(here, tmp_path / "elsewhere") == here
+    assert locate(Path("/old/study/demo/predictions/ours"), tmp_path) == here
+    with pytest.raises(MrcontrastError, match=r"folder that was evaluated, got none .*theirs"):
+        locate(Path("/old/study/demo/predictions/theirs"), tmp_path)
+
+
+def test_what_is_no_evaluation_is_refused(evaluated: Path, tmp_path: Path) -> None:
+    with pytest.raises(MrcontrastError, match=r"got no summary.json .*Run `mrcontrast evaluate`"):
+        read_evaluation(tmp_path)
+    (tmp_path / "summary.json").write_text("{}")
+    for csv in (None, "subject,method\n", "subject\nx\n"):
+        if csv is not None:
+            (tmp_path / "subjects.csv").write_text(csv)
+        with pytest.raises(MrcontrastError, match="of one evaluation, got"):
+            read_evaluation(tmp_path)
+    shutil.copy(evaluated / "subjects.csv", tmp_path)
+    (tmp_path / "summary.json").write_text('{"methods": {"else": {}}}')
+    with pytest.raises(MrcontrastError, match="other methods"):
+        read_evaluation(tmp_path)

@@ -1,0 +1,71 @@
+"""Conditions at the latent's size: folded pixels, anchors, and what caches know them by."""
+
+import pytest
+import torch
+from tests.stages.conftest import SHAPES, make_batch, make_codec, make_regressor
+
+from mrcontrast.conditions import FlairAnchor, FoldedCondition, RegressionAnchor, fold
+from mrcontrast.errors import UsageError
+
+
+@pytest.mark.parametrize("shape", [(6, 4), (4, 6, 2)])
+def test_folding_keeps_each_voxel_at_its_cell(shape):
+    image = torch.rand(2, 3, *shape)
+    folded = fold(image, 2)
+    assert folded.shape == (2, 3 * 2 ** len(shape), *(size // 2 for size in shape))
+    cell = (slice(None), 1, *(slice(2 * at, 2 * at + 2) for at in (1, 0, 0)[: len(shape)]))
+    channels = slice(2 ** len(shape), 2 * 2 ** len(shape))
+    at = (slice(None), channels, *(1, 0, 0)[: len(shape)])
+    assert torch.equal(folded[at], image[cell].flatten(1))
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_folded_pixels_are_padded_and_centred(dims):
+    codec = make_codec(dims)
+    flair = torch.ones(2, 1, *(size - 1 for size in SHAPES[dims]))
+    condition = FoldedCondition(2**dims)
+    condition.check(codec, context_slices=0)
+    value = condition({"flair": flair}, codec)
+    assert value.shape == (2, 2**dims, *codec.latent_shape(flair.shape[2:])[1:])
+    assert value.max() == 1
+    assert value.min() == -1  # the padding
+    assert (value == 1).sum() == flair.numel()
+
+
+def test_a_slab_is_anchored_at_its_middle():
+    codec, slab = make_codec(2), torch.rand(2, 3, 20, 24)
+    condition = FlairAnchor(3 + 3 * 4)
+    condition.check(codec, context_slices=1)
+    value = condition({"flair": slab}, codec)
+    torch.testing.assert_close(condition.anchor(value, codec), codec.encode(slab[:, 1:2]))
+    assert torch.equal(value[:, 3:], fold(2 * slab - 1, 2))
+    assert torch.equal(condition({"anchor": value}, codec), value)
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_a_regressions_image_is_the_anchor(dims):
+    codec, regressor = make_codec(dims), make_regressor(dims)
+    flair = make_batch(SHAPES[dims])["flair"]
+    condition = RegressionAnchor(regressor, 3 + 2**dims)
+    condition.check(codec, context_slices=0)
+    expected = codec.encode(regressor(flair).clamp(0, 1))
+    value = condition({"flair": flair}, codec)
+    torch.testing.assert_close(condition.anchor(value, codec), expected)
+    assert not any(weight.requires_grad for weight in condition.parameters())
+    assert not condition.train().regressor.training
+
+
+def test_caches_know_one_regression_from_another():
+    one, other = (RegressionAnchor(make_regressor(2), 7) for _ in range(2))
+    other.load_state_dict(one.state_dict())
+    assert one.identity == other.identity
+    next(other.parameters()).data += 1
+    assert one.identity != other.identity != FlairAnchor(7).identity
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"), [(FoldedCondition(3), "4"), (FlairAnchor(6), "7")]
+)
+def test_wrong_channels_are_refused(condition, expected):
+    with pytest.raises(UsageError, match=f"Expected an embedder of {expected} channels"):
+        condition.check(make_codec(2), context_slices=0)
