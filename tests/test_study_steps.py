@@ -18,6 +18,7 @@ from mrcontrast.prepare import prepare
 from mrcontrast.run_folder import RunFolder
 from mrcontrast.steps import Step
 from mrcontrast.study import plan, study
+from mrcontrast.study_steps import evaluate_step
 from mrcontrast.transforms.normalise import PercentileNormaliser
 from mrcontrast.volume import (
     Volume,
@@ -201,3 +202,9 @@ def test_a_training_knows_the_weights_that_it_starts_from(tmp_path: Path, raw: P
         UsageError, match=r"outside the study, got .*study\.train\.lookup\.start_from"
     ):
         settings_with(tmp_path / "tiny" / "runs" / "autoencoder")
+
+
+def test_a_feature_network_is_part_of_the_evaluations_settings(tmp_path: Path) -> None:
+    plain = {"features": "efficientnet_lite0"}
+    assert evaluate_step(["lookup"], plain, tmp_path).settings["features"] == "efficientnet_lite0"
+    assert evaluate_step(["lookup"], {}, tmp_path).settings == {"methods": ["lookup"]}

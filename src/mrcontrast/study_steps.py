@@ -144,13 +144,17 @@ def evaluate_step(methods: list[str], plain: dict[str, Any], folder: Path) -> St
     settings: dict[str, Any] = {"methods": methods}
     if plain.get("costs"):
         settings["costs"] = True
+    if features := plain.get("features"):
+        settings["features"] = features
 
     def run() -> None:
         from mrcontrast.evaluate import evaluate
         from mrcontrast.report.costs import Source, add_costs
+        from mrcontrast.report.protocol import Protocol, read_features
 
         predictions = {name: folder / "predictions" / name for name in methods}
-        evaluate(predictions, folder / "data", output)
+        protocol = Protocol(features=read_features(features or "none"))
+        evaluate(predictions, folder / "data", output, protocol=protocol)
         if plain.get("costs"):
             models = {name: plain["predict"][name]["model"] for name in methods}
             runs = {name: runs_of(model, plain, folder) for name, model in models.items()}
