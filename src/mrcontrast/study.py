@@ -23,6 +23,7 @@ from mrcontrast.study_steps import (
 
 TRAIN_KEYS = {"overrides", "parents", "start_from"}
 PREDICT_KEYS = {"model", "samples", "steps", "batch_size", "shuffle_flair", "full_grid"}
+TABLES = ("In the brain", "Whole image", "Costs")  # those that a study prints
 EVALUATIONS = {EVALUATION: "As prepared", FULL_GRID_EVALUATION: "On the subjects' own grids"}
 
 
@@ -110,7 +111,9 @@ def show(console: Any, folder: Path, steps: list[Step]) -> None:  # noqa: ANN401
     for step in steps:
         if step.name in EVALUATIONS:
             console.print(f"\n{EVALUATIONS[step.name]}", markup=False)
-            console.print(to_rich(json.loads((step.output / "summary.json").read_text())))
+            summary = json.loads((step.output / "summary.json").read_text())
+            console.print(to_rich(summary, TABLES))
+            console.print(f"All tables: {step.output.name}/summary.md", markup=False)
     pages = ", ".join(
         f"{step.name}/report.html" for step in steps if step.name.startswith("report")
     )

@@ -44,14 +44,17 @@ def tables_of(summary: Mapping[str, Any]) -> list[Sheet]:
     return [*sheets_of(summary), *check_sheets(summary), *cost_sheets(summary)]
 
 
-def to_rich(summary: Mapping[str, Any]) -> Group:
+def to_rich(summary: Mapping[str, Any], titles: Container[str] | None = None) -> Group:
     """Return the tables to print with a ``rich`` console.
 
     Args:
         summary: As ``mrcontrast.evaluate.evaluate`` returns it.
+        titles: Of the tables to show; None for all.
     """
     tables = []
     for sheet in tables_of(summary):
+        if titles is not None and sheet.title not in titles:
+            continue
         table = Table(title=sheet.title, title_justify="left", caption_justify="left")
         table.caption = " ".join(sheet.notes) or caption(summary)
         for index, column in enumerate(sheet.columns):
@@ -65,8 +68,6 @@ def to_rich(summary: Mapping[str, Any]) -> Group:
 
 def to_markdown(summary: Mapping[str, Any]) -> str:
     """Return the tables as Markdown, with the intensity range and the missing subjects below.
-
-    Costs, if they are known, stand beside the figures of the brain.
 
     Args:
         summary: As ``mrcontrast.evaluate.evaluate`` returns it.
