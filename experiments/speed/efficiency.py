@@ -1,6 +1,5 @@
 """How near a training step comes to what the device can do, and where the rest of the time goes."""
 
-import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -13,7 +12,6 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 PROFILED_STEPS = 2
-os.environ.setdefault("KINETO_LOG_LEVEL", "5")  # the profiler else prints amid the table
 # The first group with a word that stands in an operator's name; the rest is "other".
 GROUPS = {
     "optimiser": ("optimizer", "adam", "foreach", "lerp"),

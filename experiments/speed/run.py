@@ -1,6 +1,7 @@
 """The original's training steps and sampling beside ours, in one run, in 2D and in 3D."""
 
 import argparse
+import ctypes
 import gc
 import time
 from pathlib import Path
@@ -25,18 +26,26 @@ def measure(what: Setting, quick: bool, out: Path) -> dict[str, Any]:
     for stage in ORIGINALS:
         found[stage] = measure_step(what, stage, out, turns, favour=not quick)
         tell(f"{what.name} {stage}: {found[stage]['ratio']:.2f} times")
-        gc.collect()
+        release()
     found["sampling"] = measure_sampling(what, out, turns, whole=not quick)
     tell(f"{what.name} sampling: {found['sampling']['ratio']:.1f} times")
-    gc.collect()
     peaks.append(measure_peaks(turns))
     found["peaks"] = {kind: max(peak[kind] for peak in peaks) for kind in peaks[0]}
     best = max(found["peaks"].values())
     for stage in ORIGINALS:
         found[stage]["peak_share"] = found[stage]["flops_per_s"] / best
     stages = list(ORIGINALS)[: 1 if quick else 2]
+    release()
     found["memory_gib"] = {stage: measure_memory(stage, what.name, quick, out) for stage in stages}
     return found
+
+
+def release() -> None:
+    """Give memory back: what was freed below malloc's threshold else stays with the process."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc
+    if trim is not None:
+        trim(0)
 
 
 def tell(text: str) -> None:
