@@ -55,7 +55,7 @@ SETTINGS = {
         spatial_dims=2,
         spacing_mm=1.0,
         shape=(160, 224, 184),
-        min_brain_fraction=0.525,
+        min_brain_fraction=0.533,
         batch_size=8,
         autoencoder=(128, 256, 256, 512),
         denoiser=(256, 512, 768),
@@ -88,38 +88,17 @@ def train_config(what: Setting, stage: str, overrides: list[str]) -> DictConfig:
         stage: "latent_diffusion" (stage 2) or "controlnet" (stage 3).
         overrides: More of them.
     """
-    dims, groups = f"spatial_dims={what.spatial_dims}", what.norm_groups
-    blocks, levels = what.res_blocks, len(what.autoencoder)
-    first = compose(
-        "train",
-        [
-            "stage=autoencoder",
-            dims,
-            f"stage.autoencoder.channels={list(what.autoencoder)}",
-            f"stage.autoencoder.attention_levels={[False] * levels}",
-            "stage.autoencoder.latent_channels=3",
-            f"stage.autoencoder.num_res_blocks={blocks}",
-            f"stage.autoencoder.norm_num_groups={groups}",
-        ],
-    )
-    attention = [False, *[True] * (len(what.denoiser) - 1)]
-    network = [
-        f"stage.denoiser.channels={list(what.denoiser)}",
-        f"stage.denoiser.attention_levels={attention}",
-        f"stage.denoiser.num_head_channels={[0, *what.denoiser[1:]]}",
-        f"stage.denoiser.num_res_blocks={blocks}",
-        f"stage.denoiser.norm_num_groups={groups}",
-        "+stage.denoiser.with_conditioning=true",
-        f"+stage.denoiser.cross_attention_dim={what.text_width}",
-    ]
-    common = [dims, f"data.batch_size={what.batch_size}", *data_overrides(what)]
-    second = compose("train", ["stage=latent_diffusion", *common, *network, *overrides])
+    dims = f"spatial_dims={what.spatial_dims}"
+    first = compose("train", ["stage=autoencoder", dims, *autoencoder_overrides(what)])
+    common = [dims, f"data.batch_size={what.batch_size}", *data_overrides(what), *overrides]
+    network = denoiser_overrides(what)
+    second = compose("train", ["stage=latent_diffusion", *common, *network])
     with open_dict(second):
         second.stage.codec.autoencoder = first.stage.autoencoder
     if stage == "latent_diffusion":
         return second
     embedder = f"stage.condition.embedder_channels={list(what.embedder)}"
-    third = compose("train", ["stage=controlnet", embedder, *common, *overrides])
+    third = compose("train", ["stage=controlnet", embedder, *common])
     resolved = OmegaConf.to_container(second.stage, resolve=True)
     with open_dict(third):
         third.stage.codec = resolved["codec"]
@@ -129,6 +108,34 @@ def train_config(what: Setting, stage: str, overrides: list[str]) -> DictConfig:
         for name in ("with_conditioning", "cross_attention_dim"):
             third.stage.controlnet[name] = resolved["denoiser"][name]
     return third
+
+
+def autoencoder_overrides(what: Setting) -> list[str]:
+    """Return what gives the autoencoder its size: no attention, three latent channels."""
+    settings = {
+        "channels": list(what.autoencoder),
+        "attention_levels": [False] * len(what.autoencoder),
+        "latent_channels": 3,
+        "num_res_blocks": what.res_blocks,
+        "norm_num_groups": what.norm_groups,
+    }
+    return [f"stage.autoencoder.{name}={value}" for name, value in settings.items()]
+
+
+def denoiser_overrides(what: Setting) -> list[str]:
+    """Return what gives the denoiser its size, attention and cross-attention to the text."""
+    settings = {
+        "channels": list(what.denoiser),
+        "attention_levels": [False, *[True] * (len(what.denoiser) - 1)],
+        "num_head_channels": [0, *what.denoiser[1:]],
+        "num_res_blocks": what.res_blocks,
+        "norm_num_groups": what.norm_groups,
+    }
+    text = {"with_conditioning": True, "cross_attention_dim": what.text_width}
+    return [
+        *(f"stage.denoiser.{name}={value}" for name, value in settings.items()),
+        *(f"+stage.denoiser.{name}={value}" for name, value in text.items()),
+    ]
 
 
 def data_overrides(what: Setting) -> list[str]:

@@ -13,7 +13,7 @@ from original import DDIM_STEPS, OriginalControl, OriginalDiffusion
 from ours import build_data, build_ours, fit, images_of, stage_config
 
 ORIGINALS = {"latent_diffusion": OriginalDiffusion, "controlnet": OriginalControl}
-WITH_GRADIENTS = "original_text_gradients"
+FAVOUR = "original_without_text_gradients"
 
 
 def device() -> torch.device:
@@ -21,9 +21,7 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def measure_step(
-    what: Setting, stage: str, out: Path, turns: int, gradients: bool
-) -> dict[str, Any]:
+def measure_step(what: Setting, stage: str, out: Path, turns: int, favour: bool) -> dict[str, Any]:
     """Compare a training step of the original with ours, turn by turn.
 
     Args:
@@ -31,30 +29,23 @@ def measure_step(
         stage: "latent_diffusion" or "controlnet".
         out: Holds data, cache and run folders.
         turns: Steps of each side that count.
-        gradients: Measure the original as it is written, too: its text encoder has gradients.
+        favour: Measure the original without gradients of its text encoder, too.
     """
     config = stage_config(what, stage, out, steps=turns + 1)
     data, original = build_data(config), ORIGINALS[stage](config, what).to(device())
     original.start()
     images = images_of(data, what.batch_size, device())
     others = {"original": partial(original.step, images)}
-    if gradients:
-        others[WITH_GRADIENTS] = partial(step_with_gradients, original, images)
+    if favour:
+        others[FAVOUR] = partial(original.step, images, text_gradients=False)
     taken, examined = TakeTurns(others), Examine()
     fit(build_ours(config, what), data, config, [taken, examined])
     result = compare(taken.counted())
-    if gradients:
-        result["ratio_text_gradients"] = compare(taken.counted(), WITH_GRADIENTS)["ratio"]
+    if favour:
+        result["ratio_without_text_gradients"] = compare(taken.counted(), FAVOUR)["ratio"]
     rate = examined.flops / result["ours_s"]
     operations = {"flops": examined.flops, "flops_per_s": rate, "operators": examined.groups}
     return result | operations | {"batch_size": what.batch_size}
-
-
-def step_with_gradients(original: OriginalDiffusion, images: dict[str, torch.Tensor]) -> None:
-    """Take the original's step with gradients of the text encoder, which nobody uses."""
-    original.text_encoder.requires_grad_(True)
-    original.step(images)
-    original.text_encoder.requires_grad_(False).zero_grad(set_to_none=True)
 
 
 def measure_sampling(what: Setting, out: Path, turns: int, whole: bool) -> dict[str, Any]:

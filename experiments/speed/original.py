@@ -1,8 +1,8 @@
 """Training steps and sampling as the 2023 recipe does them, around networks of any size.
 
 Source: Warvito 2023, generative_brain_controlnet: its two diffusion training loops and its sampling
-script, rewritten. What differs is in its favour: images are in memory and not loaded as PNG, and
-the text encoder has no gradients unless asked for (the original does not switch them off).
+script, rewritten. What differs is in its favour: images lie in memory and are not loaded as PNG.
+The text encoder never learns, but its gradients are computed: that code does not switch them off.
 """
 
 from collections.abc import Callable
@@ -43,7 +43,6 @@ class OriginalDiffusion(nn.Module):
         self.autoencoder = build(config.stage.codec.autoencoder).eval().requires_grad_(False)
         self.denoiser = build(config.stage.denoiser)
         self.text_encoder = TextEncoder(what.text_width, what.text_layers).eval()
-        self.text_encoder.requires_grad_(False)
         self.noise = DDPMScheduler(**NOISE)
         self.noise.alphas_cumprod = self.noise.alphas_cumprod.float()
 
@@ -71,8 +70,14 @@ class OriginalDiffusion(nn.Module):
         """Run the denoiser once."""
         return self.denoiser(z_t, t, context)
 
-    def step(self, images: dict[str, Tensor]) -> None:
-        """Train on one batch; on CUDA in bf16, as ours does."""
+    def step(self, images: dict[str, Tensor], text_gradients: bool = True) -> None:
+        """Train on one batch; on CUDA in bf16, as ours does.
+
+        Args:
+            images: (B, 1, *S) by contrast.
+            text_gradients: False does the original the favour of leaving them out.
+        """
+        self.text_encoder.requires_grad_(text_gradients)
         self.optimizer.zero_grad(set_to_none=True)
         device = images["t1w"].device.type
         with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):

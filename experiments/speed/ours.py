@@ -32,6 +32,7 @@ def prepare_phantoms(what: Setting, out: Path) -> Path:
             "recipe=phantom",
             f"out={root}",
             "recipe.sources.0.num_subjects=2",
+            "num_workers=2",
             f"recipe.grid.spacing_mm={spacing}",
             f"recipe.grid.shape={shape}",
             *(f"recipe.split.{side}={count}" for side, count in (("train", 1), ("test", 1))),

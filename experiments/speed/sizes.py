@@ -6,6 +6,7 @@ import resource
 import subprocess
 import sys
 from functools import partial
+from itertools import product
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -110,26 +111,15 @@ def survey(quick: bool, limit_gib: float) -> list[dict[str, Any]]:
     """Measure every line of the table; one that does not fit spares the larger ones."""
     found = []
     spacings, widths = (SPACINGS_MM[:2], WIDTHS[:1]) if quick else (SPACINGS_MM, WIDTHS)
-    for dims in (2, 3):
-        for stage in STAGES:
-            for width in widths:
-                fits = True
-                for spacing in spacings:
-                    words = [stage, str(dims), str(spacing), str(width)]
-                    result = in_process(words, limit_gib) if fits else None
-                    fits = result is not None
-                    found.append(
-                        {
-                            "spatial_dims": dims,
-                            "stage": stage,
-                            "width": width,
-                            "spacing_mm": spacing,
-                            "shape": image_shape(dims, spacing),
-                            "batch_size": BATCH[dims],
-                            **(result or {"seconds": None, "peak_gib": None}),
-                        }
-                    )
-                    print(*words, result, flush=True)
+    for dims, stage, width in product((2, 3), STAGES, widths):
+        result: dict[str, float] | None = {}
+        for spacing in spacings:
+            words = [stage, str(dims), str(spacing), str(width)]
+            result = None if result is None else in_process(words, limit_gib)
+            print(*words, result, flush=True)
+            entry = {"spatial_dims": dims, "stage": stage, "width": width, "spacing_mm": spacing}
+            entry |= {"shape": image_shape(dims, spacing), "batch_size": BATCH[dims]}
+            found.append(entry | (result or {"seconds": None, "peak_gib": None}))
     return found
 
 

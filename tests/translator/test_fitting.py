@@ -8,7 +8,7 @@ from tests.stages.conftest import make_batch, make_stage
 
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.translator import fitting
-from mrcontrast.translator.fitting import GIB, Fitting, Tiles, available_memory
+from mrcontrast.translator.fitting import GIB, Fitting, Tiles, available_memory, held_memory
 from mrcontrast.translator.memory import estimate_memory, weight_bytes
 from toy.runs import end_of, in_child
 
@@ -68,6 +68,12 @@ def test_what_cannot_fit_is_refused_on_one_line(stage, monkeypatch, tiles):
     assert tiles is None or "smaller --tile" in str(caught.value)
 
 
+def test_the_line_counts_what_the_process_holds(stage, monkeypatch):
+    monkeypatch.setattr(fitting, "held_memory", lambda: weight_bytes(stage) + 3 * GIB)
+    line = Fitting(stage, 1).line(weight_bytes(stage) + 2 * GIB, 9 * GIB, SHAPE, 1)
+    assert line.startswith("about 5.0 GiB of memory of 9.0 free")
+
+
 def test_slices_that_cannot_fit_name_the_batch_size(monkeypatch):
     monkeypatch.setattr(fitting, "available_memory", lambda device: 1024)
     stage = make_stage("controlnet", 2).eval()
@@ -87,6 +93,7 @@ def test_tiles_that_cannot_be_read_are_refused(text):
 
 
 def test_memory_is_found():
+    assert 0.05 * GIB < held_memory() < 64 * GIB
     assert 0.1 * GIB < available_memory(torch.device("cpu")) < 2**50
 
 

@@ -1,6 +1,7 @@
 """Make a translation fit into memory before it starts, by tiles, or refuse it."""
 
 import logging
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -138,7 +139,9 @@ class Fitting:
             part.tiling = Tiling(voxels, old.overlap, old.multiple, old.passes)
 
     def line(self, needed: int, free: int, image_shape: tuple[int, ...], count: int) -> str:
-        """Say what a volume takes and how it is cut."""
+        """Say what a volume takes, with all that this process holds already, and how it is cut."""
+        if self.stage.device.type == "cpu":
+            needed += held_memory() - weight_bytes(self.stage)
         if len(image_shape) == 2:
             form = f"{count} slices at once"
         elif getattr(self.stage, "codec", None) is None:
@@ -161,6 +164,14 @@ class Fitting:
         if getattr(self.stage, "codec", None) is None:
             return "Free some memory"
         return "Pass a smaller --tile" if self.tiles is not None else "Free some memory"
+
+
+def held_memory() -> int:
+    """Return the bytes that this process holds in memory, 0 where nobody says."""
+    statm = Path("/proc/self/statm")
+    if not statm.exists():
+        return 0
+    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def available_memory(device: torch.device) -> int:
