@@ -50,6 +50,8 @@ def test_each_combination_draws_the_data(
     schedule: Path, target: Path, sampler: Path, gaussian: "Mixture"
 ) -> None:
     parts = [build(OmegaConf.load(path)) for path in (schedule, target, sampler)]
+    if sampler.stem == "euler_flow" and schedule.stem != "rectified_flow":
+        parts[2].num_steps = 20  # as its YAML advises
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(2, 1, 50, 40, generator=generator)
     predict = gaussian.predictor(*parts[:2])
