@@ -141,6 +141,12 @@ def test_info_lists_trained_models(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "GiB memory" in text
 
 
+def test_info_finds_the_runs_of_studies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    toy_run(tmp_path / "study" / "demo", "mine", "stage=toy_autoencoder")
+    assert main(["info", "--outputs", str(tmp_path)]) == 0
+    assert "study/demo/runs/mine: autoencoder, val/loss" in capsys.readouterr().out
+
+
 def test_doctor_finds_this_installation_well(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

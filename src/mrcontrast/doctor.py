@@ -47,7 +47,7 @@ def info(outputs: Path) -> Iterator[str]:
     yield f"  {'commit':<11} {known['git_sha'] or 'none (installed package)'}"
     yield "devices"
     yield from (f"  {line}" for line in devices())
-    yield f"trained models in {outputs / 'runs'}"
+    yield f"trained models in {outputs}"
     found = list(trained(outputs))
     yield from (f"  {line}" for line in found or ["none"])
 
@@ -69,13 +69,16 @@ def devices() -> Iterator[str]:
 
 def trained(outputs: Path) -> Iterator[str]:
     """Yield one line for each finished run below the outputs."""
-    for path in sorted((outputs / "runs").glob("**/provenance.json")):
+    places = [outputs / "runs", *sorted((outputs / "study").glob("*/runs"))]
+    for path in (found for place in places for found in sorted(place.glob("**/provenance.json"))):
         folder = RunFolder(path.parent)
         if folder.finished:
             origin = folder.provenance
             score = origin.get("score") or {}
             mib = folder.weights_path.stat().st_size / 1024**2
-            best = f"{score.get('monitor', 'score')} {score.get('value')}"
+            value = score.get("value")
+            figure = "unknown" if value is None else f"{value:.4g}"
+            best = f"{score.get('monitor', 'score')} {figure}"
             yield f"{folder.path}: {origin['stage']}, {best}, {mib:.1f} MiB"
 
 

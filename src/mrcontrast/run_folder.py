@@ -140,7 +140,12 @@ class RunFolder:
         """
         if not self.path.is_dir():
             raise MrcontrastError(f"Expected a run folder, got none ({self.path}). Check the path.")
-        if not self.config_path.is_file() or not self.finished:
+        if not self.config_path.is_file():
+            raise MrcontrastError(
+                f"Expected a run folder, got one without config.yaml ({self.path}). Name a run, "
+                "such as outputs/runs/controlnet or outputs/study/demo/runs/controlnet."
+            )
+        if not self.finished:
             raise MrcontrastError(
                 f"Expected a finished run, got one without weights ({self.path}). "
                 "Train it to its end first."

@@ -117,4 +117,4 @@ def show(console: Any, folder: Path, steps: list[Step]) -> None:  # noqa: ANN401
     pages = ", ".join(
         f"{step.name}/report.html" for step in steps if step.name.startswith("report")
     )
-    console.print(f"Everything lies in {folder}; the picture is figures/comparison.png, {pages}.")
+    console.print(f"Everything lies in {folder}: figures/comparison.png, {pages}, ...")

@@ -36,6 +36,7 @@ class LatentDiffusion(LightningModule):
     """
 
     source = keys.FLAIR
+    sees_source = False  # of FLAIR it takes the size alone
     context_slices = 0
 
     def __init__(

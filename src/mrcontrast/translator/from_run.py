@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from omegaconf import OmegaConf
 
 from mrcontrast.config import build, config_dir
@@ -39,10 +40,17 @@ def from_run(
 
     Raises:
         MrcontrastError: The run is missing, unfinished or changed.
-        UsageError: Steps or sampler were asked of a stage that has none, or no such sampler exists.
+        UsageError: The stage does not see FLAIR; steps or sampler were asked of a stage that has
+            none; no such sampler or device exists.
     """
+    refuse_device(device)
     folder = find_run(str(reference))
     stage: Any = load_stage(folder.path, device)
+    if not getattr(stage, "sees_source", True):
+        raise UsageError(
+            f"Expected a model that sees FLAIR, got a {folder.stage_name} ({folder.path}). "
+            "Train a controlnet with diffusion=RUN and name that."
+        )
     if sampler is not None:
         set_sampler(stage, sampler)
     if steps is not None:
@@ -60,6 +68,14 @@ def from_run(
     tiles = None if tile is None else Tiles.from_text(tile)
     translator.fitting = Fitting(translator.drawing.stage, batch_size, tiles)
     return translator
+
+
+def refuse_device(device: str) -> None:
+    """Raise UsageError for CUDA where there is none."""
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise UsageError(
+            f"Expected a CUDA device, got none (--device {device}). Pass --device cpu."
+        )
 
 
 def trained_on(
