@@ -107,3 +107,15 @@ def test_the_codec_never_trains():
     codec = make_codec(2).train()
     assert not codec.autoencoder.training
     assert not any(value.requires_grad for value in codec.parameters())
+
+
+def test_a_typed_scale_takes_the_place_of_the_statistics():
+    codec = AutoencoderCodec(make_autoencoder(2), latent_multiple=2, scale=0.25)
+    codec.mean.fill_(3.0)
+    codec.std.fill_(7.0)
+    raw = Posterior(torch.full((1, 3, 2, 2), 2.0), torch.full((1, 3, 2, 2), 0.4))
+    assert codec.standardise(raw).mean.unique().item() == 0.5
+    assert codec.standardise(raw).sigma.unique().item() == pytest.approx(0.1)
+    z = torch.randn(1, 3, 4, 6)
+    image = codec.autoencoder.decode(z * 4).clamp(0, 1)
+    torch.testing.assert_close(codec.decode(z, image.shape[2:]), image)

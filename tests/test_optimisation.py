@@ -7,7 +7,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Timer
 
-from mrcontrast.optimisation import Optimisation, time_share
+from mrcontrast.optimisation import Optimisation, descend, time_share
 
 PLAN = Optimisation(
     lambda parameters: torch.optim.SGD(parameters, lr=1.0), warmup_steps=10, final_lr_fraction=0.1
@@ -62,3 +62,16 @@ def test_a_schedule_falls_with_time() -> None:
         schedule.step()
         rates.append(optimizer.param_groups[0]["lr"])
     assert rates[9:] == pytest.approx([1.0, 0.55, 0.1])
+
+
+@pytest.mark.parametrize("scaler", [None, SimpleNamespace(get_scale=lambda: 1024.0)])
+def test_gradients_are_clipped_at_the_scale_that_they_have(scaler) -> None:
+    limits = []
+    stage = SimpleNamespace(
+        trainer=SimpleNamespace(precision_plugin=SimpleNamespace(scaler=scaler)),
+        manual_backward=lambda loss: loss.backward(),
+        clip_gradients=lambda optimizer, limit, norm: limits.append(limit),
+    )
+    weight = torch.ones(1, requires_grad=True)
+    descend(stage, torch.optim.SGD([weight], lr=0.1), weight.sum(), clip=0.5)
+    assert limits == [0.5 if scaler is None else 512.0]

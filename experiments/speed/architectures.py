@@ -1,15 +1,25 @@
 """What is measured: the 2D networks of the 2023 recipe, and a 3D counterpart of the same kind.
 
-Source of the 2D sizes: Warvito 2023, generative_brain_controlnet, configs of its three stages.
+The 2D sizes stand in configs/experiment/warvito2023, those of Warvito 2023.
 """
 
 from dataclasses import dataclass, replace
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from mrcontrast.config import compose
+from mrcontrast.config import compose, config_dir
 
 WARMUP_STEPS = 1  # of every measurement; never counted
+
+
+def original(stage: str) -> DictConfig:
+    """Return what the YAML of a stage of the original sets in it, unresolved."""
+    path = config_dir() / "experiment" / "warvito2023" / f"{stage}.yaml"
+    return OmegaConf.load(path).stage  # type: ignore[union-attr]
+
+
+CODEC, DENOISER = original("autoencoder").autoencoder, original("latent_diffusion").denoiser
+CONTROL = original("controlnet")
 
 
 @dataclass(frozen=True)
@@ -39,9 +49,9 @@ class Setting:
     autoencoder: tuple[int, ...]
     denoiser: tuple[int, ...]
     embedder: tuple[int, ...]
-    res_blocks: int = 2
-    norm_groups: int = 32
-    text_width: int = 1024
+    res_blocks: int = DENOISER.num_res_blocks
+    norm_groups: int = DENOISER.norm_num_groups
+    text_width: int = DENOISER.cross_attention_dim
     text_layers: int = 23
 
     @property
@@ -57,9 +67,9 @@ SETTINGS = {
         shape=(160, 224, 184),
         min_brain_fraction=0.533,
         batch_size=8,
-        autoencoder=(128, 256, 256, 512),
-        denoiser=(256, 512, 768),
-        embedder=(64, 128, 128, 256),
+        autoencoder=tuple(CODEC.channels),
+        denoiser=tuple(DENOISER.channels),
+        embedder=tuple(CONTROL.condition.embedder_channels),
     ),
     "3d": Setting(
         spatial_dims=3,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from architectures import Setting
+from architectures import CONTROL, Setting, original
 from monai.networks.schedulers import DDIMScheduler, DDPMScheduler
 from omegaconf import DictConfig
 from text_encoder import TextEncoder, prompt
@@ -18,16 +18,17 @@ from torch import Tensor, nn
 from mrcontrast.config import build
 from mrcontrast.networks.control import start_from_denoiser
 
+DIFFUSION = original("latent_diffusion")
 NOISE = {
     "num_train_timesteps": 1000,
     "schedule": "scaled_linear_beta",
-    "beta_start": 0.0015,
-    "beta_end": 0.0205,
+    **DIFFUSION.process.schedule,
     "prediction_type": "v_prediction",
 }
-SCALE_FACTOR = 0.3
-GUIDANCE = 7.0
-DDIM_STEPS = 200
+SCALE_FACTOR = DIFFUSION.codec.scale
+LEARNING_RATE = DIFFUSION.optimisation.optimizer.lr
+GUIDANCE = CONTROL.prompt.guidance
+DDIM_STEPS = CONTROL.process.sampler.num_steps
 
 
 class OriginalDiffusion(nn.Module):
@@ -52,7 +53,7 @@ class OriginalDiffusion(nn.Module):
 
     def start(self) -> None:
         """Make the optimiser, once the networks are where they stay."""
-        self.optimizer = torch.optim.AdamW(self.trained().parameters(), lr=2.5e-5)
+        self.optimizer = torch.optim.AdamW(self.trained().parameters(), lr=LEARNING_RATE)
 
     def loss(self, images: dict[str, Tensor]) -> Tensor:
         """Return the mean squared error of v for T1w (B, 1, *S), a scalar."""

@@ -17,6 +17,7 @@ HYDRA_COMMANDS = {
     "prepare": "raw BIDS data, folders or phantoms -> a prepared data set",
     "train": "one stage: autoencoder, latent_diffusion, controlnet or a baseline; -m sweeps",
     "study": "the whole chain from preparation to report; finished steps are reused",
+    "estimate": "memory and GPU hours of a study's trainings, before any of them starts",
 }
 PLAIN_COMMANDS = {
     "translate": "a FLAIR volume (or a folder of them) -> the T1w volume that a model makes of it",
@@ -131,7 +132,7 @@ def run_hydra_main(command: str, arguments: list[str]) -> int:
     sys.argv = [f"mrcontrast {command}", *ordered]
     tasks = {"prepare": prepare_task, "train": train_task, "study": study_task}
     decorate = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=command)
-    decorate(tasks[command])()
+    decorate(tasks.get(command, estimate_task))()
     return 0
 
 
@@ -154,6 +155,11 @@ def train_task(config: Any) -> Any:  # noqa: ANN401
 def study_task(config: Any) -> Any:  # noqa: ANN401
     """Run a study as one job of Hydra."""
     return entry("study")(config)
+
+
+def estimate_task(config: Any) -> Any:  # noqa: ANN401
+    """Estimate a study as one job of Hydra."""
+    return entry("estimate")(config)
 
 
 def folder_name(overrides: str) -> str:
@@ -197,10 +203,14 @@ def choices(folder: Path, text: str) -> list[tuple[str, str]]:
     """Return the config groups that an entry's YAML mentions, with their files."""
     groups = [path for path in sorted(folder.iterdir()) if path.is_dir() and path.name != "hydra"]
     named = [path for path in groups if f"- {path.name}:" in text]
-    listed = [
-        (path.name, ", ".join(sorted(yaml.stem for yaml in path.glob("*.yaml")))) for path in named
-    ]
+    listed = [(path.name, ", ".join(names_in(path))) for path in named]
     return [(group, names) for group, names in listed if names]
+
+
+def names_in(group: Path) -> list[str]:
+    """Return what ``GROUP=`` takes; folders are groups of their own, but for experiments."""
+    deep = group.rglob if group.name == "experiment" else group.glob
+    return sorted(path.relative_to(group).with_suffix("").as_posix() for path in deep("*.yaml"))
 
 
 def show_progress() -> None:

@@ -129,6 +129,7 @@ def register_resolvers() -> None:
         "sum": lambda *numbers: sum(numbers),
         "product": lambda *numbers: prod(numbers),
         "cell_voxels": cell_voxels,
+        "share": share,
     }
     for name, resolver in resolvers.items():
         if not OmegaConf.has_resolver(name):
@@ -146,3 +147,20 @@ def cell_voxels(channels: Sequence[int], spatial_dims: int) -> int:
     16
     """
     return int(2 ** (spatial_dims * (len(channels) - 1)))
+
+
+def share(whole: int, parts: int) -> int:
+    """Return each process's part of a batch.
+
+    Raises:
+        UsageError: It does not divide.
+
+    >>> share(256, 8)
+    32
+    """
+    if not isinstance(parts, int) or parts < 1 or whole % parts:
+        raise UsageError(
+            f"Expected a number of devices that divides a batch of {whole}, got {parts}. "
+            "Set trainer.devices to one that does, or data.batch_size by hand."
+        )
+    return whole // parts

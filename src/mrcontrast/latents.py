@@ -48,6 +48,8 @@ class AutoencoderCodec(nn.Module):
         tile_voxels: Larger images go through the autoencoder in tiles of this many voxels along
             each axis; None never cuts. See ``Tiling``.
         tile_overlap: Part of a tile that it shares with its neighbour, in (0, 0.5].
+        scale: One factor for all latents in the place of the measured statistics, as older recipes
+            type it by hand; None measures.
 
     Source: Rombach et al. 2022, arXiv 2112.10752, appendix G (one scale for all channels; ours has
     one for each, and a shift).
@@ -64,8 +66,10 @@ class AutoencoderCodec(nn.Module):
         min_autoencoder_psnr_db: float = 0.0,
         tile_voxels: int | None = None,
         tile_overlap: float = 0.25,
+        scale: float | None = None,
     ) -> None:
         super().__init__()
+        self.scale = scale
         self.autoencoder = autoencoder.eval().requires_grad_(False)
         self.latent_multiple = latent_multiple
         self.min_autoencoder_psnr_db = min_autoencoder_psnr_db
@@ -154,7 +158,10 @@ class AutoencoderCodec(nn.Module):
     def statistics(self, ndim: int) -> tuple[Tensor, Tensor]:
         """Return mean and standard deviation, shaped (C, 1, ...) to meet latents of ``ndim``."""
         shape = (-1,) + (1,) * (ndim - 2)
-        return self.mean.view(shape), self.std.view(shape)
+        mean, std = self.mean, self.std
+        if self.scale is not None:
+            mean, std = torch.zeros_like(mean), torch.full_like(std, 1 / self.scale)
+        return mean.view(shape), std.view(shape)
 
 
 def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:

@@ -47,7 +47,12 @@ PARENTS = {
             "stage.process.schedule": "stage.process.schedule",
             "stage.process.target": "stage.process.target",
         },
-        weights={"codec": "codec", "denoiser": "denoiser", "process.schedule": "process.schedule"},
+        weights={
+            "codec": "codec",
+            "denoiser": "denoiser",
+            "process.schedule": "process.schedule",
+            "prompt": "prompt",
+        },
     ),
     "regression": Inheritance(
         stages=("unet_regression",),
@@ -150,7 +155,17 @@ def check_spare(config: DictConfig, name: str, parents: Mapping[str, RunFolder])
 
 def copy_parts(config: DictConfig, parent: RunFolder, inheritance: Inheritance) -> None:
     """Copy a parent's parts into the gaps of a config, in place."""
-    theirs = parent.config
+    fill_gaps(config, parent.config, inheritance, parent.config_path)
+
+
+def fill_gaps(
+    config: DictConfig, theirs: DictConfig, inheritance: Inheritance, where: str | Path
+) -> None:
+    """Copy parts of a parent's resolved config into the gaps of a config, in place.
+
+    Raises:
+        MrcontrastError: The parent, which ``where`` names, lacks a part.
+    """
     with open_dict(config):
         for path, source in inheritance.parts.items():
             if not is_gap(config, path):
@@ -158,7 +173,7 @@ def copy_parts(config: DictConfig, parent: RunFolder, inheritance: Inheritance) 
             part = OmegaConf.select(theirs, source)
             if part is None:
                 raise MrcontrastError(
-                    f"Expected a part {source}, got none ({parent.config_path}). Name another run."
+                    f"Expected a part {source}, got none ({where}). Name another run."
                 )
             OmegaConf.update(config, path, part, force_add=True)
 

@@ -114,10 +114,17 @@ def descend(stage: LightningModule, optimizer: Any, loss: Tensor, clip: float | 
         stage: Whose loss it is.
         optimizer: One of ``stage.optimizers()``.
         loss: A scalar.
-        clip: Largest norm of the gradient; None for any.
+        clip: Largest norm of the gradient; None for any. In fp16 gradients are still multiplied
+            by the scale of the loss when they are clipped, and so is the limit.
     """
     optimizer.zero_grad()
     stage.manual_backward(loss)
     if clip is not None:
-        stage.clip_gradients(optimizer, clip, "norm")
+        stage.clip_gradients(optimizer, clip * loss_scale(stage.trainer), "norm")
     optimizer.step()
+
+
+def loss_scale(trainer: Trainer) -> float:
+    """Return what the loss is multiplied by before its gradients are taken: 1 but in fp16."""
+    scaler = getattr(trainer.precision_plugin, "scaler", None)
+    return 1.0 if scaler is None else float(scaler.get_scale())

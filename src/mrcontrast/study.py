@@ -61,8 +61,8 @@ def plan(config: DictConfig, folder: Path) -> list[Step]:
 
     Args:
         config: Keys prepare, common, train, predict, figure and minutes, source where the raw data
-            is not made, features (a name of ``configs/features``) to measure through, and costs
-            where the table is to tell them; see ``configs/study``.
+            is not made, features (a name of ``configs/features``) to measure through, costs where
+            the table is to tell them, and dims 2 to score slices; see ``configs/study``.
         folder: Where everything goes.
 
     Raises:

@@ -146,6 +146,8 @@ def evaluate_step(methods: list[str], plain: dict[str, Any], folder: Path) -> St
         settings["costs"] = True
     if features := plain.get("features"):
         settings["features"] = features
+    if (dims := plain.get("dims", 3)) != 3:
+        settings["dims"] = dims
 
     def run() -> None:
         from mrcontrast.evaluate import evaluate
@@ -153,7 +155,7 @@ def evaluate_step(methods: list[str], plain: dict[str, Any], folder: Path) -> St
         from mrcontrast.report.protocol import Protocol, read_features
 
         predictions = {name: folder / "predictions" / name for name in methods}
-        protocol = Protocol(features=read_features(features or "none"))
+        protocol = Protocol(features=read_features(features or "none"), dims=dims)
         evaluate(predictions, folder / "data", output, protocol=protocol)
         if plain.get("costs"):
             models = {name: plain["predict"][name]["model"] for name in methods}

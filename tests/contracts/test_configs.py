@@ -4,17 +4,29 @@ from pathlib import Path
 
 import pytest
 from omegaconf import DictConfig, OmegaConf
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from mrcontrast.config import build, compose, config_dir
+from mrcontrast.estimate import training_configs
 from mrcontrast.study import plan
+from mrcontrast.training_cost import build_without_values
 
 ROOT = config_dir()
 STAGES = sorted(path.stem for path in (ROOT / "stage").glob("*.yaml"))
 RECIPES = sorted(path.stem for path in (ROOT / "recipe").glob("*.yaml"))
 STUDIES = sorted(path.stem for path in (ROOT / "study").glob("*.yaml"))
-EXPERIMENTS = sorted(path.stem for path in (ROOT / "experiment").glob("*.yaml"))
+EXPERIMENTS = sorted(
+    path.relative_to(ROOT / "experiment").with_suffix("").as_posix()
+    for path in (ROOT / "experiment").rglob("*.yaml")
+)
 TRAINERS = sorted(path.stem for path in (ROOT / "trainer").glob("*.yaml"))
 PROCESSES = sorted(path.stem for path in (ROOT / "stage" / "process").glob("*.yaml"))
+
+
+def experiments_of(study: str) -> set[str]:
+    """Return the overrides of a study's trainings that name an experiment."""
+    nodes = compose("study", [f"study={study}"]).study.train.values()
+    return {item for node in nodes for item in node.overrides if item.startswith("experiment=")}
 
 
 def targets(node: object) -> list[str]:
@@ -37,9 +49,10 @@ def test_every_target_exists(path):
 
 @pytest.mark.parametrize("path", sorted(ROOT.rglob("*.yaml")), ids=lambda path: path.stem)
 def test_every_file_says_what_it_is_for(path):
-    first = path.read_text(encoding="utf-8").splitlines()[0]
+    lines = path.read_text(encoding="utf-8").splitlines()
+    first = next(line for line in lines if not line.startswith("# @"))  # a header of Hydra's
     assert first.startswith(("# ", "defaults:", "_target_:")), first
-    if path.parent.name in ("experiment", "study"):
+    if path.relative_to(ROOT).parts[0] in ("experiment", "study"):
         assert first.startswith("# ")
         assert "?" in first, "the first line of an experiment or study is its question"
 
@@ -78,6 +91,11 @@ def test_every_recipe_builds(recipe, tmp_path):
 def test_every_step_of_every_study_composes(study, tmp_path, monkeypatch):
     monkeypatch.setenv("MRCONTRAST_REAL_DATA", str(tmp_path / "raw data"))
     config = compose("study", [f"study={study}", f"paths.outputs={tmp_path}"])
+    if config.study.get("source", "") is None:
+        config.study.source = str(tmp_path / "raw data")
+    recipe = dict(item.split("=", 1) for item in config.study.prepare)["recipe"]
+    if recipe not in RECIPES:
+        pytest.skip(f"no recipe {recipe} yet")
     for node in config.study.train.values():
         if "start_from" in node:
             node.start_from = None  # a finished run of another study
@@ -91,7 +109,30 @@ def test_every_step_of_every_study_composes(study, tmp_path, monkeypatch):
     assert set(config.study.figure.methods) <= set(config.study.predict)
 
 
-@pytest.mark.parametrize("name", [*EXPERIMENTS, *STUDIES])
+@pytest.mark.parametrize("study", sorted(study for study in STUDIES if experiments_of(study)))
+def test_every_experiment_builds_as_its_study_has_it(study):
+    """Each with the parts of its parents, and at full size: its tensors have no values."""
+    seen: set[str] = set()
+    node = compose("study", [f"study={study}"]).study
+    for name, config in training_configs(node).items():
+        experiment = node.train[name].overrides[0]
+        if experiment in seen or "experiment=" not in experiment:
+            continue
+        seen.add(experiment)
+        with FakeTensorMode(allow_non_fake_inputs=True):
+            stage = build_without_values(config.stage)
+        assert build(config.data).batch_size == config.data.batch_size
+        assert any(value.requires_grad for value in stage.parameters())
+
+
+def test_every_experiment_stands_in_a_study_and_is_named_as_its_file():
+    found = {item for study in STUDIES for item in experiments_of(study)}
+    assert found == {f"experiment={name}" for name in EXPERIMENTS}
+    for name in EXPERIMENTS:
+        assert compose("train", [f"experiment={name}", "data.root=somewhere"]).name == name
+
+
+@pytest.mark.parametrize("name", sorted({name.split("/")[0] for name in [*EXPERIMENTS, *STUDIES]}))
 def test_every_experiment_has_its_readme(name):
     readme = Path(__file__).parents[2] / "experiments" / name / "README.md"
     assert readme.is_file(), f"experiments/{name}/README.md: question, command, result, lesson"

@@ -142,7 +142,8 @@ class LatentStore:
         self, datamodule: LatentSource, codec: AutoencoderCodec, condition: Condition | None
     ) -> dict[str, Any]:
         """Return all that decides what a cache holds, as JSON."""
-        return {
+        scale = {} if codec.scale is None else {"scale": codec.scale}
+        return scale | {
             "version": VERSION,
             "items": datamodule.fingerprint(),
             "variants": self.variants,

@@ -1,6 +1,6 @@
 """Stage 1 with a patch discriminator beside the reconstruction loss."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from monai.losses.adversarial_loss import PatchAdversarialLoss
@@ -40,7 +40,7 @@ class AdversarialAutoencoder(Autoencoder):
         perceptual: nn.Module | None = None,
         perceptual_weight: float = 0.0,
         contrasts: Sequence[str] = (keys.T1W,),
-        initial_sigma: float = 0.01,
+        initial_sigma: float | None = 0.01,
         statistics_batches: int = 50,
     ) -> None:
         super().__init__(
@@ -77,6 +77,13 @@ class AdversarialAutoencoder(Autoencoder):
             descend(self, discriminator, terms["discriminator"], self.gradient_clip_val)
             their_schedule.step()
         self.log_dict({f"train/{name}": value for name, value in terms.items()})
+
+    def each_loss(self, batch: keys.Batch) -> Iterator[Tensor]:
+        """Yield the losses of a step with the discriminator, in the order of their descents."""
+        image = self.images(batch)
+        terms, reconstruction = self.losses(image)
+        yield total(terms) + self.adversarial_weight * self.fooled(reconstruction)
+        yield self.told_apart(reconstruction.detach(), image)
 
     def fooled(self, reconstruction: Tensor) -> Tensor:
         """Return the generator's term: how far the discriminator is from taking it for real."""

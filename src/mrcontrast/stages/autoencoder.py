@@ -32,7 +32,8 @@ class Autoencoder(LightningModule):
         perceptual_weight: Weight of that loss.
         contrasts: Keys of the images to learn from; "flair" too if a ControlNet is to be
             conditioned on FLAIR latents.
-        initial_sigma: Deviation that the posterior starts with; see ``quieten_posterior``.
+        initial_sigma: Deviation that the posterior starts with, see ``quieten_posterior``; None
+            leaves it as the network is built.
         statistics_batches: Batches over which the latents' mean and deviation are measured.
 
     ``finish`` leaves ``report_card`` behind and, in buffers that later stages adopt, mean and
@@ -58,7 +59,7 @@ class Autoencoder(LightningModule):
         perceptual: nn.Module | None = None,
         perceptual_weight: float = 0.0,
         contrasts: Sequence[str] = (keys.T1W,),
-        initial_sigma: float = 0.01,
+        initial_sigma: float | None = 0.01,
         statistics_batches: int = 50,
     ) -> None:
         super().__init__()
@@ -78,8 +79,9 @@ class Autoencoder(LightningModule):
         self.register_buffer("psnr_db", torch.tensor(torch.nan))
 
     def initialise(self) -> None:
-        """Start with a posterior that adds little noise."""
-        quieten_posterior(self.autoencoder, self.initial_sigma)
+        """Start with a posterior that adds little noise, unless told to leave it."""
+        if self.initial_sigma is not None:
+            quieten_posterior(self.autoencoder, self.initial_sigma)
 
     def noise_shape(self, image_shape: Sequence[int]) -> None:
         """Return None: a reconstruction draws nothing."""

@@ -1,6 +1,6 @@
 """Stage 3: steer the frozen latent diffusion model by FLAIR."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,6 +18,7 @@ from mrcontrast.latents import AutoencoderCodec
 from mrcontrast.metrics.online import masked_psnr
 from mrcontrast.networks.control import embedded_once, start_from_denoiser
 from mrcontrast.networks.memory_format import channels_last
+from mrcontrast.networks.prompt import Prompt
 from mrcontrast.networks.tiling import DENOISER_PASSES, Tiling
 from mrcontrast.networks.time import network_time
 from mrcontrast.optimisation import Optimisation
@@ -35,13 +36,14 @@ class ControlNetDiffusion(LightningModule):
         optimisation: Optimiser and learning-rate schedule.
         store: Where latents are kept so that they are encoded once, or None to encode each step.
         context_slices: Neighbouring slices on each side that come with FLAIR in 2D, k.
+        prompt: What cross-attention is told, that of stage 2, or None if there is none.
 
     Source: Zhang et al. 2023, arXiv 2302.05543, eq. 5, on the latents of Rombach et al. 2022.
     """
 
     source = keys.FLAIR
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - nine parts, each a choice of the config
         self,
         codec: AutoencoderCodec,
         denoiser: DiffusionModelUNet,
@@ -51,12 +53,14 @@ class ControlNetDiffusion(LightningModule):
         optimisation: Optimisation,
         store: LatentStore | None = None,
         context_slices: int = 0,
+        prompt: Prompt | None = None,
     ) -> None:
         super().__init__()
         condition.check(codec, context_slices)
         self.codec = codec
         self.denoiser = denoiser.eval().requires_grad_(False)
         self.controlnet = controlnet
+        self.prompt = prompt
         self.condition = condition
         self.process = process
         self.optimisation = optimisation
@@ -86,39 +90,57 @@ class ControlNetDiffusion(LightningModule):
             z = self.process.sample(predict, noise.to(self.device))
         return self.codec.decode(z, flair.shape[2:])
 
+    @property
+    def calls_a_draw(self) -> int:
+        """Return how often ControlNet and denoiser run for an image."""
+        return self.sampler.num_calls * (self.prompt.calls if self.prompt else 1)
+
     def conditioned_on(self, batch: keys.Batch) -> Predict:
         """Return ``predict(z_t, t)`` for the FLAIR of a batch; it fuses tiles if there are any."""
-        return self.told(self.condition(batch, self.codec))
+        return self.fused(self.condition(batch, self.codec), self.predict)
 
     @contextmanager
     def steered(self, batch: keys.Batch) -> Iterator[Predict]:
-        """Yield what ``conditioned_on`` returns, for many calls: whole images are embedded once."""
+        """Yield the ``predict(z_t, t)`` of a draw, guided; whole images are embedded only once."""
         condition = self.condition(batch, self.codec)
         shape = self.noise_shape(batch["flair"].shape[2:])
         if self.tiling.cuts([size // self.codec.latent_multiple for size in shape[1:]]):
-            yield self.told(condition)
+            yield self.fused(condition, self.guided)
             return
         with embedded_once(self.controlnet, condition) as embedded:
-            yield self.told(embedded)
+            yield self.fused(embedded, self.guided)
 
-    def told(self, condition: Tensor) -> Predict:
-        """Return ``predict(z_t, t)`` for what the ControlNet takes."""
+    def fused(self, condition: Tensor, run: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Predict:
+        """Return ``predict(z_t, t)`` for what the ControlNet takes, by ``run`` on each tile."""
 
-        def fused(z_t: Tensor, t: Tensor) -> Tensor:
-            def predict(z: Tensor, part: Tensor) -> Tensor:
-                return self.predict(z, t, part)
+        def predict(z_t: Tensor, t: Tensor) -> Tensor:
+            def on_tile(z: Tensor, part: Tensor) -> Tensor:
+                return run(z, t, part)
 
-            return self.tiling(predict, [z_t, condition], self.codec.cells(z_t), self)
+            return self.tiling(on_tile, [z_t, condition], self.codec.cells(z_t), self)
 
-        return fused
+        return predict
 
     def predict(self, z_t: Tensor, t: Tensor, condition: Tensor) -> Tensor:
         """Run ControlNet and denoiser once at times ``t`` (B,) in [0, 1]."""
+        context = None if self.prompt is None else self.prompt(len(z_t))
+        return self.told(z_t, t, condition, context)
+
+    def guided(self, z_t: Tensor, t: Tensor, condition: Tensor) -> Tensor:
+        """Return the prediction that a draw takes: FLAIR in both branches of the guidance."""
+        if self.prompt is None:
+            return self.predict(z_t, t, condition)
+        return self.prompt.guided(lambda told: self.told(z_t, t, condition, told), len(z_t))
+
+    def told(self, z_t: Tensor, t: Tensor, condition: Tensor, context: Tensor | None) -> Tensor:
+        """Run both networks once under a context (B, N, D), or none."""
         time = network_time(t)
-        down, middle = self.controlnet(z_t, time, condition)
+        down, middle = self.controlnet(z_t, time, condition, context=context)
+        beside = z_t if self.prompt is None or context is None else self.prompt.beside(z_t, context)
         return self.denoiser(
-            z_t,
+            beside,
             time,
+            context=context,
             down_block_additional_residuals=tuple(down),
             mid_block_additional_residual=middle,
         )

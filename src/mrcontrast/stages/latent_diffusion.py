@@ -15,6 +15,7 @@ from mrcontrast.diffusion.sampling import Sampler
 from mrcontrast.latents import AutoencoderCodec
 from mrcontrast.metrics.online import masked_psnr
 from mrcontrast.networks.memory_format import channels_last
+from mrcontrast.networks.prompt import Prompt
 from mrcontrast.networks.tiling import DENOISER_PASSES, Tiling
 from mrcontrast.networks.time import network_time
 from mrcontrast.optimisation import Optimisation
@@ -31,6 +32,7 @@ class LatentDiffusion(LightningModule):
         process: Noise schedule, target, training times and sampler.
         optimisation: Optimiser and learning-rate schedule.
         store: Where latents are kept so that they are encoded once, or None to encode each step.
+        prompt: What the denoiser's cross-attention is told, or None if it has none.
 
     Source: Rombach et al. 2022, arXiv 2112.10752, eq. 2.
     """
@@ -46,10 +48,12 @@ class LatentDiffusion(LightningModule):
         process: DiffusionProcess,
         optimisation: Optimisation,
         store: LatentStore | None = None,
+        prompt: Prompt | None = None,
     ) -> None:
         super().__init__()
         self.codec = codec
         self.denoiser = denoiser
+        self.prompt = prompt
         self.process = process
         self.optimisation = optimisation
         self.store = store
@@ -76,14 +80,32 @@ class LatentDiffusion(LightningModule):
         z = self.process.sample(self.fused, noise.to(self.device))
         return self.codec.decode(z, image_shape)
 
+    @property
+    def calls_a_draw(self) -> int:
+        """Return how often the denoiser runs for an image."""
+        return self.sampler.num_calls * (self.prompt.calls if self.prompt else 1)
+
     def fused(self, z_t: Tensor, t: Tensor) -> Tensor:
-        """Run the denoiser once, in tiles if there are any; see ``Tiling``."""
-        cells = self.codec.cells(z_t)
-        return self.tiling(lambda z: self.predict(z, t), [z_t], cells, self.denoiser)
+        """Run the denoiser as a draw does, guided, in tiles if there are any; see ``Tiling``."""
+
+        def predict(z: Tensor) -> Tensor:
+            if self.prompt is None:
+                return self.predict(z, t)
+            return self.prompt.guided(lambda context: self.told(z, t, context), len(z))
+
+        return self.tiling(predict, [z_t], self.codec.cells(z_t), self.denoiser)
 
     def predict(self, z_t: Tensor, t: Tensor) -> Tensor:
-        """Run the denoiser once at times ``t`` (B,) in [0, 1]."""
-        return self.denoiser(z_t, network_time(t))
+        """Run the denoiser once at times ``t`` (B,) in [0, 1], under the prompt if there is one."""
+        if self.prompt is None:
+            return self.denoiser(z_t, network_time(t))
+        return self.told(z_t, t, self.prompt(len(z_t)))
+
+    def told(self, z_t: Tensor, t: Tensor, context: Tensor) -> Tensor:
+        """Run the denoiser once under a context (B, N, D)."""
+        assert self.prompt is not None
+        z_t = self.prompt.beside(z_t, context)
+        return self.denoiser(z_t, network_time(t), context=context)
 
     def loss(self, batch: keys.Batch) -> Tensor:
         """Return the mean squared error of the prediction, a scalar, at random times."""

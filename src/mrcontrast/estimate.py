@@ -1,0 +1,116 @@
+"""``mrcontrast estimate``: what the trainings of a study take, before any of them starts."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from mrcontrast.config import compose, resolve
+from mrcontrast.errors import UsageError
+from mrcontrast.training_cost import Cost, cost_of_training
+
+GIB = 1024**3
+NOTES = (
+    "Memory is that of one device at its batch: weights, gradients, optimiser, average of the "
+    "weights, and the tensors alive at once in forward and backward, counted without values. "
+    "What kernels take for themselves is not in it.",
+    "GPU hours are counted operations of forward and backward over the assumed rate; validation, "
+    "the encoding of caches and loading are not in them.",
+)
+
+
+def estimate(config: DictConfig) -> int:
+    """Print parameters, memory and GPU hours of each training of ``configs/estimate.yaml``.
+
+    Returns:
+        Exit code 0.
+
+    Raises:
+        UsageError: The study does not say how much data it is meant for.
+    """
+    from rich.console import Console
+
+    rate = config.peak_tflops * 1e12 * config.achieved_share
+    costs = study_costs(config.study)
+    console = Console(highlight=False)
+    console.print(to_table(costs, rate, config.memory_gib))
+    console.print(
+        f"* more than {config.memory_gib:g} GiB: more devices, smaller batch, larger memory_gib.",
+        f"{sum(cost.hours(rate) for cost in costs):,.0f} GPU hours in all, if {config.gpu} reaches "
+        f"{config.achieved_share:.0%} of its {config.peak_tflops:g} TFLOP/s (assumed).",
+        *NOTES,
+        sep="\n",
+        markup=False,
+    )
+    if config.out is not None:
+        from mrcontrast.volume import write_json
+
+        write_json(Path(config.out), to_json(costs, rate, config))
+    return 0
+
+
+def study_costs(study: DictConfig) -> list[Cost]:
+    """Return what each training of a study takes that learns by steps.
+
+    Raises:
+        UsageError: ``study.size`` is missing: the axes of an item and how many there are.
+    """
+    size = study.get("size")
+    if size is None or not {"items", "shape"} <= set(size):
+        raise UsageError(
+            f"Expected study.size with items and shape, got {size} (study {study.name}). Add "
+            "+study.size.items=N +study.size.shape=[X,Y] (in 3D [X,Y,Z])."
+        )
+    shape = [int(axis) for axis in size.shape]
+    return [
+        cost_of_training(name, config, shape, int(size["items"]))
+        for name, config in training_configs(study).items()
+        if "optimisation" in config.stage
+    ]
+
+
+def training_configs(study: DictConfig) -> dict[str, DictConfig]:
+    """Return the resolved config of each training, with what its parents' configs give it."""
+    from mrcontrast.lineage import PARENTS, fill_gaps
+
+    plain: Any = OmegaConf.to_container(study, resolve=True)
+    found: dict[str, DictConfig] = {}
+    for name, node in plain["train"].items():
+        fixed = ["data=prepared", "data.root=unknown", f"name={name}"]
+        config = compose("train", [*fixed, *plain["common"], *node["overrides"]])
+        for key, parent in node.get("parents", {}).items():
+            fill_gaps(config, found[parent], PARENTS[key], f"study.train.{parent}")
+        found[name] = resolve(config)
+    return found
+
+
+def to_table(costs: list[Cost], rate: float, memory_gib: float) -> Any:  # noqa: ANN401 - rich's
+    """Return the table of the terminal."""
+    from rich.table import Table
+
+    heads = ("training", "trained M", "all M", "batch", "GiB", "GFLOP", "items M", "GPU hours")
+    table = Table(title="Parameters, memory of a step, operations of an item, items, time")
+    for head in heads:
+        table.add_column(head, justify="left" if head == heads[0] else "right", no_wrap=True)
+    for cost in costs:
+        gib = cost.memory / GIB
+        table.add_row(
+            cost.name,
+            f"{cost.trained / 1e6:.1f}",
+            f"{cost.parameters / 1e6:.1f}",
+            str(cost.batch_size),
+            f"{gib:.1f}{'' if gib <= memory_gib else ' *'}",
+            f"{cost.flops / 1e9:,.0f}",
+            f"{cost.images / 1e6:.2f}",
+            f"{cost.hours(rate):,.1f}",
+        )
+    return table
+
+
+def to_json(costs: list[Cost], rate: float, config: DictConfig) -> dict[str, Any]:
+    """Return the figures and what they assume."""
+    names = ("gpu", "memory_gib", "peak_tflops", "achieved_share")
+    assumed = {name: config[name] for name in names}
+    trainings = [asdict(cost) | {"gpu_hours": cost.hours(rate)} for cost in costs]
+    return {"assumed": assumed, "trainings": trainings, "notes": list(NOTES)}

@@ -1,0 +1,92 @@
+"""Stages whose denoiser has cross-attention to a constant prompt."""
+
+import pytest
+import torch
+from monai.networks.nets import ControlNet, DiffusionModelUNet
+
+from mrcontrast.conditions import PixelCondition
+from mrcontrast.networks.control import start_from_denoiser
+from mrcontrast.networks.prompt import Prompt
+from mrcontrast.stages.controlnet import ControlNetDiffusion
+from mrcontrast.stages.latent_diffusion import LatentDiffusion
+
+from .conftest import SHAPES, adam, make_codec, make_process
+
+SIZES = {
+    "channels": (8, 16),
+    "num_res_blocks": 1,
+    "attention_levels": (False, True),
+    "norm_num_groups": 4,
+    "num_head_channels": (0, 16),
+    "with_conditioning": True,
+    "cross_attention_dim": 4,
+}
+
+
+def wake(network):
+    """Give a fresh network the weights that it starts without: zeros hide what it is told."""
+    for value in network.parameters():
+        if not value.any():
+            torch.nn.init.normal_(value, std=0.1)
+
+
+def make(name, dims, concatenated=False, **options):
+    torch.manual_seed(0)
+    prompt = Prompt(tokens=3, width=4, concatenated=concatenated, **options)
+    denoiser = DiffusionModelUNet(dims, 3 + 4 * concatenated, 3, **SIZES)
+    wake(denoiser)
+    parts = make_codec(dims), denoiser
+    if name == "latent_diffusion":
+        return LatentDiffusion(*parts, make_process(), adam(), prompt=prompt)
+    controlnet = ControlNet(dims, 3, conditioning_embedding_num_channels=(4, 8), **SIZES)
+    start_from_denoiser(controlnet, denoiser)
+    condition = PixelCondition(1, [4, 8])
+    return ControlNetDiffusion(*parts, controlnet, condition, make_process(), adam(), prompt=prompt)
+
+
+@pytest.mark.parametrize("name", ["latent_diffusion", "controlnet"])
+def test_a_prompted_stage_learns_and_draws(name, dims, batch):
+    stage = make(name, dims, dropout=0.5, guidance=7.0)
+    stage.train()
+    stage.loss(batch).backward()
+    learning = stage.denoiser if name == "latent_diffusion" else stage.controlnet
+    assert any(
+        value.grad is not None and "attn2" in name for name, value in learning.named_parameters()
+    )
+    image = stage.eval()(batch)
+    assert image.shape == batch["t1w"].shape
+    assert not any("prompt" in name for name, _ in stage.named_parameters())
+
+
+@pytest.mark.parametrize("name", ["latent_diffusion", "controlnet"])
+def test_guidance_changes_the_draw_and_costs_a_call(name, dims, batch):
+    drawn = {}
+    for guidance in (0.0, 1.0, 7.0):
+        stage = make(name, dims, guidance=guidance).eval()
+        generator = torch.Generator().manual_seed(0)
+        noise = torch.randn(2, *stage.noise_shape(SHAPES[dims]), generator=generator)
+        calls = []
+        stage.denoiser.register_forward_hook(lambda *_, calls=calls: calls.append(1))
+        drawn[guidance] = stage(batch, noise)
+        assert len(calls) == stage.calls_a_draw == (4 if guidance == 7 else 2)
+    assert not torch.equal(drawn[0.0], drawn[1.0])
+    assert not torch.equal(drawn[7.0], drawn[1.0])
+
+
+def test_validation_is_not_guided(dims, batch):
+    plain, guided = (make("controlnet", dims, guidance=w).eval() for w in (1.0, 7.0))
+    z = plain.codec.posterior(batch).mean
+    errors = [
+        stage.process.validation_error(stage.conditioned_on(batch), z, seed=0)
+        for stage in (plain, guided)
+    ]
+    assert errors[0] == errors[1]
+
+
+def test_a_token_beside_the_latent_reaches_the_denoiser(dims, batch):
+    stage = make("latent_diffusion", dims, concatenated=True).eval()
+    shape = stage.noise_shape(batch["flair"].shape[2:])
+    z, t = torch.zeros(2, *shape), torch.full((2,), 0.5)
+    before = stage.predict(z, t)
+    stage.prompt.prompt += 1
+    assert not torch.allclose(before, stage.predict(z, t))

@@ -1,0 +1,94 @@
+"""Estimates of trainings: figures known by hand, and the command."""
+
+import json
+
+import pytest
+from omegaconf import OmegaConf
+
+from mrcontrast.cli import main
+from mrcontrast.config import compose
+from mrcontrast.estimate import study_costs
+from mrcontrast.training_cost import Cost, copies, cost_of_training, images_seen
+
+SMALL = [
+    "stage=autoencoder",
+    "data=prepared",
+    "data.root=unknown",
+    "stage.autoencoder.channels=[16,16]",
+    "stage.autoencoder.attention_levels=[false,false]",
+    "data.batch_size=2",
+    "trainer.max_steps=10",
+]
+
+
+def small(*overrides):
+    from mrcontrast.config import resolve
+
+    return resolve(compose("train", [*SMALL, *overrides]))
+
+
+def test_hours_are_images_times_operations_over_the_rate():
+    cost = Cost("a", 1, 1, 1, images=7200, memory=0, flops=1e12)
+    assert cost.hours(1e12) == 2.0
+
+
+def test_a_batch_twice_as_large_takes_more_memory_and_the_same_an_item():
+    one, two = (
+        cost_of_training("a", small(f"data.batch_size={size}"), [32, 48], items=100)
+        for size in (4, 8)
+    )
+    assert one.flops == pytest.approx(two.flops, rel=1e-3)
+    fixed = 4 * one.trained * (1 + copies(small()))
+    assert two.memory - fixed == pytest.approx(2 * (one.memory - fixed), rel=0.1)
+
+
+def test_mixed_precision_takes_less_memory():
+    full, mixed = (
+        cost_of_training("a", small(f"trainer.precision={name}"), [32, 48], items=100)
+        for name in ("32-true", "bf16-mixed")
+    )
+    assert mixed.memory < 0.9 * full.memory
+
+
+@pytest.mark.parametrize(
+    ("overrides", "images"),
+    [
+        ([], 10 * 2),
+        (["trainer.max_epochs=3", "trainer.max_steps=-1"], 300),
+        (["trainer.accumulate_grad_batches=4", "trainer.devices=2"], 10 * 2 * 4 * 2),
+        (["stage=adversarial_autoencoder", "stage.adversarial_start_step=4"], (4 + 3) * 2),
+    ],
+)
+def test_items_seen(overrides, images):
+    assert images_seen(small(*overrides), items=100) == images
+
+
+def test_a_study_that_does_not_say_its_size_is_told_so(capsys):
+    assert main(["estimate", "study=smoke"]) == 2
+    assert "+study.size.items=N" in capsys.readouterr().err
+
+
+def test_the_command_prints_and_writes_a_whole_chain(tmp_path, capsys):
+    size = ["+study.size.items=60", "+study.size.shape=[40,56]"]
+    assert main(["estimate", "study=smoke", *size, f"out={tmp_path}/cost.json"]) == 0
+    assert "GPU hours in all, if NVIDIA A100" in capsys.readouterr().out
+    found = json.loads((tmp_path / "cost.json").read_text())
+    names = [training["name"] for training in found["trainings"]]
+    assert names == ["autoencoder", "latent_diffusion", "controlnet"]
+    first, second, third = found["trainings"]
+    assert first["trained"] == first["parameters"]
+    assert second["trained"] + first["parameters"] == second["parameters"]
+    assert third["parameters"] == third["trained"] + second["parameters"]
+    assert found["assumed"]["achieved_share"] == 0.3
+
+
+def test_a_lookup_costs_nothing_to_train():
+    study = OmegaConf.create(
+        {
+            "name": "a",
+            "size": {"items": 1, "shape": [32, 32]},
+            "common": [],
+            "train": {"lookup": {"overrides": ["stage=lookup"]}},
+        }
+    )
+    assert study_costs(study) == []
