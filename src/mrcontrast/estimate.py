@@ -33,7 +33,7 @@ def estimate(config: DictConfig) -> int:
 
     rate = config.peak_tflops * 1e12 * config.achieved_share
     costs = study_costs(config.study)
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=max(Console().width, 100))
     console.print(to_table(costs, rate, config.memory_gib))
     console.print(
         f"* more than {config.memory_gib:g} GiB: more devices, smaller batch, larger memory_gib.",

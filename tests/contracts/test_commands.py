@@ -31,7 +31,7 @@ def blocks(text: str) -> list[str]:
     plain = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
     runs = re.findall(r"(?:^ {4}[^\n]*\n)+", plain + "\n", re.MULTILINE)
     indented = [re.sub(r"^ {4}", "", run, flags=re.MULTILINE) for run in runs]
-    return [re.sub(r"\\\n\s*", " ", block) for block in [*fenced, *indented]]
+    return [re.sub(r"\s*\\\n\s*", " ", block) for block in [*fenced, *indented]]
 
 
 def commands(page: Path) -> list[list[str]]:

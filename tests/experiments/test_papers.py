@@ -10,7 +10,7 @@ import torch
 from omegaconf import OmegaConf
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from mrcontrast.config import build, compose, config_dir
+from mrcontrast.config import build, build_stage, compose, config_dir
 from mrcontrast.estimate import study_costs, training_configs
 from mrcontrast.training_cost import build_without_values
 
@@ -122,3 +122,40 @@ def test_the_score_of_a_set_stands_under_the_table_of_the_paper(monkeypatch, tmp
     same = score.diversity([files[0], files[0]], pairs=1, seed=0)
     assert same["ms_ssim"] == pytest.approx(1)
     assert same["4_g_r_ssim"] == pytest.approx(1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "shape", "gib"), [("warvito2023", (32, 32), 5), ("pinaya2022", (32, 32, 32), 8)]
+)
+def test_a_step_is_taken_at_full_size_on_tiny_images(name, shape, gib):
+    if free_gib() < gib:
+        pytest.skip(f"needs {gib} GiB of free memory")
+    torch.manual_seed(0)
+    for training, config in training_configs(compose("study", [f"study={name}"]).study).items():
+        if "optimisation" not in config.stage:
+            continue
+        stage = build_stage(config.stage).train()
+        getattr(stage, "initialise", lambda: None)()
+        weights = [value for value in stage.parameters() if value.requires_grad]
+        optimizer = torch.optim.SGD(weights, lr=1e-3)  # theirs would keep two copies of each weight
+        before = [value.sum().item() for value in weights]
+        batch = {key: torch.rand(1, 1, *shape) for key in ("flair", "t1w", "brain_mask")}
+        if config.stage.get("store") is not None:
+            latent = stage.codec.latent_shape(shape)
+            batch |= {
+                "t1w_mean": torch.randn(1, *latent),
+                "t1w_sigma": torch.full((1, *latent), 0.1),
+            }
+        for loss in stage.each_loss(batch) if hasattr(stage, "each_loss") else [stage.loss(batch)]:
+            assert torch.isfinite(loss), training
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        assert before != [value.sum().item() for value in weights], training
+        del stage, weights, optimizer
+
+
+def free_gib() -> float:
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable")) / 2**20
