@@ -164,9 +164,9 @@ def find_jobs(args: Namespace, translator: "Translator") -> list["Job"]:
     """
     from mrcontrast.data import translation_jobs as jobs
 
-    if args.input.is_file():
-        return [jobs.file_job(args.input, args.output, args.mask, args.seed)]
     source, out, seed = translator.source, args.output, args.seed
+    if args.input.is_file():
+        return [jobs.file_job(args.input, out, source, args.mask, seed)]
     if not jobs.is_prepared(args.input):
         return jobs.folder_jobs(args.input, out, source, args.mask, seed)
     if args.mask is not None:
