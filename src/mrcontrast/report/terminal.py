@@ -45,8 +45,8 @@ class Fitted:
         for index, (column, width) in enumerate(
             zip(sheet.columns, column_widths(sheet), strict=True)
         ):
-            side = "left" if index < sheet.text_columns else "right"
-            table.add_column(column, justify=side, min_width=width - BORDER)
+            words = index < sheet.text_columns
+            table.add_column(column, justify="left" if words else "right", min_width=width - BORDER)
         for row in sheet.rows:
             table.add_row(*map(Text, row))
         return table
