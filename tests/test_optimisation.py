@@ -75,3 +75,13 @@ def test_gradients_are_clipped_at_the_scale_that_they_have(scaler) -> None:
     weight = torch.ones(1, requires_grad=True)
     descend(stage, torch.optim.SGD([weight], lr=0.1), weight.sum(), clip=0.5)
     assert limits == [0.5 if scaler is None else 512.0]
+
+
+@pytest.mark.parametrize(("precision", "fused"), [("32-true", True), ("bf16-mixed", None)])
+def test_mixed_precision_keeps_optimisers_that_lightning_can_clip(
+    precision: str, fused: bool | None
+) -> None:
+    plan = Optimisation(torch.optim.AdamW, warmup_steps=10, final_lr_fraction=0.1)
+    trainer = SimpleNamespace(callbacks=[], precision=precision)
+    parts = plan.configure([torch.nn.Parameter(torch.zeros(2))], 100, trainer)
+    assert parts["optimizer"].defaults["fused"] is fused

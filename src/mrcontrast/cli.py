@@ -23,6 +23,7 @@ PLAIN_COMMANDS = {
     "translate": "a FLAIR volume (or a folder of them) -> the T1w volume that a model makes of it",
     "evaluate": "predictions of any system against references -> tables and a report",
     "report": "an evaluation or a study -> one HTML file: tables, plots, a viewer of the volumes",
+    "export": "finished runs -> a model to share: half the bytes, no path of this machine",
     "info": "versions, devices, memory, and the trained models found",
     "doctor": "check that this installation works",
     "cache": "list the stored latents, and prune what is broken or long unused",

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mrcontrast.config import compose, config_dir
 from mrcontrast.errors import MrcontrastError
+from mrcontrast.released import MODELS
 from mrcontrast.run_folder import RunFolder, software
 
 EXTRAS = {
@@ -68,8 +69,8 @@ def devices() -> Iterator[str]:
 
 
 def trained(outputs: Path) -> Iterator[str]:
-    """Yield one line for each finished run below the outputs."""
-    places = [outputs / "runs", *sorted((outputs / "study").glob("*/runs"))]
+    """Yield one line for each released model and each finished run below the outputs."""
+    places = [MODELS, outputs / "runs", *sorted((outputs / "study").glob("*/runs"))]
     for path in (found for place in places for found in sorted(place.glob("**/provenance.json"))):
         folder = RunFolder(path.parent)
         if folder.finished:

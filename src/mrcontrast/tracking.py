@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mrcontrast.config import build_stage
 from mrcontrast.errors import MrcontrastError
+from mrcontrast.released import open_run
 from mrcontrast.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ def load_stage(reference: str | Path, device: str = "cpu") -> LightningModule:
 
 
 def find_run(reference: str) -> RunFolder:
-    """Return the run folder that a path or ``runs:/ID`` means.
+    """Return the run that a folder, the name of a released model or ``runs:/ID`` means.
 
     Raises:
         MrcontrastError: MLflow does not know the run, or its folder is gone.
@@ -178,7 +179,7 @@ def find_run(reference: str) -> RunFolder:
     from mlflow.exceptions import MlflowException
 
     if not reference.startswith("runs:/"):
-        return RunFolder(reference)
+        return open_run(reference)
     uri = absolute_uri(os.environ.get("MLFLOW_TRACKING_URI", DEFAULT_URI))
     try:
         tags = connect(uri).get_run(reference.removeprefix("runs:/")).data.tags
