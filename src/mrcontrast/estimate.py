@@ -71,7 +71,11 @@ def study_costs(study: DictConfig) -> list[Cost]:
 
 
 def training_configs(study: DictConfig) -> dict[str, DictConfig]:
-    """Return the resolved config of each training, with what its parents' configs give it."""
+    """Return the resolved config of each training, with what its parents' configs give it.
+
+    Raises:
+        UsageError: A parent is a run that the study does not train.
+    """
     from mrcontrast.lineage import PARENTS, fill_gaps
 
     plain: Any = OmegaConf.to_container(study, resolve=True)
@@ -80,6 +84,11 @@ def training_configs(study: DictConfig) -> dict[str, DictConfig]:
         fixed = ["data=prepared", "data.root=unknown", f"name={name}"]
         config = compose("train", [*fixed, *plain["common"], *node["overrides"]])
         for key, parent in node.get("parents", {}).items():
+            if parent not in found:
+                raise UsageError(
+                    f"Expected a parent that the study trains before it, got {parent} "
+                    f"(study.train.{name}). Estimate a study that trains its own."
+                )
             fill_gaps(config, found[parent], PARENTS[key], f"study.train.{parent}")
         found[name] = resolve(config)
     return found
