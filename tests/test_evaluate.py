@@ -20,7 +20,7 @@ from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.evaluate import evaluate, name_predictions
 from mrcontrast.metrics.definitions import METRICS, REGIONS
 from mrcontrast.report.protocol import Protocol, read_features, read_range
-from mrcontrast.report.table import to_rich
+from mrcontrast.report.terminal import to_rich
 from mrcontrast.volume import Volume, read_mask, read_volume, write_volume
 
 Change = Callable[[np.ndarray], np.ndarray]

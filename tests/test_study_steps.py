@@ -173,7 +173,7 @@ def test_raw_data_has_to_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     fresh = ["study=openms", *(f"study.train.{name}.start_from=null" for name in stages)]
     config = compose("study", [*fresh, f"paths.outputs={tmp_path}"])
     with pytest.raises(UsageError, match=r"Add study\.source=FOLDER, or set MRCONTRAST_REAL_DATA"):
-        plan(config.study, tmp_path)
+        plan(config.study, tmp_path / "study")
     named = compose("study", [*fresh, "study.source=/a b/raw"])
     assert plan(named.study, tmp_path)[0].settings["sources"][0]["root"] == "/a b/raw/openms-mni"
     monkeypatch.setenv("MRCONTRAST_REAL_DATA", "/elsewhere")
@@ -208,3 +208,19 @@ def test_a_feature_network_is_part_of_the_evaluations_settings(tmp_path: Path) -
     plain = {"features": "efficientnet_lite0"}
     assert evaluate_step(["lookup"], plain, tmp_path).settings["features"] == "efficientnet_lite0"
     assert evaluate_step(["lookup"], {}, tmp_path).settings == {"methods": ["lookup"]}
+
+
+def test_a_study_translates_by_models_that_it_does_not_train(tmp_path: Path) -> None:
+    run = toy_run(tmp_path / "elsewhere", "given", "stage=toy_autoencoder")
+    overrides = ["study=smoke", f"paths.outputs={tmp_path}", "~study.predict"]
+    config = compose("study", [*overrides, f"+study.predict={{ours:{{model:'{run.path}'}}}}"])
+    step = next(
+        step for step in plan(config.study, tmp_path / "study") if step.name == "predict-ours"
+    )
+    assert step.inputs == ("data",)
+    assert step.settings["outside"] == {str(run.path): run.verify()}
+    with pytest.raises(UsageError, match="released model or a run folder, got absent"):
+        plan(
+            compose("study", [*overrides, "+study.predict={ours:{model:absent}}"]).study,
+            tmp_path / "study",
+        )

@@ -25,6 +25,7 @@ PLAIN_COMMANDS = {
     "sweep-table": "the results of a sweep, best first; written as CSV too",
     "register": "a finished run as a version of a named model in MLflow's registry",
     "sync": "send to MLflow what waits since its server was away",
+    "export": "finished runs -> a model to share: half the bytes, no path of this machine",
     "info": "versions, devices, memory, and the trained models found",
     "doctor": "check that this installation works",
     "cache": "list the stored latents, and prune what is broken or long unused",

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mrcontrast.config import compose, config_dir
 from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.released import MODELS
 from mrcontrast.run_folder import RunFolder, software
 
 EXTRAS = {
@@ -80,8 +81,9 @@ def refuse_accelerator(name: str) -> None:
 
 
 def trained(outputs: Path) -> Iterator[str]:
-    """Yield one line for each finished run below the outputs."""
-    places = [outputs / "runs", outputs / "sweeps", *sorted((outputs / "study").glob("*/runs"))]
+    """Yield one line for each released model and each finished run below the outputs."""
+    studies = sorted((outputs / "study").glob("*/runs"))
+    places = [MODELS, outputs / "runs", outputs / "sweeps", *studies]
     for path in (found for place in places for found in sorted(place.glob("**/provenance.json"))):
         folder = RunFolder(path.parent)
         if folder.finished:

@@ -19,8 +19,16 @@ from mrcontrast.report.protocol import (
     read_features,
     read_range,
 )
-from mrcontrast.report.table import FORMATS, to_rich
+from mrcontrast.report.table import FORMATS
+from mrcontrast.report.terminal import to_rich
 from mrcontrast.volume import write_text
+
+SHOWN = (  # on the terminal; all tables stand in the files
+    "In the brain",
+    "Whole image",
+    "Texture and tissue in the brain",
+    "Paired tests in the brain",
+)
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -78,8 +86,9 @@ def run(args: Namespace) -> int:
     )
     console = Console(highlight=False)
     if args.format is None:
-        console.print(to_rich(summary))
-        console.print(f"{args.out}/summary.json, summary.md and subjects.csv", markup=False)
+        console.print(to_rich(summary, SHOWN))
+        told = f"{args.out}/summary.json, summary.md (all tables) and subjects.csv"
+        console.print(told, markup=False, soft_wrap=True)
     else:
         name, formatted = FORMATS[args.format]
         write_text(args.out / name, text := formatted(summary))

@@ -10,6 +10,7 @@ from torch import nn
 from mrcontrast.config import module_name
 from mrcontrast.errors import UsageError
 from mrcontrast.lineage import adopt_weights, check_run, check_same
+from mrcontrast.released import open_run
 from mrcontrast.run_folder import RunFolder
 
 
@@ -23,7 +24,7 @@ def find_start(config: DictConfig) -> RunFolder | None:
     """
     if config.get("start_from") is None:
         return None
-    run = RunFolder(config.start_from)
+    run = open_run(config.start_from)
     if run.path.resolve() == Path(config.run_dir).resolve():
         raise UsageError(
             f"Expected start_from to be another run than run_dir, got {run.path} twice. "

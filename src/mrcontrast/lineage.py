@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mrcontrast.config import module_name
 from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.released import open_run
 from mrcontrast.run_folder import RunFolder
 
 
@@ -103,7 +104,7 @@ def find_parent(config: DictConfig, name: str) -> RunFolder:
     stage = module_name(config.stage._target_)
     if config.get(name) is None:
         raise UsageError(f"Expected {name}=RUN for stage {stage}, got none. Add {name}=RUN.")
-    parent = RunFolder(config[name])
+    parent = open_run(config[name])
     check_run(parent, name, PARENTS[name].stages, config)
     return parent
 
@@ -138,7 +139,7 @@ def check_spare(config: DictConfig, name: str, parents: Mapping[str, RunFolder])
     for parent in parents.values():
         known = parent.provenance.get("parents", {})
         if name in known:
-            if (found := RunFolder(config[name]).verify()) == known[name]:
+            if (found := open_run(config[name]).verify()) == known[name]:
                 return
             raise MrcontrastError(
                 f"Expected the {name} that {parent.path} was trained with (weights "

@@ -9,7 +9,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
     source = "folder of an evaluation, or of a study that has one"
     add("source", type=Path, metavar="STUDY_OR_EVALUATION", help=source)
-    place = "the page; default: report.html in the evaluation's folder"
+    place = "the page; default: report/report.html of a study, report.html of an evaluation"
     add("-o", "--out", type=Path, metavar="FILE", help=place)
     first = "shown first, and ranks the subjects; default: the first with an uncertainty map"
     add("--method", metavar="NAME", help=first)

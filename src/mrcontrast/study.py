@@ -106,7 +106,7 @@ def show(console: Any, folder: Path, steps: list[Step]) -> None:  # noqa: ANN401
     """Print the tables of the evaluations and where everything lies."""
     import json
 
-    from mrcontrast.report.table import to_rich
+    from mrcontrast.report.terminal import to_rich
 
     for step in steps:
         if step.name in EVALUATIONS:

@@ -1,5 +1,6 @@
 """The steps of a study: each command of the chain with its settings, inputs and output folder."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ from omegaconf import OmegaConf
 
 from mrcontrast.config import compose
 from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.released import open_run
 from mrcontrast.run_folder import RunFolder
 from mrcontrast.steps import Step
 
@@ -43,17 +45,19 @@ def train_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
     parents = node.get("parents", {})
     output = folder / "runs" / name
     settings = {"overrides": [*plain["common"], *node["overrides"]], "parents": parents}
+    outside = outside_runs(parents.values(), plain, folder)
+    settings |= hashes_of(outside)
     overrides = [
         "data=prepared",
         f"data.root={folder / 'data'}",
         f"run_dir={output}",
         f"name={plain['name']}/{name}",
         *plain["common"],
-        *(f"{key}={folder / 'runs' / parent}" for key, parent in parents.items()),
+        *(f"{key}={where(parent, outside, folder)}" for key, parent in parents.items()),
         *node["overrides"],
     ]
     if node.get("start_from") is not None:
-        start = earlier_run(node["start_from"], name, folder)
+        start = earlier_run(node["start_from"], f"study.train.{name}.start_from", folder)
         settings["start_from"] = start.verify()
         overrides.append(f"start_from={start.path}")
 
@@ -62,15 +66,46 @@ def train_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
 
         train(compose("train", overrides))
 
-    return Step(name, f"Train {name}", output, settings, run, ("data", *parents.values()))
+    inside = [parent for parent in parents.values() if parent not in outside]
+    return Step(name, f"Train {name}", output, settings, run, ("data", *inside))
 
 
-def earlier_run(path: str, name: str, folder: Path) -> RunFolder:
-    """Return the run that a training starts from, which must not be one of the study's own."""
-    run = RunFolder(Path(path).absolute())
+def outside_runs(names: Iterable[str], plain: dict[str, Any], folder: Path) -> dict[str, RunFolder]:
+    """Return those of the named runs that the study does not train: released models, run folders.
+
+    Raises:
+        UsageError: There is no such run.
+    """
+    found = {}
+    for name in names:
+        if name in plain["train"]:
+            continue
+        run = earlier_run(name, "as parent or model", folder)
+        if not run.path.is_dir():
+            raise UsageError(
+                f"Expected a run of the study, a released model or a run folder, got {name}. "
+                f"The study trains {', '.join(plain['train'])}."
+            )
+        found[name] = run
+    return found
+
+
+def hashes_of(runs: Mapping[str, RunFolder]) -> dict[str, Any]:
+    """Return what a step must be made anew for, if it uses runs from outside the study."""
+    return {"outside": {name: run.verify() for name, run in runs.items()}} if runs else {}
+
+
+def where(name: str, outside: Mapping[str, RunFolder], folder: Path) -> Path:
+    """Return the folder of a run of the study or from outside."""
+    return outside[name].path if name in outside else folder / "runs" / name
+
+
+def earlier_run(reference: str, key: str, folder: Path) -> RunFolder:
+    """Return a run that is used as it is, which must not be one of the study's own."""
+    run = RunFolder(open_run(reference).path.absolute())
     if run.path.resolve().is_relative_to(folder.resolve()):
         raise UsageError(
-            f"Expected a run outside the study, got {run.path} (study.train.{name}.start_from). "
+            f"Expected a run outside the study, got {run.path} ({key}). "
             "Name a run that the study does not train."
         )
     return run
@@ -89,11 +124,7 @@ def predict_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
     """
     node = plain["predict"][name]
     model, full_grid = node["model"], node.get("full_grid", False)
-    if model not in plain["train"]:
-        raise UsageError(
-            f"Expected a model that the study trains, got {model} (study.predict.{name}). "
-            f"Choose one of {', '.join(plain['train'])}."
-        )
+    outside = outside_runs([model], plain, folder)
     if full_grid and node.get("shuffle_flair"):
         raise UsageError(
             f"Expected full_grid or shuffle_flair, got both (study.predict.{name}). "
@@ -109,7 +140,7 @@ def predict_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
 
         records = Manifest.read(folder / "data").split("test")
         translator = from_run(
-            str(folder / "runs" / model),
+            str(where(model, outside, folder)),
             samples=node.get("samples", 1),
             steps=node.get("steps"),
             batch_size=node.get("batch_size", 16),
@@ -121,8 +152,9 @@ def predict_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
             translate_records(records, translator, output, shuffle_flair=shuffled)
 
     title = f"Translate held-out subjects: {name}"
-    inputs = ("data", model, *([MASKS] if full_grid else []))
-    return Step(f"predict-{name}", title, output, node, run, inputs)
+    settings = {**node, **hashes_of(outside)}
+    inputs = ("data", *([] if outside else [model]), *([MASKS] if full_grid else []))
+    return Step(f"predict-{name}", title, output, settings, run, inputs)
 
 
 def masks_step(folder: Path) -> Step:
@@ -168,8 +200,9 @@ def evaluate_step(methods: list[str], plain: dict[str, Any], folder: Path) -> St
 
 def runs_of(model: str, plain: dict[str, Any], folder: Path) -> dict[Path, None]:
     """Return the run folders of a model and of all that it was built on, each once."""
-    runs = {folder / "runs" / model: None}
-    for parent in plain["train"][model].get("parents", {}).values():
+    outside = outside_runs([model], plain, folder)
+    runs = {where(model, outside, folder): None}
+    for parent in plain["train"].get(model, {}).get("parents", {}).values():
         runs |= runs_of(parent, plain, folder)
     return runs
 
@@ -201,8 +234,9 @@ def report_step(evaluation: str, methods: list[str], plain: dict[str, Any], fold
 
         write_report(folder / evaluation, output / "report.html")
         for name in methods:
-            run_folder = RunFolder(folder / "runs" / plain["predict"][name]["model"])
-            attach_evaluation(run_folder, name, folder / evaluation, output / "report.html")
+            if (model := plain["predict"][name]["model"]) in plain["train"]:
+                trained = RunFolder(folder / "runs" / model)
+                attach_evaluation(trained, name, folder / evaluation, output / "report.html")
 
     inputs = ("data", *(f"predict-{name}" for name in methods), evaluation)
     return Step(output.name, f"Write {output.name}", output, {"methods": methods}, run, inputs)

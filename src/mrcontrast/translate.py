@@ -20,6 +20,8 @@ MASK_HELP = (
     "else its largest non-zero component"
 )
 
+MODEL_HELP = "a run folder, a released model by name, or runs:/ID of MLflow"
+
 TILE_HELP = (
     "3D only: voxels along each axis that the networks take at once; N,M for autoencoder and "
     "denoiser, 0 for all (default: all if it fits in memory, else the largest tiles that do)"
@@ -31,7 +33,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("input", type=Path, metavar="IN", help="a NIfTI file, a folder, or a prepared data set")
     add("output", type=Path, metavar="OUT", help="a NIfTI file, or a folder if IN is one")
-    add("--model", required=True, metavar="RUN", help="a run folder, or runs:/ID of MLflow")
+    add("--model", required=True, metavar="RUN", help=MODEL_HELP)
     add("--mask", type=Path, metavar="PATH", help=MASK_HELP)
     add("--split", default="test", help="of a prepared data set: train, val or test (%(default)s)")
     add("--samples", type=int, default=1, help="draws; 2 or more also give a std (%(default)s)")
@@ -164,9 +166,9 @@ def find_jobs(args: Namespace, translator: "Translator") -> list["Job"]:
     """
     from mrcontrast.data import translation_jobs as jobs
 
-    if args.input.is_file():
-        return [jobs.file_job(args.input, args.output, args.mask, args.seed)]
     source, out, seed = translator.source, args.output, args.seed
+    if args.input.is_file():
+        return [jobs.file_job(args.input, out, source, args.mask, seed)]
     if not jobs.is_prepared(args.input):
         return jobs.folder_jobs(args.input, out, source, args.mask, seed)
     if args.mask is not None:

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import json
 import os
+import shutil
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -157,6 +158,26 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         if unfinished.parent.is_dir():
             unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def making_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder to fill; it becomes ``path`` when the block succeeds.
+
+    Raises:
+        MrcontrastError: The operating system refuses; the unfinished folder is removed.
+    """
+    unfinished = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        unfinished.mkdir(parents=True)
+        yield unfinished
+        unfinished.rename(path)
+    except OSError as error:
+        got = f"the error: {error.strerror or error}"
+        advice = "Choose another folder or free some space"
+        raise _fault("a place that can be written to", got, path, advice) from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _read(path: Path) -> Volume:

@@ -8,7 +8,8 @@ from rich.console import Console
 from mrcontrast.metrics.definitions import METRICS
 from mrcontrast.report.paired_tests import compare_methods
 from mrcontrast.report.statistics import Row
-from mrcontrast.report.table import to_csv_table, to_latex, to_markdown, to_rich
+from mrcontrast.report.table import to_csv_table, to_latex, to_markdown
+from mrcontrast.report.terminal import to_rich
 
 
 @pytest.fixture

@@ -40,12 +40,14 @@ class Job:
     stands_for: Path | None = None
 
 
-def file_job(source: Path, output: Path, mask: Path | None, seed: int) -> Job:
+def file_job(source: Path, output: Path, contrast: str, mask: Path | None, seed: int) -> Job:
     """Return the job of one file; an output that is a folder gets the file's BIDS-like name.
 
     Raises:
-        UsageError: The output is no NIfTI name, or the mask is a folder.
+        UsageError: The file's name says that it has another contrast than the model takes, the
+            output is no NIfTI name, or the mask is a folder.
     """
+    refuse_contrast(source, contrast)
     if output.is_dir():
         output = output / prediction_name(source.name)
     if not output.name.endswith(ENDINGS):
@@ -53,6 +55,19 @@ def file_job(source: Path, output: Path, mask: Path | None, seed: int) -> Job:
     if mask is not None and not mask.is_file():
         raise UsageError(f"Expected a mask file for a file, got {mask}. Check the path.")
     return Job(source.name, source, mask or mask_beside(source), output, seed)
+
+
+def refuse_contrast(source: Path, contrast: str) -> None:
+    """Raise UsageError for a file that names another contrast than the one wanted.
+
+    Autoencoders take T1w and return it: FLAIR through one would look like a translation.
+    """
+    named = {known: suffix in stem(source) for known, suffix in SUFFIXES.items()}
+    if any(named.values()) and not named[contrast]:
+        raise UsageError(
+            f"Expected {SUFFIXES[contrast][1:]} for this model, got {source.name}. "
+            "Name another model, or rename the file if its name is wrong."
+        )
 
 
 def folder_jobs(

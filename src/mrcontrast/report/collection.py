@@ -169,8 +169,10 @@ def _missing_fault(
 ) -> MrcontrastError:
     """Word the first lack; both folders are named, for either may be the wrong one."""
     if not missing:
-        folders = ", ".join(map(str, (references, *predictions.values())))
-        return MrcontrastError(f"Expected NIfTI images, got none ({folders}). Check the paths.")
+        folders = (references, *predictions.values())
+        empty = [str(folder) for folder in folders if not any(folder.rglob("*.nii*"))]
+        named = ", ".join(empty or map(str, folders))
+        return MrcontrastError(f"Expected NIfTI images, got none ({named}). Check the paths.")
     method, lists = next(iter(missing.items()))
     kind, other = (
         ("prediction", "reference") if lists["no_prediction"] else ("reference", "prediction")

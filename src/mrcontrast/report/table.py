@@ -1,12 +1,9 @@
-"""The tables of an evaluation as text: for a terminal, as Markdown, CSV or LaTeX."""
+"""The tables of an evaluation as text: Markdown, CSV or LaTeX."""
 
 import csv
 import io
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
-
-from rich.console import Group
-from rich.table import Table
 
 from mrcontrast.report.check_sheets import check_sheets
 from mrcontrast.report.cost_sheet import cost_sheets
@@ -19,7 +16,6 @@ __all__ = [
     "to_csv_table",
     "to_latex",
     "to_markdown",
-    "to_rich",
 ]
 
 CAPTION = "mean over subjects [95 % bootstrap interval]"
@@ -42,28 +38,6 @@ LATEX = {
 def tables_of(summary: Mapping[str, Any]) -> list[Sheet]:
     """Return all tables of a summary: figures, tests, checks, costs."""
     return [*sheets_of(summary), *check_sheets(summary), *cost_sheets(summary)]
-
-
-def to_rich(summary: Mapping[str, Any], titles: Container[str] | None = None) -> Group:
-    """Return the tables to print with a ``rich`` console.
-
-    Args:
-        summary: As ``mrcontrast.evaluate.evaluate`` returns it.
-        titles: Of the tables to show; None for all.
-    """
-    tables = []
-    for sheet in tables_of(summary):
-        if titles is not None and sheet.title not in titles:
-            continue
-        table = Table(title=sheet.title, title_justify="left", caption_justify="left")
-        table.caption = " ".join(sheet.notes) or caption(summary)
-        for index, column in enumerate(sheet.columns):
-            words = index < sheet.text_columns
-            table.add_column(column, justify="left" if words else "right", no_wrap=index == 0)
-        for row in sheet.rows:
-            table.add_row(*row)
-        tables.append(table)
-    return Group(*tables)
 
 
 def to_markdown(summary: Mapping[str, Any]) -> str:

@@ -196,9 +196,9 @@ def plain_values(config: DictConfig) -> dict[str, Any]:
 
 def weights_of(path: str) -> str | None:
     """Return the hash of a run's weights, None for one that is not finished."""
-    from mrcontrast.run_folder import RunFolder
+    from mrcontrast.released import open_run
 
-    return RunFolder(path).provenance.get("weights_sha256")
+    return open_run(path).provenance.get("weights_sha256")
 
 
 def text_hash(facts: Any) -> str:  # noqa: ANN401 - any JSON

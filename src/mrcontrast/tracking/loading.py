@@ -7,6 +7,7 @@ from lightning import LightningModule
 
 from mrcontrast.config import build_stage
 from mrcontrast.errors import MrcontrastError
+from mrcontrast.released import open_run
 from mrcontrast.run_folder import RunFolder
 from mrcontrast.tracking.registry import MODELS, fetch_model
 from mrcontrast.tracking.store import connect, default_uri
@@ -44,7 +45,7 @@ def load_stage(reference: str | Path, device: str = "cpu") -> LightningModule:
 
 
 def find_run(reference: str) -> RunFolder:
-    """Return the run folder that a path, ``runs:/ID`` or ``models:/NAME@ALIAS`` means.
+    """Return the run that a folder, a released model, ``runs:/ID`` or ``models:/NAME@ALIAS`` means.
 
     Raises:
         MrcontrastError: MLflow does not know the run or model, or its folder is gone.
@@ -54,7 +55,7 @@ def find_run(reference: str) -> RunFolder:
     if reference.startswith(MODELS):
         return RunFolder(fetch_model(reference, default_uri()))
     if not reference.startswith(RUNS):
-        return RunFolder(reference)
+        return open_run(reference)
     uri = default_uri()
     run_id = reference.removeprefix(RUNS).split("/")[0]  # what follows names an artifact
     try:

@@ -71,7 +71,8 @@ def write_report(source: Path, out: Path | None = None, choices: Choices | None 
 
     Args:
         source: Folder of an evaluation, or of a study that has one.
-        out: The page; None puts report.html into the evaluation's folder.
+        out: The page; None takes that of the study, or puts report.html into the evaluation's
+            folder.
         choices: Which method, how many subjects.
 
     Returns:
@@ -90,7 +91,8 @@ def write_report(source: Path, out: Path | None = None, choices: Choices | None 
     ranking = rank(evaluation, method, metric, BRAIN if BRAIN in regions else regions[0])
     gathered = _gather(evaluation, sessions, ranking, choices)
     context = _context(evaluation, sessions, ranking, gathered)
-    path = Path(out) if out is not None else evaluation.folder / "report.html"
+    folder = evaluation.folder if evaluation.folder == Path(source) else Path(source) / "report"
+    path = Path(out) if out is not None else folder / "report.html"
     write_text(path, _environment().get_template("page.html.j2").render(context))
     return path
 

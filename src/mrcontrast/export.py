@@ -1,0 +1,137 @@
+"""Finished runs -> a model to share: half the bytes, no path of this machine, hashes that fit."""
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.run_folder import RunFolder
+from mrcontrast.volume import making_folder, write_text
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+KEPT_CONFIG = ("spatial_dims", "seed", "stage")
+KEPT_PROVENANCE = (
+    "stage",
+    "data_hash",
+    "split_hash",
+    "data",
+    "seed",
+    "git_sha",
+    "versions",
+    "seconds",
+    "score",
+    "report_card",
+)
+STORE_FOLDER = "outputs/cache/latents"
+SMALL = 64  # elements; scales and means of so few stay in full precision
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of ``mrcontrast export``."""
+    add = parser.add_argument
+    add("runs", nargs="+", type=Path, metavar="RUN", help="run folders, parents first")
+    add("--out", type=Path, required=True, metavar="DIR", help="gets a folder for each run")
+    card = "model card in Markdown, copied to DIR/README.md"
+    add("--card", type=Path, metavar="FILE", help=card)
+
+
+def run(args: Namespace) -> int:
+    """Run ``mrcontrast export`` and say what was written.
+
+    Returns:
+        Exit code 0.
+    """
+    from rich.console import Console
+
+    if args.card is not None and not args.card.is_file():
+        raise UsageError(f"Expected a model card, got no file ({args.card}). Check the path.")
+    out = Console(highlight=False, soft_wrap=True, markup=False)
+    for exported in export(args.runs, args.out, args.card):
+        size = exported.weights_path.stat().st_size / 1e6
+        out.print(f"{exported.path}: {exported.stage_name}, {size:.1f} MB")
+    return 0
+
+
+def export(runs: Sequence[Path], out: Path, card: Path | None = None) -> list[RunFolder]:
+    """Write runs as models to share; what was there already stays.
+
+    Args:
+        runs: Finished runs; a run's parents go before it, so that it names their new hashes.
+        out: Gets a folder for each, named like the run; written whole or not at all.
+        card: Model card in Markdown.
+
+    Returns:
+        What was written, in the order of the runs.
+
+    Raises:
+        UsageError: Two runs have one name, or ``out`` exists.
+        MrcontrastError: A run is missing, unfinished or changed, or has weights beyond the range
+            of half precision.
+    """
+    names = [path.resolve().name for path in runs]
+    if len(set(names)) < len(names):
+        raise UsageError(f"Expected runs of different names, got {', '.join(names)}. Rename one.")
+    if out.exists():
+        raise UsageError(f"Expected no folder, got one ({out}). Remove it or name another.")
+    hashes: dict[str, str] = {}
+    with making_folder(out) as unfinished:
+        for path, name in zip(runs, names, strict=True):
+            source = RunFolder(path)
+            sha256 = source.verify()
+            hashes[sha256] = export_run(source, RunFolder(unfinished / name), hashes)
+        if card is not None:
+            write_text(unfinished / "README.md", card.read_text(encoding="utf-8"))
+    return [RunFolder(out / name) for name in names]
+
+
+def export_run(source: RunFolder, target: RunFolder, hashes: Mapping[str, str]) -> str:
+    """Write one run and return the hash of its new weights.
+
+    Args:
+        source: A verified run.
+        target: Where it goes.
+        hashes: Of the weights of runs exported before: old -> new.
+    """
+    target.write_config(shared_config(source))
+    weights = {name: halved(name, value) for name, value in source.read_weights().items()}
+    sha256 = target.write_weights(weights)
+    told = source.provenance
+    parents = {name: hashes.get(old, old) for name, old in told.get("parents", {}).items()}
+    origin = {"weights_sha256": told["weights_sha256"], "precision": "float32"}
+    kept = {name: told.get(name) for name in KEPT_PROVENANCE}
+    target.write_provenance(
+        kept | {"parents": parents, "exported_from": origin, "weights_sha256": sha256}
+    )
+    return sha256
+
+
+def shared_config(source: RunFolder) -> Any:  # noqa: ANN401 - DictConfig, imported late
+    """Return what rebuilds the stage, without this machine's folders."""
+    from omegaconf import OmegaConf
+
+    config = OmegaConf.masked_copy(source.config, list(KEPT_CONFIG))
+    if OmegaConf.select(config, "stage.store.folder") is not None:
+        OmegaConf.update(config, "stage.store.folder", STORE_FOLDER)
+    return config
+
+
+def halved(name: str, value: "Tensor") -> "Tensor":
+    """Return a tensor in half precision, but for small ones and whole numbers.
+
+    Raises:
+        MrcontrastError: A value is not finite there.
+    """
+    import torch
+
+    if not value.is_floating_point() or value.numel() <= SMALL:
+        return value
+    half = value.to(torch.float16)
+    if not torch.isfinite(half).all():
+        raise MrcontrastError(
+            f"Expected weights within half precision, got {value.abs().max():.3g} ({name}). "
+            "Train the run again with weight decay."
+        )
+    return half

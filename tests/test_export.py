@@ -1,0 +1,92 @@
+"""Runs that are shared: smaller, whole, and still known to each other."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from mrcontrast import released
+from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.export import SMALL, export, halved
+from mrcontrast.lineage import inherit
+from mrcontrast.released import open_run, released_models
+from mrcontrast.run_folder import RunFolder
+from mrcontrast.tracking import load_stage
+from toy.runs import toy_config, toy_run
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    root = tmp_path_factory.mktemp("chain")
+    first = toy_run(root, "autoencoder", "stage=toy_autoencoder")
+    second = toy_run(root, "latent_diffusion", "stage=toy_diffusion", f"autoencoder={first.path}")
+    third = toy_run(root, "controlnet", "stage=toy_controlnet", f"diffusion={second.path}")
+    return [first.path, second.path, third.path]
+
+
+@pytest.fixture(scope="module")
+def model(chain: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("models") / "toy-2d"
+    export(chain, out)
+    return out
+
+
+def test_parents_are_known_by_their_new_hashes(model: Path, chain: list[Path]) -> None:
+    runs = {name: RunFolder(model / name) for name in ("autoencoder", "latent_diffusion")}
+    hashes = {name: run.verify() for name, run in runs.items()}
+    told = RunFolder(model / "controlnet").provenance
+    assert told["parents"] == {
+        "autoencoder": hashes["autoencoder"],
+        "diffusion": hashes["latent_diffusion"],
+    }
+    assert told["exported_from"]["weights_sha256"] == RunFolder(chain[2]).verify()
+
+
+def test_no_folder_of_this_machine_is_told(model: Path, chain: list[Path]) -> None:
+    for path in model.rglob("*"):
+        if path.suffix in (".yaml", ".json"):
+            assert str(chain[0].parent) not in path.read_text()
+
+
+def test_an_exported_stage_loads_and_is_the_same_to_half_precision(
+    model: Path, chain: list[Path]
+) -> None:
+    ours, theirs = load_stage(model / "controlnet"), load_stage(chain[2])
+    for name, value in theirs.state_dict().items():
+        assert ours.state_dict()[name].dtype == value.dtype
+        assert torch.allclose(ours.state_dict()[name], value, rtol=1e-3, atol=1e-6)
+
+
+def test_large_tensors_take_half_the_bytes_and_small_ones_keep_theirs() -> None:
+    assert halved("kernel", torch.zeros(SMALL + 1)).dtype == torch.float16
+    assert halved("latent_std", torch.zeros(1)).dtype == torch.float32
+    assert halved("steps", torch.zeros(SMALL + 1, dtype=torch.int64)).dtype == torch.int64
+    with pytest.raises(MrcontrastError, match=r"half precision, got 1e\+06 \(kernel\)"):
+        halved("kernel", torch.full((SMALL + 1,), 1e6))
+
+
+def test_what_cannot_be_exported_leaves_nothing(chain: list[Path], tmp_path: Path) -> None:
+    out = tmp_path / "model"
+    with pytest.raises(MrcontrastError, match="Expected a run folder, got none"):
+        export([chain[0], tmp_path / "absent"], out)
+    with pytest.raises(UsageError, match="different names"):
+        export([chain[0], chain[0]], out)
+    assert list(tmp_path.iterdir()) == []
+    out.mkdir()
+    with pytest.raises(UsageError, match="Expected no folder"):
+        export(chain, out)
+
+
+def test_released_models_go_by_name(
+    model: Path, chain: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(released, "MODELS", model.parent)
+    monkeypatch.chdir(tmp_path)
+    assert released_models() == ["toy-2d"]
+    assert open_run("toy-2d").path == model / "controlnet"
+    assert open_run("toy-2d/autoencoder").path == model / "autoencoder"
+    assert open_run(chain[0]).path == chain[0]
+    assert open_run("absent").path == Path("absent")
+    config = toy_config(tmp_path, "stage=toy_controlnet", "diffusion=toy-2d/latent_diffusion")
+    _, parents = inherit(config)
+    assert parents["diffusion"].path == model / "latent_diffusion"
