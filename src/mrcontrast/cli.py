@@ -11,7 +11,7 @@ from typing import Any
 
 from mrcontrast import __version__
 from mrcontrast.config import compose, config_dir, one_line
-from mrcontrast.errors import MrcontrastError
+from mrcontrast.errors import MrcontrastError, UsageError
 
 HYDRA_COMMANDS = {
     "prepare": "raw BIDS data, folders or phantoms -> a prepared data set",
@@ -23,13 +23,22 @@ PLAIN_COMMANDS = {
     "translate": "a FLAIR volume (or a folder of them) -> the T1w volume that a model makes of it",
     "evaluate": "predictions of any system against references -> tables and a report",
     "report": "an evaluation or a study -> one HTML file: tables, plots, a viewer of the volumes",
+    "sweep-table": "the results of a sweep, best first; written as CSV too",
+    "register": "a finished run as a version of a named model in MLflow's registry",
+    "sync": "send to MLflow what waits since its server was away",
     "export": "finished runs -> a model to share: half the bytes, no path of this machine",
     "info": "versions, devices, memory, and the trained models found",
     "doctor": "check that this installation works",
     "cache": "list the stored latents, and prune what is broken or long unused",
 }
 # The module of a command, if not its own name.
-MODULES = {"report": "report_command", "info": "doctor", "doctor": "doctor"}
+MODULES = {
+    "report": "report_command",
+    "sweep-table": "sweeps.table",
+    "info": "doctor",
+    "doctor": "doctor",
+}
+SWEEP_FLAGS = {"-m", "--multirun"}
 EXAMPLES = """examples:
   mrcontrast prepare recipe=phantom out=outputs/data/phantom
   mrcontrast train stage=autoencoder data=phantom
@@ -86,7 +95,7 @@ def dispatch(arguments: list[str]) -> int:
 def first_level() -> argparse.ArgumentParser:
     """Return the parser that only knows the commands' names."""
     commands = HYDRA_COMMANDS | PLAIN_COMMANDS
-    lines = [f"  {name:<10} {summary}" for name, summary in commands.items()]
+    lines = [f"  {name:<11} {summary}" for name, summary in commands.items()]
     parser = argparse.ArgumentParser(
         prog="mrcontrast",
         description="MRI contrast translation by latent diffusion: FLAIR to T1w, in 2D and 3D.",
@@ -115,67 +124,47 @@ def run_hydra(command: str, arguments: list[str]) -> int:
     if "-h" in arguments or "--help" in arguments:
         sys.stdout.write(hydra_help(command))
         return 0
-    if any(argument.startswith("-") for argument in arguments):
+    flags = {argument for argument in arguments if argument.startswith("-")}
+    if flags and flags <= SWEEP_FLAGS:
+        return run_sweep(command, [word for word in arguments if word not in SWEEP_FLAGS])
+    if flags:
         return run_hydra_main(command, arguments)
     return exit_code(entry(command)(compose(command, arguments)))
 
 
+def run_sweep(command: str, overrides: list[str]) -> int:
+    """Run the jobs that the overrides after -m mean.
+
+    Raises:
+        UsageError: The command has nothing to sweep.
+    """
+    if command == "prepare":
+        raise UsageError("Expected train or study with -m, got prepare. Prepare one data set.")
+    from mrcontrast.sweeps.sweep import sweep
+
+    return sweep(command, overrides)
+
+
 def run_hydra_main(command: str, arguments: list[str]) -> int:
-    """Let Hydra's own main parse the flags and, with -m, launch the sweep."""
+    """Let Hydra's own main parse its flags, such as --cfg."""
     import hydra
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
 
     from mrcontrast.config import register_resolvers
+    from mrcontrast.config_errors import usage_error
 
     register_resolvers()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us instead of being printed
     # Overrides go last: argparse takes them only in one piece.
     ordered = sorted(arguments, key=lambda argument: "=" in argument and argument[0] != "-")
     sys.argv = [f"mrcontrast {command}", *ordered]
-    tasks = {"prepare": prepare_task, "train": train_task, "study": study_task}
     decorate = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=command)
-    decorate(tasks.get(command, estimate_task))()
+    try:
+        decorate(entry(command))()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise usage_error(error, command) from error
     return 0
-
-
-def prepare_task(config: Any) -> Any:  # noqa: ANN401 - Hydra's DictConfig, imported late
-    """Prepare a data set as one job of Hydra."""
-    return entry("prepare")(config)
-
-
-def train_task(config: Any) -> Any:  # noqa: ANN401
-    """Train as one job of Hydra; each job of a sweep has a run folder named by its overrides."""
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
-
-    job = HydraConfig.get()
-    if job.mode == RunMode.MULTIRUN:
-        config.run_dir = f"{config.run_dir}/{folder_name(job.job.override_dirname)}"
-    return entry("train")(config)
-
-
-def study_task(config: Any) -> Any:  # noqa: ANN401
-    """Run a study as one job of Hydra."""
-    return entry("study")(config)
-
-
-def estimate_task(config: Any) -> Any:  # noqa: ANN401
-    """Estimate a study as one job of Hydra."""
-    return entry("estimate")(config)
-
-
-def folder_name(overrides: str) -> str:
-    """Return overrides as a name that shells, file systems and overrides take without quotes.
-
-    >>> folder_name("seed_1+autoencoder_outputs/runs/a")
-    'seed_1+autoencoder_outputs_runs_a'
-    """
-    import hashlib
-    import re
-
-    name = re.sub(r"[^A-Za-z0-9._+-]", "_", overrides)
-    if len(name) <= 120:
-        return name or "default"
-    return f"{name[:100]}-{hashlib.sha256(overrides.encode()).hexdigest()[:12]}"
 
 
 def entry(command: str) -> Callable[[Any], Any]:
@@ -187,24 +176,30 @@ def hydra_help(command: str) -> str:
     """Return usage, the choices of each config group, and the entry's YAML with its comments."""
     folder = config_dir()
     text = (folder / f"{command}.yaml").read_text(encoding="utf-8")
+    choice = "stage=autoencoder " if command == "train" else ""
     lines = [
         f"usage: mrcontrast {command} [KEY=VALUE ...] [-m] [--cfg job] [--hydra-help] [--debug]",
         "",
         f"{HYDRA_COMMANDS[command]}.",
         "",
         "choices, GROUP=NAME:",
-        *(f"  {group}: {names}" for group, names in choices(folder, text)),
+        *(f"  {group}: {', '.join(names)}" for group, names in choices(folder, text)),
+        "",
+        "All keys of the chosen groups with their values:",
+        f"  mrcontrast {command} {choice}--cfg job",
         "",
         text,
     ]
     return "\n".join(lines)
 
 
-def choices(folder: Path, text: str) -> list[tuple[str, str]]:
-    """Return the config groups that an entry's YAML mentions, with their files."""
-    groups = [path for path in sorted(folder.iterdir()) if path.is_dir() and path.name != "hydra"]
-    named = [path for path in groups if f"- {path.name}:" in text]
-    listed = [(path.name, ", ".join(names_in(path))) for path in named]
+def choices(folder: Path, text: str) -> list[tuple[str, list[str]]]:
+    """Return the config groups that an entry's YAML mentions, those inside them too, with files."""
+    named = [path for path in sorted(folder.iterdir()) if f"- {path.name}:" in text]
+    inner = [path for group in named for path in sorted(group.rglob("*")) if path.is_dir()]
+    parts = [path for path in inner if path.parent.name != "experiment"]  # those are names
+    groups = [path for path in sorted([*named, *parts]) if path.is_dir() and path.name != "hydra"]
+    listed = [(str(path.relative_to(folder)), names_in(path)) for path in groups]
     return [(group, names) for group, names in listed if names]
 
 

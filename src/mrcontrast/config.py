@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from mrcontrast.config_errors import usage_error
 from mrcontrast.errors import MrcontrastError, UsageError
 
 PACKAGE = Path(__file__).resolve().parent
@@ -25,15 +26,16 @@ def config_dir() -> Path:
     raise UsageError(f"Expected a folder of configs beside {PACKAGE}, got none. Install again.")
 
 
-def compose(entry: str, overrides: list[str] | None = None) -> DictConfig:
+def compose(entry: str, overrides: list[str] | None = None, with_hydra: bool = False) -> DictConfig:
     """Compose ``configs/<entry>.yaml`` with Hydra overrides, as the command line does.
 
     Args:
         entry: Name of an entry point: "train", "study", "prepare", ...
         overrides: Hydra overrides, such as ``["stage=autoencoder", "seed=1"]``.
+        with_hydra: Keep Hydra's own settings, below ``hydra``.
 
     Raises:
-        UsageError: An override does not fit the configs; the message is Hydra's, on one line.
+        UsageError: An override does not fit the configs; it is named.
     """
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
@@ -45,9 +47,9 @@ def compose(entry: str, overrides: list[str] | None = None) -> DictConfig:
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(config_dir()), version_base="1.3"):
-            return hydra_compose(entry, overrides or [])
+            return hydra_compose(entry, overrides or [], return_hydra_config=with_hydra)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
-        raise UsageError(one_line(error)) from error
+        raise usage_error(error, entry) from error
 
 
 def resolve(config: DictConfig) -> DictConfig:

@@ -10,15 +10,15 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from mrcontrast.config import compose, config_dir
-from mrcontrast.errors import MrcontrastError
+from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.released import MODELS
 from mrcontrast.run_folder import RunFolder, software
 
 EXTRAS = {
     "SimpleITK": "registration and bias field of raw data (extra prep)",
     "deepbet": "skull stripping (extra prep)",
-    "hydra_plugins.hydra_optuna_sweeper": "search over settings (extra sweep)",
-    "hydra_plugins.hydra_submitit_launcher": "SLURM (extra sweep)",
+    "optuna": "search over settings (extra sweep)",
+    "submitit": "SLURM (extra sweep)",
     "generative": "old weights of monai-generative (extra legacy)",
 }
 GIB = 1024**3
@@ -68,9 +68,22 @@ def devices() -> Iterator[str]:
         yield "cuda: none"
 
 
+def refuse_accelerator(name: str) -> None:
+    """Raise UsageError for a GPU where there is none."""
+    from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
+
+    here = {"cuda": CUDAAccelerator.is_available(), "mps": MPSAccelerator.is_available()}
+    here["gpu"] = here["cuda"] or here["mps"]
+    if not here.get(name, True):
+        raise UsageError(
+            f"Expected a device for trainer.accelerator={name}, got none. Add trainer=cpu."
+        )
+
+
 def trained(outputs: Path) -> Iterator[str]:
     """Yield one line for each released model and each finished run below the outputs."""
-    places = [MODELS, outputs / "runs", *sorted((outputs / "study").glob("*/runs"))]
+    studies = sorted((outputs / "study").glob("*/runs"))
+    places = [MODELS, outputs / "runs", outputs / "sweeps", *studies]
     for path in (found for place in places for found in sorted(place.glob("**/provenance.json"))):
         folder = RunFolder(path.parent)
         if folder.finished:

@@ -87,8 +87,8 @@ def plan(config: DictConfig, folder: Path) -> list[Step]:
         *([evaluate_step(prepared, plain, folder)] if prepared else []),
         *([evaluate_full_grid_step(full, folder)] if full else []),
         figure_step(plain, folder),
-        *([report_step(EVALUATION, prepared, folder)] if prepared else []),
-        *([report_step(FULL_GRID_EVALUATION, full, folder)] if full else []),
+        *([report_step(EVALUATION, prepared, plain, folder)] if prepared else []),
+        *([report_step(FULL_GRID_EVALUATION, full, plain, folder)] if full else []),
     ]
 
 

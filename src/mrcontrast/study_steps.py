@@ -226,14 +226,19 @@ def evaluate_full_grid_step(methods: list[str], folder: Path) -> Step:
     return Step(FULL_GRID_EVALUATION, title, output, {"methods": methods}, run, inputs)
 
 
-def report_step(evaluation: str, methods: list[str], folder: Path) -> Step:
-    """Write the HTML page of an evaluation."""
+def report_step(evaluation: str, methods: list[str], plain: dict[str, Any], folder: Path) -> Step:
+    """Write the HTML page of an evaluation; the runs' records in MLflow get it too."""
     output = folder / evaluation.replace(EVALUATION, "report")
 
     def run() -> None:
         from mrcontrast.report.html.page import write_report
+        from mrcontrast.tracking.attachments import attach_evaluation
 
         write_report(folder / evaluation, output / "report.html")
+        for name in methods:
+            if (model := plain["predict"][name]["model"]) in plain["train"]:
+                trained = RunFolder(folder / "runs" / model)
+                attach_evaluation(trained, name, folder / evaluation, output / "report.html")
 
     inputs = ("data", *(f"predict-{name}" for name in methods), evaluation)
     return Step(output.name, f"Write {output.name}", output, {"methods": methods}, run, inputs)

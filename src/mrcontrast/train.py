@@ -35,11 +35,13 @@ def train(config: DictConfig) -> float | None:
     """
     from mrcontrast.callbacks.checkpoints import terminable
     from mrcontrast.callbacks.quiet import quieten
+    from mrcontrast.doctor import refuse_accelerator
     from mrcontrast.fine_tuning import find_start
     from mrcontrast.lineage import inherit
     from mrcontrast.resume import how_to_start, is_first_process
 
     quieten(is_first_process())
+    refuse_accelerator(config.trainer.accelerator)
     config, parents = inherit(config)
     config = resolve(config)
     folder, earlier = RunFolder(config.run_dir), find_start(config)
@@ -64,7 +66,7 @@ def train_in(
 
     from mrcontrast.fine_tuning import origin_of, take_over
     from mrcontrast.resume import check_origin, is_first_process
-    from mrcontrast.tracking import NoTracker, recorded
+    from mrcontrast.tracking import NoTracker, origin_tags, recorded
 
     seed_everything(config.seed, workers=True, verbose=False)
     datamodule, stage = build(config.data), build_stage(config.stage)
@@ -83,6 +85,7 @@ def train_in(
     with recorded(tracker):
         if is_first_process():
             folder.write_provenance(origin)
+        tracker.log_tags(origin_tags(origin))
         tracker.log_file(folder.config_path)
         trainer = build_trainer(config, stage, folder, tracker)
         began = time.monotonic()
@@ -119,6 +122,7 @@ def build_trainer(
 ) -> "Trainer":
     """Build the trainer with its callbacks and loggers."""
     from mrcontrast.callbacks.csv_metrics import CsvMetrics
+    from mrcontrast.callbacks.last_validation import LastValidation
 
     options: dict[str, Any] = {"default_root_dir": str(folder.path)}
     if not stage.automatic_optimization and config.trainer.gradient_clip_val is not None:
@@ -133,9 +137,9 @@ def build_trainer(
     if config.trainer.deterministic:
         options["benchmark"] = False  # the fastest kernel of a race is not always the same one
     compile_parts(stage, config.get("compile") or [])
-    callbacks = [build(node) for node in (config.get("callbacks") or {}).values() if node]
+    chosen = [build(node) for node in (config.get("callbacks") or {}).values() if node]
     loggers = [CsvMetrics(folder.metrics_path), *tracker.loggers()]
-    return build(config.trainer, callbacks=callbacks, logger=loggers, **options)
+    return build(config.trainer, callbacks=[LastValidation(), *chosen], logger=loggers, **options)
 
 
 def compile_parts(stage: "LightningModule", names: Sequence[str]) -> None:
@@ -229,7 +233,10 @@ def hand_over(
     sha256 = folder.write_weights(stage.state_dict())
     folder.write_provenance(provenance | {"weights_sha256": sha256})
     tracker.log_file(folder.provenance_path)
+    tracker.log_tags({"mrcontrast.weights_sha256": sha256})
     score = provenance["score"]
     if score["value"] is None:
         log.warning("No validation took place; the last weights are kept (%s).", folder.path)
+    else:
+        tracker.log_metrics({"best_score": score["value"]}, score["step"])
     log.info("Finished: %s (%s %s)", folder.path, score.get("monitor", "score"), score["value"])

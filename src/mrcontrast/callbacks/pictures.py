@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import MLFlowLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.utilities.seed import isolate_rng
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -14,6 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from mrcontrast import keys
+from mrcontrast.tracking import RunMetrics
 
 PANEL_INCHES = 1.6
 
@@ -57,8 +57,8 @@ class SamplePictures(Callback):
         path = self.folder / f"step_{trainer.global_step:06d}.png"
         save_grid(images, self.batch.get(keys.SUBJECT, []), path)
         for logger in trainer.loggers:
-            if isinstance(logger, MLFlowLogger):
-                logger.experiment.log_artifact(logger.run_id, str(path), "pictures")
+            if isinstance(logger, RunMetrics):
+                logger.log_picture(path)
 
     def images(self, pl_module: LightningModule) -> dict[str, Tensor]:
         """Return what the stage draws, with every module's mode put back afterwards."""

@@ -1,5 +1,6 @@
 """MLflow beside a run, and the way from a record back to a stage."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from mrcontrast.tracking import (
     load_stage,
     recorded,
 )
+from mrcontrast.tracking.attachments import attach_evaluation
 from toy.runs import mlflow_runs, toy_run, with_mlflow
 
 
@@ -132,3 +134,27 @@ def test_weights_that_do_not_fit_the_config_are_refused(tmp_path: Path) -> None:
     folder.write_provenance({"weights_sha256": folder.write_weights(weights)})
     with pytest.raises(MrcontrastError, match=r"Expected weights that fit config.yaml.*extra"):
         load_stage(str(folder.path))
+
+
+def test_an_evaluation_joins_the_record_of_its_run(tmp_path: Path) -> None:
+    folder = toy_run(tmp_path, "a", "stage=toy_autoencoder", *with_mlflow(tmp_path))
+    brain = {"psnr": {"mean": 20.5}, "ssim": {"mean": None}}
+    summary = {"methods": {"mine": {"brain": brain}}}
+    (tmp_path / "summary.json").write_text(json.dumps(summary))
+    page = tmp_path / "report" / "report.html"
+    page.parent.mkdir()
+    page.write_text("<html>")
+    attach_evaluation(folder, "mine", tmp_path, page)
+    (run,) = mlflow_runs(tmp_path)
+    assert run.data.metrics["test/mine/psnr"] == 20.5
+    assert "test/mine/ssim" not in run.data.metrics
+    assert run.data.metrics["best_score"] == pytest.approx(folder.provenance["score"]["value"])
+    client = connect(f"sqlite:///{tmp_path}/mlflow/mlflow.db")
+    assert [item.path for item in client.list_artifacts(run.info.run_id, "report")] == [
+        "report/report.html"
+    ]
+
+
+def test_a_run_without_a_record_has_nothing_to_join(tmp_path: Path) -> None:
+    folder = toy_run(tmp_path, "a", "stage=toy_autoencoder")
+    attach_evaluation(folder, "mine", tmp_path / "nowhere", tmp_path / "report.html")

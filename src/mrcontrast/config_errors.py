@@ -1,0 +1,55 @@
+"""What Hydra finds wrong with overrides, said on one line without its advice."""
+
+import re
+
+from mrcontrast.errors import UsageError
+
+HELP = "`mrcontrast {entry} --help` lists groups and keys."
+
+
+def usage_error(error: Exception, entry: str) -> UsageError:
+    """Return the error that a user reads.
+
+    Args:
+        error: Of Hydra, OmegaConf or the YAML parser.
+        entry: Entry point that was composed, such as "train".
+    """
+    from hydra.errors import MissingConfigException, OverrideParseException
+
+    text = " ".join(str(error).split())
+    help_text = HELP.format(entry=entry)
+    if isinstance(error, OverrideParseException):
+        reason = error.message.split("See https")[0].strip()
+        return UsageError(
+            f"Expected KEY=VALUE, got {error.override}: {reason.splitlines()[0].rstrip('.')}. "
+            "Quote a value that holds special characters."
+        )
+    if isinstance(error, MissingConfigException):
+        return missing(error, help_text)
+    if found := re.match(r"You must specify '([^']+)', e\.g, \S+ Available options: ?(.*)", text):
+        names = ", ".join(found[2].split())
+        return UsageError(f"Expected {found[1]}=NAME, got none. Choose one of {names}.")
+    if found := re.match(r"Could not override '([^']+)'", text):
+        reason = cause(text)
+        return UsageError(f"Expected a key of the config, got {found[1]}{reason}. {help_text}")
+    return UsageError(f"Expected overrides that fit the configs, got: {text}. {help_text}")
+
+
+def missing(error: Exception, help_text: str) -> UsageError:
+    """Return the error of a choice that no file makes."""
+    wanted = str(getattr(error, "missing_cfg_file", None) or "")
+    group, _, name = wanted.rpartition("/")
+    options = getattr(error, "options", None)
+    known = f"one of {', '.join(options)}" if options else "a file of the configs"
+    where = f" ({group})" if group else ""
+    return UsageError(f"Expected {known}, got {name or error}{where}. {help_text}")
+
+
+def cause(text: str) -> str:
+    """Return what OmegaConf says of a value that a key cannot take, "" for an unknown key.
+
+    >>> cause("Could not override 'a'. Value 'x' could not be converted to Integer full_key: a")
+    ": Value 'x' could not be converted to Integer"
+    """
+    found = re.search(r"\. (Value .*?)( full_key:| object_type|$)", text)
+    return f": {found[1]}" if found else ""

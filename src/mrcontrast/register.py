@@ -1,0 +1,139 @@
+"""``mrcontrast register``: a finished run as a version of a named model in MLflow's registry."""
+
+import shutil
+import sys
+import tempfile
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from mrcontrast.errors import MrcontrastError
+from mrcontrast.run_folder import RunFolder
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of ``mrcontrast register``."""
+    add = parser.add_argument
+    add("run", metavar="RUN", help="a finished run: its folder, or runs:/ID of MLflow")
+    add("--name", required=True, help="of the model, such as flair2t1w")
+    add("--alias", default="best", help="`translate --model models:/NAME@ALIAS` (%(default)s)")
+    add("--tracking-uri", metavar="URI", help="of the registry (that of the run, else the default)")
+
+
+def run(args: Namespace) -> int:
+    """Run ``mrcontrast register``.
+
+    Returns:
+        Exit code 0.
+
+    Raises:
+        MrcontrastError: The run is unfinished or does not translate, or MLflow does not answer.
+    """
+    from mrcontrast.tracking import absolute_uri, find_run
+
+    folder = find_run(args.run)
+    uri = absolute_uri(args.tracking_uri) if args.tracking_uri else uri_of(folder)
+    version = register(folder, args.name, args.alias, uri)
+    sys.stdout.write(f"models:/{args.name}@{args.alias}: version {version} in {uri}\n")
+    return 0
+
+
+def uri_of(folder: RunFolder) -> str:
+    """Return the address of the store that a run was recorded in, else the default."""
+    from omegaconf import OmegaConf
+
+    from mrcontrast.tracking import absolute_uri, default_uri
+
+    recorded = OmegaConf.select(folder.config, "logger.tracking_uri")
+    return default_uri() if recorded is None else absolute_uri(recorded)
+
+
+def register(folder: RunFolder, name: str, alias: str, uri: str) -> str:
+    """Store a run's config, weights and provenance as a new version of a model.
+
+    The model serves by ``mlflow.pyfunc`` too: FLAIR on the model's own grid in, T1w out, with its
+    signature and an example. Nothing is pickled: the code is that of the installed package.
+
+    Args:
+        folder: A finished run that sees FLAIR.
+        name: Of the model; made if absent.
+        alias: Moved to this version.
+        uri: Of tracking store and registry.
+
+    Returns:
+        The version's number.
+
+    Raises:
+        MrcontrastError: The run is unfinished or does not translate, or MLflow does not answer.
+    """
+    from mlflow.exceptions import MlflowException
+
+    from mrcontrast.tracking import connect, origin_tags
+    from mrcontrast.tracking.store import no_store
+    from mrcontrast.tracking.trackers import FOLDER_TAG
+
+    folder.verify()
+    client = connect(uri)
+    try:
+        version = store(folder, name, uri)
+        client.set_registered_model_alias(name, alias, version)
+        tags = origin_tags(folder.provenance) | {FOLDER_TAG: str(folder.path.resolve())}
+        for key, value in tags.items():
+            client.set_model_version_tag(name, version, key, value)
+    except MlflowException as error:
+        raise no_store(uri, error) from error
+    return version
+
+
+def store(folder: RunFolder, name: str, uri: str) -> str:
+    """Log the model under its run and return the version that it became."""
+    import mlflow
+    from mlflow.models import Model
+
+    from mrcontrast.tracking.registry import RUN_FILES, registry_at
+
+    with tempfile.TemporaryDirectory() as staging, registry_at(uri):
+        from mrcontrast.registered_model import example_of, signature_of  # MLflow comments on it
+
+        files = Path(staging) / "run"
+        files.mkdir()
+        for file in RUN_FILES:
+            shutil.copy2(folder.path / file, files / file)
+        info = Model.log(
+            artifact_path=None,
+            name="model",
+            flavor=mlflow.pyfunc,
+            run_id=run_of(folder, uri),
+            registered_model_name=name,
+            python_model=str(Path(__file__).with_name("registered_model.py")),
+            artifacts={"run": str(files)},
+            signature=signature_of(),
+            input_example=example_of(folder),
+            pip_requirements=[f"mrcontrast=={folder.provenance['versions']['mrcontrast']}"],
+        )
+    if info.registered_model_version is None:
+        raise MrcontrastError(
+            f"Expected a version of {name}, got none ({uri}). Look at the registry."
+        )
+    return str(info.registered_model_version)
+
+
+def run_of(folder: RunFolder, uri: str) -> str:
+    """Return the MLflow run of a run folder; one is made in a store that does not know it."""
+    from mlflow.exceptions import MlflowException
+
+    from mrcontrast.tracking import connect
+    from mrcontrast.tracking.store import experiment_id
+    from mrcontrast.tracking.trackers import FOLDER_TAG
+
+    client, run_id = connect(uri), folder.provenance.get("mlflow_run_id")
+    try:
+        if run_id is not None:
+            return client.get_run(run_id).info.run_id
+    except MlflowException as error:
+        if error.get_http_status_code() != 404:
+            raise
+    experiment = experiment_id(client, uri, "mrcontrast")
+    tags = {FOLDER_TAG: str(folder.path.resolve())}
+    made = client.create_run(experiment, tags=tags, run_name=folder.path.name).info.run_id
+    client.set_terminated(made, "FINISHED")
+    return made

@@ -1,0 +1,126 @@
+"""``python -m mrcontrast.sweeps.run_job FOLDER``: one job of a sweep in a process of its own."""
+
+import logging
+import math
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mrcontrast.config import compose, one_line
+from mrcontrast.errors import MrcontrastError
+from mrcontrast.resume import is_first_process
+from mrcontrast.sweeps.jobs import FAILED, FINISHED, STOPPED, Job
+
+PARENT_VARIABLE = "MRCONTRAST_PARENT_RUN"  # read by configs/logger/mlflow.yaml
+
+
+def run_job(folder: str | Path) -> str:
+    """Do a job, or wait for the process that does it; how it ended is written to its file.
+
+    Args:
+        folder: Of the job.
+
+    Returns:
+        Its state: finished or failed.
+
+    Raises:
+        KeyboardInterrupt: It was stopped; it goes on from its last checkpoint another time.
+        SystemExit: The same.
+    """
+    if not is_first_process():  # Lightning starts others that train with it
+        WORK[Job.read(folder).command](Job.read(folder))
+        return FINISHED
+    with Job.read(folder).lock():
+        job = Job.read(folder)  # it may have been done while we waited
+        if job.state == FINISHED:
+            return FINISHED
+        job.begin()
+        began = time.monotonic()
+        try:
+            job.score = checked(WORK[job.command](job))
+        except MrcontrastError as error:
+            job.end(FAILED, time.monotonic() - began, one_line(error))
+        except Exception as error:
+            traceback.print_exc()
+            message = f"{type(error).__name__}: {one_line(error)}"
+            job.end(FAILED, time.monotonic() - began, message)
+        except BaseException:
+            job.end(STOPPED, time.monotonic() - began)
+            raise
+        else:
+            job.end(FINISHED, time.monotonic() - began)
+        return job.state
+
+
+def checked(score: float | None) -> float | None:
+    """Return a score that can be ranked.
+
+    Raises:
+        MrcontrastError: It is not finite.
+    """
+    if score is not None and not math.isfinite(score):
+        raise MrcontrastError(f"Expected a finite score, got {score}. Look at the job's log.txt.")
+    return score
+
+
+def do_training(job: Job) -> float | None:
+    """Train, as ``mrcontrast train`` does; the run becomes a child of the sweep's."""
+    from mrcontrast.train import train
+
+    set_parent(job.parent_run)
+    return train(compose("train", job.overrides))
+
+
+def do_study(job: Job) -> float | None:
+    """Run a study in an MLflow run of its own, to which those of its trainings belong."""
+    from mrcontrast.config import build, resolve
+    from mrcontrast.run_folder import RunFolder
+    from mrcontrast.study import study
+    from mrcontrast.sweeps.objective import score_of
+    from mrcontrast.tracking import recorded
+
+    set_parent(job.parent_run)
+    config = compose("study", job.overrides)
+    tracker = build(config.logger)
+    tracker.open(RunFolder(job.folder), resolve(config), None)
+    with recorded(tracker):
+        set_parent(tracker.run_id)
+        study(config)
+        score = score_of(config)
+        tracker.log_metrics({"best_score": score}, 0)
+        for page in sorted(job.folder.glob("report*/report.html")):
+            tracker.log_file(page, page.parent.name)
+    return score
+
+
+def set_parent(run_id: str | None) -> None:
+    """Let the runs of this process belong to an MLflow run, or to none."""
+    if run_id is None:
+        os.environ.pop(PARENT_VARIABLE, None)
+    else:
+        os.environ[PARENT_VARIABLE] = run_id
+
+
+WORK: dict[str, Callable[[Job], Any]] = {"train": do_training, "study": do_study}
+
+
+def main() -> int:
+    """Do the job that the command line names; its output is the job's log."""
+    log = logging.getLogger("mrcontrast")
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    log.handlers = [handler]
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    state = run_job(sys.argv[1])
+    if state == FAILED:
+        sys.stderr.write(f"mrcontrast: error: {Job.read(sys.argv[1]).error}\n")
+    return 0 if state == FINISHED else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,246 @@
+"""``-m``: start the jobs of a sweep, heed how each ends, and say it all at the end."""
+
+import json
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from omegaconf import OmegaConf
+
+from mrcontrast.callbacks.checkpoints import terminable
+from mrcontrast.config import build
+from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.run_folder import RunFolder
+from mrcontrast.sweeps.jobs import (
+    FAILED,
+    FINISHED,
+    JOB,
+    LOCK,
+    STOPPED,
+    WAITING,
+    Job,
+    read_jobs,
+)
+from mrcontrast.sweeps.launchers import Adopted, Handle, Launcher
+from mrcontrast.sweeps.objective import monitor_of
+from mrcontrast.sweeps.plan import Plan, read_plan
+from mrcontrast.sweeps.search import Point, Search
+from mrcontrast.sweeps.table import show, write_csv
+from mrcontrast.tracking import NoTracker
+from mrcontrast.volume import write_json
+
+log = logging.getLogger(__name__)
+
+SWEEP = "sweep.json"
+LOST_ATTEMPTS = 3  # a job that dies without a word is started so often in one sweep
+POLL_SECONDS = 0.2
+
+
+def sweep(command: str, arguments: Sequence[str]) -> int:
+    """Run the sweep that the command line asks for; what is finished is not done again.
+
+    Args:
+        command: "train" or "study".
+        arguments: Overrides, some with several values, and Hydra's own.
+
+    Returns:
+        Exit code: 0 if all jobs are finished, else 1.
+
+    Raises:
+        UsageError: The overrides do not fit the configs, or the folder holds another sweep.
+        MrcontrastError: The sweep runs already, or MLflow does not answer.
+    """
+    plan, search, launcher = read_plan(command, arguments)
+    with alone(plan.folder), terminable():
+        tracker = open_record(plan)
+        known = read_jobs(plan.folder)
+        search.open(plan.dimensions, monitor_of(plan.command, plan.config)[1], known)
+        running = Sweep(plan, search, launcher, tracker, known)
+        try:
+            failed = running.work()
+        except BaseException:
+            running.stop()
+            tracker.close("KILLED")
+            raise
+        tracker.log_file(write_csv(plan.folder))
+        tracker.close("FAILED" if failed else "FINISHED")
+    show(plan.folder)
+    return 1 if failed else 0
+
+
+class Sweep:
+    """The jobs of one sweep while it runs.
+
+    Args:
+        plan: What is to be done.
+        search: Which jobs there are.
+        launcher: What runs them.
+        tracker: Record of the sweep.
+        known: Jobs that were there before.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        search: Search,
+        launcher: Launcher,
+        tracker: NoTracker,
+        known: Sequence[Job],
+    ) -> None:
+        self.plan = plan
+        self.search = search
+        self.launcher = launcher
+        self.tracker = tracker
+        self.jobs = {job.name: job for job in known}
+        self.running: list[tuple[Point, Job, Handle]] = []
+        self.lost: dict[str, int] = {}
+        self.settled: dict[str, Job] = {}
+
+    def work(self) -> int:
+        """Do all jobs.
+
+        Returns:
+            How many of the folder are not finished, those of earlier starts included.
+        """
+        self.tracker.kill_lost_children(is_alive)
+        at_once = self.launcher.n_jobs
+        log.info("%d jobs, %d at once -> %s", self.search.size(), at_once, self.plan.folder)
+        asking = True
+        while asking or self.running:
+            while asking and len(self.running) < self.launcher.n_jobs:
+                point = self.search.ask()
+                asking = point is not None
+                if point is not None:
+                    self.take(point)
+            self.look()
+            if self.running:
+                time.sleep(POLL_SECONDS)
+        self.tracker.kill_lost_children(is_alive)
+        return sum(job.state != FINISHED for job in read_jobs(self.plan.folder))
+
+    def take(self, point: Point) -> None:
+        """Start the job of a point, unless it is finished or taken already."""
+        job = self.plan.job(point, len(self.jobs) + 1, self.tracker.run_id, self.jobs)
+        if any(job.name == other.name for _, other, _ in self.running):
+            return
+        self.jobs[job.name] = job
+        if job.state == FINISHED:
+            self.settle(point, job, "finished before")
+            return
+        if job.is_worked_on():
+            log.info("%s: still at work (%s), waiting for it", job.name, job.process)
+            self.running.append((point, job, Adopted(job)))
+            return
+        self.start(point, job)
+
+    def start(self, point: Point, job: Job) -> None:
+        """Start a job."""
+        job.folder.mkdir(parents=True, exist_ok=True)
+        job.state = WAITING
+        job.save()
+        self.running.append((point, job, self.launcher.start(job)))
+
+    def look(self) -> None:
+        """Settle the jobs whose process has ended; start those again that left no word."""
+        for entry in [entry for entry in self.running if entry[2].done()]:
+            self.running.remove(entry)
+            point, before, handle = entry
+            job = self.jobs[before.name] = Job.read(before.folder)
+            if job.is_worked_on():  # by a process that an earlier sweep left
+                self.running.append((point, job, Adopted(job)))
+            elif job.state in (FINISHED, FAILED):
+                self.settle(point, job, job.state)
+            else:
+                self.again(point, job, handle.reason())
+
+    def again(self, point: Point, job: Job, reason: str) -> None:
+        """Start a job again that was killed; give up after some times."""
+        self.tracker.kill_lost_children(is_alive)
+        times = self.lost[job.name] = self.lost.get(job.name, 0) + 1
+        if times < LOST_ATTEMPTS:
+            job.note("lost")
+            log.info("%s: %s; it is started again", job.name, reason)
+            self.start(point, job)
+            return
+        job.end(FAILED, error=f"Expected a job that ends, got one {reason} {times} times")
+        self.settle(point, job, FAILED)
+
+    def settle(self, point: Point, job: Job, how: str) -> None:
+        """Tell the search, the table and the terminal of a job that has ended."""
+        self.settled[job.name] = job
+        self.search.tell(point, job.score if job.state == FINISHED else None)
+        write_csv(self.plan.folder)
+        if job.state == FINISHED and job.score is not None:
+            self.tracker.log_metrics({"score": job.score}, job.number)
+        score = "no score" if job.score is None else f"{job.monitor} {job.score:.5g}"
+        said = score if job.state == FINISHED else job.error
+        head = f"[{len(self.settled)}/{self.search.size()}] {job.name}"
+        log.info("%s: %s, %s, %.0f s", head, how, said, job.seconds)
+
+    def stop(self) -> None:
+        """Ask the jobs to save and end, and wait for them."""
+        for _, _, handle in self.running:
+            handle.stop()
+        ours = [entry for entry in self.running if not isinstance(entry[2], Adopted)]
+        while any(not handle.done() for _, _, handle in ours):
+            time.sleep(POLL_SECONDS)
+        for _, before, _ in ours:
+            job = Job.read(before.folder)
+            if job.state not in (FINISHED, FAILED, STOPPED):
+                job.end(STOPPED)
+        write_csv(self.plan.folder)
+
+
+def is_alive(folder: str) -> bool:
+    """Return whether a process works on the job whose folder, or one below it, a run names."""
+    for place in (Path(folder), *Path(folder).parents):
+        if (place / JOB).is_file():
+            return Job.read(place).is_worked_on()
+    return False
+
+
+def open_record(plan: Plan) -> NoTracker:
+    """Open the sweep's folder and its run in MLflow: a new one, or the one that it had.
+
+    Raises:
+        UsageError: The folder holds a sweep of other shared overrides.
+        MrcontrastError: MLflow does not answer.
+    """
+    path = plan.folder / SWEEP
+    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    found = {"sweep": [plan.command, *plan.identity()]}
+    if before and before["sweep"] != found["sweep"]:
+        raise UsageError(
+            f"Expected the sweep that is there, of {' '.join(before['sweep'])}, got one of "
+            f"{' '.join(found['sweep'])} ({plan.folder}). Choose another name=NAME."
+        )
+    tracker: NoTracker = build(plan.config.logger)
+    tracker.takes_up_lost_runs = True
+    settings = OmegaConf.create({"command": plan.command, "overrides": plan.texts()})
+    tracker.open(RunFolder(plan.folder), settings, before.get("mlflow_run_id"))
+    write_json(path, found | {"mlflow_run_id": tracker.run_id})
+    tracker.log_tags({"mrcontrast.sweep": plan.folder.name})
+    return tracker
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold a sweep's folder.
+
+    Raises:
+        MrcontrastError: Another process holds it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / LOCK, timeout=0):
+            yield
+    except Timeout as error:
+        raise MrcontrastError(
+            f"Expected a sweep that nobody runs, got one at work ({folder}). "
+            "Wait for it, or choose another name=NAME."
+        ) from error
+    except OSError as error:
+        raise MrcontrastError(f"Expected a folder to write to, got: {error} ({folder}).") from error

@@ -1,0 +1,101 @@
+"""Registered models: a run under a name and an alias, fetched from wherever MLflow keeps it."""
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.tracking.store import SQLITE, connect
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
+MODELS = "models:/"
+RUN_FILES = ("config.yaml", "weights.safetensors", "provenance.json")
+RUN_IN_MODEL = "artifacts/run"  # where a registered model keeps them
+
+
+def fetch_model(reference: str, uri: str) -> Path:
+    """Return a folder with the run files of a registered model; a server's are downloaded once.
+
+    Args:
+        reference: ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``.
+        uri: Address of the registry.
+
+    Raises:
+        UsageError: The reference is neither.
+        MrcontrastError: The registry knows no such model, or does not answer.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        version = find_version(reference, uri)
+        if uri.startswith(SQLITE):  # its files lie beside it
+            return Path(download(version, uri)) / RUN_IN_MODEL
+        outputs = os.environ.get("MRCONTRAST_OUTPUTS", "outputs")
+        place = Path(outputs) / "cache" / "models" / f"{version.name}-{version.version}"
+        if not all((place / RUN_IN_MODEL / name).is_file() for name in RUN_FILES):
+            place.mkdir(parents=True, exist_ok=True)
+            download(version, uri, place)
+        return place / RUN_IN_MODEL
+    except (MlflowException, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise MrcontrastError(
+            f"Expected a registered model, got: {reason} ({reference} in {uri}). "
+            "Register one by `mrcontrast register RUN --name NAME`, or set MLFLOW_TRACKING_URI."
+        ) from error
+
+
+def find_version(reference: str, uri: str) -> "ModelVersion":
+    """Return the version that a reference names.
+
+    Raises:
+        UsageError: It names neither an alias nor a version.
+        mlflow.exceptions.MlflowException: There is none.
+    """
+    client = connect(uri)
+    name, at, alias = reference.removeprefix(MODELS).partition("@")
+    if at:
+        return client.get_model_version_by_alias(name, alias)
+    name, _, number = name.rpartition("/")
+    if not name or not number.isdigit():
+        raise UsageError(
+            f"Expected models:/NAME@ALIAS or models:/NAME/VERSION, got {reference}. Correct it."
+        )
+    return client.get_model_version(name, number)
+
+
+def download(version: "ModelVersion", uri: str, place: Path | None = None) -> str:
+    """Return the folder of a version's files, downloaded to a place if they are not local."""
+    from mlflow.artifacts import download_artifacts
+
+    with registry_at(uri):
+        return download_artifacts(
+            artifact_uri=f"{MODELS}{version.name}/{version.version}",
+            dst_path=None if place is None else str(place),
+        )
+
+
+@contextmanager
+def registry_at(uri: str) -> Iterator[None]:
+    """Let MLflow's own functions, which know one address for the whole process, use this one."""
+    import mlflow
+
+    tracking, registry = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
+    before = {key: os.environ.get(key) for key in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")}
+    mlflow.set_tracking_uri(uri)  # it sets the variable too
+    mlflow.set_registry_uri(uri)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # MLflow's advice on its own types and SQLAlchemy's
+            yield
+    finally:
+        mlflow.set_tracking_uri(tracking)
+        mlflow.set_registry_uri(registry)
+        for key, value in before.items():
+            os.environ.pop(key, None)
+            if value is not None:
+                os.environ[key] = value

@@ -1,0 +1,45 @@
+"""Lightning's way to a record in MLflow."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+from mrcontrast.tracking.outbox import Outbox
+
+
+class RunMetrics(Logger):
+    """What Lightning and the pictures tell; the status is the tracker's: a fit is not all.
+
+    Args:
+        outbox: Of the open run.
+    """
+
+    def __init__(self, outbox: Outbox) -> None:
+        super().__init__()
+        self.outbox = outbox
+
+    @property
+    def name(self) -> str:
+        """Name of the logger."""
+        return "mlflow"
+
+    @property
+    def version(self) -> str:
+        """Id of the run."""
+        return self.outbox.run_id
+
+    def log_hyperparams(self, params: Any) -> None:  # noqa: ANN401 - Lightning's own type
+        """Do nothing: the tracker told them when the run began."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Store metrics of a step."""
+        self.outbox.metrics(metrics, step or 0)
+
+    @rank_zero_only
+    def log_picture(self, path: Path) -> None:
+        """Store a picture."""
+        self.outbox.artifact(path, "pictures")

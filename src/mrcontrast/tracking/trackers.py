@@ -1,0 +1,226 @@
+"""What a training tells MLflow: one run, with its settings, metrics, pictures and status."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import Logger
+from omegaconf import DictConfig, OmegaConf
+
+from mrcontrast.run_folder import RunFolder
+from mrcontrast.tracking.outbox import OUTBOX, Outbox
+from mrcontrast.tracking.run_metrics import RunMetrics
+from mrcontrast.tracking.store import absolute_uri, connect, experiment_id, no_store
+
+log = logging.getLogger(__name__)
+
+FOLDER_TAG = "mrcontrast.run_folder"
+PARENT_TAG = "mlflow.parentRunId"  # MLflow's own name: it nests runs by it
+
+
+class NoTracker:
+    """Keep no record but the run folder's own."""
+
+    run_id: str | None = None
+    takes_up_lost_runs = False
+
+    def open(self, folder: RunFolder, config: DictConfig, run_id: str | None) -> None:
+        """Do nothing."""
+
+    def loggers(self) -> list[Logger]:
+        """Return no logger."""
+        return []
+
+    def kill_lost_children(self, is_alive: Callable[[str], bool]) -> None:
+        """Do nothing."""
+
+    def log_tags(self, tags: Mapping[str, str]) -> None:
+        """Do nothing."""
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        """Do nothing."""
+
+    def log_file(self, path: Path, folder: str | None = None) -> None:
+        """Do nothing."""
+
+    def close(self, status: str) -> None:
+        """Do nothing."""
+
+
+class MlflowTracker(NoTracker):
+    """Keep a record in MLflow: parameters, tags, metrics, pictures, files and status.
+
+    A server must answer when a run begins. If it goes away later, records wait in
+    ``mlflow_outbox.jsonl`` of the run folder and are sent when it is back: within a minute, at the
+    end, when the run goes on, or by ``mrcontrast sync``.
+
+    Args:
+        tracking_uri: ``sqlite:///FILE`` (made if absent) or the address of a server.
+        experiment_name: Experiment that the run belongs to; made if absent.
+        run_name: Name that the run is shown by.
+        parent_run_id: Run that this one is a part of, such as that of a sweep.
+    """
+
+    def __init__(
+        self,
+        tracking_uri: str,
+        experiment_name: str,
+        run_name: str,
+        parent_run_id: str | None = None,
+    ) -> None:
+        self.tracking_uri = absolute_uri(tracking_uri)
+        self.experiment_name = experiment_name
+        self.run_name = run_name
+        self.parent_run_id = parent_run_id
+        self.takes_up_lost_runs = parent_run_id is not None
+
+    def open(self, folder: RunFolder, config: DictConfig, run_id: str | None) -> None:
+        """Start a run, or go on with the one that a stopped training had.
+
+        Args:
+            folder: Its path becomes a tag; records that wait lie in it.
+            config: Resolved; becomes the parameters of a new run.
+            run_id: Run to go on with, if it still exists.
+
+        Raises:
+            MrcontrastError: A new run is wanted and the store does not answer.
+        """
+        self.client = connect(self.tracking_uri)
+        outbox = folder.path / OUTBOX
+        if run_id is not None and self.may_have(run_id):
+            self.take_up(run_id, outbox)
+            return
+        if (earlier := self.lost_run(folder)) is not None:
+            self.take_up(earlier, outbox)
+        else:
+            outbox.unlink(missing_ok=True)  # of a run that is no more
+            self.run_id = self.new_run(folder)
+            self.outbox = Outbox(self.client, self.run_id, outbox)
+        self.outbox.parameters(flat(OmegaConf.to_container(config)))
+
+    def take_up(self, run_id: str, outbox: Path) -> None:
+        """Go on with a run; what waits for it is sent first."""
+        self.run_id = run_id
+        self.outbox = Outbox(self.client, run_id, outbox)
+        self.outbox.flush()
+        self.outbox.status("RUNNING")
+
+    def may_have(self, run_id: str) -> bool:
+        """Return whether the store knows a run, or does not answer and so does not deny it."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self.client.get_run(run_id).info.lifecycle_stage == "active"
+        except MlflowException as error:
+            return error.get_http_status_code() >= 500
+
+    def lost_run(self, folder: RunFolder) -> str | None:
+        """Return the run of this folder that was killed before the folder named it.
+
+        Only in sweeps, where a folder belongs to one run; elsewhere it may be trained in anew.
+        """
+        from mlflow.exceptions import MlflowException
+
+        if not self.takes_up_lost_runs:
+            return None
+        asked = f"tags.`{FOLDER_TAG}` = '{folder.path.resolve()}'"
+        if self.parent_run_id is not None:
+            asked += f" and tags.`{PARENT_TAG}` = '{self.parent_run_id}'"
+        experiment = experiment_id(self.client, self.tracking_uri, self.experiment_name)
+        try:
+            found = self.client.search_runs([experiment], asked, max_results=1)
+        except MlflowException as error:
+            raise no_store(self.tracking_uri, error) from error
+        return found[0].info.run_id if found else None
+
+    def new_run(self, folder: RunFolder) -> str:
+        """Start a run and return its id."""
+        from mlflow.exceptions import MlflowException
+
+        tags = {FOLDER_TAG: str(folder.path.resolve())}
+        if self.parent_run_id is not None:
+            tags[PARENT_TAG] = self.parent_run_id
+        experiment = experiment_id(self.client, self.tracking_uri, self.experiment_name)
+        try:
+            run = self.client.create_run(experiment, tags=tags, run_name=self.run_name)
+        except MlflowException as error:
+            raise no_store(self.tracking_uri, error) from error
+        return run.info.run_id
+
+    def kill_lost_children(self, is_alive: Callable[[str], bool]) -> None:
+        """Set KILLED for runs below this one that say RUNNING and have no process any more.
+
+        Args:
+            is_alive: Tells it of the folder that a run names.
+        """
+        from mlflow.exceptions import MlflowException
+
+        assert self.run_id is not None
+        above = [self.run_id]
+        try:
+            experiment = self.client.get_run(self.run_id).info.experiment_id
+            while above:
+                asked = f"tags.`{PARENT_TAG}` = '{above.pop()}'"
+                for run in self.client.search_runs([experiment], asked, max_results=10_000):
+                    above.append(run.info.run_id)
+                    lost = not is_alive(run.data.tags.get(FOLDER_TAG, ""))
+                    if run.info.status == "RUNNING" and lost:
+                        self.client.set_terminated(run.info.run_id, "KILLED")
+        except MlflowException as error:  # the next start of the sweep looks again
+            log.warning("MLflow does not answer: %s", " ".join(str(error).split())[:200])
+
+    def loggers(self) -> list[Logger]:
+        """Return the logger of the open run."""
+        return [RunMetrics(self.outbox)]
+
+    def log_tags(self, tags: Mapping[str, str]) -> None:
+        """Set tags of the run."""
+        self.outbox.tags(tags)
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        """Store metrics."""
+        self.outbox.metrics(metrics, step)
+
+    def log_file(self, path: Path, folder: str | None = None) -> None:
+        """Store a file beside the run."""
+        self.outbox.artifact(path, folder)
+
+    def close(self, status: str) -> None:
+        """Set FINISHED, FAILED or KILLED, and say what still waits."""
+        self.outbox.status(status)
+        if not self.outbox.flush():
+            log.warning(
+                "MLflow did not answer at the end: %d records wait (%s). `mrcontrast sync %s` "
+                "sends them.",
+                len(self.outbox.waiting()),
+                self.outbox.path,
+                self.outbox.path.parent,
+            )
+
+
+@contextmanager
+def recorded(tracker: NoTracker) -> Iterator[None]:
+    """Set the status of an open run as its block ends: FINISHED, FAILED or, stopped, KILLED."""
+    try:
+        yield
+    except Exception:
+        tracker.close("FAILED")
+        raise
+    except BaseException:
+        tracker.close("KILLED")
+        raise
+    tracker.close("FINISHED")
+
+
+def flat(node: Any, key: str = "") -> dict[str, Any]:  # noqa: ANN401 - any nest of plain values
+    """Return the leaves of a nest of dicts by their path.
+
+    >>> flat({"stage": {"lr": 0.1, "channels": [8, 16]}})
+    {'stage/lr': 0.1, 'stage/channels': [8, 16]}
+    """
+    if not isinstance(node, dict):
+        return {key: node}
+    inner = (flat(value, f"{key}/{name}" if key else str(name)) for name, value in node.items())
+    return {path: value for part in inner for path, value in part.items()}
