@@ -5,9 +5,13 @@ import sys
 import tempfile
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -91,7 +95,9 @@ def store(folder: RunFolder, name: str, uri: str) -> str:
 
     from mrcontrast.tracking.registry import RUN_FILES, registry_at
 
-    with tempfile.TemporaryDirectory() as staging, registry_at(uri):
+    run = run_of(folder, uri)
+    experiment = run.info.experiment_id
+    with tempfile.TemporaryDirectory() as staging, registry_at(uri, experiment):
         from mrcontrast.registered_model import example_of, signature_of  # MLflow comments on it
 
         files = Path(staging) / "run"
@@ -102,7 +108,7 @@ def store(folder: RunFolder, name: str, uri: str) -> str:
             artifact_path=None,
             name="model",
             flavor=mlflow.pyfunc,
-            run_id=run_of(folder, uri),
+            run_id=run.info.run_id,
             registered_model_name=name,
             python_model=str(Path(__file__).with_name("registered_model.py")),
             artifacts={"run": str(files)},
@@ -117,7 +123,7 @@ def store(folder: RunFolder, name: str, uri: str) -> str:
     return str(info.registered_model_version)
 
 
-def run_of(folder: RunFolder, uri: str) -> str:
+def run_of(folder: RunFolder, uri: str) -> "Run":
     """Return the MLflow run of a run folder; one is made in a store that does not know it."""
     from mlflow.exceptions import MlflowException
 
@@ -128,12 +134,12 @@ def run_of(folder: RunFolder, uri: str) -> str:
     client, run_id = connect(uri), folder.provenance.get("mlflow_run_id")
     try:
         if run_id is not None:
-            return client.get_run(run_id).info.run_id
+            return client.get_run(run_id)
     except MlflowException as error:
         if error.get_http_status_code() != 404:
             raise
     experiment = experiment_id(client, uri, "mrcontrast")
     tags = {FOLDER_TAG: str(folder.path.resolve())}
-    made = client.create_run(experiment, tags=tags, run_name=folder.path.name).info.run_id
-    client.set_terminated(made, "FINISHED")
+    made = client.create_run(experiment, tags=tags, run_name=folder.path.name)
+    client.set_terminated(made.info.run_id, "FINISHED")
     return made

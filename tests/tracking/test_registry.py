@@ -36,11 +36,13 @@ def address(outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MRCONTRAST_OUTPUTS", str(outputs))
 
 
-def test_a_model_is_found_by_its_alias(registered: str, run: RunFolder) -> None:
+def test_a_model_is_found_by_its_alias(outputs: Path, registered: str, run: RunFolder) -> None:
     for reference in ("models:/flair2t1w@best", "models:/flair2t1w/1"):
         found = find_run(reference)
         assert found.path != run.path
+        assert found.path.is_relative_to(outputs / "mlflow")
         assert found.verify() == run.verify()
+    assert not (Path.cwd() / "mlruns").exists()
 
 
 def test_the_registry_says_where_a_model_comes_from(registered: str, run: RunFolder) -> None:

@@ -15,10 +15,10 @@ import pytest
 
 from mrcontrast.cli import main
 from mrcontrast.run_folder import RunFolder
-from mrcontrast.tracking import connect
+from mrcontrast.tracking import connect, find_run
 from mrcontrast.tracking.outbox import OUTBOX
 from mrcontrast.train import train
-from toy.runs import empty_database, end_of, in_child, toy_config, wait_for
+from toy.runs import empty_database, end_of, in_child, toy_config, toy_run, wait_for
 
 
 class Server:
@@ -167,3 +167,21 @@ def test_a_server_that_never_was_is_named(
     assert "Start its server, set logger.tracking_uri, or add logger=none." in (
         capsys.readouterr().err
     )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_model_is_downloaded_once_from_a_server(
+    tmp_path: Path, server: Server, prepared_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = ["data=prepared", f"data.root={prepared_root}", "data.augmentation=null"]
+    record = ["logger=mlflow", f"logger.tracking_uri={server.uri}"]
+    run = toy_run(tmp_path, "table", "stage=lookup", *record, *data)
+    assert main(["register", str(run.path), "--name", "flair2t1w", "--alias", "best"]) == 0
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
+    monkeypatch.setenv("MRCONTRAST_OUTPUTS", str(tmp_path / "elsewhere"))
+    found = find_run("models:/flair2t1w@best")
+    assert found.path.is_relative_to(tmp_path / "elsewhere")
+    assert found.verify() == run.verify()
+    before = found.weights_path.stat().st_mtime_ns
+    assert find_run("models:/flair2t1w/1").weights_path.stat().st_mtime_ns == before

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 MODELS = "models:/"
 RUN_FILES = ("config.yaml", "weights.safetensors", "provenance.json")
+VARIABLES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_EXPERIMENT_ID")
 RUN_IN_MODEL = "artifacts/run"  # where a registered model keeps them
 
 
@@ -80,12 +81,19 @@ def download(version: "ModelVersion", uri: str, place: Path | None = None) -> st
 
 
 @contextmanager
-def registry_at(uri: str) -> Iterator[None]:
-    """Let MLflow's own functions, which know one address for the whole process, use this one."""
+def registry_at(uri: str, experiment: str | None = None) -> Iterator[None]:
+    """Let MLflow's own functions, which know one address for the whole process, use this one.
+
+    Args:
+        uri: Of tracking store and registry.
+        experiment: Its id; what is logged goes to its artifacts. None for reading.
+    """
     import mlflow
 
     tracking, registry = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
-    before = {key: os.environ.get(key) for key in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")}
+    before = {key: os.environ.get(key) for key in VARIABLES}
+    if experiment is not None:
+        os.environ["MLFLOW_EXPERIMENT_ID"] = experiment
     mlflow.set_tracking_uri(uri)  # it sets the variable too
     mlflow.set_registry_uri(uri)
     try:
