@@ -152,7 +152,7 @@ def test_the_metric_reaches_the_tables(prepared_root, tmp_path):
     assert change is not None
     leave_out = shutil.ignore_patterns("__pycache__", "models", "niivue")
     shutil.copytree(ROOT / "src", tmp_path / "src", ignore=leave_out)
-    os.symlink(ROOT / "configs", tmp_path / "configs")
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
     apply = ["git", "apply", "--whitespace=nowarn", "-"]
     done = subprocess.run(apply, cwd=tmp_path, input=change[1], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
