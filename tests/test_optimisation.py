@@ -62,3 +62,13 @@ def test_a_schedule_falls_with_time() -> None:
         schedule.step()
         rates.append(optimizer.param_groups[0]["lr"])
     assert rates[9:] == pytest.approx([1.0, 0.55, 0.1])
+
+
+@pytest.mark.parametrize(("precision", "fused"), [("32-true", True), ("bf16-mixed", None)])
+def test_mixed_precision_keeps_optimisers_that_lightning_can_clip(
+    precision: str, fused: bool | None
+) -> None:
+    plan = Optimisation(torch.optim.AdamW, warmup_steps=10, final_lr_fraction=0.1)
+    trainer = SimpleNamespace(callbacks=[], precision=precision)
+    parts = plan.configure([torch.nn.Parameter(torch.zeros(2))], 100, trainer)
+    assert parts["optimizer"].defaults["fused"] is fused
