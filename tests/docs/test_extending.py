@@ -1,0 +1,173 @@
+"""The examples of docs/extending.md are taken from the page and built, trained and run."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from mrcontrast.config import build, compose
+from mrcontrast.errors import MrcontrastError
+from mrcontrast.run_folder import RunFolder
+from mrcontrast.train import train
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+FILE = re.compile(r"^`([\w/]+\.(?:py|yaml))`:\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory):
+    """Folder with my_parts/ and my_configs/ as the page has them, on the Python path."""
+    folder = tmp_path_factory.mktemp("extending")
+    for name, text in FILE.findall(PAGE):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    sys.path.insert(0, str(folder))
+    yield folder
+    sys.path.remove(str(folder))
+
+
+def composed(folder: Path, *overrides: str):
+    return compose("train", [f"hydra.searchpath=[file://{folder}/my_configs]", *overrides])
+
+
+def test_the_page_gives_a_class_and_its_yaml_for_each_part(example):
+    found = sorted(path.relative_to(example).as_posix() for path in example.rglob("*.*"))
+    assert len([name for name in found if name.startswith("my_parts/")]) == 4
+    assert len([name for name in found if name.startswith("my_configs/")]) == 3
+    parents = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    assert all("hydra.searchpath" in block for block in parents)
+
+
+def test_the_schedule_runs_from_data_to_noise_and_v_inverts_it(example):
+    process = build(
+        composed(
+            example,
+            "stage=latent_diffusion",
+            "stage/process=v_prediction",
+            "stage/process/schedule=trigonometric",
+        ).stage.process
+    )
+    t = torch.tensor([0.0, 0.25, 1.0], dtype=torch.float64)
+    schedule = process.schedule
+    assert type(schedule).__name__ == "Trigonometric"
+    torch.testing.assert_close(schedule.alpha(t), torch.cos(t * torch.pi / 2), atol=1e-12, rtol=0)
+    torch.testing.assert_close(schedule.alpha(t) ** 2 + schedule.sigma(t) ** 2, torch.ones_like(t))
+    assert schedule.log_snr(t).tolist()[0] == float("inf")
+    assert schedule.log_snr(t)[2] < -50
+    z, noise = torch.randn(2, 3, 2, 4, 5, generator=torch.manual_seed(0))
+    alpha, sigma = schedule.alpha(t[1:].float()), schedule.sigma(t[1:].float())
+    z, noise = z[:2], noise[:2]
+    z_t = schedule.add_noise(z, noise, t[1:].float())
+    v = process.target.regression_target(z, noise, alpha, sigma)
+    torch.testing.assert_close(process.target.to_data(v, z_t, alpha, sigma), z)
+
+
+def test_the_sampler_keeps_the_spread_of_gaussian_data(example):
+    """The exact prediction of N(0.7, 0.5^2): draws have that mean, and a known spread."""
+    config = composed(
+        example,
+        "stage=latent_diffusion",
+        "stage/process=data_flow",
+        "stage/process/sampler=fresh_noise",
+    )
+    process = build(config.stage.process)
+    assert type(process.sampler).__name__ == "FreshNoise"
+    assert process.sampler.num_calls == 4
+
+    def predict(x_t, t):
+        alpha, sigma = ((1 - t).reshape(-1, 1), t.reshape(-1, 1))
+        gain = 0.25 * alpha / (0.25 * alpha**2 + sigma**2)
+        return 0.7 + gain * (x_t - 0.7 * alpha)
+
+    noise = torch.randn(20000, 1, generator=torch.manual_seed(1))
+    torch.manual_seed(2)
+    drawn = process.sample(predict, noise)
+    assert drawn.mean().item() == pytest.approx(0.7, abs=0.01)
+    assert 0.05 < drawn.std().item() < 0.5  # the estimate is a mean: it never spreads too far
+
+
+def test_the_stage_trains_and_translates(example, prepared_root, tmp_path):
+    from mrcontrast.data.manifest import Manifest
+    from mrcontrast.translate import translate_records
+    from mrcontrast.translator import from_run
+
+    train(
+        composed(
+            example,
+            "stage=convolution",
+            "data=prepared",
+            f"data.root={prepared_root}",
+            f"paths.outputs={tmp_path}",
+            "logger=none",
+            "trainer=cpu",
+            "trainer.max_steps=2",
+            "trainer.val_check_interval=2",
+            "data.batch_size=2",
+        )
+    )
+    run = RunFolder(tmp_path / "runs" / "convolution")
+    assert run.finished
+    assert run.provenance["score"]["monitor"] == "val/psnr"
+    assert sorted(path.name for path in run.pictures.iterdir())
+    records = Manifest.read(prepared_root).split("test")[:1]
+    (volume,) = translate_records(records, from_run(str(run.path)), tmp_path / "predictions")
+    assert volume.is_file()
+
+
+def test_the_operator_stands_in_a_recipe_and_refuses(example, tmp_path):
+    from mrcontrast.preparation.subject import Subject
+    from mrcontrast.volume import Volume
+
+    (entry,) = OmegaConf.create(yaml_after("An entry of the list `operators`"))
+    recipe = compose("prepare", ["recipe=phantom", f"out={tmp_path}"]).recipe
+    recipe.operators = [entry, *recipe.operators]
+    operator = build(recipe).operators[0]
+    scan = Volume(np.zeros((4, 5, 6), np.float32), np.diag([1.0, 1.0, 3.0, 1.0]))
+    subject = Subject(scan, scan)
+    assert operator(subject).measures["flair_slice_mm"] == pytest.approx(3.0)
+    with pytest.raises(MrcontrastError, match="at most 2 mm, got 3 mm"):
+        type(operator)(most_mm=2.0)(subject)
+
+
+def yaml_after(words: str) -> str:
+    text = PAGE[PAGE.index(words) :]
+    block = re.search(r"^```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert block is not None
+    return block[1]
+
+
+def test_the_metric_reaches_the_tables(prepared_root, tmp_path):
+    """The page's change applies to the code as it is, and `evaluate` shows the new figure."""
+    change = re.search(r"^```diff\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    assert change is not None
+    leave_out = shutil.ignore_patterns("__pycache__", "models", "niivue")
+    shutil.copytree(ROOT / "src", tmp_path / "src", ignore=leave_out)
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    apply = ["git", "apply", "--whitespace=nowarn", "-"]
+    done = subprocess.run(apply, cwd=tmp_path, input=change[1], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    predictions = tmp_path / "predictions"
+    predictions.mkdir()
+    for name in ("sub-05", "sub-06"):
+        real = prepared_root / name / "anat" / f"{name}_T1w.nii.gz"
+        shutil.copy(real, predictions / f"{name}_desc-synth_T1w.nii.gz")
+    words = ["evaluate", "--predictions", str(predictions), "--references", str(prepared_root)]
+    words += ["--features", "none", "--out", str(tmp_path / "evaluation")]
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "src"), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "mrcontrast", *words]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((tmp_path / "evaluation" / "summary.json").read_text())
+    (figures,) = summary["methods"].values()
+    assert figures["brain"]["correlation"]["mean"] == pytest.approx(1.0)
+    assert "Correlation" in (tmp_path / "evaluation" / "summary.md").read_text()
