@@ -9,6 +9,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.transforms.normalise import FittedNormaliser, Normaliser, PercentileNormaliser
+from mrcontrast.transforms.whole_volume import VolumeMinMaxNormaliser
 
 BINS = 500
 SMOOTHING_BINS = 8.0
@@ -151,6 +152,7 @@ def normaliser_from_name(name: str, clip: bool) -> Normaliser:
     kinds: dict[str, Callable[[str, bool], Normaliser]] = {
         "zscore": ZScoreNormaliser.from_name,
         "whitestripe": WhiteStripeNormaliser.from_name,
+        "volume": VolumeMinMaxNormaliser.from_name,
     }
     return kinds.get(name.split("-")[0], PercentileNormaliser.from_name)(name, clip)
 
