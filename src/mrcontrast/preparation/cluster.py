@@ -56,12 +56,17 @@ def on_cluster(
                     f"Expected a scheduler that lives, got none any more ({scheduler}). Start it "
                     "and run the same command: finished sessions are kept."
                 ) from error
-            if outcome.record is not None and not outcome.record.flair.is_file():
-                raise MrcontrastError(
-                    f"Expected workers that write to our file system, got none of their files "
-                    f"({stage}). Choose an out= that all workers share."
-                )
+            _refuse_other_files(outcome, stage)
             yield outcome
+
+
+def _refuse_other_files(outcome: Outcome, stage: Path) -> None:
+    """Refuse a cluster that writes to files of its own."""
+    if outcome.record is not None and not outcome.record.flair.is_file():
+        raise MrcontrastError(
+            f"Expected workers that write to our file system, got none of their files "
+            f"({stage}). Choose an out= that all workers share."
+        )
 
 
 def _load() -> ModuleType:

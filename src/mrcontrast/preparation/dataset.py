@@ -7,7 +7,7 @@ from pathlib import Path
 from mrcontrast.data.manifest import Manifest, Record
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.preparation.cluster import on_cluster
-from mrcontrast.preparation.outcome import Outcome, files_of, write_outcome
+from mrcontrast.preparation.outcome import Outcome, files_of, read_outcome, write_outcome
 from mrcontrast.preparation.output import (
     check_out,
     remove_strangers,
@@ -125,7 +125,8 @@ def _compared(
     for before, after in zip(outcomes, compared, strict=True):
         if after.dropped is not None and before.dropped is None:
             report(dropped_line(after.dropped))
-            write_outcome(after, stage)
+            whole = read_outcome(after.name, stage) or after
+            write_outcome(replace(whole, record=None, dropped=after.dropped), stage)
     return compared, remarks
 
 

@@ -4,7 +4,7 @@ import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from mrcontrast.preparation.outcome import Outcome
 from mrcontrast.preparation.subject import Entry
@@ -37,7 +37,7 @@ def in_processes(
             try:
                 while waiting:
                     name = waiting[0].name
-                    yield finished.pop(name) if name in finished else futures[name].result()
+                    yield finished.pop(name) if name in finished else _result(futures, name)
                     del waiting[0]
             except BrokenProcessPool:
                 done = {name: each for name, each in futures.items() if _has_result(each)}
@@ -56,15 +56,25 @@ def _submit(
     pool: ProcessPoolExecutor, run: Run, entries: Sequence[Entry]
 ) -> dict[str, Future[Outcome]]:
     """Hand the sessions to a pool, which starts its processes with one thread each."""
-    with one_thread_each():
-        return {entry.name: pool.submit(run, entry) for entry in entries}
+    futures: dict[str, Future[Outcome]] = {}
+    with one_thread_each(), suppress(BrokenProcessPool):  # what is not handed over waits
+        for entry in entries:
+            futures[entry.name] = pool.submit(run, entry)
+    return futures
+
+
+def _result(futures: dict[str, Future[Outcome]], name: str) -> Outcome:
+    """Return an outcome, or raise BrokenProcessPool."""
+    if name not in futures:
+        raise BrokenProcessPool(name)
+    return futures[name].result()
 
 
 def _alone(run: Run, entry: Entry, lost: Lost) -> Outcome:
     """Prepare one session in a process of its own."""
     with _pool(1) as pool:
         try:
-            return _submit(pool, run, [entry])[entry.name].result()
+            return _result(_submit(pool, run, [entry]), entry.name)
         except BrokenProcessPool:
             return lost(entry, DEATH)
 

@@ -6,9 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from mrcontrast import __version__
-from mrcontrast.preparation.outcome import Outcome
+from mrcontrast.preparation.outcome import Outcome, read_outcome
 from mrcontrast.preparation.subject import Dropped
-from mrcontrast.preparation.suspicion import Histogram, histograms, in_order, measured, suspicions
+from mrcontrast.preparation.suspicion import (
+    Histogram,
+    Suspicion,
+    histograms,
+    in_order,
+    measured,
+    suspicions,
+)
 from mrcontrast.preparation.tables import Remark
 from mrcontrast.report.html.templates import environment
 from mrcontrast.volume import write_text
@@ -37,14 +44,16 @@ def write_quality_page(
         The page.
     """
     found = suspicions(outcomes)
-    rows = [_row(o, found[o.name].score, found[o.name].reason, splits) for o in outcomes]
-    by_name = {row["name"]: row for row in rows}
-    order = [by_name[outcome.name] for outcome in in_order(outcomes, found)]
+    rows = []
+    for number, outcome in enumerate(in_order(outcomes, found)):
+        whole = read_outcome(outcome.name, root) if number < MOST_ROWS else None
+        pictures = whole.pictures if whole is not None else {}
+        rows.append(_row(outcome, found[outcome.name], splits) | {"pictures": pictures})
     context = {
         "folder": root.name.removeprefix(".").removesuffix(".partial"),
         "version": __version__,
         "splits": Counter(splits.values()),
-        "rows": order,
+        "rows": rows,
         "most": MOST_ROWS,
         "dropped": dropped,
         "remarks": remarks,
@@ -55,16 +64,15 @@ def write_quality_page(
     return root / QUALITY
 
 
-def _row(outcome: Outcome, score: float, reason: str, splits: Mapping[str, str]) -> dict[str, Any]:
-    """Return what the page shows of one session."""
+def _row(outcome: Outcome, suspicion: Suspicion, splits: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the page says of one session."""
     values = measured(outcome)
     return {
         "name": outcome.name,
         "split": splits.get(outcome.name, ""),
-        "score": score,
-        "reason": reason,
+        "score": suspicion.score,
+        "reason": suspicion.reason,
         "dropped": outcome.dropped,
-        "pictures": outcome.pictures,
         "measures": {name: f"{value:.4g}" for name, value in values.items()},
         "seconds": outcome.seconds,
     }

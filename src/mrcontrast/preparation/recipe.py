@@ -91,7 +91,13 @@ class Recipe:
     @property
     def identity(self) -> list[str]:
         """What is done to each session, with all arguments; equal lists give equal sessions."""
-        return [repr(operator) for operator in self.operators]
+        looks = ["looks"] if self.compares_looks else []
+        return [*(repr(operator) for operator in self.operators), *looks]
+
+    @property
+    def compares_looks(self) -> bool:
+        """Whether the anatomy of each session must be kept in short."""
+        return self.deduplicate is not None and self.deduplicate.same_person is not None
 
     def index(self) -> tuple[list[Entry], list[Dropped]]:
         """Find all sessions.

@@ -39,7 +39,8 @@ class Work:
         """
         key = key_of(entry, self.recipe.identity)
         finished = find_finished(entry, key, self.stage, self.earlier)
-        return self._prepare(entry, key) if finished is None else finished
+        outcome = self._prepare(entry, key) if finished is None else finished
+        return replace(outcome, pictures={})  # they stay on disk: thousands would fill the memory
 
     def _prepare(self, entry: Entry, key: str) -> Outcome:
         """Take a session through the recipe and write it; its own file comes last."""
@@ -54,7 +55,8 @@ class Work:
             outcome = replace(outcome, dropped=result)
         else:
             record = write_subject(result, entry, self.stage)
-            outcome = replace(outcome, record=record, look=look_of(result))
+            look = look_of(result) if self.recipe.compares_looks else ""
+            outcome = replace(outcome, record=record, look=look)
         outcome = replace(outcome, seconds=round(time.monotonic() - began, 2))
         write_outcome(outcome, self.stage)
         return outcome

@@ -6,7 +6,7 @@ import numpy as np
 
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.preparation.operators.masks import brain_of
-from mrcontrast.preparation.subject import Subject
+from mrcontrast.preparation.subject import RefusedError, Subject
 from mrcontrast.transforms.grid import ModelGrid, resample_labels, resample_to
 from mrcontrast.volume import Volume
 
@@ -21,10 +21,12 @@ class ToGrid:
     Attributes:
         grid: The same for all subjects.
         centre_mm: World point (x, y, z) in the middle of the grid; None: the middle of the brain.
+        largest_cut: Share of the brain, in [0, 1], that may lie outside the grid at ``centre_mm``.
     """
 
     grid: ModelGrid
     centre_mm: tuple[float, float, float] | None = None
+    largest_cut: float = 0.0
 
     def __call__(self, subject: Subject) -> Subject:
         """Return the session on the grid.
@@ -67,13 +69,17 @@ class ToGrid:
             return affine, shape
         affine = np.diag([spacing] * 3 + [1.0])
         affine[:3, 3] = np.array(self.centre_mm) - spacing * (np.array(shape) - 1) / 2
-        voxels = np.linalg.inv(affine) @ subject.flair.affine @ _homogeneous(brain)
-        outside = max(float(-voxels[:3].min()), float((voxels[:3].T - shape).max()) + 1)
-        if outside > 0.5:
-            raise MrcontrastError(
+        voxels = (np.linalg.inv(affine) @ subject.flair.affine @ _homogeneous(brain))[:3].T
+        outside = ((voxels < -0.5) | (voxels > np.array(shape) - 0.5)).any(axis=1)
+        cut = round(float(outside.mean()), 4)
+        if cut > self.largest_cut:
+            raise RefusedError(
                 f"Expected a brain within {shape} voxels of {spacing} mm around "
-                f"{tuple(self.centre_mm)}, got one that stands out by {outside * spacing:.1f} mm. "
-                "Enlarge recipe.grid.shape or check the mask."
+                f"{tuple(self.centre_mm)}, got one of which {cut:.1%} is outside. "
+                "Enlarge recipe.grid.shape or largest_cut, or check the mask.",
+                "grid_cut",
+                cut,
+                f"<= {self.largest_cut:g}",
             )
         return affine, shape
 
