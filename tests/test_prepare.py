@@ -52,8 +52,11 @@ def test_phantom_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFix
         assert (labels[mask] > 0).mean() > 0.95
         assert record.tags["field_strength_t"] in (1.5, 3.0)
     captured = capsys.readouterr()
-    assert captured.out == f"3 sessions (train 2, val 0, test 1) in {tmp_path / 'out'}\n"
+    assert captured.out == (
+        f"3 sessions (train 2, val 0, test 1) in {tmp_path / 'out'}: made anew\n"
+    )
     assert captured.err.count("prepared sub-") == 3
+    assert "the validation split is empty" in captured.err
     stored = OmegaConf.load(tmp_path / "out" / "recipe.yaml")
     assert stored.sources[0].config.spacing_mm == 6.0  # resolved
 
@@ -107,7 +110,8 @@ def test_every_recipe_builds(tmp_path: Path, recipe: str) -> None:
         (tmp_path / name).mkdir()
     config = compose("prepare", [f"recipe={recipe}", f"source={tmp_path}", "out=x"])
     operators = [type(operator).__name__ for operator in build(config.recipe).operators]
-    assert operators == ["BrainMask", "ToGrid", "Normalise", "MeasureVolumes"]
+    assert operators[-3:] == ["ToGrid", "Normalise", "MeasureVolumes"]
+    assert "BrainMask" in operators
 
 
 @pytest.mark.realdata

@@ -9,6 +9,7 @@ from mrcontrast.data.manifest import MANIFEST, Manifest, Record
 from mrcontrast.data.originals import originals
 from mrcontrast.data.predictions import SYNTHETIC
 from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.given import refuse_missing
 from mrcontrast.report.collection import Collection, collect
 from mrcontrast.report.comparison import compare
 from mrcontrast.report.pairing import Case
@@ -69,8 +70,17 @@ def run(args: Namespace) -> int:
     """
     from rich.console import Console
 
+    predictions = name_predictions(args.predictions, args.method)
+    refuse_missing(
+        {
+            **{f"--predictions {name}": folder for name, folder in predictions.items()},
+            "--references": args.references,
+            "--masks": args.masks,
+            "--lesion-masks": args.lesion_masks,
+        }
+    )
     summary = evaluate(
-        name_predictions(args.predictions, args.method),
+        predictions,
         args.references,
         args.out,
         args.masks,

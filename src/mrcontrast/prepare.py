@@ -2,42 +2,86 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
 from mrcontrast.config import build
 from mrcontrast.errors import UsageError
+from mrcontrast.given import refuse_missing
+
+if TYPE_CHECKING:
+    from mrcontrast.preparation.dataset import Prepared
 
 
 def prepare(config: DictConfig) -> int:
     """Run the recipe of ``configs/prepare.yaml``.
 
     Args:
-        config: Keys recipe, source, out, num_workers, allow_dropped.
+        config: Keys recipe, source, out, num_workers, scheduler, allow_dropped.
 
     Returns:
-        Exit code: 1 when a pair was dropped and ``allow_dropped`` is off, else 0.
+        Exit code: 1 when an operator broke, or when a pair was dropped for a fault and
+        ``allow_dropped`` is off; else 0.
 
     Raises:
         MrcontrastError: Nothing is left, or ``out`` cannot be written.
-        UsageError: The config does not fit, or ``out`` holds something else.
+        UsageError: The config does not fit, a path is not there, or ``out`` holds something else.
     """
-    from mrcontrast.preparation.dataset import prepare_dataset
+    check(config)
+    from mrcontrast.preparation.dataset import Workers, prepare_dataset
 
+    recipe = build(config.recipe)
+    text = OmegaConf.to_yaml(config.recipe, resolve=True)
+    workers = Workers(config.num_workers, config.scheduler)
+    result = prepare_dataset(recipe, Path(config.out), text, workers, _say)
+    return conclude(result, bool(config.allow_dropped))
+
+
+def check(config: DictConfig) -> None:
+    """Refuse what cannot work before anything heavy is imported.
+
+    Raises:
+        UsageError: There is no place to write to, no worker, or no such source.
+    """
     if OmegaConf.is_missing(config, "out"):
         raise UsageError("Expected a folder for the data set, got none. Give out=FOLDER.")
     if config.num_workers < 1:
         raise UsageError(f"Expected num_workers >= 1, got {config.num_workers}. Change it.")
-    recipe = build(config.recipe)
-    text = OmegaConf.to_yaml(config.recipe, resolve=True)
-    result = prepare_dataset(recipe, Path(config.out), text, config.num_workers, _report)
+    if config.source is None and "${source}" in OmegaConf.to_yaml(config.recipe):
+        raise UsageError("Expected a folder of raw data, got none. Give source=FOLDER.")
+    refuse_missing({"source=": config.source})
+
+
+def conclude(result: "Prepared", allow_dropped: bool) -> int:
+    """Say what was made and what is wrong, and return the exit code."""
+    from mrcontrast.preparation.dataset import dropped_line
+    from mrcontrast.preparation.subject import BROKEN, FAULT
+
     manifest = result.manifest
     sizes = ", ".join(f"{name} {len(manifest.split(name))}" for name in ("train", "val", "test"))
-    sys.stdout.write(f"{len(manifest.records)} sessions ({sizes}) in {manifest.root}\n")
-    return 1 if result.dropped and not config.allow_dropped else 0
+    count = len(manifest.records)
+    if result.unchanged:
+        how = "reused as it stood"
+    elif result.reused:
+        how = f"{result.reused} sessions reused"
+    else:
+        how = "made anew"
+    sys.stdout.write(f"{count} sessions ({sizes}) in {manifest.root}: {how}\n")
+    if not manifest.split("val"):
+        _say("warning: the validation split is empty; change recipe.split or add subjects")
+    for remark in result.remarks:
+        _say(f"look at: {remark.text}")
+    wrong = [item for item in result.dropped if item.kind in (FAULT, BROKEN)]
+    if wrong:
+        _say(f"{len(wrong)} left out, see dropped.tsv and quality.html in {manifest.root}:")
+        for item in wrong:
+            _say(f"  {dropped_line(item)}")
+    broken = any(item.kind == BROKEN for item in wrong)
+    return 1 if broken or (wrong and not allow_dropped) else 0
 
 
-def _report(line: str) -> None:
-    """Say what became of one session; stdout is kept for the result."""
+def _say(line: str) -> None:
+    """Write one line to the standard error; stdout is kept for the result."""
     sys.stderr.write(line + "\n")
     sys.stderr.flush()

@@ -3,6 +3,8 @@
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 
+from mrcontrast.given import refuse_missing
+
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of ``mrcontrast report``."""
@@ -27,7 +29,11 @@ def run(args: Namespace) -> int:
 
     Returns:
         Exit code 0.
+
+    Raises:
+        UsageError: A path is not there.
     """
+    refuse_missing({"STUDY_OR_EVALUATION": args.source, "--flair": args.flair})
     from rich.console import Console
 
     from mrcontrast.report.html.page import Choices, write_report

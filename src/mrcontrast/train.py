@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from mrcontrast.config import build, build_stage, module_name, resolve
 from mrcontrast.errors import UsageError
+from mrcontrast.given import refuse_missing
 from mrcontrast.run_folder import RunFolder, software
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from mrcontrast.tracking import NoTracker
 
 log = logging.getLogger(__name__)
+GIVEN = ("data.root", "autoencoder", "diffusion", "regression", "start_from")
 
 
 def train(config: DictConfig) -> float | None:
@@ -30,9 +32,10 @@ def train(config: DictConfig) -> float | None:
         Best value of the monitored metric, or None when no validation took place.
 
     Raises:
-        UsageError: The config does not fit together; a parent is missing.
+        UsageError: The config does not fit together; a path is not there.
         MrcontrastError: A fault of the data, of a parent or of the run itself.
     """
+    refuse_missing({key: OmegaConf.select(config, key) for key in GIVEN})
     from mrcontrast.callbacks.checkpoints import terminable
     from mrcontrast.callbacks.quiet import quieten
     from mrcontrast.doctor import refuse_accelerator

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.given import refuse_missing
 
 if TYPE_CHECKING:
     from mrcontrast.data.manifest import Record
@@ -57,6 +58,7 @@ def run(args: Namespace) -> int:
         MrcontrastError: The model or a single volume is at fault.
     """
     refuse_paths(args.input, args.output, args.overwrite)
+    refuse_missing({"--model": args.model, "--mask": args.mask})
     from mrcontrast.data.predictions import Existing
     from mrcontrast.translator import from_run
     from mrcontrast.translator.files import translate_files

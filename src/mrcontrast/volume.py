@@ -191,7 +191,7 @@ def _read(path: Path) -> Volume:
             with gzip.open(path) as file:  # nibabel stops before the checksum
                 while file.read(1 << 24):
                     continue
-    except UNREADABLE as error:
+    except (*UNREADABLE, MemoryError) as error:  # a header can claim more than any memory
         got = f"a truncated or damaged one: {_short(error)}"
         raise _fault("a whole NIfTI file", got, path, "Copy it again") from error
     if bad := int(data.size - np.isfinite(data).sum()):

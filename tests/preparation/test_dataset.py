@@ -65,7 +65,7 @@ def test_what_lies_on_disk(tmp_path: Path, bids: Path, make_recipe: MakeRecipe) 
     assert description["GeneratedBy"][0]["Name"] == "mrcontrast"
     assert (tmp_path / "out" / "recipe.yaml").read_text() == TEXT
     assert (tmp_path / "out" / "dropped.tsv").read_text().splitlines() == [
-        "subject\tsession\toperator\treason"
+        "item\toperator\tmeasure\tvalue\tthreshold\treason"
     ]
     assert {path: sha256_file(path) for path in bids.rglob("*.nii.gz")} == before
 
@@ -147,7 +147,7 @@ def test_a_faulty_pair_is_dropped_with_its_reason(
     assert [record.subject for record in prepared.manifest.records] == ["sub-01", "sub-03"]
     rows = (tmp_path / "out" / "dropped.tsv").read_text().splitlines()
     assert len(rows) == 2
-    assert rows[1].startswith("sub-02\tn/a\t")
+    assert rows[1].startswith("sub-02\t")
     assert reason in rows[1]
     assert str(bids / "sub-02") in rows[1] or spoil is with_head
     assert [line for line in lines if line.startswith("dropped sub-02 by ") and reason in line]

@@ -56,3 +56,43 @@ def test_a_missing_file_of_any_pattern_is_dropped(tmp_path: Path, bids: Path) ->
 def test_patterns_that_cannot_work(tmp_path: Path, pattern: str) -> None:
     with pytest.raises(UsageError, match="relative pattern"):
         FolderPairs(str(tmp_path), pattern, "t/{subject}.nii.gz")
+
+
+def test_sessions_stand_beside_the_subject(tmp_path: Path, bids: Path) -> None:
+    raw = tmp_path / "raw"
+    for visit in ("000", "001"):
+        for kind, ours in (("FLAIR", "t2f"), ("T1w", "t1n")):
+            name = f"BraTS-GLI-00007-{visit}"
+            copy(bids, raw / name / f"{name}-{ours}.nii.gz", "sub-01", kind)
+    pattern = "{subject}-{session}/{subject}-{session}-"
+    entries, dropped = FolderPairs(str(raw), f"{pattern}t2f.nii.gz", f"{pattern}t1n.nii.gz").index()
+    assert dropped == []
+    assert [entry.name for entry in entries] == [
+        "sub-BraTSGLI00007_ses-000",
+        "sub-BraTSGLI00007_ses-001",
+    ]
+    assert {entry.pair.tags["source_name"] for entry in entries} == {"BraTS-GLI-00007"}
+
+
+def test_another_ending_is_named(tmp_path: Path, bids: Path) -> None:
+    raw = tmp_path / "raw"
+    copy(bids, raw / "f" / "a.nii.gz", "sub-01", "FLAIR")
+    (raw / "t").mkdir()
+    (raw / "t" / "a.dcm").write_bytes(b"x")
+    (raw / "f" / "b.nii.txt").write_bytes(b"x")
+    entries, dropped = FolderPairs(str(raw), "f/{subject}.nii.gz", "t/{subject}.nii.gz").index()
+    assert entries == []
+    assert [item.name for item in dropped] == ["sub-a", "sub-b"]
+    assert "but a.dcm" in dropped[0].reason
+    assert "but b.nii.txt" in dropped[1].reason
+
+
+def test_two_names_of_one_label_are_both_named(tmp_path: Path, bids: Path) -> None:
+    raw = tmp_path / "raw"
+    for name in ("p_1", "p1", "p2"):
+        copy(bids, raw / "f" / f"{name}.nii.gz", "sub-01", "FLAIR")
+        copy(bids, raw / "t" / f"{name}.nii.gz", "sub-01", "T1w")
+    entries, dropped = FolderPairs(str(raw), "f/{subject}.nii.gz", "t/{subject}.nii.gz").index()
+    assert [entry.name for entry in entries] == ["sub-p2"]
+    assert len(dropped) == 2
+    assert "p1, p_1" in dropped[0].reason

@@ -5,8 +5,9 @@ import pytest
 
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.preparation.bids import BidsPairs
+from mrcontrast.preparation.operators import CheckHeader, Require
 from mrcontrast.preparation.recipe import Recipe
-from mrcontrast.preparation.subject import Dropped, Entry, Subject
+from mrcontrast.preparation.subject import BROKEN, Dropped, Entry, Subject
 
 MakeRecipe = Callable[..., Recipe]
 
@@ -19,6 +20,13 @@ class Failing:
 
     def load(self) -> Subject:
         raise self.error
+
+    @property
+    def files(self) -> dict[str, Path]:
+        return {}
+
+    def identity(self) -> str:
+        return str(self.error)
 
 
 def entry_of(error: Exception) -> Entry:
@@ -44,12 +52,46 @@ def test_a_fault_of_an_operator_names_it(bids: Path, make_recipe: MakeRecipe) ->
     assert (result.operator, result.reason) == ("function", "too bright")
 
 
-@pytest.mark.parametrize("error", [UsageError("bad config"), RuntimeError("a bug")])
-def test_what_is_no_fault_of_the_session_is_not_swallowed(
-    bids: Path, make_recipe: MakeRecipe, error: Exception
+def test_a_fault_of_the_recipe_is_not_swallowed(bids: Path, make_recipe: MakeRecipe) -> None:
+    with pytest.raises(UsageError, match="bad config"):
+        make_recipe(BidsPairs(str(bids))).apply(entry_of(UsageError("bad config")))
+
+
+def test_a_bug_breaks_one_session_and_is_named(bids: Path, make_recipe: MakeRecipe) -> None:
+    result = make_recipe(BidsPairs(str(bids))).apply(entry_of(RuntimeError("a bug")))
+    assert isinstance(result, Dropped)
+    assert (result.kind, result.operator) == (BROKEN, "Failing")
+    assert "RuntimeError: a bug" in result.reason
+    assert "test_recipe.py, line" in result.reason
+
+
+def test_a_number_that_decides_is_kept(bids: Path, make_recipe: MakeRecipe) -> None:
+    recipe = make_recipe(BidsPairs(str(bids)))
+    recipe.operators.insert(4, Require("brain_ml", least=1e6))
+    result = recipe.apply(recipe.index()[0][0])
+    assert isinstance(result, Dropped)
+    assert (result.operator, result.measure, result.threshold) == (
+        "Require",
+        "brain_ml",
+        ">= 1e+06",
+    )
+    assert 0 < result.value < 1e6
+
+
+def test_a_list_that_does_not_normalise_is_a_fault_of_the_recipe(
+    bids: Path, make_recipe: MakeRecipe
 ) -> None:
-    with pytest.raises(type(error), match=str(error)):
-        make_recipe(BidsPairs(str(bids))).apply(entry_of(error))
+    recipe = make_recipe(BidsPairs(str(bids)))
+    del recipe.operators[2]
+    with pytest.raises(UsageError, match="Put Normalise"):
+        recipe.apply(recipe.index()[0][0])
+
+
+def test_steps_that_look_at_files_come_first(bids: Path, make_recipe: MakeRecipe) -> None:
+    recipe = make_recipe(BidsPairs(str(bids)))
+    late = [*recipe.operators, CheckHeader()]
+    with pytest.raises(UsageError, match="CheckHeader after others"):
+        Recipe(recipe.sources, late, recipe.grid, *recipe.normalisers.values(), recipe.split)
 
 
 def test_operators_run_in_order(bids: Path, make_recipe: MakeRecipe) -> None:

@@ -110,14 +110,14 @@ class Manifest:
             )
         with path.open(encoding="utf-8", newline="") as file:
             table = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-            manifest = cls([_from_row(row, root) for row in table], root)
+            manifest = cls([from_row(row, root) for row in table], root)
         manifest._check_files()
         return manifest
 
     def write(self) -> None:
         """Write ``root/manifest.tsv``, whole or not at all; paths become relative to root."""
         rows = ["\t".join(COLUMNS)]
-        rows += ["\t".join(_to_row(record, self.root)) for record in self.records]
+        rows += ["\t".join(to_row(record, self.root)) for record in self.records]
         write_text(self.root / MANIFEST, "\n".join(rows) + "\n")
 
     def split(self, name: str) -> list[Record]:
@@ -183,7 +183,7 @@ class Manifest:
         )
 
 
-def _to_row(record: Record, root: Path) -> list[str]:
+def to_row(record: Record, root: Path) -> list[str]:
     """Format a record as the cells of a row."""
     return [_to_cell(column, getattr(record, column), root) for column in COLUMNS]
 
@@ -201,7 +201,7 @@ def _to_cell(column: str, value: Any, root: Path) -> str:  # noqa: ANN401 - any 
     return "x".join(map(str, value)) if column == "shape" else str(value)
 
 
-def _from_row(row: Mapping[str, str | None], root: Path) -> Record:
+def from_row(row: Mapping[str, str | None], root: Path) -> Record:
     """Parse a row; a person may have edited it.
 
     Raises:
@@ -226,7 +226,7 @@ def _from_cell(column: str, cell: str | None, root: Path) -> Any:  # noqa: ANN40
     if cell == ABSENT:
         if column in (*OPTIONAL_PATHS, *SOURCES, "session"):
             return None
-        if column == "site":
+        if column in ("site", "split"):  # a session has no split until all of them are there
             return ""
         raise ValueError(f"{column} is {ABSENT}")
     if column in PATHS:

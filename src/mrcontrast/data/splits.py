@@ -3,12 +3,15 @@
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
 from mrcontrast.errors import MrcontrastError, UsageError
 
 SPLITS = ("train", "val", "test")
+Sites = Mapping[str, str]
+NOWHERE: Sites = MappingProxyType({})
 
 
 def split_subjects(
@@ -51,17 +54,32 @@ class RandomSplit:
         val: May be 0, and in a small data set a fraction of it may round to no subject.
         test: At least one subject results.
         seed: Of the shuffle, >= 0.
+
+    One of the counts may be None: the rest.
     """
 
-    train: float
-    val: float
-    test: float
+    train: float | None
+    val: float | None
+    test: float | None
     seed: int
 
-    def assign(self, names: Sequence[str], dropped: Collection[str] = ()) -> dict[str, str]:
-        """Split the subjects that are left; see ``split_subjects``."""
+    def assign(
+        self, names: Sequence[str], dropped: Collection[str] = (), sites: Sites = NOWHERE
+    ) -> dict[str, str]:
+        """Split the subjects that are left; see ``split_subjects``.
+
+        Raises:
+            UsageError: Several sizes are None, or the others leave nothing for it.
+        """
         sizes = {"train": self.train, "val": self.val, "test": self.test}
-        return split_subjects(names, sizes, self.seed)
+        known = {side: float(size) for side, size in sizes.items() if size is not None}
+        rest = len(names) - sum(known.values())
+        if len(known) < 2 or (len(known) == 2 and rest < 1):
+            raise UsageError(
+                f"Expected at most one size that is null, with 1 or more subjects left for it, got "
+                f"{sizes} for {len(names)} subjects (split). Change the sizes."
+            )
+        return split_subjects(names, {side: known.get(side, rest) for side in SPLITS}, self.seed)
 
 
 @dataclass(frozen=True)
@@ -78,7 +96,9 @@ class FixedSplit:
     val: Sequence[str]
     test: Sequence[str]
 
-    def assign(self, names: Sequence[str], dropped: Collection[str] = ()) -> dict[str, str]:
+    def assign(
+        self, names: Sequence[str], dropped: Collection[str] = (), sites: Sites = NOWHERE
+    ) -> dict[str, str]:
         """Split the subjects by their lists, in which dropped ones do not count."""
         lists = {"train": self.train, "val": self.val, "test": self.test}
         left = {side: [n for n in listed if n not in dropped] for side, listed in lists.items()}

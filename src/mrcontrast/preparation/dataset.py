@@ -1,18 +1,26 @@
-"""From a recipe to a prepared data set on disk, in one or several processes."""
+"""From a recipe to a prepared data set on disk, in processes here or on a cluster."""
 
-import multiprocessing
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mrcontrast.data.manifest import Manifest, Record
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.preparation.output import check_out, staged, write_subject, write_tables
+from mrcontrast.preparation.cluster import on_cluster
+from mrcontrast.preparation.outcome import Outcome, files_of, read_outcome, write_outcome
+from mrcontrast.preparation.output import (
+    check_out,
+    remove_strangers,
+    same_data,
+    staged,
+    write_descriptions,
+)
+from mrcontrast.preparation.processes import in_processes
+from mrcontrast.preparation.quality_page import write_quality_page
 from mrcontrast.preparation.recipe import Recipe
-from mrcontrast.preparation.subject import Dropped, Entry
+from mrcontrast.preparation.subject import LEFT_OUT, Dropped, Entry
+from mrcontrast.preparation.tables import Remark, write_tables
+from mrcontrast.preparation.work import Work, lost
 
 Report = Callable[[str], None]
 
@@ -24,91 +32,119 @@ class Prepared:
     Attributes:
         manifest: Of the data set as it stands on disk.
         dropped: What was left out, and why.
+        remarks: What a person should look at.
+        reused: Sessions that an earlier run had finished.
+        unchanged: Whether the folder is as it was before the run.
     """
 
     manifest: Manifest
     dropped: list[Dropped]
+    remarks: list[Remark] = field(default_factory=list)
+    reused: int = 0
+    unchanged: bool = False
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Where sessions are prepared.
+
+    Attributes:
+        count: Processes on this machine, >= 1; not used with a scheduler.
+        scheduler: Address of a Dask scheduler, such as "tcp://10.0.0.5:8786", or None.
+    """
+
+    count: int = 1
+    scheduler: str | None = None
+
+    def run(self, work: Work, entries: list[Entry]) -> Iterator[Outcome]:
+        """Yield the outcomes in the order of the entries."""
+        if self.scheduler is None:
+            return in_processes(work, entries, self.count, lost)
+        return on_cluster(work, entries, self.scheduler, work.stage, lost)
 
 
 def prepare_dataset(
-    recipe: Recipe, out: Path, recipe_text: str, num_workers: int, report: Report
+    recipe: Recipe, out: Path, recipe_text: str, workers: int | Workers, report: Report
 ) -> Prepared:
     """Run a recipe and put the data set at ``out``, whole or not at all.
+
+    Finished sessions of an interrupted run and of an earlier data set are reused where their raw
+    files and the operators are the same.
 
     Args:
         recipe: What to do.
         out: Folder of the data set; replaced if the same recipe made it.
         recipe_text: The resolved recipe as YAML, stored with the data.
-        num_workers: Processes, >= 1; sessions are spread over them.
+        workers: Where to work; a number means processes of this machine.
         report: Called with one line for each session.
 
     Raises:
         MrcontrastError: Nothing or too little is left, or ``out`` cannot be written.
         UsageError: ``out`` holds something else.
     """
+    workers = Workers(workers) if isinstance(workers, int) else workers
     out = out.absolute()
     check_out(out, recipe_text, recipe.folders)
     entries, dropped = recipe.index()
     for item in dropped:
-        report(_line(item))
-    records: list[Record] = []
+        if item.kind != LEFT_OUT:
+            report(dropped_line(item))
     with staged(out) as stage:
-        for result in _results(partial(_prepare_one, recipe, stage), entries, num_workers):
-            report(_line(result))
-            if isinstance(result, Dropped):
-                dropped.append(result)
-            else:
-                records.append(result)
+        outcomes = []
+        for outcome in workers.run(Work(recipe, stage, out), entries):
+            report(_line(outcome))
+            outcomes.append(outcome)
+        reused = sum(outcome.reused for outcome in outcomes)
+        outcomes, remarks = _compared(recipe, outcomes, stage, report)
+        dropped += [outcome.dropped for outcome in outcomes if outcome.dropped is not None]
+        records = [outcome.record for outcome in outcomes if outcome.record is not None]
         manifest = Manifest(_with_splits(recipe, records, dropped), stage)
         manifest.write()
-        write_tables(stage, dropped, recipe_text, recipe.folders)
-    return Prepared(Manifest.read(out), dropped)
+        write_descriptions(stage, recipe_text, recipe.folders)
+        write_tables(stage, dropped, outcomes, remarks)
+        splits = {record.name: record.split for record in manifest.records}
+        write_quality_page(stage, outcomes, dropped, remarks, splits)
+        wanted = {path for record in records for path in files_of(record).values()}
+        remove_strangers(stage, wanted, {outcome.name for outcome in outcomes})
+        unchanged = same_data(stage, out)
+    return Prepared(Manifest.read(out), dropped, remarks, reused, unchanged)
 
 
-def _prepare_one(recipe: Recipe, root: Path, entry: Entry) -> Record | Dropped:
-    """Prepare and write one session; runs in a worker."""
-    subject = recipe.apply(entry)
-    return subject if isinstance(subject, Dropped) else write_subject(subject, entry, root)
+def dropped_line(item: Dropped) -> str:
+    """Report what was left out in one line."""
+    return f"dropped {item.name} by {item.operator}: {item.reason}"
 
 
-def _results(
-    work: Callable[[Entry], Record | Dropped], entries: list[Entry], num_workers: int
-) -> Iterator[Record | Dropped]:
-    """Yield the results in the order of the entries.
-
-    Raises:
-        MrcontrastError: A worker was killed, most often for memory.
-    """
-    if min(num_workers, len(entries)) <= 1:
-        yield from map(work, entries)
-        return
-    context = multiprocessing.get_context("spawn")  # a fork of a process with threads can hang
-    with ProcessPoolExecutor(min(num_workers, len(entries)), context) as pool:
-        try:
-            yield from pool.map(work, entries)
-        except BrokenProcessPool as error:
-            raise MrcontrastError(
-                "Expected workers that live, got one that was killed (out of memory?). "
-                "Lower num_workers."
-            ) from error
+def _compared(
+    recipe: Recipe, outcomes: list[Outcome], stage: Path, report: Report
+) -> tuple[list[Outcome], list[Remark]]:
+    """Let the recipe compare all sessions with each other; remember those that drop out."""
+    if recipe.deduplicate is None:
+        return outcomes, []
+    compared, remarks = recipe.deduplicate.compare(outcomes)
+    for before, after in zip(outcomes, compared, strict=True):
+        if after.dropped is not None and before.dropped is None:
+            report(dropped_line(after.dropped))
+            whole = read_outcome(after.name, stage) or after
+            write_outcome(replace(whole, record=None, dropped=after.dropped), stage)
+    return compared, remarks
 
 
 def _with_splits(recipe: Recipe, records: list[Record], dropped: list[Dropped]) -> list[Record]:
     """Give each record the side of its subject."""
     if not records:
+        first = dropped[0].reason if dropped else "none"
         raise MrcontrastError(
-            f"Expected at least one good pair, got {len(dropped)} faulty; the first: "
-            f"{dropped[0].reason}"
+            f"Expected at least one good pair, got {len(dropped)} faulty; the first: {first}"
         )
     names = sorted({record.subject for record in records})
-    lost = {item.subject for item in dropped} - set(names)
-    sides = recipe.split.assign(names, lost)
+    gone = {item.subject for item in dropped} - set(names)
+    sides = recipe.split.assign(names, gone, {record.subject: record.site for record in records})
     return [replace(record, split=sides[record.subject]) for record in records]
 
 
-def _line(result: Record | Dropped) -> str:
+def _line(outcome: Outcome) -> str:
     """Report one session in one line."""
-    if isinstance(result, Record):
-        return f"prepared {result.name}"
-    name = result.subject if result.session is None else f"{result.subject}_{result.session}"
-    return f"dropped {name} by {result.operator}: {result.reason}"
+    if outcome.dropped is not None:
+        return dropped_line(outcome.dropped)
+    return f"{'reused' if outcome.reused else 'prepared'} {outcome.name}"

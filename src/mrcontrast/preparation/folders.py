@@ -1,13 +1,15 @@
 """Pairs in plain folders, found by patterns."""
 
 import re
+from collections import Counter
 from pathlib import Path
 
 from mrcontrast.errors import UsageError
-from mrcontrast.preparation.pairs import FilePair, raw_folder
+from mrcontrast.preparation.pairs import FilePair, bids_labels, raw_folder
 from mrcontrast.preparation.subject import Dropped, Entry
 
-NAME = "{subject}"
+SUBJECT, SESSION = "{subject}", "{session}"
+Name = tuple[str, str | None]
 
 
 class FolderPairs:
@@ -15,11 +17,13 @@ class FolderPairs:
 
     Args:
         root: Folder that the patterns start from.
-        flair: Pattern such as "flair/{subject}.nii.gz" or "{subject}/{subject}_FLAIR.nii.gz".
+        flair: Pattern such as "flair/{subject}.nii.gz" or "{subject}/{subject}_FLAIR.nii.gz"; a
+            ``{session}``, which holds letters and digits only, may stand beside the subject.
         t1w: Pattern of the T1w.
         brain_mask: Pattern of the brain mask, or None; a missing file is a fault.
         lesion_mask: Pattern of the lesion mask, or None; a missing file is a fault.
         site: Name in the manifest; None takes the name of the folder.
+        one_grid: Whether FLAIR and T1w must have the same voxels; False needs ``Register``.
 
     Raises:
         UsageError: ``root`` is no folder, or a pattern is absolute or without ``{subject}``.
@@ -33,16 +37,18 @@ class FolderPairs:
         brain_mask: str | None = None,
         lesion_mask: str | None = None,
         site: str | None = None,
+        one_grid: bool = True,
     ) -> None:
         self.root = raw_folder(root)
         self.site = site or self.root.name
+        self.one_grid = one_grid
         given = {"flair": flair, "t1w": t1w, "brain_mask": brain_mask, "lesion_mask": lesion_mask}
         self.patterns = {key: pattern for key, pattern in given.items() if pattern}
         for key, pattern in self.patterns.items():
-            if NAME not in pattern or Path(pattern).is_absolute():
+            if SUBJECT not in pattern or Path(pattern).is_absolute():
                 raise UsageError(
-                    f'Expected a relative pattern with {NAME}, got "{pattern}" ({key}). '
-                    f'Write it as "flair/{NAME}.nii.gz".'
+                    f'Expected a relative pattern with {SUBJECT}, got "{pattern}" ({key}). '
+                    f'Write it as "flair/{SUBJECT}.nii.gz".'
                 )
 
     @property
@@ -50,34 +56,66 @@ class FolderPairs:
         """The raw folder, which is never written to."""
         return [str(self.root)]
 
+    @property
+    def wanted(self) -> str:
+        """What is looked for, in words."""
+        return f"{self.patterns['flair']} and {self.patterns['t1w']} in {self.root}"
+
     def index(self) -> tuple[list[Entry], list[Dropped]]:
-        """Find the pairs by FLAIR or T1w; what lacks a file is dropped."""
+        """Find the pairs by FLAIR or T1w; what lacks a file or has another ending is dropped."""
         entries, dropped = [], []
-        for name in sorted(self._names("flair") | self._names("t1w")):
-            subject = _label(name)
-            files = {key: self.root / p.replace(NAME, name) for key, p in self.patterns.items()}
-            if missing := [str(path) for path in files.values() if not path.is_file()]:
-                reason = f"Expected a file for each pattern, got none at {', '.join(missing)}."
-                dropped.append(Dropped(subject, None, type(self).__name__, reason))
+        names = {name for key in ("flair", "t1w") for name in self._names(key)}
+        names |= {name for key in ("flair", "t1w") for name in self._names(key, any_ending=True)}
+        labels = Counter(bids_labels(*name) for name in names)
+        for name in sorted(names, key=lambda name: (name[0], name[1] or "")):
+            subject, session = bids_labels(*name)
+            files = self._files(name)
+            missing = [path for path in files.values() if not path.is_file()]
+            if labels[subject, session] > 1:
+                same = ", ".join(sorted(n[0] for n in names if bids_labels(*n)[0] == subject))
+                reason = f"Expected names that differ in letters and digits, got {same}. Rename."
+            elif missing:
+                listed = ", ".join(map(str, missing)) + _instead(missing)
+                reason = f"Expected a file for each pattern, got none at {listed}."
             else:
-                pair = FilePair(**files, tags={"source_name": name})
-                entries.append(Entry(subject, None, self.site, str(pair.flair), pair))
+                pair = FilePair(**files, tags={"source_name": name[0]}, one_grid=self.one_grid)
+                entries.append(Entry(subject, session, self.site, str(pair.flair), pair))
+                continue
+            dropped.append(Dropped(subject, session, type(self).__name__, reason))
         return entries, dropped
 
-    def _names(self, key: str) -> set[str]:
-        """Return what stands in the place of ``{subject}`` in the files of one pattern."""
-        before, *others = map(re.escape, self.patterns[key].split(NAME))
-        rest = "(?P=name)".join(others)
-        expression = re.compile(f"{before}(?P<name>[^/]+?){rest}")
-        paths = self.root.glob(self.patterns[key].replace(NAME, "*"))
-        matches = (expression.fullmatch(p.relative_to(self.root).as_posix()) for p in paths)
-        return {match["name"] for match in matches if match}
+    def _files(self, name: Name) -> dict[str, Path]:
+        """Return the file of each pattern for one name."""
+        subject, session = name
+        return {
+            key: self.root / pattern.replace(SUBJECT, subject).replace(SESSION, session or "")
+            for key, pattern in self.patterns.items()
+        }
+
+    def _names(self, key: str, any_ending: bool = False) -> set[Name]:
+        """Return what stands in the place of the names in the files of one pattern."""
+        pattern = self.patterns[key]
+        if any_ending:
+            folder, slash, last = pattern.rpartition("/")
+            pattern = f"{folder}{slash}{last.partition('.')[0]}.*"
+        expression = re.escape(pattern).replace(r"\*", "[^/]*")
+        for name, allowed in (("subject", "[^/]+?"), ("session", "[A-Za-z0-9]+")):
+            place = re.escape(f"{{{name}}}")
+            expression = expression.replace(place, f"(?P<{name}>{allowed})", 1)
+            expression = expression.replace(place, f"(?P={name})")
+        found = set()
+        for path in self.root.glob(pattern.replace(SUBJECT, "*").replace(SESSION, "*")):
+            match = re.fullmatch(expression, path.relative_to(self.root).as_posix())
+            if match:
+                found.add((match["subject"], match.groupdict().get("session")))
+        return found
 
 
-def _label(name: str) -> str:
-    """Turn a name into a BIDS label, which has letters and digits only.
-
-    >>> _label("patient_07"), _label("sub-07")
-    ('sub-patient07', 'sub-07')
-    """
-    return "sub-" + "".join(c for c in name.removeprefix("sub-") if c.isalnum())
+def _instead(missing: list[Path]) -> str:
+    """Name files that have the stem of a missing one and another ending."""
+    found = []
+    for path in missing:
+        stem = path.name.partition(".")[0]
+        near = path.parent.iterdir() if path.parent.is_dir() else ()
+        found += [other.name for other in near if other.name.partition(".")[0] == stem]
+    return f", but {', '.join(sorted(found))}" if found else ""

@@ -1,4 +1,4 @@
-"""What is written: files of a session, the tables beside them, and a folder whole or not at all."""
+"""What is written: files of a session, and a folder that is whole or not there at all."""
 
 import os
 import shutil
@@ -7,16 +7,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from mrcontrast import __version__
-from mrcontrast.data.manifest import ABSENT, MANIFEST, Record
+from mrcontrast.data.manifest import MANIFEST, Record
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.preparation.operators import brain_of
-from mrcontrast.preparation.subject import Dropped, Entry, Subject
+from mrcontrast.preparation.operators.masks import brain_of
+from mrcontrast.preparation.outcome import SESSIONS
+from mrcontrast.preparation.subject import Entry, Subject
 from mrcontrast.volume import sha256_file, write_json, write_labels, write_text, write_volume
 
 RECIPE = "recipe.yaml"
-DROPPED = "dropped.tsv"
+LOCK = ".lock"
 DESCRIPTION = "dataset_description.json"
 
 
@@ -65,20 +67,20 @@ def write_subject(subject: Subject, entry: Entry, root: Path) -> Record:
     )
 
 
-def write_tables(root: Path, dropped: list[Dropped], recipe: str, sources: list[str]) -> None:
-    """Write ``dropped.tsv``, ``recipe.yaml`` and ``dataset_description.json``.
+def session_files(entry: Entry, root: Path) -> list[Path]:
+    """Return the files that an earlier or broken run has left of a session."""
+    folder = root / entry.subject / (entry.session or "") / "anat"
+    return [path for path in folder.glob("*") if f"{entry.name}_" in path.name]
+
+
+def write_descriptions(root: Path, recipe: str, sources: list[str]) -> None:
+    """Write ``recipe.yaml`` and ``dataset_description.json``.
 
     Args:
         root: Folder of the data set.
-        dropped: What was left out.
         recipe: The resolved recipe as YAML.
         sources: Folders of raw data.
     """
-    rows = ["subject\tsession\toperator\treason"]
-    for item in dropped:
-        reason = " ".join(item.reason.split())
-        rows.append("\t".join((item.subject, item.session or ABSENT, item.operator, reason)))
-    write_text(root / DROPPED, "\n".join(rows) + "\n")
     write_text(root / RECIPE, recipe)
     description = {
         "Name": "FLAIR and T1w pairs prepared by mrcontrast",
@@ -88,6 +90,28 @@ def write_tables(root: Path, dropped: list[Dropped], recipe: str, sources: list[
         "SourceDatasets": [{"URL": Path(folder).as_uri()} for folder in sources],
     }
     write_json(root / DESCRIPTION, description)
+
+
+def remove_strangers(root: Path, wanted: set[Path], sessions: set[str]) -> None:
+    """Remove files of sessions that are not in the data set, and folders that become empty.
+
+    Args:
+        root: Folder of the data set.
+        wanted: Files that the manifest names.
+        sessions: Names of the sessions that are remembered.
+    """
+    for path in sorted(root.glob("sub-*/**/*"), reverse=True):
+        if path.is_dir():
+            if not any(path.iterdir()):
+                path.rmdir()
+        elif path not in wanted:
+            path.unlink()
+    for path in root.glob("sub-*"):
+        if not any(path.iterdir()):
+            path.rmdir()
+    for path in (root / SESSIONS).glob("*"):
+        if path.suffix != ".json" or path.stem not in sessions:
+            path.unlink()
 
 
 def check_out(out: Path, recipe: str, sources: list[str]) -> None:
@@ -122,17 +146,27 @@ def check_out(out: Path, recipe: str, sources: list[str]) -> None:
 def staged(out: Path) -> Iterator[Path]:
     """Yield a folder beside ``out`` that takes its place when the block succeeds.
 
-    An earlier data set at ``out`` stays until then; what others have put into it (caches, notes)
-    is moved to the new one.
+    The folder has the same name each time: sessions that an interrupted run has finished are found
+    in it again. An earlier data set at ``out`` stays until then, and for good if the new one is the
+    same; what others have put into it (caches, notes) is moved to the new one.
 
     Raises:
-        MrcontrastError: The operating system refuses.
+        MrcontrastError: The operating system refuses, or another run works on ``out``.
     """
-    stage = out.with_name(f".{out.name}.partial-{os.getpid()}")
+    stage = out.with_name(f".{out.name}.partial")
     old = out.with_name(f".{out.name}.replaced-{os.getpid()}")
     try:
-        stage.mkdir(parents=True)
-        yield stage
+        stage.mkdir(parents=True, exist_ok=True)
+        with _one_writer(stage, out):
+            try:
+                yield stage
+            except BaseException:
+                if not any(stage.glob("sub-*")):
+                    shutil.rmtree(stage, ignore_errors=True)
+                raise
+        if same_data(stage, out):
+            shutil.rmtree(stage)
+            return
         if out.exists():
             out.rename(old)
         stage.rename(out)
@@ -141,10 +175,57 @@ def staged(out: Path) -> Iterator[Path]:
             f"Expected a folder that can be written to, got the error: "
             f"{error.strerror or error} ({out}). Choose another out=."
         ) from error
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
     if old.exists():
-        for item in old.iterdir():
-            if not item.name.startswith("sub-") and not (out / item.name).exists():
-                item.rename(out / item.name)
-        shutil.rmtree(old)
+        _keep_others(old, out)
+
+
+def same_data(stage: Path, out: Path) -> bool:
+    """Return whether ``out`` holds already what ``stage`` has: equal tables and volumes."""
+    names = [path.name for path in stage.glob("[!.]*") if path.is_file()]
+    tables = [name for name in names if name.endswith((".tsv", ".yaml"))]
+    return (
+        all((out / name).is_file() for name in names)
+        and all((stage / name).read_bytes() == (out / name).read_bytes() for name in tables)
+        and all(_same_file(path, out / path.relative_to(stage)) for path in _volumes(stage))
+    )
+
+
+def _volumes(root: Path) -> list[Path]:
+    """Return the files of all sessions."""
+    return [path for path in root.glob("sub-*/**/*") if path.is_file()]
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    """Return whether two names lead to one content; links are not read."""
+    if not other.is_file():
+        return False
+    return one.samefile(other) or sha256_file(one) == sha256_file(other)
+
+
+@contextmanager
+def _one_writer(stage: Path, out: Path) -> Iterator[None]:
+    """Refuse a second run on one folder at the same time.
+
+    Raises:
+        MrcontrastError: Another process works on it.
+    """
+    lock = FileLock(stage / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise MrcontrastError(
+            f"Expected one run at a time, got another one that prepares {out}. Wait for it."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+        (stage / LOCK).unlink(missing_ok=True)
+
+
+def _keep_others(old: Path, out: Path) -> None:
+    """Move what others have put into the earlier data set to the new one, and remove the rest."""
+    for item in old.iterdir():
+        if not item.name.startswith("sub-") and not (out / item.name).exists():
+            item.rename(out / item.name)
+    shutil.rmtree(old)

@@ -1,25 +1,30 @@
 """A pair of NIfTI files of one session, read and checked."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mrcontrast.errors import UsageError
+import numpy as np
+
+from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.preparation.subject import Subject
-from mrcontrast.volume import read_mask, read_volume, same_grid
+from mrcontrast.volume import Volume, read_mask, read_volume, same_grid, sha256_file
+
+FEWEST_INTENSITIES = 10
 
 
 @dataclass(frozen=True)
 class FilePair:
-    """FLAIR and T1w of one session as files on one grid, with masks where there are some.
+    """FLAIR and T1w of one session as files, with masks where there are some.
 
     Attributes:
         flair: FLAIR volume.
         t1w: T1w volume.
-        brain_mask: Brain mask, or None.
-        lesion_mask: Lesion mask, or None.
+        brain_mask: Brain mask on the grid of the FLAIR, or None.
+        lesion_mask: Lesion mask on the grid of the FLAIR, or None.
         tags: What is known of subject and scan.
+        one_grid: Whether a T1w on another grid than the FLAIR is a fault.
     """
 
     flair: Path
@@ -27,15 +32,20 @@ class FilePair:
     brain_mask: Path | None = None
     lesion_mask: Path | None = None
     tags: Mapping[str, Any] = field(default_factory=dict)
+    one_grid: bool = True
 
     def load(self) -> Subject:
-        """Read all files and check that they share one grid.
+        """Read all files and check their grids.
 
         Raises:
             MrcontrastError: A file has a fault, or two grids differ; both files are named.
         """
         flair, t1w = read_volume(self.flair), read_volume(self.t1w)
-        same_grid(flair, t1w, self.flair, self.t1w)
+        for volume, path in ((flair, self.flair), (t1w, self.t1w)):
+            _refuse_labels(volume, path)
+        if self.one_grid:
+            same_grid(flair, t1w, self.flair, self.t1w)
+            t1w = replace(t1w, affine=flair.affine)
         masks = [
             None if path is None else read_mask(path, flair, self.flair)
             for path in (self.brain_mask, self.lesion_mask)
@@ -44,9 +54,59 @@ class FilePair:
         sources = {name: path.absolute() for name, path in files.items() if path is not None}
         return Subject(flair, t1w, masks[0], masks[1], tags=dict(self.tags), sources=sources)
 
+    @property
+    def files(self) -> dict[str, Path]:
+        """Raw files by name."""
+        names = ("flair", "t1w", "brain_mask", "lesion_mask")
+        found = {name: getattr(self, name) for name in names}
+        return {name: path for name, path in found.items() if path is not None}
+
+    def identity(self) -> dict[str, Any]:
+        """Return places and hashes of the files, and the tags."""
+        files = {key: [str(path), _hash_of(path)] for key, path in self.files.items()}
+        return {"files": files, "tags": dict(self.tags), "one_grid": self.one_grid}
+
+
+def bids_labels(subject: str, session: str | None = None) -> tuple[str, str | None]:
+    """Turn names into BIDS labels, which have letters and digits only.
+
+    >>> bids_labels("patient_07"), bids_labels("sub-07", "2")
+    (('sub-patient07', None), ('sub-07', 'ses-2'))
+    """
+    return _label("sub-", subject), None if session is None else _label("ses-", session)
+
+
+def _label(prefix: str, name: str) -> str:
+    """Return a name with its prefix, without what a label cannot have."""
+    return prefix + "".join(c for c in name.removeprefix(prefix) if c.isalnum())
+
 
 def raw_folder(root: str) -> Path:
-    """Return the folder as an absolute path."""
+    """Return the folder as an absolute path.
+
+    Raises:
+        UsageError: There is none.
+    """
     if not root or not Path(root).is_dir():
         raise UsageError(f"Expected a folder of raw data, got none ({root}). Give source=FOLDER.")
     return Path(root).absolute()
+
+
+def _refuse_labels(volume: Volume, path: Path) -> None:
+    """Refuse a mask or a segmentation that goes under the name of a scan."""
+    found = len(np.unique(volume.data[::2, ::2, ::2]))
+    if found < FEWEST_INTENSITIES:
+        raise MrcontrastError(
+            f"Expected the intensities of a scan, got {found} different ones, as labels have "
+            f"({path}). Put the scan in its place."
+        )
+
+
+def _hash_of(path: Path) -> str:
+    """Return the hash of a file, or why it has none: ``load`` will say what to do about it."""
+    if not path.is_file():  # opening a pipe would wait for ever
+        return "no file"
+    try:
+        return sha256_file(path)
+    except OSError as error:
+        return f"unreadable: {error.strerror}"

@@ -1,6 +1,8 @@
 """Phantom subjects as a source: drawn from seeds, nothing is read."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 from mrcontrast.errors import UsageError
 from mrcontrast.phantom.config import PhantomConfig
@@ -32,6 +34,15 @@ class PhantomPair:
             tags=dict(drawn.tags),
         )
 
+    @property
+    def files(self) -> dict[str, Path]:
+        """Nothing is read."""
+        return {}
+
+    def identity(self) -> dict[str, Any]:
+        """Return seed and ranges."""
+        return {"seed": self.seed, "config": asdict(self.config)}
+
 
 class PhantomSubjects:
     """As many phantom subjects as wanted; more of them leave the first ones as they are.
@@ -59,6 +70,11 @@ class PhantomSubjects:
     def folders(self) -> list[str]:
         """No raw data."""
         return []
+
+    @property
+    def wanted(self) -> str:
+        """What is drawn, in words."""
+        return f"{len(self.seeds)} phantoms"
 
     def index(self) -> tuple[list[Entry], list[Dropped]]:
         """Name the subjects by their seeds."""

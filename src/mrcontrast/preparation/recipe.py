@@ -1,36 +1,58 @@
 """A recipe: where sessions come from, what is done to each, and who stands on which side."""
 
+import traceback
 from collections import defaultdict
-from typing import Protocol
+from typing import Any, Protocol
 
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.preparation.operators import MeasureVolumes, Normalise, ToGrid
-from mrcontrast.preparation.subject import Dropped, Entry, Operator, Source, Subject
+from mrcontrast.preparation.duplicates import Deduplicate
+from mrcontrast.preparation.subject import (
+    BROKEN,
+    Dropped,
+    Entry,
+    Inspector,
+    Operator,
+    RefusedError,
+    Selection,
+    Source,
+    Subject,
+)
+from mrcontrast.preparation.trail import Trail
 from mrcontrast.transforms.grid import ModelGrid
-from mrcontrast.transforms.normalise import PercentileNormaliser
+from mrcontrast.transforms.normalise import Normaliser
+
+SPACING_TOLERANCE_MM = 1e-3
 
 
 class Split(Protocol):
     """Decides who stands on which side."""
 
-    def assign(self, names: list[str], dropped: set[str]) -> dict[str, str]:
-        """Give each subject of ``names`` one of "train", "val" and "test"."""
+    def assign(self, names: list[str], dropped: set[str], sites: dict[str, str]) -> dict[str, str]:
+        """Give each subject of ``names`` one of "train", "val" and "test".
+
+        Args:
+            names: Subjects that are left.
+            dropped: Subjects that are not.
+            sites: Site of each subject that is left.
+        """
         ...
 
 
 class Recipe:
-    """Sources -> operators, in order -> grid -> normalise -> measure, for each session.
+    """Sources -> select -> operators, in order, for each session -> deduplicate -> split.
 
     Args:
         sources: Where sessions come from; a subject comes from one of them only.
-        operators: Steps on the raw grid, in order; one of them finds the brain mask.
-        grid: The same for all subjects.
-        normaliser_flair: Scales the FLAIR.
-        normaliser_t1w: Scales the T1w.
+        operators: Steps on one session, in order; all that is done to it stands in this list.
+        grid: What the data set promises: each session lies on it in the end.
+        normaliser_flair: What the data set promises of the FLAIR's intensities.
+        normaliser_t1w: What it promises of the T1w's.
         split: Who stands on which side.
+        select: Chooses sessions by name before anything is read; None takes all.
+        deduplicate: Compares the finished sessions with each other; None does not.
 
     Raises:
-        UsageError: There is no source.
+        UsageError: There is no source, or a step that looks at files comes too late.
     """
 
     def __init__(
@@ -38,25 +60,44 @@ class Recipe:
         sources: list[Source],
         operators: list[Operator],
         grid: ModelGrid,
-        normaliser_flair: PercentileNormaliser,
-        normaliser_t1w: PercentileNormaliser,
+        normaliser_flair: Normaliser,
+        normaliser_t1w: Normaliser,
         split: Split,
+        select: Selection | None = None,
+        deduplicate: Deduplicate | None = None,
     ) -> None:
         if not sources:
             raise UsageError("Expected at least one source, got none (recipe). Add one.")
         self.sources = sources
+        self.operators = operators
+        self.grid = grid
+        self.normalisers = {"flair": normaliser_flair, "t1w": normaliser_t1w}
         self.split = split
-        self.operators: list[Operator] = [
-            *operators,
-            ToGrid(grid),
-            Normalise(normaliser_flair, normaliser_t1w),
-            MeasureVolumes(),
-        ]
+        self.select = select
+        self.deduplicate = deduplicate
+        looks = [isinstance(operator, Inspector) for operator in operators]
+        if sorted(looks, reverse=True) != looks:
+            late = type(operators[len(looks) - 1 - looks[::-1].index(True)]).__name__
+            raise UsageError(
+                f"Expected steps that look at files to come first, got {late} after others "
+                "(recipe.operators). Move it up."
+            )
 
     @property
     def folders(self) -> list[str]:
         """Folders of raw data, which are never written to."""
         return [folder for source in self.sources for folder in source.folders]
+
+    @property
+    def identity(self) -> list[str]:
+        """What is done to each session, with all arguments; equal lists give equal sessions."""
+        looks = ["looks"] if self.compares_looks else []
+        return [*(repr(operator) for operator in self.operators), *looks]
+
+    @property
+    def compares_looks(self) -> bool:
+        """Whether the anatomy of each session must be kept in short."""
+        return self.deduplicate is not None and self.deduplicate.same_person is not None
 
     def index(self) -> tuple[list[Entry], list[Dropped]]:
         """Find all sessions.
@@ -71,16 +112,23 @@ class Recipe:
             entries += found
             dropped += refused
         if not entries and not dropped:
-            where = ", ".join(self.folders) or "sources"
+            wanted = "; ".join(source.wanted for source in self.sources)
             raise MrcontrastError(
-                f"Expected pairs of FLAIR and T1w, got none ({where}). "
+                f"Expected pairs of FLAIR and T1w, got none ({wanted}). "
                 "Check the folder and the names of its files."
             )
         check_unique(entries)
+        if self.select is not None:
+            entries, left_out = self.select.choose(entries)
+            dropped += left_out
         return entries, dropped
 
-    def apply(self, entry: Entry) -> Subject | Dropped:
+    def apply(self, entry: Entry, trail: Trail | None = None) -> Subject | Dropped:
         """Load one session and take it through all steps.
+
+        Args:
+            entry: The session.
+            trail: Told what each step has done.
 
         Returns:
             The session, or why it is dropped and by which step.
@@ -88,17 +136,59 @@ class Recipe:
         Raises:
             UsageError: The recipe itself is at fault, so every session would be.
         """
+        trail = trail or Trail()
         step = type(entry.pair).__name__
         try:
+            noted: dict[str, Any] = {}
+            for operator in self.operators:
+                if isinstance(operator, Inspector):
+                    step = type(operator).__name__
+                    noted |= operator.inspect(entry.pair.files)
+            step = type(entry.pair).__name__
             subject = entry.pair.load()
+            subject.measures |= noted
+            subject.tags |= _spacings(subject)
+            trail(step, subject)
             for operator in self.operators:
                 step = type(operator).__name__
                 subject = operator(subject)
+                trail(step, subject)
+            step = type(self).__name__
+            self._check_promises(subject)
         except UsageError:
             raise
         except MrcontrastError as error:
-            return Dropped(entry.subject, entry.session, step, str(error))
+            return _dropped(entry, step, error)
+        except Exception as error:  # one broken session must not end the run of the others
+            return _broken(entry, step, error)
         return subject
+
+    def _check_promises(self, subject: Subject) -> None:
+        """Refuse a session that is not what the data set promises.
+
+        Raises:
+            UsageError: The operators do not normalise as promised.
+            RefusedError: The session does not lie on the grid.
+        """
+        names = {key: fitted.name for key, fitted in subject.normalisers.items()}
+        promised = {key: normaliser.name for key, normaliser in self.normalisers.items()}
+        if names != promised:
+            raise UsageError(
+                f"Expected intensities normalised by {promised}, got {names or 'raw ones'} "
+                "(recipe). Put Normalise with recipe.normaliser_* into recipe.operators."
+            )
+        for volume in (subject.flair, subject.t1w):
+            spacing = max(abs(step - self.grid.spacing_mm) for step in volume.spacing_mm)
+            if volume.shape != self.grid.shape or spacing > SPACING_TOLERANCE_MM:
+                found = f"{volume.shape} of {volume.spacing_mm}"
+                promised_grid = f"{self.grid.shape} of {self.grid.spacing_mm} mm"
+                raise RefusedError(
+                    f"Expected {promised_grid}, got {found}. Put ToGrid into recipe.operators, "
+                    "or change recipe.grid.",
+                    "grid",
+                    found,
+                    promised_grid,
+                )
 
 
 def check_unique(entries: list[Entry]) -> None:
@@ -116,3 +206,31 @@ def check_unique(entries: list[Entry]) -> None:
                     f"and {entry.origin}). Rename one, or leave one out."
                 )
         origins[entry.subject].append(entry)
+
+
+def _spacings(subject: Subject) -> dict[str, list[float]]:
+    """Return the raw spacing of both contrasts as tags."""
+    volumes = {"flair": subject.flair, "t1w": subject.t1w}
+    return {
+        f"{name}_spacing_mm": [float(f"{step:.4g}") for step in volume.spacing_mm]
+        for name, volume in volumes.items()
+    }
+
+
+def _dropped(entry: Entry, step: str, error: MrcontrastError) -> Dropped:
+    """Return the row of a session with a fault."""
+    if isinstance(error, RefusedError):
+        found = (error.measure, error.value, error.threshold)
+        return Dropped(entry.subject, entry.session, step, str(error), *found)
+    return Dropped(entry.subject, entry.session, step, str(error))
+
+
+def _broken(entry: Entry, step: str, error: Exception) -> Dropped:
+    """Return the row of a session that an operator broke on, and where in the code."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    message = " ".join(str(error).split())[:300]
+    reason = (
+        f"Expected an operator that works, got {type(error).__name__}: {message} "
+        f"({place.filename}, line {place.lineno}). Report it or leave {entry.name} out."
+    )
+    return Dropped(entry.subject, entry.session, step, reason, kind=BROKEN)

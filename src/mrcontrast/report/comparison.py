@@ -29,7 +29,8 @@ from mrcontrast.report.scoring import CaseResult, Scorer
 from mrcontrast.report.statistics import Row, summarise_rows, to_csv
 from mrcontrast.report.table import to_markdown
 from mrcontrast.segmentation.tissue_classes import METHOD
-from mrcontrast.transforms.normalise import PercentileNormaliser
+from mrcontrast.transforms.normalise import Normaliser
+from mrcontrast.transforms.standardise import normaliser_from_name
 from mrcontrast.volume import write_json, write_text
 
 PACKAGES = ("mrcontrast", "numpy", "scipy", "nibabel")
@@ -83,7 +84,7 @@ def choose_scorer(cases: list[Case], protocol: Protocol, pool: Workers) -> Score
         UsageError: The intensity range has to be given.
     """
     name = protocol.reference_normaliser
-    normaliser = None if name is None else PercentileNormaliser.from_name(name)
+    normaliser = None if name is None else normaliser_from_name(name, clip=True)
     survey = partial(survey_case, normaliser=normaliser, dims=protocol.dims)
     surveys = list(pool.map(survey, cases))
     rule = choose_range(protocol.intensity_range, surveys)
@@ -186,7 +187,7 @@ def summarise_all(rows: list[Row], scorer: Scorer) -> dict[str, Any]:
     }
 
 
-def describe_normaliser(normaliser: PercentileNormaliser) -> str:
+def describe_normaliser(normaliser: Normaliser) -> str:
     """Return in words what becomes of each reference."""
     return (
         f"{normaliser.name} of each reference over its mask: clipped to [0, 1], 0 outside the "

@@ -46,13 +46,13 @@ class Workers:
         if self.pool is None:
             yield from map(work, items)
             return
-        with _one_thread_each():
+        with one_thread_each():
             results = self.pool.map(work, items)
         yield from results
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
+def one_thread_each() -> Iterator[None]:
     """Let processes that start in this block use one thread each; this one is not changed."""
     before = {name: os.environ.get(name) for name in THREADS}
     os.environ.update(dict.fromkeys(THREADS, "1"))

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from mrcontrast.config import config_dir
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.metrics.intensity import FixedRange
-from mrcontrast.transforms.normalise import PercentileNormaliser
+from mrcontrast.transforms.standardise import normaliser_from_name
 
 FEATURES = "efficientnet_lite0"
 RangeChoice = tuple[float, float] | Literal["reference"] | None
@@ -113,7 +113,7 @@ def check_normaliser(protocol: Protocol, prepared: bool) -> None:
             f"{other}. Leave one out."
         )
     try:
-        PercentileNormaliser.from_name(name)
+        normaliser_from_name(name, clip=True)
     except MrcontrastError as error:
         raise UsageError(
             f"Expected a normaliser such as percentile-0.5-99.5, got {name} "

@@ -12,7 +12,7 @@ from mrcontrast.metrics.multiscale import count_scales
 from mrcontrast.report.anatomy import Anatomy
 from mrcontrast.report.pairing import Case
 from mrcontrast.transforms.grid import mask_from_nonzero
-from mrcontrast.transforms.normalise import PercentileNormaliser
+from mrcontrast.transforms.normalise import Normaliser
 from mrcontrast.volume import Volume, read_mask, read_volume, same_grid
 
 
@@ -33,9 +33,7 @@ class Survey:
     high: float
 
 
-def survey_case(
-    case: Case, normaliser: PercentileNormaliser | None = None, dims: int = 3
-) -> Survey:
+def survey_case(case: Case, normaliser: Normaliser | None = None, dims: int = 3) -> Survey:
     """Read the reference of one session and note its size and extreme intensities.
 
     Args:
@@ -55,9 +53,7 @@ def survey_case(
     return Survey(case.name, num_scales, low, high)
 
 
-def read_reference(
-    case: Case, normaliser: PercentileNormaliser | None = None
-) -> tuple[Volume, np.ndarray]:
+def read_reference(case: Case, normaliser: Normaliser | None = None) -> tuple[Volume, np.ndarray]:
     """Read the reference of one session and its brain mask, (X, Y, Z) bool.
 
     Args:

@@ -18,7 +18,7 @@ from mrcontrast.report.neighbours import Nearest, TrainingSet
 from mrcontrast.report.pairing import Case
 from mrcontrast.report.reference import axial_axis, naming, read_anatomy, read_reference
 from mrcontrast.report.statistics import Row
-from mrcontrast.transforms.normalise import PercentileNormaliser
+from mrcontrast.transforms.normalise import Normaliser
 from mrcontrast.volume import Volume, read_volume, same_grid
 
 
@@ -58,7 +58,7 @@ class Scorer:
 
     rule: IntensityRange
     num_scales: int
-    normaliser: PercentileNormaliser | None = None
+    normaliser: Normaliser | None = None
     training: TrainingSet | None = None
     features: FeatureScorer | None = None
     dims: int = 3

@@ -1,7 +1,7 @@
 """Intensity normalisation to [0, 1] as a named object that is stored and inverted."""
 
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -51,6 +51,23 @@ class FittedNormaliser:
                 f"Expected name, low, high and clip of a normaliser, got {sorted(values)}. "
                 "Prepare the data set again."
             ) from error
+
+
+class Normaliser(Protocol):
+    """What is fitted to each volume anew; its name says how, and is stored with the data."""
+
+    @property
+    def name(self) -> str:
+        """Name from which `standardise.normaliser_from_name` rebuilds it."""
+        ...
+
+    def fit(self, data: np.ndarray, mask: np.ndarray) -> FittedNormaliser:
+        """Look at ``data`` (X, Y, Z) over the voxels in ``mask`` (X, Y, Z).
+
+        Raises:
+            MrcontrastError: The mask is empty, or the intensities do not vary in it.
+        """
+        ...
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.run_folder import RunFolder
 from mrcontrast.tracking import find_run, load_stage
 from mrcontrast.transforms.grid import ModelGrid
-from mrcontrast.transforms.normalise import PercentileNormaliser
+from mrcontrast.transforms.normalise import Normaliser
+from mrcontrast.transforms.standardise import normaliser_from_name
 from mrcontrast.translator.drawing import Progress
 from mrcontrast.translator.fitting import Fitting, Tiles
 from mrcontrast.translator.stage_translator import StageTranslator
@@ -78,9 +79,7 @@ def refuse_device(device: str) -> None:
         )
 
 
-def trained_on(
-    folder: RunFolder, source: str, factor: int
-) -> tuple[ModelGrid, PercentileNormaliser]:
+def trained_on(folder: RunFolder, source: str, factor: int) -> tuple[ModelGrid, Normaliser]:
     """Return grid and source normaliser of the data that a run was trained on.
 
     Args:
@@ -95,7 +94,7 @@ def trained_on(
         facts = folder.provenance["data"]
         settings = facts[f"normaliser_{source}"]
         grid = ModelGrid(facts["spacing_mm"], tuple(facts["shape"]), factor)
-        return grid, PercentileNormaliser.from_name(settings["name"], settings["clip"])
+        return grid, normaliser_from_name(settings["name"], settings["clip"])
     except KeyError as error:
         raise MrcontrastError(
             f"Expected grid and normaliser of the training data, got no {error} "

@@ -10,7 +10,7 @@ from lightning import LightningModule
 
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.transforms.grid import GriddedVolume, ModelGrid, mask_from_nonzero
-from mrcontrast.transforms.normalise import PercentileNormaliser
+from mrcontrast.transforms.normalise import Normaliser
 from mrcontrast.translator.cost import cost_of, reset_peak
 from mrcontrast.translator.drawing import Drawing, Progress
 from mrcontrast.translator.fitting import Fitting
@@ -87,7 +87,7 @@ class StageTranslator:
         self,
         stage: LightningModule,
         grid: ModelGrid,
-        normaliser: PercentileNormaliser,
+        normaliser: Normaliser,
         samples: int = 1,
         batch_size: int = 16,
         device: str | torch.device = "cpu",

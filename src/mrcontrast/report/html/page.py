@@ -1,13 +1,8 @@
 """The page: everything gathered, laid out by the template, written whole or not at all."""
 
 from dataclasses import dataclass, field
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from mrcontrast.report.html.agreement import REAL, SYNTHETIC, IntensityAgreement, scored_agreements
 from mrcontrast.report.html.evaluation import Evaluation, read_evaluation
@@ -23,6 +18,7 @@ from mrcontrast.report.html.provenance import (
 from mrcontrast.report.html.ranking import Ranking, rank
 from mrcontrast.report.html.sessions import Session, find_sessions, read_images
 from mrcontrast.report.html.tables import further_tables, other_tables, region_tables
+from mrcontrast.report.html.templates import environment
 from mrcontrast.report.html.viewer import Viewer
 from mrcontrast.volume import write_text
 
@@ -93,7 +89,7 @@ def write_report(source: Path, out: Path | None = None, choices: Choices | None 
     context = _context(evaluation, sessions, ranking, gathered)
     folder = evaluation.folder if evaluation.folder == Path(source) else Path(source) / "report"
     path = Path(out) if out is not None else folder / "report.html"
-    write_text(path, _environment().get_template("page.html.j2").render(context))
+    write_text(path, environment().get_template("page.html.j2").render(context))
     return path
 
 
@@ -193,23 +189,3 @@ def _agreement_plots(evaluation: Evaluation, gathered: Gathered) -> dict[str, li
         method: [agreement_plot(item, number) for item in found if item.method == method]
         for number, method in enumerate(evaluation.methods)
     }
-
-
-@cache
-def _environment() -> Environment:
-    """Return the templates of this package; text is escaped, an unknown name is a fault."""
-    environment = Environment(
-        loader=PackageLoader("mrcontrast.report.html", "assets"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals["asset"] = asset
-    return environment
-
-
-def asset(name: str) -> Markup:
-    """Return a style or script of this package, to stand in the page as it is."""
-    text = (files("mrcontrast.report.html") / "assets" / name).read_text(encoding="utf-8")
-    return Markup(text)  # our own file, not a reader's input

@@ -17,7 +17,7 @@ from mrcontrast.report.html.evaluation import Evaluation
 from mrcontrast.report.pairing import Case, index_folder, listing, match
 from mrcontrast.report.scoring import read_reference
 from mrcontrast.transforms.grid import mask_from_nonzero
-from mrcontrast.transforms.normalise import PercentileNormaliser
+from mrcontrast.transforms.standardise import normaliser_from_name
 from mrcontrast.volume import Volume, read_volume, same_grid
 
 FLAIRS = (r"(^|_)FLAIR$", r"(?i)flair")
@@ -120,7 +120,7 @@ def read_images(session: Session, evaluation: Evaluation) -> Images:
         MrcontrastError: A file cannot be read, or holds other voxels than those that were scored.
     """
     name = evaluation.summary.get("reference_normaliser")
-    normaliser = None if name is None else PercentileNormaliser.from_name(name)
+    normaliser = None if name is None else normaliser_from_name(name, clip=True)
     reference, mask = read_reference(session.case, normaliser)
     own = evaluation.summary["intensity_range"]["rule"] == "reference"
     low, high = _ends(session, evaluation) if own else (0.0, 1.0)

@@ -1,0 +1,145 @@
+"""Does the alignment check flag what does not overlay, and nothing else?
+
+python -m experiments.preparation.alignment /path/to/shared/data
+python -m experiments.preparation.alignment --phantoms 12
+"""
+
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+from experiments.preparation.scans import Brain, brains, in_mni, raw_sessions
+
+from mrcontrast.errors import MrcontrastError
+from mrcontrast.imaging.alignment import check_alignment
+from mrcontrast.imaging.geometry import rigid_matrix
+from mrcontrast.phantom import PhantomConfig, make_subject
+from mrcontrast.phantom.config import ScannerRanges
+from mrcontrast.volume import Volume
+
+SHIFTS_MM, ROTATIONS_DEG = (1.0, 2.0, 4.0, 8.0), (2.0, 5.0, 10.0)
+DIRECTIONS = 2  # random ones, for each pair and size
+TRUE, OTHER = "true pair", "other subject's T1w"
+MUST = ("4 mm", "8 mm", "5 deg", "10 deg", OTHER)
+THRESHOLDS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
+HARD = ScannerRanges(
+    flair_slice_thickness_mm=(2.0, 6.0), snr=(10.0, 30.0), bias_amplitude=(0.05, 0.3)
+)
+REFUSED = 99.0  # suspicion of a pair that the check refuses to compare
+
+
+@dataclass(frozen=True)
+class Case:
+    """One check: what was done to the pair, and what came out."""
+
+    kind: str
+    name: str
+    displacement_mm: float
+    residual_mm: float
+    suspicion: float
+
+
+def check(kind: str, pair: Brain, t1w: Volume) -> Case:
+    """Check one pair, or what was made of it."""
+    try:
+        found = check_alignment(pair.flair, t1w, pair.brain)
+    except MrcontrastError:
+        return Case(kind, pair.name, np.nan, np.nan, REFUSED)
+    numbers = (found.displacement_mm, found.residual_mm, found.suspicion)
+    return Case(kind, pair.name, *numbers)
+
+
+def offsets(pair: Brain, rng: np.random.Generator) -> Iterator[Case]:
+    """Yield copies of a pair whose T1w is shifted or turned about the brain's centre."""
+    inside = np.argwhere(pair.brain).mean(axis=0)
+    centre = (pair.flair.affine @ [*inside, 1.0])[:3]
+    for unit, sizes in (("mm", SHIFTS_MM), ("deg", ROTATIONS_DEG)):
+        for size in (size for size in sizes for _ in range(DIRECTIONS)):
+            direction = rng.standard_normal(3)
+            vector = size * direction / np.linalg.norm(direction)
+            still = np.zeros(3)
+            parts = (still, vector) if unit == "mm" else (vector, still)
+            moved = Volume(pair.t1w.data, rigid_matrix(*parts, centre) @ pair.t1w.affine)
+            yield check(f"{size:g} {unit}", pair, moved)
+
+
+def cases(pairs: list[Brain]) -> Iterator[Case]:
+    """Yield the check of every pair, of its copies, and of every FLAIR with another's T1w."""
+    rng = np.random.default_rng(0)
+    for pair in pairs:
+        yield check(TRUE, pair, pair.t1w)
+        yield from offsets(pair, rng)
+    for one, other in permutations(pairs, 2):
+        if one.name.split("_")[0] != other.name.split("_")[0]:
+            yield check(OTHER, one, other.t1w)
+
+
+def phantoms(count: int) -> list[Brain]:
+    """Make noisy, shaded phantoms with slices of 2 to 6 mm."""
+    config = PhantomConfig(2.0, anatomy_spacing_mm=2.0, scanner=HARD)
+    subjects = [make_subject(seed, config) for seed in range(count)]
+    return [
+        Brain(f"phantom-{seed}", subject.flair, subject.t1w, subject.brain_mask)
+        for seed, subject in enumerate(subjects)
+    ]
+
+
+def auc(of: list[float], against: list[float]) -> float:
+    """Return how often one drawn from the first list exceeds one of the second."""
+    higher = np.subtract.outer(of, against)
+    return float(((higher > 0) + 0.5 * (higher == 0)).mean())
+
+
+def spread(values: list[float]) -> str:
+    """Format median and extremes."""
+    return f"{np.nanmedian(values):.2f} ({np.nanmin(values):.2f}-{np.nanmax(values):.2f})"
+
+
+def print_kinds(found: list[Case]) -> None:
+    """Print one line for each thing that was done to the pairs."""
+    true = [case.suspicion for case in found if case.kind == TRUE]
+    print("\n| copy | n | displacement (mm) | residual (mm) | suspicion | flagged | AUC |")
+    print("|---|---:|---|---|---|---:|---:|")
+    for kind in dict.fromkeys(case.kind for case in found):
+        of = [case for case in found if case.kind == kind]
+        columns = [
+            spread([getattr(case, name) for case in of])
+            for name in ("displacement_mm", "residual_mm", "suspicion")
+        ]
+        flagged = sum(case.suspicion > 1 for case in of)
+        area = "-" if kind == TRUE else f"{auc([case.suspicion for case in of], true):.3f}"
+        print(f"| {kind} | {len(of)} | {' | '.join(columns)} | {flagged} of {len(of)} | {area} |")
+
+
+def print_thresholds(found: list[Case]) -> None:
+    """Print how the two rates move with the threshold: the ROC curve's points."""
+    true = np.array([case.suspicion for case in found if case.kind == TRUE])
+    must = np.array([case.suspicion for case in found if case.kind in MUST])
+    print(f"\n| suspicion above | true pairs flagged | {', '.join(MUST)}: flagged |")
+    print("|---:|---:|---:|")
+    for threshold in THRESHOLDS:
+        rates = ((values > threshold).mean() for values in (true, must))
+        print(f"| {threshold:g} | " + " | ".join(f"{rate:.1%}" for rate in rates) + " |")
+
+
+def main() -> None:
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path, nargs="?")
+    parser.add_argument("--phantoms", type=int, default=0)
+    args = parser.parse_args()
+    pairs = phantoms(args.phantoms)
+    if args.data is not None:
+        pairs += [*brains(args.data), *(in_mni(raw) for raw in raw_sessions(args.data))]
+    found = list(cases(pairs))
+    for case in found:
+        if case.kind == TRUE:
+            print(f"{case.name}: {case.displacement_mm:.2f} mm, {case.residual_mm:.2f} mm")
+    print_kinds(found)
+    print_thresholds(found)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""How well do deepbet's masks agree with the authors' ones?
+
+python -m experiments.preparation.skull_strip /path/to/shared/data
+"""
+
+import time
+from argparse import ArgumentParser
+from pathlib import Path
+
+import numpy as np
+from experiments.preparation.scans import RawSession, raw_sessions
+
+from mrcontrast.imaging.geometry import apply_matrix
+from mrcontrast.imaging.registration import register_rigid
+from mrcontrast.imaging.skull_strip import strip_skull
+from mrcontrast.metrics.overlap import dice
+from mrcontrast.volume import Volume
+
+
+def masks_of(session: RawSession) -> dict[str, tuple[np.ndarray, float]]:
+    """Return masks on the FLAIR's grid, each with the seconds that it took."""
+    started = time.perf_counter()
+    of_flair = strip_skull(session.flair)
+    between = time.perf_counter()
+    of_t1w = strip_skull(session.t1w)
+    after = time.perf_counter()
+    matrix = register_rigid(session.flair, session.t1w).matrix
+    share = Volume(of_t1w.astype(np.float32), session.t1w.affine)
+    carried = apply_matrix(share, matrix, session.flair).data > 0.5
+    return {"FLAIR": (of_flair, between - started), "T1w": (carried, after - between)}
+
+
+def main() -> None:
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path)
+    print("| session | stripped | Dice | ours (ml) | authors' (ml) | seconds |")
+    print("|---|---|---:|---:|---:|---:|")
+    for session in raw_sessions(parser.parse_args().data):
+        voxel_ml = abs(float(np.linalg.det(session.flair.affine[:3, :3]))) / 1000
+        for stripped, (mask, seconds) in masks_of(session).items():
+            sizes = (voxel_ml * float(m.sum()) for m in (mask, session.brain))
+            volumes = " | ".join(f"{size:.0f}" for size in sizes)
+            score = float(dice(mask, session.brain))
+            print(
+                f"| {session.name} | {stripped} | {score:.3f} | {volumes} | {seconds:.1f} |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()

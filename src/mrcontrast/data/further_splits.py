@@ -1,0 +1,142 @@
+"""Splits by site, in folds, and by lists that stand in files."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mrcontrast.data.splits import NOWHERE, SPLITS, FixedSplit, Sites
+from mrcontrast.errors import MrcontrastError, UsageError
+
+
+@dataclass(frozen=True)
+class SiteSplit:
+    """Whole sites on one side each: what a model does on a scanner that it has not seen.
+
+    Attributes:
+        train: Names of sites.
+        val: Names of sites; may be empty.
+        test: Names of sites.
+    """
+
+    train: Sequence[str]
+    val: Sequence[str]
+    test: Sequence[str]
+
+    def assign(
+        self, names: Sequence[str], dropped: Collection[str] = (), sites: Sites = NOWHERE
+    ) -> dict[str, str]:
+        """Give each subject the side of its site.
+
+        Raises:
+            UsageError: A site stands in two lists.
+            MrcontrastError: A subject's site stands in no list, or train or test has no subject.
+        """
+        listed = {side: list(getattr(self, side)) for side in SPLITS}
+        every = [site for part in listed.values() for site in part]
+        if len(set(every)) < len(every):
+            raise UsageError(f"Expected each site in one list, got {listed} (split). Correct it.")
+        side_of = {site: side for side, part in listed.items() for site in part}
+        if strange := sorted({sites[name] for name in names} - set(side_of)):
+            raise MrcontrastError(
+                f"Expected the site of each subject in a list, got {', '.join(strange)} (split). "
+                "Add it to train, val or test."
+            )
+        sides = {name: side_of[sites[name]] for name in names}
+        _need_both(sides)
+        return sides
+
+
+@dataclass(frozen=True)
+class FoldSplit:
+    """One fold of a cross-validation: each subject is tested in exactly one of them.
+
+    Attributes:
+        folds: How many, >= 2.
+        fold: Which one, 0 to folds - 1.
+        val: Share of the subjects outside the fold to validate on, in [0, 1).
+        seed: Of the shuffle, >= 0; the same for all folds.
+    """
+
+    folds: int
+    fold: int
+    val: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.folds < 2 or not 0 <= self.fold < self.folds or not 0 <= self.val < 1:
+            raise UsageError(
+                f"Expected folds >= 2, fold below it and 0 <= val < 1, got {self.folds}, "
+                f"{self.fold} and {self.val} (split). Change them."
+            )
+
+    def assign(
+        self, names: Sequence[str], dropped: Collection[str] = (), sites: Sites = NOWHERE
+    ) -> dict[str, str]:
+        """Split the subjects; the folds' sizes differ by one at most.
+
+        Raises:
+            MrcontrastError: There are fewer subjects than folds.
+        """
+        if len(names) < self.folds:
+            raise MrcontrastError(
+                f"Expected at least {self.folds} subjects, one a fold, got {len(names)}. "
+                "Lower recipe.split.folds."
+            )
+        shuffled = np.random.default_rng(self.seed).permutation(sorted(names)).tolist()
+        test = shuffled[self.fold :: self.folds]
+        others = [name for name in shuffled if name not in set(test)]
+        val = others[: int(self.val * len(others) + 0.5)]
+        sides = {name: "train" for name in others} | {name: "val" for name in val}
+        sides |= {name: "test" for name in test}
+        _need_both(sides)
+        return dict(sorted(sides.items()))
+
+
+@dataclass(frozen=True)
+class ListedSplit:
+    """A split by text files, one subject a line, as published splits are.
+
+    Attributes:
+        train: File of names.
+        val: File of names, or None.
+        test: File of names.
+    """
+
+    train: str
+    val: str | None
+    test: str
+
+    def assign(
+        self, names: Sequence[str], dropped: Collection[str] = (), sites: Sites = NOWHERE
+    ) -> dict[str, str]:
+        """Split the subjects by the lists; names that were not found do not count.
+
+        Raises:
+            UsageError: A file is not there.
+            MrcontrastError: A subject stands in no list or in several.
+        """
+        lists = {side: self._read(getattr(self, side)) for side in SPLITS}
+        present = {side: [n for n in listed if n in set(names)] for side, listed in lists.items()}
+        return FixedSplit(**present).assign(names)
+
+    @staticmethod
+    def _read(path: str | None) -> list[str]:
+        """Read the names of one file."""
+        if path is None:
+            return []
+        if not Path(path).is_file():
+            raise UsageError(f"Expected a list of subjects, got no file ({path}). Correct split.")
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        return [line.strip() for line in lines if line.strip()]
+
+
+def _need_both(sides: dict[str, str]) -> None:
+    """Refuse a split without training or test subjects."""
+    found = sorted(set(sides.values()))
+    if not {"train", "test"} <= set(found):
+        raise MrcontrastError(
+            f"Expected at least one subject in train and in test, got {found} "
+            "(split). Change recipe.split."
+        )

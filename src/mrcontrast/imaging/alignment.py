@@ -1,0 +1,175 @@
+"""Do a FLAIR and a T1w overlay? An answer in millimetres, whatever the contrasts and the header."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+from skimage.filters import threshold_otsu
+
+from mrcontrast.errors import MrcontrastError
+from mrcontrast.imaging.blocks import BlockShifts, find_shifts
+from mrcontrast.imaging.geometry import displacement_mm, fit_rigid
+from mrcontrast.transforms.grid import mask_from_nonzero, resample_to
+from mrcontrast.volume import Volume
+
+GRID_MM = 3.0  # about a slice of a clinical FLAIR
+BORDER_MM = 24.0  # blocks and shifts reach this far out of the brain
+TOLERANCE_MM = 2.0  # blocks that disagree by more lose their say in the rigid motion
+ROUNDS = 30
+FEWEST_BLOCKS = 20
+LEAST_OVERLAP = 0.5
+DISPLACEMENT_LIMIT_MM = 2.5
+RESIDUAL_LIMIT_MM = 4.0
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """How a T1w lies over its FLAIR.
+
+    Attributes:
+        displacement_mm: How far the rigid motion that most blocks agree on moves the brain: root
+            mean square over its voxels.
+        residual_mm: How far blocks stand from that motion, the median by similarity: small for one
+            brain, about 9 mm by chance; large for two brains or one that is bent.
+        similarity: Median R squared of the blocks at their best shifts, in [0, 1].
+        overlap: Share of the brain that the T1w's voxels cover, in [0, 1].
+        blocks: How many blocks were compared.
+        suspicion: The larger of the first two over its limit; above 1 the pair does not overlay.
+        motion: (4, 4), float64, that motion, from points of the FLAIR to points of the T1w, RAS in
+            mm; a hint, `registration` is more precise.
+    """
+
+    displacement_mm: float
+    residual_mm: float
+    similarity: float
+    overlap: float
+    blocks: int
+    suspicion: float
+    motion: np.ndarray
+
+    @property
+    def aligned(self) -> bool:
+        """Whether the pair overlays."""
+        return self.suspicion <= 1
+
+    def measures(self) -> dict[str, float]:
+        """Return what is worth a column."""
+        names = ("displacement_mm", "residual_mm", "similarity", "overlap", "suspicion")
+        return {name: float(getattr(self, name)) for name in names}
+
+
+def check_alignment(
+    flair: Volume,
+    t1w: Volume,
+    brain_mask: np.ndarray | None = None,
+    displacement_limit_mm: float = DISPLACEMENT_LIMIT_MM,
+    residual_limit_mm: float = RESIDUAL_LIMIT_MM,
+) -> Alignment:
+    """Measure how far a T1w lies from its FLAIR, as both stand in the world; nothing is moved.
+
+    Blocks of each contrast look for their counterpart in the other one, 9 mm round. A rigid offset
+    is what they agree on; two brains do not agree. The limits: 2.5 mm is the mean thickness of
+    the cortex (Fischl and Dale 2000, PNAS 97:11050), beyond it a voxel of cortex shows something
+    else in the other contrast; 4 mm is less than half of what shifts drawn by chance give.
+
+    Args:
+        flair: Any grid, with skull or without.
+        t1w: Any grid, in the same world.
+        brain_mask: (X, Y, Z), bool, brain on the FLAIR's grid; None takes the FLAIR's non-zero
+            voxels, or its head.
+        displacement_limit_mm: Largest ``displacement_mm`` of a pair that overlays.
+        residual_limit_mm: Largest ``residual_mm`` of one.
+
+    Raises:
+        MrcontrastError: There is no brain to compare, or the T1w covers less than half of it.
+    """
+    mask = foreground(flair) if brain_mask is None else np.asarray(brain_mask, bool)
+    one, other, inside, affine = _common_grid(flair, t1w, mask)
+    overlap = float((other[inside] != 0).mean()) if inside.any() else 0.0
+    if overlap < LEAST_OVERLAP:
+        raise MrcontrastError(
+            f"Expected a T1w that covers the brain of its FLAIR, got one that covers {overlap:.0%}."
+            " Register the pair or check that it belongs together."
+        )
+    core = ndimage.binary_erosion(inside)
+    there = find_shifts(one, other, core, other != 0)
+    back = find_shifts(other, one, core & (other != 0), one != 0)
+    blocks = there.joined(back.reversed())
+    if (blocks.similarity > 0).sum() < FEWEST_BLOCKS:
+        raise MrcontrastError(
+            f"Expected a brain to compare, got {len(blocks.similarity)} blocks of "
+            f"{inside.sum()} voxels of {GRID_MM:g} mm. Check the mask."
+        )
+    motion, residual = _agreed_motion(blocks, affine)
+    points = np.argwhere(inside) @ affine[:3, :3].T + affine[:3, 3]
+    moved = float(np.sqrt((displacement_mm(motion, np.eye(4), points) ** 2).mean()))
+    return Alignment(
+        displacement_mm=moved,
+        residual_mm=residual,
+        similarity=float(np.median(blocks.similarity)),
+        overlap=overlap,
+        blocks=len(blocks.similarity),
+        suspicion=max(moved / displacement_limit_mm, residual / residual_limit_mm),
+        motion=motion,
+    )
+
+
+def foreground(volume: Volume) -> np.ndarray:
+    """Return the non-zero voxels of a stripped brain, else the head: (X, Y, Z), bool.
+
+    Raises:
+        MrcontrastError: There are only zeros.
+
+    Source: Otsu 1979, IEEE SMC 9(1):62, for the head.
+    """
+    try:
+        return mask_from_nonzero(volume)
+    except MrcontrastError:
+        if not volume.data.any():
+            raise
+    head = volume.data > 0.5 * threshold_otsu(volume.data)
+    return mask_from_nonzero(Volume(ndimage.binary_opening(head), volume.affine))
+
+
+def _common_grid(
+    flair: Volume, t1w: Volume, mask: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Bring both images and the mask to cubic voxels round the brain; return them and the affine.
+
+    Raises:
+        MrcontrastError: The mask is empty.
+    """
+    if not mask.any():
+        raise MrcontrastError("Expected a brain mask with voxels, got an empty one.")
+    world = np.argwhere(mask) @ flair.affine[:3, :3].T + flair.affine[:3, 3]
+    low, high = world.min(axis=0) - BORDER_MM, world.max(axis=0) + BORDER_MM
+    x, y, z = (int(n) for n in np.ceil((high - low) / GRID_MM) + 1)
+    affine = np.diag([GRID_MM] * 3 + [1.0])
+    affine[:3, 3] = low
+    one, other = (resample_to(volume, affine, (x, y, z)) for volume in (flair, t1w))
+    share = resample_to(Volume(mask.astype(np.float32), flair.affine), affine, (x, y, z))
+    return one, other, share > 0.5, affine
+
+
+def _agreed_motion(blocks: BlockShifts, affine: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return the rigid motion (4, 4) that most blocks agree on, and how far they stand from it.
+
+    Source: iterated weights of Geman and McClure 1987, Bulletin of the ISI 52:5.
+    """
+    start = blocks.centres @ affine[:3, :3].T + affine[:3, 3]
+    end = start + blocks.shifts @ affine[:3, :3].T
+    say = blocks.similarity**2
+    apart = end - start - np.median(end - start, axis=0)
+    motion = np.eye(4)
+    for _ in range(ROUNDS):
+        weight = say / (1 + (apart**2).sum(axis=1) / TOLERANCE_MM**2) ** 2
+        motion = fit_rigid(start, end, weight)
+        apart = end - start @ motion[:3, :3].T - motion[:3, 3]
+    return motion, _weighted_median(np.linalg.norm(apart, axis=1), say)
+
+
+def _weighted_median(values: np.ndarray, weight: np.ndarray) -> float:
+    """Return the value (N,) up to which half of the weight (N,) lies."""
+    order = np.argsort(values)
+    total = np.cumsum(weight[order])
+    return float(values[order][np.searchsorted(total, total[-1] / 2)])

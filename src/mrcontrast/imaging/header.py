@@ -1,0 +1,196 @@
+"""What the header of a NIfTI file says, and what in it is suspicious; no voxel is read."""
+
+import math
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from mrcontrast.errors import MrcontrastError
+from mrcontrast.imaging.itk import is_sheared
+
+ERROR, WARNING, INFO = SEVERITIES = ("error", "warning", "info")
+UNITS = {0: "unknown", 1: "m", 2: "mm", 3: "um"}
+FEWEST_VOXELS = 8
+LARGEST_SPACING_MM = 12.0
+LARGEST_OFFSET_MM = 500.0
+FORMS_AGREE_MM = 0.1
+HEADER_CLASSES = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One fact of a header.
+
+    Attributes:
+        name: What was looked at, such as "qform_sform_mm".
+        value: What was found; numbers in the unit that ends the name.
+        severity: "error": cannot be used as it is; "warning": look at it; "info".
+    """
+
+    name: str
+    value: str | float
+    severity: str
+
+
+def check_header(path: str | Path) -> list[Finding]:
+    """Return what the header says, worst findings first.
+
+    Always there: ``dims``, ``spacing_mm``, ``orientation``, ``units``, ``dtype``. Only where they
+    apply: ``negative_spacing``, ``affine`` (singular, not finite, none), ``sheared``,
+    ``qform_sform_mm`` (largest distance over the grid's corners between the two, where both are
+    set), ``offset_mm`` (of the grid's centre from the origin), ``scaling``, ``truncated``.
+
+    Raises:
+        MrcontrastError: The file is missing, not readable, or no NIfTI file, whatever its name.
+    """
+    try:
+        header, size = _read_header(Path(path))
+        findings = [
+            *_check_voxels(header),
+            *_check_spacing(header),
+            *_check_affine(header),
+            *_check_length(header, size),
+        ]
+    except MrcontrastError:
+        raise
+    except Exception as error:
+        reason = " ".join((str(error) or type(error).__name__).split())[:120]
+        raise MrcontrastError(
+            f"Expected the header of a NIfTI file, got an unreadable one: {reason} ({path}). "
+            "Copy or convert the file again."
+        ) from error
+    return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
+
+
+def _read_header(path: Path) -> tuple[nib.Nifti1Header, int | None]:
+    """Read a header unchecked; also the file's size in bytes where it is not compressed."""
+    if not path.is_file():
+        raise MrcontrastError(f"Expected a NIfTI file, got none ({path}). Check the path.")
+    with path.open("rb") as raw:
+        start = raw.read(132)
+    if start[128:132] == b"DICM":
+        raise MrcontrastError(
+            f"Expected a NIfTI file, got a DICOM file ({path}). Convert the series to NIfTI."
+        )
+    zipped = start[:2] == b"\x1f\x8b"
+    if zipped != (path.suffix == ".gz"):
+        got = "a gzip file under the name of a plain one" if zipped else "a .gz that is no gzip"
+        raise MrcontrastError(f"Expected a NIfTI file, got {got} ({path}). Rename the file.")
+    with nib.openers.ImageOpener(str(path)) as file:
+        length = np.frombuffer(file.read(4), "<i4")
+        if length.size != 1 or not (kind := _header_class(length)):
+            raise MrcontrastError(
+                f"Expected a NIfTI file, got another or an empty one ({path}). "
+                "Convert it or copy it again."
+            )
+        file.seek(0)
+        header = kind.from_fileobj(file, check=False)
+    if header["magic"].item().rstrip(b"\0")[:3] not in (b"n+1", b"n+2"):
+        raise MrcontrastError(
+            f"Expected a NIfTI file of one part, got magic {header['magic'].item()!r} ({path}). "
+            "Convert it to .nii.gz."
+        )
+    return header, None if zipped else path.stat().st_size
+
+
+def _header_class(length: np.ndarray) -> type[nib.Nifti1Header] | None:
+    """Return the header's class by its length (1,), of either byte order."""
+    return HEADER_CLASSES.get(int(length[0])) or HEADER_CLASSES.get(int(length.byteswap()[0]))
+
+
+def _check_voxels(header: nib.Nifti1Header) -> list[Finding]:
+    """Judge number of axes, voxels, type and scaling."""
+    count = int(header["dim"][0])
+    shape = [int(n) for n in header["dim"][1 : 1 + max(0, min(count, 7))]]
+    while len(shape) > 3 and shape[-1] == 1:  # as read_volume does
+        shape.pop()
+    usable = 1 <= count <= 7 and len(shape) == 3 and min(shape) >= 2
+    small = usable and min(shape) < FEWEST_VOXELS
+    severity = ERROR if not usable else WARNING if small else INFO
+    found = [Finding("dims", "x".join(map(str, shape)), severity)]
+    try:
+        dtype = header.get_data_dtype()
+        real = dtype.kind in "iuf"
+        found.append(
+            Finding("dtype", str(dtype) if real else _kind(dtype), INFO if real else ERROR)
+        )
+    except Exception:  # nibabel raises several kinds for an unknown code
+        return [*found, Finding("dtype", f"unknown code {int(header['datatype'])}", ERROR)]
+    slope, shift = float(header["scl_slope"]), float(header["scl_inter"])
+    if math.isinf(slope) or (slope and not math.isnan(slope) and not math.isfinite(shift)):
+        found.append(Finding("scaling", f"{slope:g} x + {shift:g}", ERROR))
+    elif dtype.kind in "iu" and not math.isnan(slope) and slope and (slope, shift) != (1, 0):
+        found.append(Finding("scaling", f"{slope:g} x + {shift:g}", INFO))
+    return found
+
+
+def _kind(dtype: np.dtype) -> str:
+    """Name a type that is no real number."""
+    return "RGB" if dtype.names else str(dtype)
+
+
+def _check_spacing(header: nib.Nifti1Header) -> list[Finding]:
+    """Judge the stored spacing and its unit."""
+    pixdim = [float(step) for step in header["pixdim"][1:4]]
+    steps = [abs(step) for step in pixdim]
+    usable = all(math.isfinite(step) and step > 0 for step in steps)
+    severity = ERROR if not usable else WARNING if max(steps) > LARGEST_SPACING_MM else INFO
+    found = [Finding("spacing_mm", "x".join(f"{step:.4g}" for step in steps), severity)]
+    if min(pixdim) < 0:
+        negative = "x".join(f"{step:.4g}" for step in pixdim)
+        found.append(Finding("negative_spacing", negative, WARNING))
+    unit = UNITS.get(int(header["xyzt_units"]) & 7, "no such code")
+    severity = {"mm": INFO, "unknown": WARNING}.get(unit, ERROR)
+    return [*found, Finding("units", unit, severity)]
+
+
+def _check_affine(header: nib.Nifti1Header) -> list[Finding]:
+    """Judge where the grid lies in the world; the sform goes before the qform."""
+    try:
+        qform, sform = header.get_qform(coded=True)[0], header.get_sform(coded=True)[0]
+        best = np.asarray(header.get_best_affine(), np.float64)
+    except Exception as error:  # nibabel raises several kinds for a quaternion that is none
+        return [_unknown_place(), Finding("affine", " ".join(str(error).split())[:80], ERROR)]
+    if not np.isfinite(best).all() or np.linalg.matrix_rank(best[:3, :3]) < 3:
+        kind = "singular" if np.isfinite(best).all() else "not finite"
+        return [_unknown_place(), Finding("affine", kind, ERROR)]
+    found = [Finding("orientation", "".join(nib.orientations.aff2axcodes(best)), INFO)]
+    if qform is None and sform is None:
+        found.append(Finding("affine", "neither qform nor sform is set", WARNING))
+    if is_sheared(best):
+        found.append(Finding("sheared", "axes not at right angles", WARNING))
+    corners = _corners(header)
+    if qform is not None and sform is not None:
+        apart = (corners @ (qform - sform).T)[:, :3]
+        distance = float(np.linalg.norm(apart, axis=1).max())
+        severity = INFO if distance <= FORMS_AGREE_MM else WARNING
+        found.append(Finding("qform_sform_mm", round(distance, 3), severity))
+    offset = float(np.linalg.norm((corners @ best.T)[:, :3].mean(axis=0)))
+    if offset > LARGEST_OFFSET_MM:
+        found.append(Finding("offset_mm", round(offset, 1), WARNING))
+    return found
+
+
+def _unknown_place() -> Finding:
+    return Finding("orientation", "unknown", ERROR)
+
+
+def _corners(header: nib.Nifti1Header) -> np.ndarray:
+    """Return the corner voxels of the grid, homogeneous, (8, 4)."""
+    ends = [(0, max(0, int(n) - 1)) for n in header["dim"][1:4]]
+    return np.array([[*corner, 1.0] for corner in product(*ends)])
+
+
+def _check_length(header: nib.Nifti1Header, size: int | None) -> list[Finding]:
+    """Compare a plain file's size with what its header promises."""
+    if size is None:
+        return []
+    count = int(header["dim"][0])
+    voxels = math.prod(max(0, int(n)) for n in header["dim"][1 : 1 + max(0, min(count, 7))])
+    needed = float(header["vox_offset"]) + voxels * abs(int(header["bitpix"])) / 8
+    if math.isfinite(needed) and needed <= size:
+        return []
+    return [Finding("truncated", f"{size} of {needed:.0f} bytes", ERROR)]

@@ -1,0 +1,190 @@
+"""Linear registration across contrasts by mutual information, the same every time."""
+
+import math
+from dataclasses import dataclass, replace
+from itertools import product
+
+import numpy as np
+
+from mrcontrast.errors import MrcontrastError
+from mrcontrast.imaging.geometry import angle_deg, apply_matrix, rotation_of
+from mrcontrast.imaging.itk import LPS, Transform, load_itk, matrix_of
+from mrcontrast.imaging.pyramid import Pyramid
+from mrcontrast.volume import Volume
+
+COARSE_MM, MIDDLE_MM, FINE_MM, FINEST_MM = 8.0, 4.0, 2.0, 1.0
+START_TILT_DEG = 20.0
+KEPT_STARTS = 2
+LEAST_OVERLAP = 0.25  # of the fixed field of view, for a start to count
+
+
+@dataclass(frozen=True)
+class Registration:
+    """How a moving volume was laid over a fixed one.
+
+    Attributes:
+        matrix: (4, 4), float64, from points of the fixed volume to points of the moving one, both
+            RAS in mm.
+        image: The moving volume on the grid of the fixed one; 0 outside its field of view.
+        metric: Mutual information in the end (nats), higher is better; comparable within a pair.
+        metric_before: Likewise where the headers had put the volumes.
+        rotation_deg: Angle of the rotation.
+        translation_mm: How far the centre of the fixed field of view moves.
+    """
+
+    matrix: np.ndarray
+    image: Volume
+    metric: float
+    metric_before: float
+    rotation_deg: float
+    translation_mm: float
+
+    def measures(self) -> dict[str, float]:
+        """Return what is worth a column."""
+        names = ("metric", "metric_before", "rotation_deg", "translation_mm")
+        return {name: float(getattr(self, name)) for name in names}
+
+
+def register_rigid(
+    fixed: Volume,
+    moving: Volume,
+    fixed_mask: np.ndarray | None = None,
+    moving_mask: np.ndarray | None = None,
+    order: int = 1,
+    seed: int = 0,
+) -> Registration:
+    """Find the six parameters that lay one contrast of a head over the other.
+
+    Works with heads or with brains, but not with one of each unless a mask says where the brain is.
+
+    Args:
+        fixed: Volume whose grid is kept, slices of any thickness.
+        moving: Volume that is moved.
+        fixed_mask: (X, Y, Z), bool, where the fixed volume counts; all of it when None.
+        moving_mask: Likewise for the moving volume.
+        order: Spline that makes the image: 1 linear, 3 cubic.
+        seed: Of the voxels that are sampled.
+
+    Raises:
+        MrcontrastError: The volumes cannot be laid over each other, an affine is sheared, or
+            SimpleITK is not installed.
+    """
+    pyramid = Pyramid(fixed, moving, fixed_mask, moving_mask, seed)
+    found = _search(pyramid)
+    for spacing in (FINE_MM, FINEST_MM):
+        found = pyramid.refine(found, spacing)[0]
+    return _finish(pyramid, found, order)
+
+
+def register_affine(
+    fixed: Volume,
+    moving: Volume,
+    fixed_mask: np.ndarray | None = None,
+    moving_mask: np.ndarray | None = None,
+    order: int = 1,
+    seed: int = 0,
+) -> Registration:
+    """Find twelve parameters: rigid first, then scales and shears. Arguments: `register_rigid`.
+
+    Raises:
+        MrcontrastError: As `register_rigid`.
+    """
+    pyramid = Pyramid(fixed, moving, fixed_mask, moving_mask, seed)
+    found = _as_affine(_search(pyramid))
+    for spacing in (MIDDLE_MM, FINE_MM):
+        found = pyramid.refine(found, spacing)[0]
+    return _finish(pyramid, found, order)
+
+
+def register_to_mni(
+    volume: Volume, mask: np.ndarray, resolution_mm: int = 1, order: int = 1, seed: int = 0
+) -> Registration:
+    """Lay a brain over the MNI152 template (ICBM 2009a symmetric, skull-stripped, of nilearn).
+
+    Args:
+        volume: T1w or FLAIR, with or without skull.
+        mask: (X, Y, Z), bool, its brain.
+        resolution_mm: Voxels of the template, 1 or 2.
+        order: Spline that makes the image.
+        seed: Of the voxels that are sampled.
+
+    Returns:
+        With the brain alone in ``image``, on the template's grid.
+
+    Raises:
+        MrcontrastError: As `register_rigid`.
+    """
+    template, _ = load_mni152(resolution_mm)
+    brain = replace(volume, data=np.where(mask, volume.data, 0).astype(np.float32))
+    return register_affine(template, brain, order=order, seed=seed)
+
+
+def load_mni152(resolution_mm: int = 1) -> tuple[Volume, np.ndarray]:
+    """Return the T1w template that nilearn carries, and its brain, (X, Y, Z), bool."""
+    from nilearn.datasets import load_mni152_template
+
+    image = load_mni152_template(resolution=resolution_mm)
+    template = Volume(image.get_fdata(dtype=np.float32), np.asarray(image.affine, np.float64))
+    return template, template.data > 0
+
+
+def _search(pyramid: Pyramid) -> Transform:
+    """Return the best of several starts: as the headers say, centres of mass, each tilted."""
+    centres = {name: _centre_of_mass(pyramid, name) for name in pyramid.volumes}
+    tilts = [np.zeros(3)]
+    for axis, sign in product(range(3), (-1, 1)):
+        tilts.append(sign * math.radians(START_TILT_DEG) * np.eye(3)[axis])
+    ends = []
+    for shift, tilt in product((np.zeros(3), centres["moving"] - centres["fixed"]), tilts):
+        start = load_itk().Euler3DTransform(centres["fixed"].tolist(), *tilt, shift.tolist())
+        try:
+            found, metric = pyramid.refine(start, COARSE_MM)
+        except RuntimeError:  # too few samples fall on the moving volume
+            continue
+        if pyramid.overlap(found, COARSE_MM) >= LEAST_OVERLAP:
+            ends.append((metric, found))
+    if not ends:
+        raise MrcontrastError(
+            "Expected two volumes of one head, got two that cannot be laid over each other. "
+            "Check that they belong together."
+        )
+    best = sorted(ends, key=lambda end: -end[0])[:KEPT_STARTS]
+    refined = [pyramid.refine(found, MIDDLE_MM) for _, found in best]
+    return max(refined, key=lambda end: end[1])[0]
+
+
+def _as_affine(transform: Transform) -> Transform:
+    """Return a rigid transform with twelve parameters and the same centre."""
+    affine = load_itk().AffineTransform(3)
+    affine.SetCenter(transform.GetCenter())
+    affine.SetMatrix(transform.GetMatrix())
+    affine.SetTranslation(transform.GetTranslation())
+    return affine
+
+
+def _finish(pyramid: Pyramid, transform: Transform, order: int) -> Registration:
+    """Measure the transform and move the image."""
+    fixed, matrix = pyramid.volumes["fixed"], matrix_of(transform)
+    centre = fixed.affine @ [*(np.array(fixed.shape) - 1) / 2, 1.0]
+    try:
+        before = pyramid.evaluate(load_itk().Euler3DTransform(), FINE_MM)
+    except RuntimeError:  # the headers put them side by side
+        before = 0.0
+    return Registration(
+        matrix=matrix,
+        image=apply_matrix(pyramid.volumes["moving"], matrix, fixed, order),
+        metric=pyramid.evaluate(transform, FINE_MM),
+        metric_before=before,
+        rotation_deg=angle_deg(rotation_of(matrix)),
+        translation_mm=float(np.linalg.norm((matrix @ centre - centre)[:3])),
+    )
+
+
+def _centre_of_mass(pyramid: Pyramid, name: str) -> np.ndarray:
+    """Return the centre of what is brighter than the mean, or of the mask, LPS in mm."""
+    volume, mask = pyramid.volumes[name], pyramid.masks[name]
+    data = np.asarray(volume.data, np.float64)
+    weight = np.where(data > data.mean(), data, 0) if mask is None else np.asarray(mask, float)
+    lines = [weight.sum(axis=tuple(k for k in range(3) if k != axis)) for axis in range(3)]
+    index = [float(np.arange(len(line)) @ line / max(line.sum(), 1e-12)) for line in lines]
+    return np.asarray((LPS @ volume.affine @ [*index, 1.0])[:3])

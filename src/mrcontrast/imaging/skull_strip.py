@@ -1,0 +1,56 @@
+"""The brain of a head: deepbet, whose weights are in its wheel, so nothing is downloaded."""
+
+import warnings
+from functools import lru_cache
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+
+from mrcontrast.errors import MrcontrastError
+from mrcontrast.imaging.itk import load_extra
+from mrcontrast.volume import Volume
+
+
+def strip_skull(volume: Volume, threshold: float = 0.5, dilations: int = 0) -> np.ndarray:
+    """Return the mask of the brain with ventricles and outer CSF, (X, Y, Z), bool.
+
+    deepbet was trained on T1w images of healthy adults; give it the T1w of a pair where there is
+    one, and carry the mask over to the FLAIR after registration.
+
+    Args:
+        volume: Head with skull, any orientation and spacing.
+        threshold: Least probability of a voxel of the brain, in (0, 1); lower keeps more.
+        dilations: Voxels that the mask grows by; negative to shrink.
+
+    Raises:
+        MrcontrastError: No brain is found, or deepbet is not installed.
+
+    Source: Fisch et al. 2024, Computers in Biology and Medicine 179:108845, arXiv 2308.07003.
+    """
+    image = nib.Nifti1Image(np.asarray(volume.data, np.float32), volume.affine)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch.jit, about its own future
+            _, mask, _ = _network().run(image, threshold=threshold, n_dilate=dilations)
+    except (AssertionError, ValueError, RuntimeError, IndexError) as error:
+        raise _nothing_found() from error
+    brain = np.asarray(mask.dataobj) > 0
+    if not brain.any():
+        raise _nothing_found()
+    return brain
+
+
+@lru_cache(maxsize=1)
+def _network() -> Any:  # noqa: ANN401 - a class of an optional package
+    """Load the two networks once for each process."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return load_extra("deepbet.bet").BrainExtraction(no_gpu=True)
+
+
+def _nothing_found() -> MrcontrastError:
+    return MrcontrastError(
+        "Expected a head to strip, got a volume in which deepbet finds no brain. "
+        "Check the volume or give a brain mask."
+    )

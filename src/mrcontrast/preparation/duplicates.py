@@ -1,0 +1,133 @@
+"""One scan under two names, one person under two ids: what only a look at all sessions shows."""
+
+import base64
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+from scipy import ndimage
+
+from mrcontrast.preparation.operators.masks import brain_of
+from mrcontrast.preparation.outcome import Outcome
+from mrcontrast.preparation.subject import Dropped, Subject
+from mrcontrast.preparation.tables import Remark
+from mrcontrast.transforms.grid import resample
+from mrcontrast.volume import Volume
+
+LOOK_MM = 6.0
+SMOOTH_VOXELS = 2.0
+ROWS_AT_ONCE = 256
+NAME = "Deduplicate"
+
+
+@dataclass(frozen=True)
+class Deduplicate:
+    """Drop sessions whose voxels another session has too; report who looks like one person.
+
+    The session whose name comes first stays. Looks are compared on the grid of the data set, so
+    that a person is found again in another scan only where ``ToMni`` has brought both to one pose.
+
+    Attributes:
+        same_person: Correlation of two looks, in (0, 1), from which different ids are reported;
+            None compares voxels only.
+    """
+
+    same_person: float | None = None
+
+    def compare(self, outcomes: Sequence[Outcome]) -> tuple[list[Outcome], list[Remark]]:
+        """Return all outcomes, those of doubles as dropped, and what should be looked at."""
+        ready = sorted((o for o in outcomes if o.record is not None), key=lambda o: o.name)
+        remarks, doubles = [], dict[str, Dropped]()
+        for print_of in ("flair", "t1w"):
+            for first, second in _alike(ready, print_of):
+                if first.prints == second.prints:
+                    doubles.setdefault(second.name, _double(first, second))
+                elif _subject(first) != _subject(second):
+                    remarks.append(_remark(first, second, f"same_{print_of}_voxels", 1.0, "0"))
+        left = [outcome for outcome in ready if outcome.name not in doubles]
+        if self.same_person is not None:
+            remarks += self._look_alikes(left)
+        done = [
+            replace(o, record=None, dropped=doubles[o.name]) if o.name in doubles else o
+            for o in outcomes
+        ]
+        return done, remarks
+
+    def _look_alikes(self, outcomes: list[Outcome]) -> list[Remark]:
+        """Report sessions of different subjects whose anatomy correlates."""
+        assert self.same_person is not None
+        looks = [_unpacked(outcome.look) for outcome in outcomes]
+        if len({len(look) for look in looks}) != 1:
+            return []
+        matrix, remarks = np.stack(looks), []
+        for start in range(0, len(matrix), ROWS_AT_ONCE):
+            alike = matrix[start : start + ROWS_AT_ONCE] @ matrix.T
+            for row, column in np.argwhere(alike >= self.same_person):
+                a, b = outcomes[start + row], outcomes[column]
+                if start + row < column and _subject(a) != _subject(b):
+                    value = float(alike[row, column])
+                    bound = f"< {self.same_person:g}"
+                    remarks.append(_remark(a, b, "look_correlation", value, bound))
+        return remarks
+
+
+def look_of(subject: Subject) -> str:
+    """Return what is individual of a finished session's T1w, in text of some 50 kB.
+
+    The brain at 6 mm minus its own smooth part, as int8 in base64.
+    """
+    mask = brain_of(subject).astype(np.float32)
+    affine = subject.t1w.affine
+    inside = resample(Volume(mask, affine), LOOK_MM).data
+    image = resample(Volume(subject.t1w.data * mask, affine), LOOK_MM).data
+    smooth = ndimage.gaussian_filter(image, SMOOTH_VOXELS)
+    weight = ndimage.gaussian_filter(inside, SMOOTH_VOXELS)
+    fine = np.where(inside > 0.5, image - inside * smooth / np.maximum(weight, 1e-3), 0)
+    scaled = np.round(127 * fine / max(float(np.abs(fine).max()), 1e-6)).astype(np.int8)
+    return base64.b64encode(scaled.tobytes()).decode("ascii")
+
+
+def _unpacked(look: str) -> np.ndarray:
+    """Return a look as a vector of length 1, so that a product is a correlation."""
+    values = np.frombuffer(base64.b64decode(look), np.int8).astype(np.float32)
+    return values / max(float(np.linalg.norm(values)), 1e-6)
+
+
+def _alike(outcomes: list[Outcome], print_of: str) -> list[tuple[Outcome, Outcome]]:
+    """Return pairs of sessions with the same raw voxels of one contrast."""
+    groups: dict[str, list[Outcome]] = defaultdict(list)
+    for outcome in outcomes:
+        if print_of in outcome.prints:
+            groups[outcome.prints[print_of]].append(outcome)
+    return [pair for group in groups.values() for pair in combinations(group, 2)]
+
+
+def _subject(outcome: Outcome) -> str:
+    assert outcome.record is not None
+    return outcome.record.subject
+
+
+def _double(first: Outcome, second: Outcome) -> Dropped:
+    """Return the row of a session that exists twice."""
+    assert second.record is not None
+    persons = "" if _subject(first) == _subject(second) else ": one person under two ids"
+    return Dropped(
+        second.record.subject,
+        second.record.session,
+        NAME,
+        f"Expected voxels of its own, got those of {first.name}{persons}. Remove one of the two.",
+        "same_voxels_as",
+        first.name,
+        "none",
+    )
+
+
+def _remark(first: Outcome, second: Outcome, measure: str, value: float, bound: str) -> Remark:
+    """Return what should be looked at: two ids, maybe one person."""
+    text = (
+        f"{first.name} and {second.name} look like one person under two ids ({measure} "
+        f"{value:.3g}). If they are, give both one id, or they may stand on two sides of the split."
+    )
+    return Remark(f"{first.name} {second.name}", NAME, measure, value, bound, text)

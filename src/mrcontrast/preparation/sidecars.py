@@ -1,0 +1,121 @@
+"""What a BIDS tree says of scans and people: sidecars, participants.tsv and sessions.tsv."""
+
+import csv
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+# Our tag, the sidecar's key, and what its numbers are multiplied by.
+SCAN_NUMBERS = {
+    "tr_ms": ("RepetitionTime", 1000.0),
+    "te_ms": ("EchoTime", 1000.0),
+    "ti_ms": ("InversionTime", 1000.0),
+    "flip_deg": ("FlipAngle", 1.0),
+    "slice_thickness_mm": ("SliceThickness", 1.0),
+}
+SCAN_WORDS = {"sequence": ("PulseSequenceType", "SequenceName", "ProtocolName", "ScanningSequence")}
+SCANNER_WORDS = {
+    "manufacturer": "Manufacturer",
+    "scanner_model": "ManufacturersModelName",
+    "institution": "InstitutionName",
+}
+UNKNOWN = (None, "", "n/a", "N/A", "nan")
+SEX = {"m": "M", "male": "M", "f": "F", "female": "F"}
+
+
+def scan_tags(image: Path, root: Path, contrast: str) -> dict[str, Any]:
+    """Return what the sidecars of an image say; what they do not say is absent.
+
+    A sidecar holds for the images below its folder with its suffix and all of its entities; one
+    that is nearer to the image goes before (BIDS, the inheritance principle).
+
+    Args:
+        image: ``.../<entities>_<suffix>.nii.gz``.
+        root: Folder of the data set.
+        contrast: "flair" or "t1w", which begins the tags that differ between the two.
+    """
+    known: dict[str, Any] = {}
+    for path in _sidecars(image, root):
+        known |= _read_json(path)
+    tags: dict[str, Any] = {}
+    for tag, (key, factor) in SCAN_NUMBERS.items():
+        if (number := _number(known.get(key))) is not None:
+            tags[f"{contrast}_{tag}"] = round(number * factor, 6)
+    for tag, keys in SCAN_WORDS.items():
+        words = [str(known[key]) for key in keys if known.get(key) not in UNKNOWN]
+        if words:
+            tags[f"{contrast}_{tag}"] = words[0]
+    if (strength := _number(known.get("MagneticFieldStrength"))) is not None:
+        tags["field_strength_t"] = strength
+    for tag, key in SCANNER_WORDS.items():
+        if known.get(key) not in UNKNOWN:
+            tags[tag] = str(known[key])
+    return tags
+
+
+def read_people(path: Path, key: str) -> dict[str, dict[str, Any]]:
+    """Read ``participants.tsv`` or ``sessions.tsv``; unknown values are left out.
+
+    Args:
+        path: The table; none gives nothing.
+        key: Its first column, "participant_id" or "session_id".
+
+    Returns:
+        Tags by the value of ``key``: age in years as a number, sex as "F" or "M", others as text.
+    """
+    if not path.is_file():
+        return {}
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    return {str(row.get(key) or ""): _tags(row, key) for row in rows}
+
+
+def _tags(row: Mapping[str | None, Any], key: str) -> dict[str, Any]:
+    """Keep the known values of a row, and bring age and sex to one form."""
+    tags: dict[str, Any] = {
+        column: value
+        for column, value in row.items()
+        if column and column != key and isinstance(value, str) and value not in UNKNOWN
+    }
+    if (age := _number(tags.get("age"))) is not None:
+        tags["age"] = age
+    if "sex" in tags:
+        tags["sex"] = SEX.get(tags["sex"].strip().lower(), tags["sex"])
+    return tags
+
+
+def _sidecars(image: Path, root: Path) -> list[Path]:
+    """Return the sidecars that hold for an image, the nearest last."""
+    *entities, suffix = image.name.partition(".nii")[0].split("_")
+    folders = [root, *reversed([f for f in image.parents if root in f.parents])]
+    found = []
+    for folder in folders:
+        near = [path for path in folder.glob(f"*{suffix}.json") if path.is_file()]
+        fitting = [path for path in near if _holds(path, set(entities), suffix)]
+        found += sorted(fitting, key=lambda path: (path.name.count("_"), path.name))
+    return found
+
+
+def _holds(sidecar: Path, entities: set[str], suffix: str) -> bool:
+    """Return whether a sidecar's entities are among an image's."""
+    *parts, last = sidecar.name.removesuffix(".json").split("_")
+    return last == suffix and set(parts) <= entities
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """Read a sidecar; one that cannot be read says nothing."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _number(value: Any) -> float | None:  # noqa: ANN401 - whatever a person wrote
+    """Return a finite number, or None."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if number == number and abs(number) != float("inf") else None

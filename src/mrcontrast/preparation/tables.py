@@ -1,0 +1,70 @@
+"""The tables beside the volumes: what was left out, what was measured, what to look at."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mrcontrast.data.manifest import ABSENT
+from mrcontrast.preparation.outcome import Outcome
+from mrcontrast.preparation.subject import Dropped
+from mrcontrast.volume import write_text
+
+DROPPED, MEASURES, REMARKS = "dropped.tsv", "measures.tsv", "remarks.tsv"
+
+
+@dataclass(frozen=True)
+class Remark:
+    """What a person should look at, although nothing was left out for it.
+
+    Attributes:
+        item: Session or sessions.
+        operator: Who noticed.
+        measure: What was measured.
+        value: What it was.
+        threshold: Beyond which it is said.
+        text: One line.
+    """
+
+    item: str
+    operator: str
+    measure: str
+    value: float
+    threshold: str
+    text: str
+
+
+def write_tables(
+    root: Path, dropped: Sequence[Dropped], outcomes: Sequence[Outcome], remarks: Sequence[Remark]
+) -> None:
+    """Write ``dropped.tsv``, ``measures.tsv`` and ``remarks.tsv``."""
+    head = ("item", "operator", "measure", "value", "threshold", "reason")
+    _write(
+        root / DROPPED,
+        head,
+        ((d.name, d.operator, d.measure, d.value, d.threshold, d.reason) for d in dropped),
+    )
+    rows = (
+        (outcome.name, c.step, c.operator, c.measure, c.before, c.after)
+        for outcome in sorted(outcomes, key=lambda outcome: outcome.name)
+        for c in outcome.changes
+    )
+    _write(root / MEASURES, ("item", "step", "operator", "measure", "before", "after"), rows)
+    found = ((r.item, r.operator, r.measure, r.value, r.threshold, r.text) for r in remarks)
+    _write(root / REMARKS, head, found)
+
+
+def _write(path: Path, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a table of one-line cells, whole."""
+    lines = ["\t".join(head), *("\t".join(map(_cell, row)) for row in rows)]
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def _cell(value: Any) -> str:  # noqa: ANN401 - whatever stands in a table
+    r"""Format a value on one line.
+
+    >>> _cell(None), _cell(0.30000000000000004), _cell("two\nlines"), _cell("")
+    ('n/a', '0.3', 'two lines', 'n/a')
+    """
+    text = f"{value:.7g}" if isinstance(value, float) else str("" if value is None else value)
+    return " ".join(text.split()) or ABSENT

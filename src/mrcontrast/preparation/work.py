@@ -1,0 +1,98 @@
+"""What a worker does: one session from its raw files to its files in the data set."""
+
+import hashlib
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from mrcontrast.preparation.duplicates import look_of
+from mrcontrast.preparation.outcome import Outcome, find_finished, key_of, write_outcome
+from mrcontrast.preparation.output import session_files, write_subject
+from mrcontrast.preparation.pictures import draw_pictures
+from mrcontrast.preparation.recipe import Recipe
+from mrcontrast.preparation.subject import BROKEN, Dropped, Entry, Subject
+from mrcontrast.preparation.trail import Trail
+
+
+@dataclass(frozen=True)
+class Work:
+    """Prepares one session after the other; it is sent to worker processes.
+
+    Attributes:
+        recipe: What to do.
+        stage: Folder that takes the sessions; all workers see it under this name.
+        earlier: Data set of an earlier run, or where there would be one.
+    """
+
+    recipe: Recipe
+    stage: Path
+    earlier: Path
+
+    def __call__(self, entry: Entry) -> Outcome:
+        """Return what has become of a session, of now or of an earlier run.
+
+        Raises:
+            UsageError: The recipe itself is at fault.
+            MrcontrastError: The folder cannot be written.
+        """
+        key = key_of(entry, self.recipe.identity)
+        finished = find_finished(entry, key, self.stage, self.earlier)
+        outcome = self._prepare(entry, key) if finished is None else finished
+        return replace(outcome, pictures={})  # they stay on disk: thousands would fill the memory
+
+    def _prepare(self, entry: Entry, key: str) -> Outcome:
+        """Take a session through the recipe and write it; its own file comes last."""
+        began, trail = time.monotonic(), FirstLook()
+        result = self.recipe.apply(entry, trail)
+        for left in session_files(entry, self.stage):
+            left.unlink()
+        outcome = Outcome(entry.name, key, changes=trail.changes, prints=trail.prints)
+        if trail.last is not None:
+            outcome = replace(outcome, pictures=draw_pictures(trail.last))
+        if isinstance(result, Dropped):
+            outcome = replace(outcome, dropped=result)
+        else:
+            record = write_subject(result, entry, self.stage)
+            look = look_of(result) if self.recipe.compares_looks else ""
+            outcome = replace(outcome, record=record, look=look)
+        outcome = replace(outcome, seconds=round(time.monotonic() - began, 2))
+        write_outcome(outcome, self.stage)
+        return outcome
+
+
+class FirstLook(Trail):
+    """A trail that also takes the prints of the raw voxels.
+
+    Attributes:
+        prints: Hashes of the voxels of "flair" and "t1w" as they were loaded.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.prints: dict[str, str] = {}
+
+    def __call__(self, operator: str, subject: Subject) -> None:
+        """Note what ``operator`` has made of the session."""
+        if self.last is None:
+            volumes = {"flair": subject.flair, "t1w": subject.t1w}
+            self.prints = {name: _print(volume.data) for name, volume in volumes.items()}
+        super().__call__(operator, subject)
+
+
+def lost(entry: Entry, reason: str) -> Outcome:
+    """Return the outcome of a session whose worker has died; it is tried again in the next run."""
+    text = (
+        f"Expected a worker that lives, got one that died {reason} ({entry.origin}). "
+        "Lower num_workers, or leave the session out."
+    )
+    return Outcome(
+        entry.name, "", dropped=Dropped(entry.subject, entry.session, "worker", text, kind=BROKEN)
+    )
+
+
+def _print(data: np.ndarray) -> str:
+    """Return the hash of voxels, whatever file they came from."""
+    whole = np.ascontiguousarray(data, np.float32)
+    return hashlib.sha256(str(whole.shape).encode() + whole.tobytes()).hexdigest()

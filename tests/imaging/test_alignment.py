@@ -1,0 +1,113 @@
+import numpy as np
+import pytest
+
+from mrcontrast.errors import MrcontrastError
+from mrcontrast.imaging.alignment import Alignment, check_alignment, foreground
+from mrcontrast.imaging.geometry import displacement_mm, rigid_matrix, surface_points
+from mrcontrast.phantom import PhantomConfig, PhantomSubject, make_subject
+from mrcontrast.phantom.config import ScannerRanges
+from mrcontrast.volume import Volume
+
+CENTRE_MM = (0.0, -17.0, 5.0)
+
+
+@pytest.fixture(scope="module")
+def pair() -> list[PhantomSubject]:
+    """Two subjects with slices of 4 mm, noise and shading."""
+    scanner = ScannerRanges(
+        flair_slice_thickness_mm=4.0, snr=(15.0, 20.0), bias_amplitude=(0.2, 0.3)
+    )
+    config = PhantomConfig(3.0, anatomy_spacing_mm=3.0, scanner=scanner)
+    return [make_subject(seed, config) for seed in (7, 8)]
+
+
+def check(subject: PhantomSubject, t1w: Volume) -> Alignment:
+    return check_alignment(subject.flair, t1w, subject.brain_mask)
+
+
+def moved_by(volume: Volume, matrix: np.ndarray) -> Volume:
+    return Volume(volume.data, matrix @ volume.affine)
+
+
+def test_a_pair_overlays_and_so_it_does_on_other_axes(pair: list[PhantomSubject]) -> None:
+    subject = pair[0]
+    found = check(subject, subject.t1w)
+    assert found.aligned
+    assert found.displacement_mm < 0.8
+    assert found.residual_mm < 2
+    assert found.overlap > 0.99
+    affine = subject.t1w.affine.copy()
+    affine[:3, 3] += affine[:3, 0] * (subject.t1w.shape[0] - 1)
+    affine[:, 0] *= -1
+    flipped = Volume(subject.t1w.data[::-1].copy(), affine)
+    assert check(subject, flipped).displacement_mm == pytest.approx(found.displacement_mm, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("rotation_deg", "shift_mm"),
+    [
+        ((0, 0, 0), (4, 0, 0)),
+        ((0, 0, 0), (0, 0, -4)),
+        ((0, 0, 0), (5, 5, 4)),
+        ((6, 0, 0), (0, 0, 0)),
+    ],
+)
+def test_an_offset_is_flagged_and_measured(
+    pair: list[PhantomSubject], rotation_deg: tuple[float, ...], shift_mm: tuple[float, ...]
+) -> None:
+    subject = pair[0]
+    truth = rigid_matrix(rotation_deg, shift_mm, CENTRE_MM)
+    found = check(subject, moved_by(subject.t1w, truth))
+    assert not found.aligned
+    points = surface_points(subject.brain_mask, subject.flair.affine)
+    assert displacement_mm(found.motion, truth, points).max() < 1.5
+    assert found.residual_mm < 3
+
+
+def test_another_brain_is_flagged_by_what_blocks_disagree_about(
+    pair: list[PhantomSubject],
+) -> None:
+    for one, other in (pair, pair[::-1]):
+        found = check(one, other.t1w)
+        assert not found.aligned
+        assert found.residual_mm > 4
+
+
+def test_left_for_right_is_flagged(pair: list[PhantomSubject]) -> None:
+    subject = pair[0]
+    swapped = Volume(subject.t1w.data[::-1].copy(), subject.t1w.affine)
+    assert not check(subject, swapped).aligned
+
+
+def test_limits_are_what_suspicion_is_counted_in(pair: list[PhantomSubject]) -> None:
+    subject = pair[0]
+    moved = moved_by(subject.t1w, rigid_matrix((0, 0, 0), (0, 4, 0), CENTRE_MM))
+    loose = check_alignment(subject.flair, moved, subject.brain_mask, 6.0, 9.0)
+    assert loose.aligned
+    expected = max(loose.displacement_mm / 6, loose.residual_mm / 9)
+    assert loose.suspicion == pytest.approx(expected)
+    assert set(loose.measures()) >= {"displacement_mm", "residual_mm", "suspicion"}
+
+
+def test_without_a_mask_the_brain_is_what_is_not_zero(pair: list[PhantomSubject]) -> None:
+    subject = pair[1]
+    assert check_alignment(subject.flair, subject.t1w).aligned
+    noisy = np.abs(np.random.default_rng(0).normal(0, 1, subject.flair.shape)).astype(np.float32)
+    head = Volume(
+        subject.flair.data + 0.02 * subject.flair.data.max() * noisy, subject.flair.affine
+    )
+    found = foreground(head)
+    assert 0.9 < found.sum() / subject.brain_mask.sum() < 1.2
+
+
+def test_what_cannot_be_compared_is_refused(pair: list[PhantomSubject]) -> None:
+    subject = pair[0]
+    far = moved_by(subject.t1w, rigid_matrix((0, 0, 0), (300, 0, 0), CENTRE_MM))
+    with pytest.raises(MrcontrastError, match="covers 0%"):
+        check(subject, far)
+    speck = np.zeros(subject.flair.shape, bool)
+    speck[30, 30, 30] = True
+    with pytest.raises(MrcontrastError, match="brain to compare"):
+        check_alignment(subject.flair, subject.t1w, speck)
+    with pytest.raises(MrcontrastError, match="empty"):
+        check_alignment(subject.flair, subject.t1w, np.zeros(subject.flair.shape, bool))

@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+
+from mrcontrast.errors import MrcontrastError
+from mrcontrast.imaging.bias import correct_bias
+from mrcontrast.phantom import PhantomConfig, PhantomSubject, make_subject
+from mrcontrast.phantom.config import ScannerRanges
+from mrcontrast.volume import Volume
+
+pytest.importorskip("SimpleITK", reason="the extra prep is not installed")
+WM = 3
+
+
+@pytest.fixture(scope="module")
+def unshaded() -> PhantomSubject:
+    scanner = ScannerRanges(bias_amplitude=(0.0, 0.0))
+    return make_subject(5, PhantomConfig(3.0, anatomy_spacing_mm=3.0, scanner=scanner))
+
+
+def gain(shape: tuple[int, ...]) -> np.ndarray:
+    x, y, z = (np.linspace(-1, 1, n) for n in shape)
+    slope = 0.3 * x[:, None, None] + 0.2 * y[:, None] ** 2 - 0.1 * z
+    return np.exp(slope).astype(np.float32)
+
+
+def test_a_known_gain_is_taken_out(unshaded: PhantomSubject) -> None:
+    clean, mask = unshaded.t1w, unshaded.brain_mask
+    field = gain(clean.shape)
+    found = correct_bias(Volume(clean.data * field, clean.affine), mask)
+    left = np.log(found.field / field)[mask]
+    assert left.std() < 0.4 * np.log(field)[mask].std()
+    assert found.strength == pytest.approx(np.log(field)[mask].std(), rel=0.35)
+    white = unshaded.labels == WM
+    shaded, corrected = (clean.data * field)[white], found.image.data[white]
+    assert corrected.std() / corrected.mean() < 0.6 * shaded.std() / shaded.mean()
+
+
+def test_what_has_no_gain_is_left_nearly_alone(unshaded: PhantomSubject) -> None:
+    found = correct_bias(unshaded.t1w, unshaded.brain_mask)
+    assert found.strength < 0.06
+    assert np.log(found.field)[unshaded.brain_mask].mean() == pytest.approx(0, abs=1e-5)
+    np.testing.assert_array_equal(found.image.affine, unshaded.t1w.affine)
+    again = correct_bias(unshaded.t1w, unshaded.brain_mask)
+    np.testing.assert_array_equal(again.field, found.field)
+
+
+def test_thick_slices_and_zeros_do_no_harm(unshaded: PhantomSubject) -> None:
+    affine = unshaded.flair.affine @ np.diag([1, 1, 2, 1])
+    thick = Volume(unshaded.flair.data[..., ::2].copy(), affine)
+    mask = unshaded.brain_mask[..., ::2]
+    thick.data[30:33, 30:33, 15] = 0
+    found = correct_bias(thick, mask)
+    assert np.isfinite(found.image.data).all()
+    assert (found.image.data[30:33, 30:33, 15] == 0).all()
+
+
+def test_an_empty_mask_is_refused(unshaded: PhantomSubject) -> None:
+    with pytest.raises(MrcontrastError, match="positive voxels in the mask"):
+        correct_bias(unshaded.t1w, np.zeros(unshaded.t1w.shape, bool))

@@ -1,0 +1,117 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mrcontrast.errors import MrcontrastError
+from mrcontrast.imaging.geometry import displacement_mm, rigid_matrix, surface_points
+from mrcontrast.imaging.registration import (
+    load_mni152,
+    register_affine,
+    register_rigid,
+    register_to_mni,
+)
+from mrcontrast.phantom import PhantomConfig, PhantomSubject, make_subject
+from mrcontrast.phantom.config import ScannerRanges
+from mrcontrast.volume import Volume
+
+pytest.importorskip("SimpleITK", reason="the extra prep is not installed")
+CENTRE_MM = (0.0, -17.0, 5.0)
+
+
+@pytest.fixture(scope="module")
+def thick() -> PhantomSubject:
+    """A phantom at 2 mm whose FLAIR has slices of 4 mm."""
+    scanner = ScannerRanges(flair_slice_thickness_mm=4.0)
+    return make_subject(3, PhantomConfig(2.0, anatomy_spacing_mm=2.0, scanner=scanner))
+
+
+def every_other_slice(volume: Volume) -> Volume:
+    affine = volume.affine.copy()
+    affine[:, 2] *= 2
+    affine[:3, 3] += volume.affine[:3, 2] / 2
+    return Volume((volume.data[..., ::2] + volume.data[..., 1::2]) / 2, affine)
+
+
+def moved_by(volume: Volume, matrix: np.ndarray) -> Volume:
+    """Put a volume elsewhere in the world: its points x go to ``matrix`` x."""
+    return Volume(volume.data, matrix @ volume.affine)
+
+
+@pytest.mark.parametrize(
+    ("rotation_deg", "shift_mm"),
+    [((0, 0, 0), (0, 0, 0)), ((4, -6, 3), (5, -8, 6)), ((25, 0, -8), (30, 12, -40))],
+)
+def test_known_offsets_of_thick_slices_are_found(
+    thick: PhantomSubject, rotation_deg: tuple[float, ...], shift_mm: tuple[float, ...]
+) -> None:
+    truth = rigid_matrix(rotation_deg, shift_mm, CENTRE_MM)
+    flair, t1w = every_other_slice(thick.flair), moved_by(thick.t1w, truth)
+    found = register_rigid(flair, t1w)
+    points = surface_points(thick.brain_mask, thick.t1w.affine)
+    error = displacement_mm(found.matrix, truth, points)
+    assert np.median(error) < 0.5
+    assert error.max() < 1.0
+    assert found.image.shape == flair.shape
+    angle = found.rotation_deg
+    assert angle == pytest.approx(np.linalg.norm(rotation_deg), abs=1.0)
+    assert found.metric >= found.metric_before - 0.01
+
+
+def test_the_reverse_is_the_inverse_and_it_repeats(thick: PhantomSubject) -> None:
+    truth = rigid_matrix((3, 2, -4), (4, 0, -3), CENTRE_MM)
+    flair, t1w = every_other_slice(thick.flair), moved_by(thick.t1w, truth)
+    back = register_rigid(t1w, flair)
+    points = surface_points(thick.brain_mask, thick.t1w.affine)
+    assert displacement_mm(np.linalg.inv(back.matrix), truth, points).max() < 1.0
+    again = register_rigid(t1w, flair)
+    np.testing.assert_array_equal(again.matrix, back.matrix)
+    np.testing.assert_array_equal(again.image.data, back.image.data)
+
+
+def test_the_image_lies_over_the_fixed_one(thick: PhantomSubject) -> None:
+    truth = rigid_matrix((0, 0, 10), (6, 0, 0), CENTRE_MM)
+    found = register_rigid(thick.flair, moved_by(thick.t1w, truth))
+    inside = thick.brain_mask
+    agreement = np.corrcoef(found.image.data[inside], thick.t1w.data[inside])[0, 1]
+    assert agreement > 0.97
+
+
+def test_a_mask_keeps_what_does_not_belong_out(thick: PhantomSubject) -> None:
+    bright = thick.t1w.data.copy()
+    bright[:12] = bright.max() * 3  # a block beside the head, in one contrast alone
+    truth = rigid_matrix((0, 5, 0), (3, 3, 0), CENTRE_MM)
+    found = register_rigid(
+        thick.flair,
+        moved_by(replace(thick.t1w, data=bright), truth),
+        thick.brain_mask,
+        thick.brain_mask,
+    )
+    points = surface_points(thick.brain_mask, thick.t1w.affine)
+    assert displacement_mm(found.matrix, truth, points).max() < 1.5
+
+
+def test_scales_are_found_by_twelve_parameters(thick: PhantomSubject) -> None:
+    truth = rigid_matrix((2, 0, 4), (3, -2, 1), CENTRE_MM) @ np.diag([1.06, 0.95, 1.04, 1])
+    found = register_affine(thick.flair, moved_by(thick.t1w, truth))
+    points = surface_points(thick.brain_mask, thick.t1w.affine)
+    assert np.median(displacement_mm(found.matrix, truth, points)) < 0.7
+
+
+def test_a_phantom_returns_to_the_template(thick: PhantomSubject) -> None:
+    away = rigid_matrix((10, -5, 8), (20, 30, -25), CENTRE_MM)
+    head = moved_by(thick.t1w, away)
+    found = register_to_mni(head, thick.brain_mask, resolution_mm=2)
+    template, brain = load_mni152(2)
+    assert found.image.shape == template.shape
+    there = found.image.data > 0
+    dice = 2 * (there & brain).sum() / (there.sum() + brain.sum())
+    assert dice > 0.93
+
+
+def test_two_volumes_that_never_meet_are_refused() -> None:
+    noise = np.random.default_rng(0).random((12, 14, 16)).astype(np.float32)
+    speck = np.zeros((3, 3, 3), np.float32)
+    speck[1, 1, 1] = 1
+    with pytest.raises(MrcontrastError, match="cannot be laid over"):
+        register_rigid(Volume(noise, np.diag([9.0, 9, 9, 1])), Volume(speck, np.eye(4)))

@@ -1,0 +1,81 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from mrcontrast.preparation.bids import BidsPairs
+from mrcontrast.preparation.sidecars import read_people, scan_tags
+
+
+def write(path: Path, **values: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(values))
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    return tmp_path / "sub-01" / "ses-2" / "anat" / "sub-01_ses-2_acq-3d_FLAIR.nii.gz"
+
+
+def test_the_nearest_sidecar_goes_before(tmp_path: Path, image: Path) -> None:
+    write(tmp_path / "FLAIR.json", MagneticFieldStrength=1.5, Manufacturer="A", EchoTime=0.1)
+    write(tmp_path / "acq-2d_FLAIR.json", EchoTime=0.9)  # another acquisition
+    write(tmp_path / "T1w.json", EchoTime=0.002)  # another suffix
+    write(tmp_path / "sub-01" / "sub-01_FLAIR.json", MagneticFieldStrength=3)
+    write(image.with_name("sub-01_ses-2_acq-3d_FLAIR.json"), EchoTime=0.12, InversionTime=1.8)
+    assert scan_tags(image, tmp_path, "flair") == {
+        "flair_te_ms": 120.0,
+        "flair_ti_ms": 1800.0,
+        "field_strength_t": 3.0,
+        "manufacturer": "A",
+    }
+
+
+def test_absent_stays_absent_and_nonsense_is_no_number(tmp_path: Path, image: Path) -> None:
+    assert scan_tags(image, tmp_path, "flair") == {}
+    sidecar = image.with_name("sub-01_ses-2_acq-3d_FLAIR.json")
+    write(sidecar, MagneticFieldStrength="n/a", FlipAngle="NaN", EchoTime=[1], Manufacturer="")
+    assert scan_tags(image, tmp_path, "flair") == {}
+    sidecar.write_text("{not json")
+    assert scan_tags(image, tmp_path, "flair") == {}
+
+
+def test_sequence_and_scanner(tmp_path: Path, image: Path) -> None:
+    write(
+        image.with_name("sub-01_ses-2_acq-3d_FLAIR.json"),
+        SequenceName="SPACE",
+        ProtocolName="t2_flair",
+        ManufacturersModelName="Skyra",
+        InstitutionName="Here",
+    )
+    assert scan_tags(image, tmp_path, "flair") == {
+        "flair_sequence": "SPACE",
+        "scanner_model": "Skyra",
+        "institution": "Here",
+    }
+
+
+def test_people(tmp_path: Path) -> None:
+    table = tmp_path / "participants.tsv"
+    table.write_text(
+        "participant_id\tage\tsex\thandedness\nsub-01\t53.5\tfemale\tn/a\nsub-02\t>89\tM\tR\n"
+    )
+    assert read_people(table, "participant_id") == {
+        "sub-01": {"age": 53.5, "sex": "F"},
+        "sub-02": {"age": ">89", "sex": "M", "handedness": "R"},
+    }
+    assert read_people(tmp_path / "none.tsv", "participant_id") == {}
+
+
+def test_site_and_visit_reach_the_session(tmp_path: Path, write_pair) -> None:
+    write_pair(tmp_path, "sub-01", "ses-1")
+    write_pair(tmp_path, "sub-01", "ses-2")
+    write_pair(tmp_path, "sub-02")
+    (tmp_path / "participants.tsv").write_text("participant_id\tage\tsite\nsub-01\t50\tBonn\n")
+    (tmp_path / "sub-01" / "sub-01_sessions.tsv").write_text("session_id\tage\nses-2\t52\n")
+    write(tmp_path / "T1w.json", RepetitionTime=2.3, PulseSequenceType="MPRAGE")
+    first, second, third = BidsPairs(str(tmp_path)).index()[0]
+    assert (first.site, third.site) == ("Bonn", tmp_path.name)
+    assert (first.pair.tags["age"], second.pair.tags["age"]) == (50.0, 52.0)
+    assert third.pair.tags == {"t1w_tr_ms": 2300.0, "t1w_sequence": "MPRAGE"}
+    assert BidsPairs(str(tmp_path), site="Ulm").index()[0][0].site == "Ulm"

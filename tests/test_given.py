@@ -1,0 +1,51 @@
+"""A path that is not there ends each command with exit code 2, before anything heavy is loaded."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mrcontrast.cli import main
+from mrcontrast.errors import UsageError
+from mrcontrast.given import refuse_missing
+
+
+def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+    refuse_missing({"--a": tmp_path, "--b": None, "--c": "runs:/0123", "--d": "models:/t1w@best"})
+    with pytest.raises(UsageError, match=rf"none \({tmp_path}/none\). Check the path of --mask"):
+        refuse_missing({"--model": str(tmp_path), "--mask": tmp_path / "none"})
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["translate", "{here}", "{out}", "--model", "/none"],
+        ["evaluate", "--predictions", "{here}", "--references", "/none", "--out", "{out}"],
+        ["evaluate", "--predictions", "/none", "--references", "{here}", "--out", "{out}"],
+        ["report", "/none"],
+        ["prepare", "recipe=bids_pairs", "source=/none", "out={out}"],
+        ["prepare", "recipe=bids_pairs", "out={out}"],
+        ["train", "stage=autoencoder", "data=prepared", "data.root=/none"],
+        ["train", "stage=latent_diffusion", "data.root={here}", "autoencoder=/none"],
+    ],
+    ids=lambda command: " ".join(command[:2]),
+)
+def test_exit_code_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    arguments = [word.format(here=tmp_path, out=tmp_path / "out") for word in command]
+    assert main(arguments) == 2
+    assert "Expected a f" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("command", ["prepare source=/none out=x", "report /none"])
+def test_nothing_heavy_is_loaded_for_it(tmp_path: Path, command: str) -> None:
+    code = (
+        "import sys; from mrcontrast.cli import main; code = main(sys.argv[1:]);"
+        "print(code, sorted({'torch', 'monai', 'scipy', 'nibabel'} & set(sys.modules)))"
+    )
+    words = [sys.executable, "-c", code, *command.split()]
+    answer = subprocess.run(words, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert answer.stdout.strip() == "2 []"
