@@ -8,12 +8,12 @@ import torch
 from tests.stages.conftest import make_stage
 
 from mrcontrast.config import compose
+from mrcontrast.files import write_json
 from mrcontrast.report.costs import Source, add_costs, read_costs
 from mrcontrast.report.table import to_markdown
 from mrcontrast.report.terminal import to_rich
 from mrcontrast.study import plan
 from mrcontrast.translator.cost import cost_of, count_parameters, network_calls
-from mrcontrast.volume import write_json
 
 BUDGET = {  # parts of each method's training time
     "unet": ["whole"],

@@ -14,20 +14,14 @@ from mrcontrast.data.manifest import Manifest
 from mrcontrast.data.originals import originals, write_masks
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.evaluate import evaluate_originals
+from mrcontrast.files import sha256_file
 from mrcontrast.prepare import prepare
 from mrcontrast.run_folder import RunFolder
 from mrcontrast.steps import Step
 from mrcontrast.study import plan, study
 from mrcontrast.study_steps import evaluate_step
 from mrcontrast.transforms.normalise import PercentileNormaliser
-from mrcontrast.volume import (
-    Volume,
-    read_mask,
-    read_volume,
-    sha256_file,
-    write_labels,
-    write_volume,
-)
+from mrcontrast.volume import Volume, read_mask, read_volume, write_labels, write_volume
 from toy.runs import toy_run, with_mlflow
 
 SHAPE = (30, 36, 28)

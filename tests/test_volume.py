@@ -7,17 +7,8 @@ import numpy as np
 import pytest
 
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.volume import (
-    Volume,
-    read_mask,
-    read_volume,
-    same_grid,
-    sha256_file,
-    write_json,
-    write_labels,
-    write_text,
-    write_volume,
-)
+from mrcontrast.files import sha256_file, write_json, write_text
+from mrcontrast.volume import Volume, read_mask, read_volume, same_grid, write_labels, write_volume
 
 SHAPE = (5, 6, 7)
 

@@ -21,8 +21,8 @@ from rich.table import Table
 from torch import Tensor
 
 from mrcontrast.config import build_stage, compose, resolve
+from mrcontrast.files import write_json
 from mrcontrast.run_folder import software
-from mrcontrast.volume import write_json
 
 FIELD_MM = (182, 218, 182)  # of the MNI152 template
 SPACINGS_MM = (2.0, 1.5, 1.0)

@@ -44,7 +44,7 @@ def estimate(config: DictConfig) -> int:
         markup=False,
     )
     if config.out is not None:
-        from mrcontrast.volume import write_json
+        from mrcontrast.files import write_json
 
         write_json(Path(config.out), to_json(costs, rate, config))
     return 0

@@ -9,6 +9,7 @@ from mrcontrast.data.manifest import MANIFEST, Manifest, Record
 from mrcontrast.data.originals import originals
 from mrcontrast.data.predictions import SYNTHETIC
 from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.files import write_text
 from mrcontrast.given import refuse_missing
 from mrcontrast.report.collection import Collection, collect
 from mrcontrast.report.comparison import compare
@@ -22,7 +23,6 @@ from mrcontrast.report.protocol import (
 )
 from mrcontrast.report.table import FORMATS
 from mrcontrast.report.terminal import to_rich
-from mrcontrast.volume import write_text
 
 SHOWN = (  # on the terminal; all tables stand in the files
     "In the brain",

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.files import making_folder, write_text
 from mrcontrast.run_folder import RunFolder
-from mrcontrast.volume import making_folder, write_text
 
 if TYPE_CHECKING:
     from torch import Tensor

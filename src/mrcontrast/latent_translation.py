@@ -98,7 +98,11 @@ class LatentTranslation(LightningModule):
             noise = torch.randn(len(condition), *self.codec.latent_shape(image_shape))
         start = self.noise_end(noise.to(self.device), condition)
         data = self.process.sample(self.conditioned_on(condition), start)
-        return self.codec.decode(self.latent(data, condition), image_shape)
+        return self.image(self.latent(data, condition), condition, batch)
+
+    def image(self, z: Tensor, condition: Tensor, batch: keys.Batch) -> Tensor:
+        """Return the image (B, 1, *S) in [0, 1] of a T1w latent."""
+        return self.codec.decode(z, batch["flair"].shape[2:])
 
     def conditioned_on(self, condition: Tensor) -> Predict:
         """Return ``predict(z_t, t)`` for a condition; it fuses tiles if there are any."""

@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mrcontrast.config import module_name
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.volume import replacing, sha256_file, write_json, write_text
+from mrcontrast.files import replacing, sha256_file, write_json, write_text
 
 if TYPE_CHECKING:
     from torch import Tensor

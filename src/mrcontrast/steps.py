@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mrcontrast.volume import write_json
+from mrcontrast.files import write_json
 
 FINISHED, STARTED = "finished", "started"
 

@@ -1,6 +1,5 @@
 """The steps of a study: each command of the chain with its settings, inputs and output folder."""
 
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +7,9 @@ from omegaconf import OmegaConf
 
 from mrcontrast.config import compose
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.released import open_run
 from mrcontrast.run_folder import RunFolder
 from mrcontrast.steps import Step
+from mrcontrast.study_runs import earlier_run, hashes_of, outside_runs, runs_of, where
 
 MASKS = "masks_full_grid"
 EVALUATION, FULL_GRID_EVALUATION = "evaluation", "evaluation_full_grid"
@@ -45,7 +44,7 @@ def train_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
     parents = node.get("parents", {})
     output = folder / "runs" / name
     settings = {"overrides": [*plain["common"], *node["overrides"]], "parents": parents}
-    outside = outside_runs(parents.values(), plain, folder)
+    outside = outside_runs(parents.values(), f"study.train.{name}", plain, folder)
     settings |= hashes_of(outside)
     overrides = [
         "data=prepared",
@@ -70,47 +69,6 @@ def train_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
     return Step(name, f"Train {name}", output, settings, run, ("data", *inside))
 
 
-def outside_runs(names: Iterable[str], plain: dict[str, Any], folder: Path) -> dict[str, RunFolder]:
-    """Return those of the named runs that the study does not train: released models, run folders.
-
-    Raises:
-        UsageError: There is no such run.
-    """
-    found = {}
-    for name in names:
-        if name in plain["train"]:
-            continue
-        run = earlier_run(name, "as parent or model", folder)
-        if not run.path.is_dir():
-            raise UsageError(
-                f"Expected a run of the study, a released model or a run folder, got {name}. "
-                f"The study trains {', '.join(plain['train'])}."
-            )
-        found[name] = run
-    return found
-
-
-def hashes_of(runs: Mapping[str, RunFolder]) -> dict[str, Any]:
-    """Return what a step must be made anew for, if it uses runs from outside the study."""
-    return {"outside": {name: run.verify() for name, run in runs.items()}} if runs else {}
-
-
-def where(name: str, outside: Mapping[str, RunFolder], folder: Path) -> Path:
-    """Return the folder of a run of the study or from outside."""
-    return outside[name].path if name in outside else folder / "runs" / name
-
-
-def earlier_run(reference: str, key: str, folder: Path) -> RunFolder:
-    """Return a run that is used as it is, which must not be one of the study's own."""
-    run = RunFolder(open_run(reference).path.absolute())
-    if run.path.resolve().is_relative_to(folder.resolve()):
-        raise UsageError(
-            f"Expected a run outside the study, got {run.path} ({key}). "
-            "Name a run that the study does not train."
-        )
-    return run
-
-
 def full_grid_methods(plain: dict[str, Any]) -> list[str]:
     """Return the methods that translate raw files on their own grids."""
     return [name for name, node in plain["predict"].items() if node.get("full_grid")]
@@ -124,7 +82,7 @@ def predict_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
     """
     node = plain["predict"][name]
     model, full_grid = node["model"], node.get("full_grid", False)
-    outside = outside_runs([model], plain, folder)
+    outside = outside_runs([model], f"study.predict.{name}", plain, folder)
     if full_grid and node.get("shuffle_flair"):
         raise UsageError(
             f"Expected full_grid or shuffle_flair, got both (study.predict.{name}). "
@@ -198,15 +156,6 @@ def evaluate_step(methods: list[str], plain: dict[str, Any], folder: Path) -> St
 
     inputs = ("data", *(f"predict-{name}" for name in methods))
     return Step("evaluation", "Evaluate", output, settings, run, inputs)
-
-
-def runs_of(model: str, plain: dict[str, Any], folder: Path) -> dict[Path, None]:
-    """Return the run folders of a model and of all that it was built on, each once."""
-    outside = outside_runs([model], plain, folder)
-    runs = {where(model, outside, folder): None}
-    for parent in plain["train"].get(model, {}).get("parents", {}).values():
-        runs |= runs_of(parent, plain, folder)
-    return runs
 
 
 def evaluate_full_grid_step(methods: list[str], folder: Path) -> Step:

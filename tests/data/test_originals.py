@@ -10,14 +10,8 @@ from mrcontrast import keys
 from mrcontrast.data.manifest import Record
 from mrcontrast.data.originals import originals, write_masks
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.volume import (
-    Volume,
-    read_mask,
-    read_volume,
-    sha256_file,
-    write_labels,
-    write_volume,
-)
+from mrcontrast.files import sha256_file
+from mrcontrast.volume import Volume, read_mask, read_volume, write_labels, write_volume
 
 AFFINE = np.array([[-2.0, 0, 0, 20], [0, 3, 0, -30], [0, 0, 4, -25], [0, 0, 0, 1]])
 

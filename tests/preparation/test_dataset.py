@@ -8,10 +8,11 @@ import pytest
 
 from mrcontrast.data.manifest import Manifest
 from mrcontrast.errors import MrcontrastError
+from mrcontrast.files import sha256_file
 from mrcontrast.preparation.bids import BidsPairs
 from mrcontrast.preparation.dataset import Prepared, prepare_dataset
 from mrcontrast.preparation.recipe import Recipe
-from mrcontrast.volume import Volume, read_mask, read_volume, sha256_file, write_volume
+from mrcontrast.volume import Volume, read_mask, read_volume, write_volume
 
 MakeRecipe = Callable[..., Recipe]
 TEXT = "recipe: test\n"

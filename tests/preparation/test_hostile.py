@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from mrcontrast.data.manifest import Manifest
+from mrcontrast.files import sha256_file
 from mrcontrast.preparation.bids import BidsPairs
 from mrcontrast.preparation.dataset import Prepared, prepare_dataset
 from mrcontrast.preparation.duplicates import Deduplicate
 from mrcontrast.preparation.operators import CheckHeader
 from mrcontrast.preparation.subject import BROKEN
-from mrcontrast.volume import sha256_file, write_labels
+from mrcontrast.volume import write_labels
 
 Spoil = Callable[[Path, Path], None]
 FINE, EITHER = "prepared", "prepared or named"

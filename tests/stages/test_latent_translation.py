@@ -78,6 +78,9 @@ def test_a_residual_of_nothing_is_the_regression_itself(dims, batch):
     condition = stage.condition(batch, stage.codec)
     mean = stage.codec.encode(stage.condition.regressor.image(batch["flair"]))
     torch.testing.assert_close(stage.latent(torch.zeros_like(mean), condition), mean)
+    image = stage.condition.image(batch["flair"])
+    torch.testing.assert_close(stage.image(mean, condition, batch), image)
+    assert not torch.equal(stage.codec.decode(mean, image.shape[2:]), image)
     data = stage.data_end(mean + 1, condition)
     torch.testing.assert_close(data, torch.full_like(mean, 2.0))  # its deviation is set to 0.5
     torch.testing.assert_close(stage.latent(data, condition), mean + 1)

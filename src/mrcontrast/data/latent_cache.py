@@ -21,9 +21,9 @@ from mrcontrast.conditions import Condition
 from mrcontrast.data.array_writer import ArrayWriter
 from mrcontrast.data.stored_caches import CARD, PARTIAL, lock_path, mark_used, read_card
 from mrcontrast.errors import MrcontrastError
+from mrcontrast.files import write_json
 from mrcontrast.latents import AutoencoderCodec
 from mrcontrast.networks.fingerprint import module_hash
-from mrcontrast.volume import write_json
 
 log = logging.getLogger(__name__)
 

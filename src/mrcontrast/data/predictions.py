@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.volume import Volume, write_json, write_volume
+from mrcontrast.files import write_json
+from mrcontrast.volume import Volume, write_volume
 
 ENDINGS = (".nii.gz", ".nii")
 SYNTHETIC = "_desc-synth_T1w"

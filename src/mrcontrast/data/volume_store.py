@@ -11,7 +11,8 @@ import numpy as np
 
 from mrcontrast.data.manifest import Record
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.volume import read_mask, read_volume, replacing, same_grid, sha256_file
+from mrcontrast.files import replacing, sha256_file
+from mrcontrast.volume import read_mask, read_volume, same_grid
 
 STORE_VERSION = 1
 MOST_OPEN_FILES = 256  # each map holds a file descriptor; shells commonly allow 1024

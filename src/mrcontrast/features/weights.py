@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.volume import sha256_file
+from mrcontrast.files import sha256_file
 
 
 def check_file(path: Path, sha256: str | None) -> str:

@@ -12,10 +12,11 @@ from filelock import FileLock, Timeout
 from mrcontrast import __version__
 from mrcontrast.data.manifest import MANIFEST, Record
 from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.files import sha256_file, write_json, write_text
 from mrcontrast.preparation.operators.masks import brain_of
 from mrcontrast.preparation.outcome import SESSIONS
 from mrcontrast.preparation.subject import Entry, Subject
-from mrcontrast.volume import sha256_file, write_json, write_labels, write_text, write_volume
+from mrcontrast.volume import write_labels, write_volume
 
 RECIPE = "recipe.yaml"
 LOCK = ".lock"

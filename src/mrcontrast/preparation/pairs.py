@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.files import sha256_file
 from mrcontrast.preparation.subject import Subject
-from mrcontrast.volume import Volume, read_mask, read_volume, same_grid, sha256_file
+from mrcontrast.volume import Volume, read_mask, read_volume, same_grid
 
 FEWEST_INTENSITIES = 10
 

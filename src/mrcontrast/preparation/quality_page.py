@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mrcontrast import __version__
+from mrcontrast.files import write_text
 from mrcontrast.preparation.outcome import Outcome, read_outcome
 from mrcontrast.preparation.subject import Dropped
 from mrcontrast.preparation.suspicion import (
@@ -18,7 +19,6 @@ from mrcontrast.preparation.suspicion import (
 )
 from mrcontrast.preparation.tables import Remark
 from mrcontrast.report.html.templates import environment
-from mrcontrast.volume import write_text
 
 QUALITY = "quality.html"
 MOST_ROWS = 300  # with pictures, the most suspicious; all stand in the table

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from mrcontrast.data.predictions import read_sidecar
 from mrcontrast.errors import UsageError
+from mrcontrast.files import write_json, write_text
 from mrcontrast.metrics.bootstrap import CONFIDENCE, RESAMPLES
 from mrcontrast.metrics.definitions import REGIONS
 from mrcontrast.metrics.descriptions import describe_metrics, describe_structure
@@ -31,7 +32,6 @@ from mrcontrast.report.table import to_markdown
 from mrcontrast.segmentation.tissue_classes import METHOD
 from mrcontrast.transforms.normalise import Normaliser
 from mrcontrast.transforms.standardise import normaliser_from_name
-from mrcontrast.volume import write_json, write_text
 
 PACKAGES = ("mrcontrast", "numpy", "scipy", "nibabel")
 SEED = 0  # of the bootstrap

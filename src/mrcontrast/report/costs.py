@@ -7,8 +7,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from mrcontrast.files import write_json, write_text
 from mrcontrast.report.table import to_markdown
-from mrcontrast.volume import write_json, write_text
 
 
 @dataclass(frozen=True)

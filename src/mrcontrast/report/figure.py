@@ -12,9 +12,10 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from mrcontrast.errors import MrcontrastError
+from mrcontrast.files import replacing
 from mrcontrast.metrics.voxelwise import peak_signal_to_noise
 from mrcontrast.transforms.grid import mask_from_nonzero, to_ras
-from mrcontrast.volume import Volume, read_mask, read_volume, replacing, same_grid
+from mrcontrast.volume import Volume, read_mask, read_volume, same_grid
 
 COLUMN_INCHES, LABEL_INCHES, TITLE_INCHES, BAR_INCHES = 1.9, 0.3, 0.4, 1.0
 DOTS_PER_INCH = 130

@@ -7,6 +7,7 @@ import torch
 from monai.networks.nets import DiffusionModelUNet
 from torch import Tensor
 
+from mrcontrast import keys
 from mrcontrast.conditions import AnchoredCondition
 from mrcontrast.data.latent_cache import LatentStore
 from mrcontrast.diffusion.process import DiffusionProcess
@@ -35,7 +36,7 @@ class ResidualDiffusion(LatentTranslation):
         context_slices: As there.
 
     Source: Mardani et al. 2023, "CorrDiff", arXiv 2309.15214, eq. 3 and 4; ours in latent space,
-    where the denoiser sees the mean and FLAIR.
+    where the denoiser sees the mean and FLAIR, and added to the mean in the image.
     """
 
     condition: AnchoredCondition
@@ -66,6 +67,15 @@ class ResidualDiffusion(LatentTranslation):
     def latent(self, data: Tensor, condition: Tensor) -> Tensor:
         """Add a residual to the mean."""
         return self.condition.anchor(condition, self.codec) + self.scale(data) * data
+
+    def image(self, z: Tensor, condition: Tensor, batch: keys.Batch) -> Tensor:
+        """Return the regression's image and what the residual changes in it once both are decoded.
+
+        So the autoencoder blurs the residual alone, and no residual is the regression itself.
+        """
+        shape, anchor = batch["flair"].shape[2:], self.condition.anchor(condition, self.codec)
+        change = self.codec.decode(z, shape) - self.codec.decode(anchor, shape)
+        return (self.condition.image(batch["flair"]) + change).clamp(0, 1)
 
     def scale(self, like: Tensor) -> Tensor:
         """Return the residual's standard deviation, shaped (C, 1, ...) to meet latents."""

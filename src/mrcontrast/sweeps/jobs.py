@@ -13,7 +13,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.volume import write_json
+from mrcontrast.files import write_json
 
 WAITING, RUNNING, FINISHED, FAILED, STOPPED = "waiting", "running", "finished", "failed", "stopped"
 JOB, LOCK, LOG, EVENTS = "job.json", ".lock", "log.txt", "events.csv"

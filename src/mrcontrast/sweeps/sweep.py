@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from mrcontrast.callbacks.checkpoints import terminable
 from mrcontrast.config import build
 from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.files import write_json
 from mrcontrast.run_folder import RunFolder
 from mrcontrast.sweeps.jobs import (
     FAILED,
@@ -30,7 +31,6 @@ from mrcontrast.sweeps.plan import Plan, read_plan
 from mrcontrast.sweeps.search import Point, Search
 from mrcontrast.sweeps.table import show, write_csv
 from mrcontrast.tracking import NoTracker
-from mrcontrast.volume import write_json
 
 log = logging.getLogger(__name__)
 

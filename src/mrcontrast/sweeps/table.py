@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mrcontrast.errors import UsageError
+from mrcontrast.files import write_text
 from mrcontrast.sweeps.jobs import EVENTS, FINISHED, JOB, Job, read_jobs
-from mrcontrast.volume import write_text
 
 RESULTS = "results.csv"
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mrcontrast.volume import write_text
+from mrcontrast.files import write_text
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -13,8 +13,9 @@ from mrcontrast import __version__
 from mrcontrast.data.predictions import Existing, PredictionFiles
 from mrcontrast.data.translation_jobs import Job
 from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.files import sha256_file
 from mrcontrast.translator.stage_translator import Translator
-from mrcontrast.volume import read_mask, read_volume, sha256_file
+from mrcontrast.volume import read_mask, read_volume
 
 
 @dataclass

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mrcontrast.files import write_text
 from mrcontrast.report.html.agreement import REAL, SYNTHETIC, IntensityAgreement, scored_agreements
 from mrcontrast.report.html.evaluation import Evaluation, read_evaluation
 from mrcontrast.report.html.nests import words
@@ -20,7 +21,6 @@ from mrcontrast.report.html.sessions import Session, find_sessions, read_images
 from mrcontrast.report.html.tables import further_tables, other_tables, region_tables
 from mrcontrast.report.html.templates import environment
 from mrcontrast.report.html.viewer import Viewer
-from mrcontrast.volume import write_text
 
 NIIVUE = "0.69.0"
 PICTURES_EACH = 2  # still pictures of the worst, and of the best

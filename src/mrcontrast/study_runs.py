@@ -1,0 +1,67 @@
+"""The runs that a study uses: those that it trains, and those from outside."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mrcontrast.errors import UsageError
+from mrcontrast.released import open_run
+from mrcontrast.run_folder import RunFolder
+
+
+def outside_runs(
+    names: Iterable[str], key: str, plain: dict[str, Any], folder: Path
+) -> dict[str, RunFolder]:
+    """Return those of the named runs that the study does not train: released models, run folders.
+
+    Args:
+        names: What ``key`` of the study names.
+        key: For the message.
+        plain: The study's config.
+        folder: Of the study.
+
+    Raises:
+        UsageError: There is no such run.
+    """
+    found = {}
+    for name in names:
+        if name in plain["train"]:
+            continue
+        run = earlier_run(name, key, folder)
+        if not run.path.is_dir():
+            raise UsageError(
+                f"Expected a run of the study, a released model or a run folder, got {name} "
+                f"({key}). The study trains {', '.join(plain['train'])}."
+            )
+        found[name] = run
+    return found
+
+
+def hashes_of(runs: Mapping[str, RunFolder]) -> dict[str, Any]:
+    """Return what a step must be made anew for, if it uses runs from outside the study."""
+    return {"outside": {name: run.verify() for name, run in runs.items()}} if runs else {}
+
+
+def where(name: str, outside: Mapping[str, RunFolder], folder: Path) -> Path:
+    """Return the folder of a run of the study or from outside."""
+    return outside[name].path if name in outside else folder / "runs" / name
+
+
+def earlier_run(reference: str, key: str, folder: Path) -> RunFolder:
+    """Return a run that is used as it is, which must not be one of the study's own."""
+    run = RunFolder(open_run(reference).path.absolute())
+    if run.path.resolve().is_relative_to(folder.resolve()):
+        raise UsageError(
+            f"Expected a run outside the study, got {run.path} ({key}). "
+            "Name a run that the study does not train."
+        )
+    return run
+
+
+def runs_of(model: str, plain: dict[str, Any], folder: Path) -> dict[Path, None]:
+    """Return the run folders of a model and of all that it was built on, each once."""
+    outside = outside_runs([model], "study.predict", plain, folder)
+    runs = {where(model, outside, folder): None}
+    for parent in plain["train"].get(model, {}).get("parents", {}).values():
+        runs |= runs_of(parent, plain, folder)
+    return runs
