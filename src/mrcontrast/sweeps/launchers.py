@@ -69,7 +69,7 @@ class Processes:
     def __init__(self, n_jobs: int = 1, devices: Sequence[int] | None = None) -> None:
         if n_jobs < 1:
             raise UsageError(
-                f"Expected 1 or more jobs at once, got hydra.launcher.n_jobs={n_jobs}."
+                f"Expected 1 or more jobs at once, got {n_jobs}. Set hydra.launcher.n_jobs=1."
             )
         self.n_jobs = n_jobs
         self.devices = list(devices or [])
