@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.imaging.alignment import Alignment, check_alignment, foreground
+from mrcontrast.imaging.alignment import Alignment, check_alignment, foreground, without_scalp
 from mrcontrast.imaging.geometry import displacement_mm, rigid_matrix, surface_points
 from mrcontrast.phantom import PhantomConfig, PhantomSubject, make_subject
 from mrcontrast.phantom.config import ScannerRanges
@@ -98,6 +98,16 @@ def test_without_a_mask_the_brain_is_what_is_not_zero(pair: list[PhantomSubject]
     )
     found = foreground(head)
     assert 0.9 < found.sum() / subject.brain_mask.sum() < 1.2
+
+
+def test_a_head_is_compared_inside_its_scalp() -> None:
+    """A ball of 10 cm is a head: 15 mm are peeled off; one of 6 cm is a brain and stays."""
+    axes = np.meshgrid(*(3.0 * np.arange(-36, 37),) * 3, indexing="ij")
+    radius = np.sqrt(sum(axis**2 for axis in axes))
+    np.testing.assert_array_equal(without_scalp(radius < 60), radius < 60)
+    peeled = without_scalp(radius < 100)
+    assert radius[peeled].max() < 88
+    assert peeled[radius < 80].all()
 
 
 def test_what_cannot_be_compared_is_refused(pair: list[PhantomSubject]) -> None:

@@ -33,6 +33,7 @@ def test_a_transform_becomes_a_matrix() -> None:
     matrix = itk.matrix_of(transform)
     there = transform.TransformPoint((7.0, 8.0, 9.0))
     np.testing.assert_allclose(matrix @ [-7, -8, 9, 1], [-there[0], -there[1], there[2], 1])
+    np.testing.assert_allclose(itk.matrix_of(itk.to_transform(matrix)), matrix, atol=1e-12)
 
 
 def test_a_sheared_grid_is_refused() -> None:

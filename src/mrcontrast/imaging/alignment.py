@@ -17,6 +17,7 @@ BORDER_MM = 24.0  # blocks and shifts reach this far out of the brain
 TOLERANCE_MM = 2.0  # blocks that disagree by more lose their say in the rigid motion
 ROUNDS = 30
 FEWEST_BLOCKS = 20
+LARGEST_BRAIN_ML, SCALP_MM = 2200.0, 15.0  # a larger mask is a head; scalp and skull together
 LEAST_OVERLAP = 0.5
 DISPLACEMENT_LIMIT_MM = 2.5
 RESIDUAL_LIMIT_MM = 4.0
@@ -76,7 +77,7 @@ def check_alignment(
         flair: Any grid, with skull or without.
         t1w: Any grid, in the same world.
         brain_mask: (X, Y, Z), bool, brain on the FLAIR's grid; None takes the FLAIR's non-zero
-            voxels, or its head.
+            voxels, or what lies 15 mm inside its head.
         displacement_limit_mm: Largest ``displacement_mm`` of a pair that overlays.
         residual_limit_mm: Largest ``residual_mm`` of one.
 
@@ -85,6 +86,8 @@ def check_alignment(
     """
     mask = foreground(flair) if brain_mask is None else np.asarray(brain_mask, bool)
     one, other, inside, affine = _common_grid(flair, t1w, mask)
+    if brain_mask is None:
+        inside = without_scalp(inside)
     overlap = float((other[inside] != 0).mean()) if inside.any() else 0.0
     if overlap < LEAST_OVERLAP:
         raise MrcontrastError(
@@ -129,6 +132,13 @@ def foreground(volume: Volume) -> np.ndarray:
             raise
     head = volume.data > 0.5 * threshold_otsu(volume.data)
     return mask_from_nonzero(Volume(ndimage.binary_opening(head), volume.affine))
+
+
+def without_scalp(inside: np.ndarray) -> np.ndarray:
+    """Peel scalp and skull off a head on the grid of the check: (X, Y, Z), bool; a brain stays."""
+    if inside.sum() * GRID_MM**3 / 1000 <= LARGEST_BRAIN_ML:
+        return inside
+    return np.asarray(ndimage.distance_transform_edt(inside, sampling=GRID_MM) > SCALP_MM)
 
 
 def _common_grid(

@@ -76,3 +76,11 @@ def matrix_of(transform: Transform) -> np.ndarray:
     matrix = np.eye(4)
     matrix[:3, :3], matrix[:3, 3] = np.stack(columns, axis=1), origin
     return LPS @ matrix @ LPS
+
+
+def to_transform(matrix: np.ndarray) -> Transform:
+    """Return (4, 4) between RAS points in mm as a linear SimpleITK transform."""
+    affine, moved = load_itk().AffineTransform(3), LPS @ matrix @ LPS
+    affine.SetMatrix(moved[:3, :3].ravel().tolist())
+    affine.SetTranslation(moved[:3, 3].tolist())
+    return affine

@@ -13,8 +13,8 @@ from mrcontrast.transforms.grid import resample_to
 from mrcontrast.volume import Volume
 
 BINS = 40
-SAMPLES = 120_000  # of the fixed volume, drawn once for each level
-ITERATIONS = 100
+SAMPLES = 60_000  # of the fixed volume, drawn once for each level
+ITERATIONS = 50
 
 
 class Pyramid:
@@ -55,14 +55,13 @@ class Pyramid:
         return moved, -float(method.GetMetricValue())
 
     def evaluate(self, transform: Transform, spacing_mm: float) -> float:
-        """Return the mutual information (nats) of a transform as it is.
-
-        Raises:
-            RuntimeError: SimpleITK finds too few samples on the moving volume.
-        """
+        """Return the mutual information (nats) of a transform; 0 where the volumes do not meet."""
         method, images = self._method(spacing_mm), self.level(spacing_mm)
         method.SetInitialTransform(transform)
-        return -float(method.MetricEvaluate(images["fixed"], images["moving"]))
+        try:
+            return -float(method.MetricEvaluate(images["fixed"], images["moving"]))
+        except RuntimeError:  # too few samples fall on the moving volume
+            return 0.0
 
     def overlap(self, transform: Transform, spacing_mm: float) -> float:
         """Return the share of the fixed field of view that falls on the moving one's."""
