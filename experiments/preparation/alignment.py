@@ -4,6 +4,7 @@ python -m experiments.preparation.alignment /path/to/shared/data
 python -m experiments.preparation.alignment --phantoms 12
 """
 
+import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +22,6 @@ from mrcontrast.phantom.config import ScannerRanges
 from mrcontrast.volume import Volume
 
 SHIFTS_MM, ROTATIONS_DEG = (1.0, 2.0, 4.0, 8.0), (2.0, 5.0, 10.0)
-DIRECTIONS = 2  # random ones, for each pair and size
 TRUE, OTHER = "true pair", "other subject's T1w"
 MUST = ("4 mm", "8 mm", "5 deg", "10 deg", OTHER)
 THRESHOLDS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
@@ -52,12 +52,12 @@ def check(kind: str, pair: Brain, t1w: Volume) -> Case:
     return Case(kind, pair.name, *numbers)
 
 
-def offsets(pair: Brain, rng: np.random.Generator) -> Iterator[Case]:
+def offsets(pair: Brain, rng: np.random.Generator, directions: int) -> Iterator[Case]:
     """Yield copies of a pair whose T1w is shifted or turned about the brain's centre."""
     inside = np.argwhere(pair.brain).mean(axis=0)
     centre = (pair.flair.affine @ [*inside, 1.0])[:3]
     for unit, sizes in (("mm", SHIFTS_MM), ("deg", ROTATIONS_DEG)):
-        for size in (size for size in sizes for _ in range(DIRECTIONS)):
+        for size in (size for size in sizes for _ in range(directions)):
             direction = rng.standard_normal(3)
             vector = size * direction / np.linalg.norm(direction)
             still = np.zeros(3)
@@ -66,12 +66,12 @@ def offsets(pair: Brain, rng: np.random.Generator) -> Iterator[Case]:
             yield check(f"{size:g} {unit}", pair, moved)
 
 
-def cases(pairs: list[Brain]) -> Iterator[Case]:
+def cases(pairs: list[Brain], directions: int) -> Iterator[Case]:
     """Yield the check of every pair, of its copies, and of every FLAIR with another's T1w."""
     rng = np.random.default_rng(0)
     for pair in pairs:
         yield check(TRUE, pair, pair.t1w)
-        yield from offsets(pair, rng)
+        yield from offsets(pair, rng, directions)
     for one, other in permutations(pairs, 2):
         if one.name.split("_")[0] != other.name.split("_")[0]:
             yield check(OTHER, one, other.t1w)
@@ -129,14 +129,15 @@ def main() -> None:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, nargs="?")
     parser.add_argument("--phantoms", type=int, default=0)
+    parser.add_argument("--directions", type=int, default=1, help="for each pair and size")
     args = parser.parse_args()
     pairs = phantoms(args.phantoms)
     if args.data is not None:
         pairs += [*brains(args.data), *(in_mni(raw) for raw in raw_sessions(args.data))]
-    found = list(cases(pairs))
-    for case in found:
-        if case.kind == TRUE:
-            print(f"{case.name}: {case.displacement_mm:.2f} mm, {case.residual_mm:.2f} mm")
+    found = []
+    for case in cases(pairs, args.directions):
+        found.append(case)
+        print(case, file=sys.stderr, flush=True)
     print_kinds(found)
     print_thresholds(found)
 

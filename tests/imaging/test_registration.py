@@ -132,3 +132,9 @@ def test_a_real_session_lies_where_its_authors_put_it(real_data: Path) -> None:
     error = displacement_mm(found.matrix, session.to_t1w, points)
     assert np.median(error) < 0.5
     assert error.max() < 1.0
+
+
+def test_a_brain_of_another_size_is_refused(thick: PhantomSubject) -> None:
+    affine = thick.t1w.affine @ np.diag([2.2, 2.2, 2.2, 1])
+    with pytest.raises(MrcontrastError, match=r"one size|cannot be laid over"):
+        register_affine(thick.flair, Volume(thick.t1w.data, affine))

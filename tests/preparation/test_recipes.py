@@ -162,8 +162,8 @@ def test_whole_brains_in_mni_space(tmp_path: Path) -> None:
     np.testing.assert_array_equal(affines[0], affines[1])
     masks = [read_volume(record.brain_mask).data > 0 for record in records]
     dice = 2 * (masks[0] & masks[1]).sum() / (masks[0].sum() + masks[1].sum())
-    assert dice > 0.93
+    assert dice > 0.85
     for record, mask in zip(records, masks, strict=True):
         centre = affines[0][:3, :3] @ np.argwhere(mask).mean(axis=0) + affines[0][:3, 3]
         assert np.abs(centre - (0, -20, 10)).max() < 8  # of the template's brain
-        assert 0.6 < record.measures["mni_scale"] < 1.6
+        assert record.measures["mni_scale"] == pytest.approx(1, abs=1e-3)

@@ -15,6 +15,7 @@ from mrcontrast.volume import Volume
 BINS = 40
 SAMPLES = 60_000  # of the fixed volume, drawn once for each level
 ITERATIONS = 50
+FIRST_STEPS = (1.0, 0.2, 0.04)  # of the spacing
 
 
 class Pyramid:
@@ -37,12 +38,25 @@ class Pyramid:
     def refine(self, transform: Transform, spacing_mm: float) -> tuple[Transform, float]:
         """Return the best transform near a given one, and its mutual information (nats).
 
+        A search that ends worse than it began is begun again with smaller steps.
+
         Raises:
             RuntimeError: SimpleITK finds too few samples on the moving volume.
         """
+        start = self.evaluate(transform, spacing_mm)
+        for share in FIRST_STEPS:
+            moved, metric = self._descend(transform, spacing_mm, share * spacing_mm)
+            if metric >= start:
+                return moved, metric
+        return transform, start
+
+    def _descend(
+        self, transform: Transform, spacing_mm: float, step_mm: float
+    ) -> tuple[Transform, float]:
+        """Follow the gradient from a transform, with a first step of ``step_mm``."""
         method, images = self._method(spacing_mm), self.level(spacing_mm)
         method.SetOptimizerAsRegularStepGradientDescent(
-            learningRate=spacing_mm,
+            learningRate=step_mm,
             minStep=spacing_mm * 1e-3,
             numberOfIterations=ITERATIONS,
             relaxationFactor=0.6,
@@ -52,7 +66,7 @@ class Pyramid:
         moved = type(transform)(transform)
         method.SetInitialTransform(moved, True)
         method.Execute(images["fixed"], images["moving"])
-        return moved, -float(method.GetMetricValue())
+        return moved, self.evaluate(moved, spacing_mm)
 
     def evaluate(self, transform: Transform, spacing_mm: float) -> float:
         """Return the mutual information (nats) of a transform; 0 where the volumes do not meet."""

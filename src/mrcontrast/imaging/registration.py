@@ -17,6 +17,7 @@ COARSE_MM, MIDDLE_MM, FINE_MM = 8.0, 4.0, 2.0
 BLOCK_ROUNDS, SETTLED_MM = 3, 0.1
 START_TILT_DEG = 20.0
 KEPT_STARTS = 2
+LARGEST_SCALE = 1.6  # between two heads
 LEAST_OVERLAP = 0.25  # of the fixed field of view, for a start to count
 
 
@@ -87,12 +88,18 @@ def register_affine(
     """Find twelve parameters: rigid first, then scales and shears. Arguments: `register_rigid`.
 
     Raises:
-        MrcontrastError: As `register_rigid`.
+        MrcontrastError: As `register_rigid`, or one is more than 1.6 times the other.
     """
     pyramid = Pyramid(fixed, moving, fixed_mask, moving_mask, seed)
     found = _as_affine(_search(pyramid))
     for spacing in (MIDDLE_MM, FINE_MM):
         found = pyramid.refine(found, spacing)[0]
+    scales = np.linalg.svd(matrix_of(found)[:3, :3], compute_uv=False)
+    if scales.max() > LARGEST_SCALE or scales.min() < 1 / LARGEST_SCALE:
+        raise MrcontrastError(
+            f"Expected two brains of about one size, got scales of {scales.min():.2f} to "
+            f"{scales.max():.2f} between them (affine registration). Check volume and mask."
+        )
     return _finish(pyramid, matrix_of(found), order)
 
 

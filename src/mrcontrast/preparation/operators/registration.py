@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from mrcontrast.errors import UsageError
-from mrcontrast.imaging.registration import register_rigid, register_to_mni
+from mrcontrast.imaging.registration import load_mni152, register_rigid, register_to_mni
 from mrcontrast.preparation.operators.contrasts import brain_on, check_contrast, contrast_of
 from mrcontrast.preparation.operators.masks import brain_of
-from mrcontrast.preparation.subject import Subject
+from mrcontrast.preparation.subject import RefusedError, Subject
 from mrcontrast.volume import Volume
 
 
@@ -55,14 +55,16 @@ class Register:
 
 @dataclass(frozen=True)
 class ToMni:
-    """Lay the brain over MNI152 by an affine that one contrast decides; both are moved.
+    """Lay the brain over MNI152 as one contrast decides; both are moved.
 
     Attributes:
+        rigid: Keep the brain's size and shape (6 parameters); False fits 12.
         contrast: "t1w" or "flair".
         resolution_mm: Voxels of the template, 1 or 2.
         seed: Of the voxels that are sampled.
     """
 
+    rigid: bool = True
     contrast: str = "t1w"
     resolution_mm: int = 2
     seed: int = 0
@@ -82,8 +84,20 @@ class ToMni:
         """
         volume = contrast_of(subject, self.contrast)
         mask = brain_on(subject, self.contrast, brain_of(subject))
-        found = register_to_mni(volume, mask, resolution_mm=self.resolution_mm, seed=self.seed)
-        scale = 1 / abs(float(np.linalg.det(found.matrix[:3, :3])))
+        if self.rigid:
+            brain = replace(volume, data=np.where(mask, volume.data, 0).astype(np.float32))
+            found = register_rigid(load_mni152(self.resolution_mm)[0], brain, seed=self.seed)
+        else:
+            found = register_to_mni(volume, mask, self.resolution_mm, seed=self.seed)
+        scale = 1 / float(np.linalg.det(found.matrix[:3, :3]))
+        if found.metric <= found.metric_before or scale <= 0:
+            raise RefusedError(
+                "Expected a brain that can be laid over MNI152, got a fit that is worse than none. "
+                "Look at the brain mask, or leave the scan out.",
+                "mni_metric",
+                float(f"{found.metric:.5g}"),
+                f"> {found.metric_before:.5g}",
+            )
         measures = {"mni_metric": float(f"{found.metric:.5g}"), "mni_scale": round(scale, 4)}
         return replace(
             subject,
