@@ -7,6 +7,7 @@ from omegaconf import OmegaConf
 
 from mrcontrast.cli import main
 from mrcontrast.config import compose
+from mrcontrast.errors import UsageError
 from mrcontrast.estimate import study_costs
 from mrcontrast.training_cost import Cost, copies, cost_of_training, images_seen
 
@@ -61,6 +62,11 @@ def test_mixed_precision_takes_less_memory():
 )
 def test_items_seen(overrides, images):
     assert images_seen(small(*overrides), items=100) == images
+
+
+def test_a_training_that_ends_by_time_cannot_be_counted():
+    with pytest.raises(UsageError, match=r"ends by steps or epochs, got trainer.max_steps=-1"):
+        images_seen(small("trainer.max_steps=-1"), items=100)
 
 
 def test_a_study_that_does_not_say_its_size_is_told_so(capsys):

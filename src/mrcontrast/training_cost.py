@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from mrcontrast.config import build
+from mrcontrast.errors import UsageError
 
 STATES = {"Adam": 2, "AdamW": 2, "SGD": 0}  # float32 copies of the weights that an optimiser keeps
 
@@ -133,11 +134,18 @@ def images_seen(config: DictConfig, items: int) -> int:
     Args:
         config: Of the training; where two optimisers take turns, each counts in its steps.
         items: Training items.
+
+    Raises:
+        UsageError: Time ends the training.
     """
     trainer = config.trainer
     if trainer.max_epochs > 0:
         return trainer.max_epochs * items
-    steps = trainer.max_steps
+    if (steps := trainer.max_steps) < 0:
+        raise UsageError(
+            f"Expected a training that ends by steps or epochs, got trainer.max_steps={steps} "
+            f"({config.name}). Set study.common to trainer.max_steps=N."
+        )
     if (start := config.stage.get("adversarial_start_step")) is not None and steps > start:
         steps = start + (steps - start) // 2
     devices = trainer.devices if isinstance(trainer.devices, int) else 1
