@@ -78,12 +78,13 @@ class Pyramid:
             return 0.0
 
     def overlap(self, transform: Transform, spacing_mm: float) -> float:
-        """Return the share of the fixed field of view that falls on the moving one's."""
+        """Return the share of the fixed mask that falls on the moving one; no mask is all."""
         images = self.level(spacing_mm)
-        ones = images["moving"] * 0 + 1
+        regions = [images.get(f"{name}_mask", images[name] * 0 + 1) for name in self.volumes]
         nearest = self.itk.sitkNearestNeighbor
-        moved = self.itk.Resample(ones, images["fixed"], transform, nearest, 0.0)
-        return float(self.itk.GetArrayViewFromImage(moved).mean())
+        moved = self.itk.Resample(regions[1], regions[0], transform, nearest, 0.0)
+        fixed, other = (self.itk.GetArrayViewFromImage(image) > 0 for image in (regions[0], moved))
+        return float((fixed & other).sum() / max(fixed.sum(), 1))
 
     def level(self, spacing_mm: float) -> dict[str, Image]:
         """Return volumes and masks as images with voxels of at least ``spacing_mm``."""

@@ -18,7 +18,7 @@ BLOCK_ROUNDS, SETTLED_MM = 3, 0.1
 START_TILT_DEG = 20.0
 KEPT_STARTS = 2
 LARGEST_SCALE = 1.6  # between two heads
-LEAST_OVERLAP = 0.25  # of the fixed field of view, for a start to count
+LEAST_OVERLAP = 0.4  # of the fixed mask or field of view, for a start to count
 
 
 @dataclass(frozen=True)
@@ -128,11 +128,11 @@ def register_to_mni(
 
 def load_mni152(resolution_mm: int = 1) -> tuple[Volume, np.ndarray]:
     """Return the T1w template that nilearn carries, and its brain, (X, Y, Z), bool."""
-    from nilearn.datasets import load_mni152_template
+    from nilearn.datasets import load_mni152_brain_mask, load_mni152_template
 
     image = load_mni152_template(resolution=resolution_mm)
-    template = Volume(image.get_fdata(dtype=np.float32), np.asarray(image.affine, np.float64))
-    return template, template.data > 0
+    brain = np.asarray(load_mni152_brain_mask(resolution=resolution_mm).dataobj) > 0
+    return Volume(image.get_fdata(dtype=np.float32), np.asarray(image.affine, np.float64)), brain
 
 
 def _search(pyramid: Pyramid) -> Transform:
