@@ -1,12 +1,13 @@
 """To and from SimpleITK, which counts its axes from the left and the back (LPS)."""
 
 import importlib
+import importlib.util
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from mrcontrast.errors import MrcontrastError
+from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.volume import Volume
 
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -29,6 +30,19 @@ def load_extra(name: str) -> ModuleType:
             f"Expected the package {name} for this operator, got none. "
             'Run pip install "mrcontrast[prep]".'
         ) from error
+
+
+def require_extra(name: str, user: object) -> None:
+    """Refuse before any work what would fail for want of a package of the extra ``prep``.
+
+    Raises:
+        UsageError: ``name`` is not installed.
+    """
+    if importlib.util.find_spec(name) is None:
+        raise UsageError(
+            f"Expected the package {name} for {type(user).__name__}, got none. "
+            'Run pip install "mrcontrast[prep]".'
+        )
 
 
 def load_itk() -> ModuleType:

@@ -13,6 +13,7 @@ from mrcontrast.volume import Volume
 FWHM_PER_SIGMA = 2 * math.sqrt(2 * math.log(2))
 ALIASING_RATIO = 1.2  # below it the smoothing costs more detail than aliasing does
 LARGEST_BRAIN_FRACTION = 0.9  # a brain fills about half of its own bounding box
+LARGEST_BRAIN_ML = 2200.0  # the largest brains have about 2000
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,20 @@ def mask_from_nonzero(volume: Volume) -> np.ndarray:
             "Strip the skull first or give a brain mask."
         )
     return mask
+
+
+def check_brain_volume(mask: np.ndarray, affine: np.ndarray) -> None:
+    """Refuse a mask (X, Y, Z) that is too large for a brain: a head with its skull.
+
+    Raises:
+        MrcontrastError: It holds more than 2200 ml.
+    """
+    found_ml = float(mask.sum() * abs(np.linalg.det(affine[:3, :3])) / 1000)
+    if found_ml > LARGEST_BRAIN_ML:
+        raise MrcontrastError(
+            f"Expected a skull-stripped volume, got {found_ml:.0f} ml that are not zero. "
+            "Strip the skull first or give a brain mask."
+        )
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,12 @@ import torch
 from lightning import LightningModule
 
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.transforms.grid import GriddedVolume, ModelGrid, mask_from_nonzero
+from mrcontrast.transforms.grid import (
+    GriddedVolume,
+    ModelGrid,
+    check_brain_volume,
+    mask_from_nonzero,
+)
 from mrcontrast.transforms.normalise import Normaliser
 from mrcontrast.translator.cost import cost_of, reset_peak
 from mrcontrast.translator.drawing import Drawing, Progress
@@ -138,7 +143,10 @@ class StageTranslator:
                 memory than there is.
         """
         started = perf_counter()
-        brain = mask_from_nonzero(volume) if mask is None else np.asarray(mask, bool)
+        if mask is None:
+            mask = mask_from_nonzero(volume)
+            check_brain_volume(mask, volume.affine)
+        brain = np.asarray(mask, bool)
         gridded = self.grid.to_grid(volume, brain)
         fitted = self.normaliser.fit(gridded.data, gridded.mask)
         tiles = self.fit(gridded.mask)

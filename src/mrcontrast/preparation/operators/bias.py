@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from mrcontrast.imaging.bias import correct_bias
+from mrcontrast.imaging.itk import require_extra
 from mrcontrast.preparation.operators.contrasts import CONTRASTS, brain_on, contrast_of
 from mrcontrast.preparation.subject import Subject
 from mrcontrast.volume import Volume
@@ -25,6 +26,9 @@ class CorrectBias:
 
     contrasts: Sequence[str] = CONTRASTS
     working_spacing_mm: float = 4.0
+
+    def __post_init__(self) -> None:
+        require_extra("SimpleITK", self)
 
     def __call__(self, subject: Subject) -> Subject:
         """Return the session without shading; without a mask the head decides.
