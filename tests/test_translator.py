@@ -267,6 +267,9 @@ def test_given_mask_bounds_the_brain(ras: Volume) -> None:
     brain = ras.data > 0
     with pytest.raises(MrcontrastError, match="skull-stripped"):
         translator(Identity(2)).translate(skull)
+    giant = Volume(ras.data, np.diag([3.0, 3.0, 3.0, 1.0]) @ ras.affine)  # air, and a head
+    with pytest.raises(MrcontrastError, match=r"skull-stripped volume, got \d{4,} ml"):
+        translator(Identity(2)).translate(giant)
     result = translator(Identity(2)).translate(skull, brain)
     assert not result.mean.data[~brain].any()
     deep = ndimage.binary_erosion(brain, iterations=2)

@@ -8,6 +8,8 @@ from scipy import ndimage
 
 from mrcontrast.config import compose
 from mrcontrast.data.manifest import Manifest, Record
+from mrcontrast.errors import UsageError
+from mrcontrast.preparation.operators import CorrectBias, Register, SkullStrip
 from mrcontrast.prepare import prepare
 from mrcontrast.volume import Volume, read_volume, write_labels, write_volume
 
@@ -167,3 +169,12 @@ def test_whole_brains_in_mni_space(tmp_path: Path) -> None:
         centre = affines[0][:3, :3] @ np.argwhere(mask).mean(axis=0) + affines[0][:3, 3]
         assert np.abs(centre - (0, -20, 10)).max() < 8  # of the template's brain
         assert record.measures["mni_scale"] == pytest.approx(1, abs=1e-3)
+
+
+def test_a_missing_package_is_told_before_any_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    for operator in (Register, CorrectBias, SkullStrip):
+        with pytest.raises(
+            UsageError, match=rf"for {operator.__name__}, got none\. Run pip install"
+        ):
+            operator()
