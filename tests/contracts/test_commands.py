@@ -4,6 +4,7 @@ import argparse
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from importlib import import_module
@@ -143,15 +144,15 @@ def test_the_chain_on_your_own_data_runs_as_the_readme_has_it(tmp_path):
             continue
         words = [re.sub(r"(^|=)/data/", rf"\1{tmp_path}/data/", word) for word in words]
         words += TINY.get(words[1], [])
-        if words[1] == "translate":
+        if words[1] == "translate" and "--samples" in words:
             flair = tmp_path / "data" / "bids" / "sub-01" / "anat" / "sub-01_FLAIR.nii.gz"
             words[2] = str(flair)
             words[words.index("--samples") + 1] = "1"
-        if words[1] == "evaluate":
-            words = with_predictions(words, tmp_path)
+        if words[1] == "evaluate":  # another system, as good as ours
+            shutil.copytree(tmp_path / "predictions", tmp_path / "data" / "their_output")
         run(words, tmp_path)
         ran.append(words[1])
-    assert ran == ["prepare", "train", "train", "train", "translate", "evaluate"]
+    assert ran == ["prepare", "train", "train", "train", "translate", "translate", "evaluate"]
     assert (tmp_path / "sub-07_desc-synth_T1w.nii.gz").is_file()
     assert (tmp_path / "evaluation" / "report.html").is_file()
 
@@ -185,15 +186,3 @@ def make_bids(root: Path) -> None:
         stem.parent.mkdir(parents=True)
         write_volume(Path(f"{stem}_FLAIR.nii.gz"), subject.flair)
         write_volume(Path(f"{stem}_T1w.nii.gz"), subject.t1w)
-
-
-def with_predictions(words: list[str], folder: Path) -> list[str]:
-    """Translate the held-out subjects, once for both predictions that the README compares."""
-    for name in ("predictions", "data/their_output"):
-        source = folder / "outputs" / "data" / "mine"
-        target = folder / name
-        target.mkdir(parents=True, exist_ok=True)
-        for volume in source.rglob("*_T1w.nii.gz"):
-            subject = volume.name.split("_")[0]
-            (target / f"{subject}_desc-synth_T1w.nii.gz").write_bytes(volume.read_bytes())
-    return words
