@@ -9,7 +9,7 @@ from mrcontrast import released
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.export import SMALL, export, halved
 from mrcontrast.lineage import inherit
-from mrcontrast.released import open_run, released_models
+from mrcontrast.released import open_run, refuse_missing_runs, released_models
 from mrcontrast.run_folder import RunFolder
 from mrcontrast.tracking import load_stage
 from toy.runs import toy_config, toy_run
@@ -90,3 +90,15 @@ def test_released_models_go_by_name(
     config = toy_config(tmp_path, "stage=toy_controlnet", "diffusion=toy-2d/latent_diffusion")
     _, parents = inherit(config)
     assert parents["diffusion"].path == model / "latent_diffusion"
+
+
+def test_a_path_check_lets_released_models_pass(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(released, "MODELS", model.parent)
+    monkeypatch.chdir(tmp_path)
+    refuse_missing_runs({"autoencoder": None, "--model": "toy-2d", "diffusion": "runs:/1"})
+    with pytest.raises(UsageError, match=r"got none \(toy-3d\)\. Check the path of --model"):
+        refuse_missing_runs({"--model": "toy-3d"})
+    run = toy_run(tmp_path, "more", "stage=toy_controlnet", "diffusion=toy-2d/latent_diffusion")
+    assert run.provenance["parents"]["diffusion"] == RunFolder(model / "latent_diffusion").verify()

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from mrcontrast.config import build, build_stage, module_name, resolve
 from mrcontrast.errors import UsageError
 from mrcontrast.given import refuse_missing
+from mrcontrast.released import refuse_missing_runs
 from mrcontrast.run_folder import RunFolder, software
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from mrcontrast.tracking import NoTracker
 
 log = logging.getLogger(__name__)
-GIVEN = ("data.root", "autoencoder", "diffusion", "regression", "start_from")
+GIVEN_RUNS = ("autoencoder", "diffusion", "regression", "start_from")
 
 
 def train(config: DictConfig) -> float | None:
@@ -35,7 +36,8 @@ def train(config: DictConfig) -> float | None:
         UsageError: The config does not fit together; a path is not there.
         MrcontrastError: A fault of the data, of a parent or of the run itself.
     """
-    refuse_missing({key: OmegaConf.select(config, key) for key in GIVEN})
+    refuse_missing({"data.root": OmegaConf.select(config, "data.root")})
+    refuse_missing_runs({key: config.get(key) for key in GIVEN_RUNS})
     from mrcontrast.callbacks.checkpoints import terminable
     from mrcontrast.callbacks.quiet import quieten
     from mrcontrast.doctor import refuse_accelerator

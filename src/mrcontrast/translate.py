@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.given import refuse_missing
+from mrcontrast.released import refuse_missing_runs
 
 if TYPE_CHECKING:
     from mrcontrast.data.manifest import Record
@@ -58,7 +59,8 @@ def run(args: Namespace) -> int:
         MrcontrastError: The model or a single volume is at fault.
     """
     refuse_paths(args.input, args.output, args.overwrite)
-    refuse_missing({"--model": args.model, "--mask": args.mask})
+    refuse_missing_runs({"--model": args.model})
+    refuse_missing({"--mask": args.mask})
     from mrcontrast.data.predictions import Existing
     from mrcontrast.translator import from_run
     from mrcontrast.translator.files import translate_files
