@@ -1,7 +1,6 @@
 """The one command: parse, hand over; no logic."""
 
 import argparse
-import logging
 import os
 import sys
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from typing import Any
 from mrcontrast import __version__
 from mrcontrast.config import compose, config_dir, one_line
 from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.logs import show_progress
 
 HYDRA_COMMANDS = {
     "prepare": "raw BIDS data, folders or phantoms -> a prepared data set",
@@ -207,16 +207,6 @@ def names_in(group: Path) -> list[str]:
     """Return what ``GROUP=`` takes; folders are groups of their own, but for experiments."""
     deep = group.rglob if group.name == "experiment" else group.glob
     return sorted(path.relative_to(group).with_suffix("").as_posix() for path in deep("*.yaml"))
-
-
-def show_progress() -> None:
-    """Write our own log lines to the standard output, as they are."""
-    log = logging.getLogger("mrcontrast")
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    log.handlers = [handler]
-    log.setLevel(logging.INFO)
-    log.propagate = False
 
 
 def exit_code(result: Any) -> int:  # noqa: ANN401 - whatever a command returns

@@ -79,33 +79,33 @@ def export(runs: Sequence[Path], out: Path, card: Path | None = None) -> list[Ru
     hashes: dict[str, str] = {}
     with making_folder(out) as unfinished:
         for path, name in zip(runs, names, strict=True):
-            source = RunFolder(path)
-            sha256 = source.verify()
-            hashes[sha256] = export_run(source, RunFolder(unfinished / name), hashes)
+            old, new = export_run(RunFolder(path), RunFolder(unfinished / name), hashes)
+            hashes[old] = new
         if card is not None:
             write_text(unfinished / "README.md", card.read_text(encoding="utf-8"))
     return [RunFolder(out / name) for name in names]
 
 
-def export_run(source: RunFolder, target: RunFolder, hashes: Mapping[str, str]) -> str:
-    """Write one run and return the hash of its new weights.
+def export_run(source: RunFolder, target: RunFolder, hashes: Mapping[str, str]) -> tuple[str, str]:
+    """Write one run and return the hashes of its old and its new weights.
 
     Args:
-        source: A verified run.
+        source: A finished run; reading its weights verifies it.
         target: Where it goes.
         hashes: Of the weights of runs exported before: old -> new.
     """
-    target.write_config(shared_config(source))
     weights = {name: halved(name, value) for name, value in source.read_weights().items()}
+    target.write_config(shared_config(source))
     sha256 = target.write_weights(weights)
     told = source.provenance
-    parents = {name: hashes.get(old, old) for name, old in told.get("parents", {}).items()}
-    origin = {"weights_sha256": told["weights_sha256"], "precision": "float32"}
+    parents = {name: hashes.get(sha, sha) for name, sha in told.get("parents", {}).items()}
+    old = told["weights_sha256"]
+    origin = {"weights_sha256": old, "precision": "float32"}
     kept = {name: told.get(name) for name in KEPT_PROVENANCE}
     target.write_provenance(
         kept | {"parents": parents, "exported_from": origin, "weights_sha256": sha256}
     )
-    return sha256
+    return old, sha256
 
 
 def shared_config(source: RunFolder) -> Any:  # noqa: ANN401 - DictConfig, imported late

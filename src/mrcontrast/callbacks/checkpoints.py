@@ -91,7 +91,7 @@ class LastCheckpoint(Checkpoint):
             return
         if is_validation_due(trainer):
             return
-        done = trainer.max_steps != -1 and trainer.global_step >= trainer.max_steps
+        done = is_last_step(trainer)
         due = trainer.global_step - self.saved_step >= self.every_n_steps
         if due or done or self.asked is not None:
             self.save(trainer)
@@ -148,6 +148,11 @@ class LastCheckpoint(Checkpoint):
         for number, handler in self.previous.items():
             signal.signal(number, handler)
         self.previous = {}
+
+
+def is_last_step(trainer: Trainer) -> bool:
+    """Return whether the steps that were asked for are done; never where time or epochs end it."""
+    return trainer.max_steps != -1 and trainer.global_step >= trainer.max_steps
 
 
 def is_gathering(trainer: Trainer) -> bool:

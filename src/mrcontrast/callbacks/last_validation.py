@@ -4,6 +4,8 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
+from mrcontrast.callbacks.checkpoints import is_last_step
+
 
 class LastValidation(Callback):
     """Validate after the last step, whether or not ``val_check_interval`` falls there.
@@ -21,5 +23,5 @@ class LastValidation(Callback):
         batch_idx: int,
     ) -> None:
         """Ask for the end when it has come: Lightning validates when it is asked to stop."""
-        if trainer.max_steps != -1 and trainer.global_step >= trainer.max_steps:
+        if is_last_step(trainer):
             trainer.should_stop = True

@@ -9,7 +9,7 @@ from skimage.filters import threshold_otsu
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.imaging.blocks import BlockShifts, find_shifts
 from mrcontrast.imaging.geometry import displacement_mm, fit_rigid
-from mrcontrast.transforms.grid import mask_from_nonzero, resample_to
+from mrcontrast.transforms.grid import LARGEST_BRAIN_ML, mask_from_nonzero, resample_to
 from mrcontrast.volume import Volume
 
 GRID_MM = 3.0  # about a slice of a clinical FLAIR
@@ -17,7 +17,7 @@ BORDER_MM = 24.0  # blocks and shifts reach this far out of the brain
 TOLERANCE_MM = 2.0  # blocks that disagree by more lose their say in the rigid motion
 ROUNDS = 30
 FEWEST_BLOCKS = 20
-LARGEST_BRAIN_ML, SCALP_MM = 2200.0, 15.0  # a larger mask is a head; scalp and skull together
+SCALP_MM = 15.0  # scalp and skull together
 LEAST_OVERLAP = 0.5
 DISPLACEMENT_LIMIT_MM = 2.5
 RESIDUAL_LIMIT_MM = 4.0

@@ -1,6 +1,5 @@
 """``python -m mrcontrast.sweeps.run_job FOLDER``: one job of a sweep in a process of its own."""
 
-import logging
 import math
 import os
 import sys
@@ -12,6 +11,7 @@ from typing import Any
 
 from mrcontrast.config import compose, one_line
 from mrcontrast.errors import MrcontrastError
+from mrcontrast.logs import show_progress
 from mrcontrast.resume import is_first_process
 from mrcontrast.sweeps.jobs import FAILED, FINISHED, STOPPED, Job
 
@@ -110,12 +110,7 @@ WORK: dict[str, Callable[[Job], Any]] = {"train": do_training, "study": do_study
 
 def main() -> int:
     """Do the job that the command line names; its output is the job's log."""
-    log = logging.getLogger("mrcontrast")
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    log.handlers = [handler]
-    log.setLevel(logging.INFO)
-    log.propagate = False
+    show_progress()
     state = run_job(sys.argv[1])
     if state == FAILED:
         sys.stderr.write(f"mrcontrast: error: {Job.read(sys.argv[1]).error}\n")

@@ -109,10 +109,7 @@ class PercentileNormaliser:
                 raise ValueError(kind)
             return cls(float(lower), float(upper), clip)
         except ValueError as error:
-            raise MrcontrastError(
-                f'Expected a normaliser such as "percentile-0-99.5", got "{name}". '
-                "Prepare the data set again."
-            ) from error
+            raise no_such_normaliser("percentile-0-99.5", name) from error
 
     def fit(self, data: np.ndarray, mask: np.ndarray) -> FittedNormaliser:
         """Take the percentiles of ``data`` (X, Y, Z) over the voxels in ``mask`` (X, Y, Z).
@@ -136,3 +133,10 @@ class MinMaxNormaliser(PercentileNormaliser):
 
     def __init__(self) -> None:
         super().__init__(lower=0.0, upper=100.0, clip=True)
+
+
+def no_such_normaliser(example: str, name: str) -> MrcontrastError:
+    """Word the fault of a stored name that no normaliser has."""
+    return MrcontrastError(
+        f'Expected a normaliser such as "{example}", got "{name}". Prepare the data set again.'
+    )

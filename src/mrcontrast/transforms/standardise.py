@@ -8,7 +8,12 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.transforms.normalise import FittedNormaliser, Normaliser, PercentileNormaliser
+from mrcontrast.transforms.normalise import (
+    FittedNormaliser,
+    Normaliser,
+    PercentileNormaliser,
+    no_such_normaliser,
+)
 from mrcontrast.transforms.whole_volume import VolumeMinMaxNormaliser
 
 BINS = 500
@@ -54,7 +59,7 @@ class ZScoreNormaliser:
                 raise ValueError(kind)
             return cls(float(below), float(above), clip)
         except ValueError as error:
-            raise _no_such("zscore-3-3", name) from error
+            raise no_such_normaliser("zscore-3-3", name) from error
 
     def fit(self, data: np.ndarray, mask: np.ndarray) -> FittedNormaliser:
         """Measure ``data`` (X, Y, Z) over the voxels in ``mask`` (X, Y, Z).
@@ -120,7 +125,7 @@ class WhiteStripeNormaliser:
                 raise ValueError(kind)
             return cls(peak, float(width), float(below), float(above), clip)
         except ValueError as error:
-            raise _no_such("whitestripe-last-0.05-0-1", name) from error
+            raise no_such_normaliser("whitestripe-last-0.05-0-1", name) from error
 
     def fit(self, data: np.ndarray, mask: np.ndarray) -> FittedNormaliser:
         """Find the stripe of ``data`` (X, Y, Z) among the voxels in ``mask`` (X, Y, Z).
@@ -195,9 +200,3 @@ def _check_range(below_sd: float, above_sd: float) -> None:
             f"Expected below_sd and above_sd >= 0 and one of them above 0, got {below_sd} and "
             f"{above_sd} (normaliser). Change them."
         )
-
-
-def _no_such(example: str, name: str) -> MrcontrastError:
-    return MrcontrastError(
-        f'Expected a normaliser such as "{example}", got "{name}". Prepare the data set again.'
-    )
