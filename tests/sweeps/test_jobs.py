@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.sweeps.jobs import FINISHED, RUNNING, Job, read_jobs, short_name
+from mrcontrast.sweeps.jobs import FINISHED, RUNNING, WAITING, Job, read_jobs, short_name
 from mrcontrast.sweeps.run_job import WORK, run_job
 from toy.runs import end_of, in_child, wait_for
 
@@ -69,6 +69,25 @@ def test_a_finished_job_is_not_done_again(tmp_path: Path, monkeypatch: pytest.Mo
     make_job(tmp_path / "a", state=FINISHED)
     assert run_job(tmp_path / "a") == FINISHED
     assert not (tmp_path / "events.csv").exists()
+
+
+def test_a_job_finished_since_it_was_read_is_not_offered_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(WORK, "train", lambda job: 0.5)
+    as_the_sweep_read_it = make_job(tmp_path / "a", state=RUNNING, attempts=1)
+    run_job(tmp_path / "a")  # by a process that an earlier sweep left
+    assert as_the_sweep_read_it.offer() == FINISHED
+    assert (as_the_sweep_read_it.score, as_the_sweep_read_it.attempts) == (0.5, 2)
+    assert Job.read(tmp_path / "a").state == FINISHED
+
+
+def test_a_job_at_work_is_not_offered(tmp_path: Path) -> None:
+    job = make_job(tmp_path / "a")
+    with job.lock():
+        assert Job.read(tmp_path / "a").offer() == RUNNING
+        assert Job.read(tmp_path / "a").state == WAITING
+    assert job.offer() == WAITING
 
 
 def test_a_fault_of_any_kind_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

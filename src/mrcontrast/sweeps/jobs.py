@@ -17,6 +17,7 @@ from mrcontrast.files import write_json
 
 WAITING, RUNNING, FINISHED, FAILED, STOPPED = "waiting", "running", "finished", "failed", "stopped"
 JOB, LOCK, LOG, EVENTS = "job.json", ".lock", "log.txt", "events.csv"
+PROGRESS = ("state", "attempts", "score", "seconds", "error", "process")
 
 
 @dataclass
@@ -82,6 +83,30 @@ class Job:
         """Write the job's file, whole."""
         content = {key: value for key, value in asdict(self).items() if key != "folder"}
         write_json(self.folder / JOB, content)
+
+    def offer(self) -> str:
+        """Let the job wait for a process, unless one works on it or has finished it since.
+
+        Returns:
+            Its state: waiting, running or finished.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(self.folder / LOCK, timeout=0):
+                self.refresh()
+                if self.state != FINISHED:
+                    self.state = WAITING
+                    self.save()
+        except Timeout:
+            self.state = RUNNING
+        return self.state
+
+    def refresh(self) -> None:
+        """Read again how far it is."""
+        if (self.folder / JOB).is_file():
+            now = Job.read(self.folder)
+            for key in PROGRESS:
+                setattr(self, key, getattr(now, key))
 
     def begin(self) -> None:
         """Note that this process works on it from now on."""

@@ -20,8 +20,8 @@ from mrcontrast.sweeps.jobs import (
     FINISHED,
     JOB,
     LOCK,
+    RUNNING,
     STOPPED,
-    WAITING,
     Job,
     read_jobs,
 )
@@ -127,21 +127,18 @@ class Sweep:
         if any(job.name == other.name for _, other, _ in self.running):
             return
         self.jobs[job.name] = job
-        if job.state == FINISHED:
-            self.settle(point, job, "finished before")
-            return
-        if job.is_worked_on():
-            log.info("%s: still at work (%s), waiting for it", job.name, job.process)
-            self.running.append((point, job, Adopted(job)))
-            return
         self.start(point, job)
 
     def start(self, point: Point, job: Job) -> None:
-        """Start a job."""
-        job.folder.mkdir(parents=True, exist_ok=True)
-        job.state = WAITING
-        job.save()
-        self.running.append((point, job, self.launcher.start(job)))
+        """Start a job, unless a process that an earlier sweep left works on it or finished it."""
+        state = job.offer()
+        if state == FINISHED:
+            self.settle(point, job, "finished before")
+        elif state == RUNNING:
+            log.info("%s: still at work (%s), waiting for it", job.name, job.process)
+            self.running.append((point, job, Adopted(job)))
+        else:
+            self.running.append((point, job, self.launcher.start(job)))
 
     def look(self) -> None:
         """Settle the jobs whose process has ended; start those again that left no word."""
