@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from browser import Page, find_browser
 from mrcontrast.preparation.bids import BidsPairs
 from mrcontrast.preparation.dataset import prepare_dataset
 from mrcontrast.preparation.outcome import Outcome
-from mrcontrast.preparation.pictures import draw_pictures
+from mrcontrast.preparation.pictures import draw_pictures, edges
 from mrcontrast.preparation.subject import LEFT_OUT, Dropped, Subject
 from mrcontrast.preparation.suspicion import histograms, in_order, measured, suspicions
 from mrcontrast.preparation.trail import Change
@@ -77,6 +78,16 @@ def test_pictures_show_where_things_are() -> None:
     other = draw_pictures(Subject(flair, Volume(raw_volume(1, 50).data, moved), brain()))
     assert other["FLAIR"] == pictures["FLAIR"]
     assert other["T1w"] != pictures["T1w"]
+
+
+def test_edges_show_what_is_inside_and_not_where_the_brain_was_cut() -> None:
+    inside = np.zeros((60, 60), bool)
+    inside[10:50, 10:50] = True
+    image = np.where(inside, 0.9, 0.0)
+    image[25:35, 25:35] = 0.6  # a ventricle, of less contrast than the cut
+    found = edges(image, inside)
+    assert found[20:40, 20:40].any()
+    assert not found[~ndimage.binary_erosion(inside, iterations=3)].any()
 
 
 def test_pictures_of_what_was_hardly_read() -> None:

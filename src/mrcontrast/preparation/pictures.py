@@ -13,6 +13,7 @@ from mrcontrast.volume import Volume
 PIXELS = 112  # of the longer side
 MARGIN = 0.06  # of the brain's extent, around it
 EDGES = 90  # percentile of the gradient from which a pixel is an edge
+RIM_PIXELS = 3  # within a mask's border, where a stripped brain ends in a step that hides the rest
 ORANGE, BLUE = np.array([1.0, 0.55, 0.1]), np.array([0.35, 0.7, 1.0])
 AXIAL, SAGITTAL = (0, 1), (1, 2)  # world axes that a picture shows, across and up
 
@@ -30,10 +31,9 @@ def draw_pictures(subject: Subject) -> dict[str, str]:
         flair, t1w = (_grey(_sample(v, points)) for v in (subject.flair, subject.t1w))
         if axes == AXIAL:
             shown["FLAIR"], shown["T1w"] = flair, t1w
-        shown[f"T1w edges on FLAIR, {title}"] = _painted(flair, _edges(t1w), ORANGE)
+        inside = _inside(subject, points)
+        shown[f"T1w edges on FLAIR, {title}"] = _painted(flair, edges(t1w, inside), ORANGE)
         if axes == AXIAL and subject.brain_mask is not None:
-            mask = Volume(subject.brain_mask.astype(np.float32), subject.flair.affine)
-            inside = _sample(mask, points) > 0.5
             rim = inside & ~ndimage.binary_erosion(inside)
             shown["Mask on FLAIR"] = _painted(flair, rim, BLUE)
     return {title: _url(image) for title, image in shown.items()}
@@ -76,16 +76,28 @@ def _sample(volume: Volume, points: np.ndarray) -> np.ndarray:
     return ndimage.map_coordinates(np.asarray(volume.data, np.float32), index, order=1)
 
 
+def _inside(subject: Subject, points: np.ndarray) -> np.ndarray:
+    """Return where the brain mask is at world points, bool; everywhere if there is none."""
+    if subject.brain_mask is None:
+        return np.ones(points.shape[1:], bool)
+    mask = Volume(subject.brain_mask.astype(np.float32), subject.flair.affine)
+    return np.asarray(_sample(mask, points) > 0.5)
+
+
 def _grey(image: np.ndarray) -> np.ndarray:
     """Return a picture in [0, 1], its brightest percent cut."""
     low, high = float(min(image.min(), 0)), float(np.percentile(image, 99.5))
     return np.clip((image - low) / max(high - low, 1e-6), 0, 1)
 
 
-def _edges(image: np.ndarray) -> np.ndarray:
-    """Return where a picture changes most, bool."""
+def edges(image: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Return where a picture changes most within the brain, bool; its rim tells nothing."""
+    depths = ndimage.distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1]
+    deep = depths > RIM_PIXELS
+    if not deep.any():
+        return deep
     slope = ndimage.gaussian_gradient_magnitude(image, 1.0)
-    return np.asarray(slope > max(float(np.percentile(slope, EDGES)), 0.02))
+    return np.asarray(deep & (slope > max(float(np.percentile(slope[deep], EDGES)), 0.02)))
 
 
 def _painted(image: np.ndarray, where: np.ndarray, colour: np.ndarray) -> np.ndarray:
