@@ -50,6 +50,8 @@ def test_unknown_commands_and_options_are_faults_of_usage(
     ("overrides", "code", "message"),
     [
         (["stage=toy_autoencoder", "frob=1"], 2, "Expected a key of the config, got frob."),
+        (["stage=toy_autoencoder", "trainer.max_step=1"], 2, "Did you mean trainer.max_steps?"),
+        (["stage=autoencodr"], 2, "Did you mean autoencoder?"),
         (["stage=toy_autoencoder", "a=[1"], 2, "Expected KEY=VALUE, got a=[1: "),
         (["stage=toy_autoencoder", "stage.lr"], 2, "Expected KEY=VALUE, got stage.lr: "),
         (["stage=frob"], 2, "pix2pix, residual_diffusion"),

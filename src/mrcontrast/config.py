@@ -1,6 +1,7 @@
 """From YAML to objects: where the configs lie, and the one builder that reads them."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,27 @@ def compose(entry: str, overrides: list[str] | None = None, with_hydra: bool = F
         with initialize_config_dir(str(config_dir()), version_base="1.3"):
             return hydra_compose(entry, overrides or [], return_hydra_config=with_hydra)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
-        raise usage_error(error, entry) from error
+        keys = partial(keys_without, entry, overrides or [])
+        raise usage_error(error, entry, keys) from error
+
+
+def keys_without(entry: str, overrides: Sequence[str], unknown: str) -> list[str]:
+    """Return all keys of the config without the overrides of one that it does not have."""
+    rest = [text for text in overrides if text.lstrip("+~").split("=")[0] != unknown]
+    if len(rest) == len(overrides):
+        return []
+    return flat_keys(OmegaConf.to_container(compose(entry, rest), resolve=False))
+
+
+def flat_keys(node: Any, prefix: str = "") -> list[str]:  # noqa: ANN401 - any plain value
+    """Return the keys of a plain config and of all its nodes, dotted."""
+    if not isinstance(node, dict):
+        return []
+    return [
+        name
+        for key, value in node.items()
+        for name in (f"{prefix}{key}", *flat_keys(value, f"{prefix}{key}."))
+    ]
 
 
 def resolve(config: DictConfig) -> DictConfig:

@@ -1,18 +1,23 @@
 """What Hydra finds wrong with overrides, said on one line without its advice."""
 
 import re
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 
 from mrcontrast.errors import UsageError
 
 HELP = "`mrcontrast {entry} --help` lists groups and keys."
 
 
-def usage_error(error: Exception, entry: str) -> UsageError:
+def usage_error(
+    error: Exception, entry: str, keys: Callable[[str], Iterable[str]] = lambda key: ()
+) -> UsageError:
     """Return the error that a user reads.
 
     Args:
         error: Of Hydra, OmegaConf or the YAML parser.
         entry: Entry point that was composed, such as "train".
+        keys: Returns the keys of the config for one that it does not have.
     """
     from hydra.errors import MissingConfigException, OverrideParseException
 
@@ -31,7 +36,10 @@ def usage_error(error: Exception, entry: str) -> UsageError:
         return UsageError(f"Expected {found[1]}=NAME, got none. Choose one of {names}.")
     if found := re.match(r"Could not override '([^']+)'", text):
         reason = cause(text)
-        return UsageError(f"Expected a key of the config, got {found[1]}{reason}. {help_text}")
+        meant = "" if reason else suggestion(found[1], keys(found[1]))
+        return UsageError(
+            f"Expected a key of the config, got {found[1]}{reason}.{meant} {help_text}"
+        )
     return UsageError(f"Expected overrides that fit the configs, got: {text}. {help_text}")
 
 
@@ -42,7 +50,18 @@ def missing(error: Exception, help_text: str) -> UsageError:
     options = getattr(error, "options", None)
     known = f"one of {', '.join(options)}" if options else "a file of the configs"
     where = f" ({group})" if group else ""
-    return UsageError(f"Expected {known}, got {name or error}{where}. {help_text}")
+    meant = suggestion(name, options or ())
+    return UsageError(f"Expected {known}, got {name or error}{where}.{meant} {help_text}")
+
+
+def suggestion(typed: str, known: Iterable[str]) -> str:
+    """Return what was probably meant, as a sentence; "" if nothing is near.
+
+    >>> suggestion("optimiser.lr", ["optimizer.lr", "seed"])
+    ' Did you mean optimizer.lr?'
+    """
+    near = get_close_matches(typed, list(known), n=1, cutoff=0.75)
+    return f" Did you mean {near[0]}?" if near else ""
 
 
 def cause(text: str) -> str:
