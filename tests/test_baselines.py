@@ -171,6 +171,13 @@ def test_a_wrong_parent_is_refused(
         refused("residual_diffusion", "regression=null")
 
 
+def test_what_an_autoencoder_has_learnt_is_handed_on(
+    root: Path, prepared_root: Path, dims: int, runs: dict[str, RunFolder]
+) -> None:
+    config, _ = inherit(config_of(root, prepared_root, dims, "concat_diffusion"))
+    assert config.stage.codec.contrasts == ["t1w", "flair"]
+
+
 def test_a_finished_run_is_rebuilt_without_its_parents(runs: dict[str, RunFolder]) -> None:
     stage = load_stage(runs["residual_diffusion"].path)
     unet = load_stage(runs["unet_regression"].path)

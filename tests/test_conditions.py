@@ -4,7 +4,13 @@ import pytest
 import torch
 from tests.stages.conftest import SHAPES, make_batch, make_codec, make_regressor
 
-from mrcontrast.conditions import FlairAnchor, FoldedCondition, RegressionAnchor, fold
+from mrcontrast.conditions import (
+    FlairAnchor,
+    FoldedCondition,
+    LatentCondition,
+    RegressionAnchor,
+    fold,
+)
 from mrcontrast.errors import UsageError
 
 
@@ -69,3 +75,14 @@ def test_caches_know_one_regression_from_another():
 def test_wrong_channels_are_refused(condition, expected):
     with pytest.raises(UsageError, match=f"Expected an embedder of {expected} channels"):
         condition.check(make_codec(2), context_slices=0)
+
+
+@pytest.mark.parametrize("condition", [LatentCondition(3), FlairAnchor(7)])
+def test_flair_goes_through_no_autoencoder_that_has_seen_none(condition):
+    codec = make_codec(2)
+    codec.contrasts = ["t1w"]
+    with pytest.raises(UsageError, match=r"stage\.contrasts=\[t1w,flair\]"):
+        condition.check(codec, context_slices=0)
+    codec.contrasts = ["t1w", "flair"]
+    condition.check(codec, context_slices=0)
+    FoldedCondition(4).check(codec, context_slices=0)

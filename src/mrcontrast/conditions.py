@@ -19,6 +19,7 @@ class Condition(ABC):
 
     Attributes:
         key: Name in a batch of what can be computed once for each item.
+        encodes_flair: Whether FLAIR goes through the autoencoder.
 
     Args:
         in_channels: Channels of the condition.
@@ -27,6 +28,7 @@ class Condition(ABC):
     """
 
     key: ClassVar[str]
+    encodes_flair: ClassVar[bool] = False
 
     def __init__(self, in_channels: int, embedder_channels: Sequence[int] = (1,)) -> None:
         self.in_channels = in_channels
@@ -58,8 +60,15 @@ class Condition(ABC):
         """Refuse channels or an embedder that do not bring FLAIR to the latent's size.
 
         Raises:
-            UsageError: They are off; MONAI would broadcast or fail.
+            UsageError: They are off, where MONAI would broadcast or fail; or FLAIR would go
+                through an autoencoder that has never seen any.
         """
+        if self.encodes_flair and codec.contrasts and keys.FLAIR not in codec.contrasts:
+            raise UsageError(
+                f"Expected an autoencoder of {keys.FLAIR} too, got one of "
+                f"{', '.join(codec.contrasts)}. Train it with stage.contrasts=[t1w,flair], or "
+                "take stage/condition=pixel."
+            )
         expected = self.expected(codec, 1 + 2 * context_slices)
         found = (self.in_channels, 2 ** (len(self.embedder_channels) - 1))
         if found != expected:
@@ -95,6 +104,7 @@ class LatentCondition(Condition):
     """The standardised latent of FLAIR; the autoencoder must have learnt FLAIR too."""
 
     key = keys.FLAIR_LATENT
+    encodes_flair = True
 
     def compute(self, batch: keys.Batch, codec: AutoencoderCodec) -> Tensor:
         """Return the latents of the slices of FLAIR, stacked: (B, C * (1 + 2k), *S / f)."""
@@ -161,6 +171,8 @@ class AnchoredCondition(Condition):
 
 class FlairAnchor(AnchoredCondition):
     """The latent of FLAIR as anchor; the autoencoder must have learnt FLAIR too."""
+
+    encodes_flair = True
 
     def image(self, flair: Tensor) -> Tensor:
         """Return the slice itself of a slab (B, 1 + 2k, *S)."""

@@ -50,6 +50,7 @@ class AutoencoderCodec(nn.Module):
         tile_overlap: Part of a tile that it shares with its neighbour, in (0, 0.5].
         scale: One factor for all latents in the place of the measured statistics, as older recipes
             type it by hand; None measures.
+        contrasts: What the autoencoder was trained on, "t1w" or "flair"; None is not known.
 
     Source: Rombach et al. 2022, arXiv 2112.10752, appendix G (one scale for all channels; ours has
     one for each, and a shift).
@@ -67,9 +68,11 @@ class AutoencoderCodec(nn.Module):
         tile_voxels: int | None = None,
         tile_overlap: float = 0.25,
         scale: float | None = None,
+        contrasts: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
         self.scale = scale
+        self.contrasts = contrasts
         self.autoencoder = autoencoder.eval().requires_grad_(False)
         self.latent_multiple = latent_multiple
         self.min_autoencoder_psnr_db = min_autoencoder_psnr_db

@@ -31,7 +31,10 @@ class Inheritance:
 PARENTS = {
     "autoencoder": Inheritance(
         stages=("autoencoder", "adversarial_autoencoder"),
-        parts={"stage.codec.autoencoder": "stage.autoencoder"},
+        parts={
+            "stage.codec.autoencoder": "stage.autoencoder",
+            "stage.codec.contrasts": "stage.contrasts",
+        },
         weights={
             "codec.autoencoder": "autoencoder",
             "codec.mean": "latent_mean",
