@@ -159,6 +159,12 @@ def test_what_full_grid_cannot_do_is_refused(tmp_path: Path, raw: Path) -> None:
     figure = {"subjects": 1, "methods": ["lookup", "lookup_full_grid"]}
     with pytest.raises(UsageError, match="without full_grid, got lookup_full_grid"):
         steps_of(settings(tmp_path, raw, figure=figure))
+    figure = {"subjects": 1, "methods": ["absent"]}
+    with pytest.raises(UsageError, match=r"study\.predict names, got absent"):
+        steps_of(settings(tmp_path, raw, figure=figure))
+    figure = {"subjects": 1, "methods": ["lookup"], "spread": ["lookup"]}
+    with pytest.raises(UsageError, match="2 or more samples, got lookup"):
+        steps_of(settings(tmp_path, raw, figure=figure))
 
 
 def test_raw_data_has_to_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,6 +213,7 @@ def test_a_feature_network_is_part_of_the_evaluations_settings(tmp_path: Path) -
 def test_a_study_translates_by_models_that_it_does_not_train(tmp_path: Path) -> None:
     run = toy_run(tmp_path / "elsewhere", "given", "stage=toy_autoencoder")
     overrides = ["study=smoke", f"paths.outputs={tmp_path}", "~study.predict"]
+    overrides.append("study.figure.methods=[ours]")
     config = compose("study", [*overrides, f"+study.predict={{ours:{{model:'{run.path}'}}}}"])
     step = next(
         step for step in plan(config.study, tmp_path / "study") if step.name == "predict-ours"

@@ -197,28 +197,41 @@ def figure_step(plain: dict[str, Any], folder: Path) -> Step:
     """Draw FLAIR, real and synthetic T1w and the error, as prepared.
 
     Raises:
-        UsageError: A method works on other grids than the prepared one.
+        UsageError: A method is not predicted, or on other grids than the prepared one, or has no
+            spread to show.
     """
-    shown = plain["figure"]
+    shown = {"spread": []} | plain["figure"]
+    if wrong := sorted(set(shown["methods"]) - set(plain["predict"])):
+        raise UsageError(
+            f"Expected methods that study.predict names, got {', '.join(wrong)} "
+            "(study.figure.methods). Leave them out."
+        )
     if wrong := sorted(set(shown["methods"]) & set(full_grid_methods(plain))):
         raise UsageError(
             f"Expected methods without full_grid, got {', '.join(wrong)} (study.figure.methods). "
             "Leave them out."
         )
+    several = {name for name in shown["methods"] if plain["predict"][name].get("samples", 1) > 1}
+    if wrong := sorted(set(shown["spread"]) - several):
+        raise UsageError(
+            f"Expected methods of the figure with 2 or more samples, got {', '.join(wrong)} "
+            "(study.figure.spread). Leave them out."
+        )
     output = folder / "figures"
 
     def run() -> None:
         from mrcontrast.data.manifest import Manifest
+        from mrcontrast.data.predictions import PredictionFiles
         from mrcontrast.report.figure import comparison_figure, read_row
 
         rows = []
         for record in Manifest.read(folder / "data").split("test")[: shown["subjects"]]:
             file = f"{record.name}_desc-synth_T1w.nii.gz"
             synthetic = {name: folder / "predictions" / name / file for name in shown["methods"]}
-            rows.append(
-                read_row(record.name, record.flair, record.t1w, synthetic, record.brain_mask)
-            )
+            spread = {name: PredictionFiles(synthetic[name]).std for name in shown["spread"]}
+            files = (record.flair, record.t1w, synthetic, record.brain_mask, spread)
+            rows.append(read_row(record.name, *files))
         comparison_figure(rows, output / "comparison.png")
 
     inputs = ("data", *(f"predict-{name}" for name in shown["methods"]))
-    return Step("figures", "Draw the figure", output, shown, run, inputs)
+    return Step("figures", "Draw the figure", output, plain["figure"], run, inputs)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -60,6 +61,17 @@ def test_an_error_is_seen_where_it_is_made(tmp_path: Path) -> None:
     same, other = (count_brightest(tmp_path / f"{name}.png") for name in ("same", "wrong"))
     assert same == 0
     assert other > 100
+
+
+def test_a_spread_has_a_column_of_its_own(tmp_path: Path) -> None:
+    row = make_row(a=np.zeros(SHAPE), b=np.zeros(SHAPE))
+    told = replace(row, spread={"b": np.full(SHAPE, 0.5)})
+    assert told.titles[-4:] == ["|a - real|", "synthetic: b", "|b - real|", "spread: b"]
+    comparison_figure([row], tmp_path / "row.png")
+    comparison_figure([told], tmp_path / "told.png")
+    assert imread(tmp_path / "told.png").shape[1] > imread(tmp_path / "row.png").shape[1]
+    with pytest.raises(MrcontrastError, match=r"\['a', 'b'\], \['a', 'b', 'b'\]"):
+        comparison_figure([row, told], tmp_path / "x.png")
 
 
 def test_slices_show_the_patients_right_at_the_left_and_the_top_up() -> None:

@@ -1,7 +1,7 @@
 """The picture of a comparison: source, real and synthetic volumes side by side, and the errors."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +39,7 @@ class FigureRow:
         synthetic: Synthetic target by method, (X, Y, Z) each.
         mask: The brain, (X, Y, Z) bool, not empty; slices and PSNR follow it.
         spacing_mm: Distance of voxels along each axis.
+        spread: Standard deviation of the draws of some methods, (X, Y, Z) each.
     """
 
     subject: str
@@ -47,6 +48,16 @@ class FigureRow:
     synthetic: Mapping[str, np.ndarray]
     mask: np.ndarray
     spacing_mm: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    spread: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def titles(self) -> list[str]:
+        """Titles of the columns."""
+        found = ["FLAIR", "real T1w"]
+        for name in self.synthetic:
+            found += [f"synthetic: {name}", f"|{name} - real|"]
+            found += [f"spread: {name}"] if name in self.spread else []
+        return found
 
 
 @dataclass(frozen=True)
@@ -75,8 +86,8 @@ def comparison_figure(
 ) -> None:
     """Draw a line a subject, for the first all three planes, and write a PNG, whole or not at all.
 
-    Columns: FLAIR, real T1w, then a synthetic T1w and its error map for each method. All images
-    share one grey window and all error maps one colour scale.
+    Columns: FLAIR, real T1w, then for each method a synthetic T1w, its error map and the spread of
+    its draws where the rows have it. All images share one grey window, all maps one colour scale.
 
     Args:
         rows: The subjects; all with the same methods.
@@ -86,20 +97,18 @@ def comparison_figure(
     Raises:
         MrcontrastError: No row, or rows whose methods differ.
     """
-    if not rows or any(list(row.synthetic) != list(rows[0].synthetic) for row in rows):
+    if not rows or any(row.titles != rows[0].titles for row in rows):
+        found = [[*row.synthetic, *row.spread] for row in rows]
         raise MrcontrastError(
-            f"Expected subjects with the same methods, got {[list(row.synthetic) for row in rows]} "
-            f"({path}). Draw those that all methods predict."
+            f"Expected subjects with the same methods, got {found} ({path}). "
+            "Draw those that all methods predict."
         )
     lines = [(rows[0], plane) for plane in PLANES] + [(row, "axial") for row in rows[1:]]
     cuts = [make_cut(row, plane) for row, plane in lines]
-    figure, axes = _canvas([cut.height for cut in cuts], 2 + 2 * len(rows[0].synthetic))
+    figure, axes = _canvas([cut.height for cut in cuts], len(rows[0].titles))
     for line, (row, _), cut in zip(axes, lines, cuts, strict=True):
         _draw_line(line, row, cut, window)
-    titles = [
-        title for name in rows[0].synthetic for title in (f"synthetic: {name}", f"|{name} - real|")
-    ]
-    for axis, title in zip(axes[0], ["FLAIR", "real T1w", *titles], strict=True):
+    for axis, title in zip(axes[0], rows[0].titles, strict=True):
         axis.set_title(title, color=INK, fontsize=9)
     _draw_bar(figure, window)
     with replacing(Path(path)) as unfinished:
@@ -107,7 +116,12 @@ def comparison_figure(
 
 
 def read_row(
-    subject: str, flair: Path, real: Path, synthetic: Mapping[str, Path], mask: Path | None = None
+    subject: str,
+    flair: Path,
+    real: Path,
+    synthetic: Mapping[str, Path],
+    mask: Path | None = None,
+    spread: Mapping[str, Path] | None = None,
 ) -> FigureRow:
     """Read the files of one subject and turn their axes to RAS.
 
@@ -117,6 +131,7 @@ def read_row(
         real: Real target on the same grid.
         synthetic: Synthetic target on the same grid, by method.
         mask: Brain mask on the same grid; None takes the non-zero voxels of ``real``.
+        spread: Standard deviation of the draws on the same grid, by method.
 
     Raises:
         MrcontrastError: A file cannot be read or is not on the grid of ``real``.
@@ -131,6 +146,7 @@ def read_row(
         {name: _read_like(path, target, real) for name, path in synthetic.items()},
         to_ras(Volume(brain, target.affine)).data,
         turned.spacing_mm,
+        {name: _read_like(path, target, real) for name, path in (spread or {}).items()},
     )
 
 
@@ -204,7 +220,7 @@ def _draw_line(axes: np.ndarray, row: FigureRow, cut: Cut, window: tuple[float, 
     grey = {"cmap": "gray", "norm": Normalize(low, high)}
     fire = {"cmap": ERROR_COLOURS, "norm": Normalize(0, ERROR_SHARE * (high - low))}
     shown = [(row.flair, grey, cut.plane), (row.real, grey, row.subject)]
-    for image in row.synthetic.values():
+    for name, image in row.synthetic.items():
         psnr = peak_signal_to_noise(image, row.real, high - low, row.mask)
         error = np.abs(image - row.real)
         mae = float(error[row.mask].mean())
@@ -212,6 +228,9 @@ def _draw_line(axes: np.ndarray, row: FigureRow, cut: Cut, window: tuple[float, 
             (image, grey, f"{row.subject}  PSNR {psnr:.1f} dB"),
             (error, fire, f"MAE {mae:.3f}"),
         ]
+        if name in row.spread:
+            mean = float(row.spread[name][row.mask].mean())
+            shown.append((row.spread[name], fire, f"mean {mean:.3f}"))
     for axis, (volume, look, label) in zip(axes, shown, strict=True):
         axis.imshow(
             cut.show(volume), origin="lower", aspect=cut.aspect, interpolation="nearest", **look
@@ -222,7 +241,7 @@ def _draw_line(axes: np.ndarray, row: FigureRow, cut: Cut, window: tuple[float, 
 
 
 def _draw_bar(figure: Figure, window: tuple[float, float]) -> None:
-    """Draw the colour scale of the errors at the right edge."""
+    """Draw the colour scale of errors and spreads at the right edge."""
     width = figure.get_figwidth()
     box = (1 - 0.8 * BAR_INCHES / width, 0.3, 0.12 / width, 0.4)
     scale = Normalize(0, ERROR_SHARE * (window[1] - window[0]))
@@ -231,4 +250,4 @@ def _draw_bar(figure: Figure, window: tuple[float, float]) -> None:
     )
     bar.ax.tick_params(colors=INK, labelsize=7)
     bar.outline.set_visible(False)
-    bar.set_label("|error|, PSNR and MAE in the brain", color=INK, fontsize=7)
+    bar.set_label("|error|, spread; PSNR and means in the brain", color=INK, fontsize=7)
