@@ -125,11 +125,30 @@ def test_every_experiment_builds_as_its_study_has_it(study):
         assert any(value.requires_grad for value in stage.parameters())
 
 
-def test_every_experiment_stands_in_a_study_and_is_named_as_its_file():
-    found = {item for study in STUDIES for item in experiments_of(study)}
-    assert found == {f"experiment={name}" for name in EXPERIMENTS}
+def test_every_experiment_of_a_sweep_builds():
+    parents = {"latent_diffusion": {"autoencoder": "autoencoder"}}
+    parents |= {name: {"diffusion": "latent_diffusion"} for name in ("pixel", "latent")}
+    train = {
+        name: {"overrides": [f"experiment=ablation/{name}"], "parents": parents.get(name, {})}
+        for name in ("autoencoder", *parents)
+    }
+    for config in training_configs(OmegaConf.create({"common": [], "train": train})).values():
+        with FakeTensorMode(allow_non_fake_inputs=True):
+            stage = build_without_values(config.stage)
+        assert any(value.requires_grad for value in stage.parameters())
+
+
+def test_every_experiment_stands_in_a_study_and_is_named_as_its_file_or_in_a_sweep():
+    in_studies = {item for study in STUDIES for item in experiments_of(study)}
+    pages = (Path(__file__).parents[2] / "experiments").glob("*/README.md")
+    lines = [line for page in pages for line in page.read_text().splitlines()]
+    swept = " ".join(line for line in lines if line.startswith("    mrcontrast train"))
     for name in EXPERIMENTS:
-        assert compose("train", [f"experiment={name}", "data.root=somewhere"]).name == name
+        config = compose("train", [f"experiment={name}", "data.root=somewhere"])
+        if f"experiment={name}" in in_studies:
+            assert config.name == name
+        else:
+            assert name in swept
 
 
 @pytest.mark.parametrize("name", sorted({name.split("/")[0] for name in [*EXPERIMENTS, *STUDIES]}))

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from mrcontrast.data.further_splits import FoldSplit, ListedSplit, SiteSplit
+from mrcontrast.data.further_splits import FoldSplit, ListedSplit, SiteSplit, TestOnly
 from mrcontrast.data.splits import RandomSplit
 from mrcontrast.errors import MrcontrastError, UsageError
 
@@ -69,3 +69,9 @@ def test_folds_that_are_none(options: tuple) -> None:
 def test_more_folds_than_subjects() -> None:
     with pytest.raises(MrcontrastError, match="at least 12"):
         FoldSplit(12, 0).assign(NAMES)
+
+
+def test_a_data_set_to_test_only() -> None:
+    assert set(TestOnly().assign(NAMES[:1]).values()) == {"test"}
+    with pytest.raises(MrcontrastError, match="at least one subject"):
+        TestOnly().assign([])

@@ -1,4 +1,4 @@
-"""Splits by site, in folds, and by lists that stand in files."""
+"""Splits by site, in folds, by lists that stand in files, and none at all."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -130,6 +130,25 @@ class ListedSplit:
             raise UsageError(f"Expected a list of subjects, got no file ({path}). Correct split.")
         lines = Path(path).read_text(encoding="utf-8").splitlines()
         return [line.strip() for line in lines if line.strip()]
+
+
+@dataclass(frozen=True)
+class TestOnly:
+    """Every subject is tested: a data set to judge models that were trained elsewhere."""
+
+    __test__ = False  # of pytest
+
+    def assign(
+        self, names: Sequence[str], dropped: Collection[str] = (), sites: Sites = NOWHERE
+    ) -> dict[str, str]:
+        """Give each subject the side "test".
+
+        Raises:
+            MrcontrastError: There is no subject.
+        """
+        if not names:
+            raise MrcontrastError("Expected at least one subject, got none (split). Add subjects.")
+        return dict.fromkeys(sorted(names), "test")
 
 
 def _need_both(sides: dict[str, str]) -> None:
