@@ -1,45 +1,38 @@
 """Stage 2: learn the distribution of T1w latents, without any condition."""
 
-from collections.abc import Sequence
-from typing import Any
-
 import torch
-from lightning import LightningModule
 from monai.networks.nets import DiffusionModelUNet
 from torch import Tensor
 
 from mrcontrast import keys
 from mrcontrast.data.latent_cache import LatentStore
 from mrcontrast.diffusion.process import DiffusionProcess, fixed_noise
-from mrcontrast.diffusion.sampling import Sampler
+from mrcontrast.latent_stage import LatentStage
 from mrcontrast.latents import AutoencoderCodec
 from mrcontrast.metrics.online import masked_psnr
 from mrcontrast.networks.memory_format import channels_last
 from mrcontrast.networks.prompt import Prompt
-from mrcontrast.networks.tiling import DENOISER_PASSES, Tiling
 from mrcontrast.networks.time import network_time
 from mrcontrast.optimisation import Optimisation
 
 VALIDATION_TIME = 0.5  # of the one-step denoising that validation scores as an image
 
 
-class LatentDiffusion(LightningModule):
+class LatentDiffusion(LatentStage):
     """Learn p(T1w latent). Shapes and ranges: mrcontrast.keys; latents are (B, C, *S / f).
 
     Args:
-        codec: The frozen autoencoder.
-        denoiser: Network that predicts the process's target from a noisy latent and a time.
-        process: Noise schedule, target, training times and sampler.
-        optimisation: Optimiser and learning-rate schedule.
-        store: Where latents are kept so that they are encoded once, or None to encode each step.
+        codec: As in ``LatentStage``, like all that say "as there".
+        denoiser: As there.
+        process: As there.
+        optimisation: As there.
+        store: As there.
         prompt: What the denoiser's cross-attention is told, or None if it has none.
 
     Source: Rombach et al. 2022, arXiv 2112.10752, eq. 2.
     """
 
-    source = keys.FLAIR
     sees_source = False  # of FLAIR it takes the size alone
-    context_slices = 0
 
     def __init__(
         self,
@@ -50,35 +43,17 @@ class LatentDiffusion(LightningModule):
         store: LatentStore | None = None,
         prompt: Prompt | None = None,
     ) -> None:
-        super().__init__()
-        self.codec = codec
-        self.denoiser = denoiser
+        super().__init__(codec, denoiser, process, optimisation, store)
         self.prompt = prompt
-        self.process = process
-        self.optimisation = optimisation
-        self.store = store
-        self.factor = codec.multiple
-        self.spatial_dims = codec.spatial_dims
-        self.tiling = Tiling(None, codec.tiling.overlap, codec.multiple, DENOISER_PASSES)
         channels_last(self)
-
-    @property
-    def sampler(self) -> Sampler:
-        """Return how an image is drawn."""
-        return self.process.sampler
-
-    def noise_shape(self, image_shape: Sequence[int]) -> tuple[int, ...]:
-        """Return the shape (C, *S / f) of the noise that an image of axes (*S) starts from."""
-        return self.codec.latent_shape(image_shape)
 
     @torch.no_grad()
     def forward(self, batch: keys.Batch, noise: Tensor | None = None) -> Tensor:
         """Draw a T1w image for each item, (B, 1, *S) in [0, 1]; the batch gives only the size."""
-        image_shape = batch["flair"].shape[2:]
         if noise is None:
-            noise = torch.randn(len(batch["flair"]), *self.noise_shape(image_shape))
+            noise = torch.randn(self.batch_shape(batch))
         z = self.process.sample(self.fused, noise.to(self.device))
-        return self.codec.decode(z, image_shape)
+        return self.codec.decode(z, batch["flair"].shape[2:])
 
     @property
     def calls_a_draw(self) -> int:
@@ -111,18 +86,6 @@ class LatentDiffusion(LightningModule):
         """Return the mean squared error of the prediction, a scalar, at random times."""
         return self.process.loss(self.predict, self.codec.posterior(batch).sample())
 
-    def before_fit(self, datamodule: Any) -> None:  # noqa: ANN401 - any with train_items
-        """Check the codec and let training read cached latents in the place of images."""
-        self.codec.check()
-        if self.store is not None:
-            self.store.install(datamodule, self.codec, condition=None)
-
-    def training_step(self, batch: keys.Batch, batch_idx: int) -> Tensor:
-        """Return the loss of one batch."""
-        loss = self.loss(batch)
-        self.log("train/loss", loss, prog_bar=True)
-        return loss
-
     def validation_step(self, batch: keys.Batch, batch_idx: int) -> None:
         """Log the loss at fixed times and noise, and the masked PSNR of one-step denoising."""
         z, size = self.codec.posterior(batch).mean, len(batch["t1w"])
@@ -136,10 +99,5 @@ class LatentDiffusion(LightningModule):
 
     def pictures(self, batch: keys.Batch) -> dict[str, Tensor]:
         """Return images (B, 1, *S) in [0, 1] by title; the draws are nobody's anatomy."""
-        shape = (len(batch["flair"]), *self.noise_shape(batch["flair"].shape[2:]))
-        return {"T1w": batch["t1w"], "drawn": self(batch, fixed_noise(torch.empty(shape), 0))}
-
-    def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's own type
-        """Optimise the denoiser; the codec is frozen."""
-        steps = self.trainer.estimated_stepping_batches
-        return self.optimisation.configure(self.denoiser.parameters(), steps, self.trainer)
+        noise = fixed_noise(torch.empty(self.batch_shape(batch)), 0)
+        return {"T1w": batch["t1w"], "drawn": self(batch, noise)}
