@@ -61,6 +61,14 @@ def test_phantom_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFix
     assert stored.sources[0].config.spacing_mm == 6.0  # resolved
 
 
+def test_a_data_set_to_test_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    split = "+recipe.split={_target_: mrcontrast.data.further_splits.TestOnly}"
+    overrides = [*COARSE, f"out={tmp_path / 'out'}", "~recipe.split", split]
+    assert prepare(compose("prepare", overrides)) == 0
+    assert len(Manifest.read(tmp_path / "out").split("test")) == 3
+    assert "validation" not in capsys.readouterr().err
+
+
 def test_folder_pairs_and_the_exit_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = write_folder_pairs(tmp_path / "raw", ("a", "b", "c"))
     overrides = ["recipe=folder_pairs", f"source={source}", f"out={tmp_path / 'out'}"]

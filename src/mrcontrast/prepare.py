@@ -68,7 +68,7 @@ def conclude(result: "Prepared", allow_dropped: bool) -> int:
     else:
         how = "made anew"
     sys.stdout.write(f"{count} sessions ({sizes}) in {manifest.root}: {how}\n")
-    if not manifest.split("val"):
+    if manifest.split("train") and not manifest.split("val"):
         _say("warning: the validation split is empty; change recipe.split or add subjects")
     for remark in result.remarks:
         _say(f"look at: {remark.text}")
