@@ -40,7 +40,9 @@ class Inverse(LightningModule):
     def noise_shape(self, image_shape: tuple[int, ...]) -> tuple[int, ...]:
         return (1, *image_shape)
 
-    def forward(self, batch: dict[str, Tensor], noise: Tensor | None = None) -> Tensor:
+    def forward(
+        self, batch: dict[str, Tensor], noise: Tensor | None = None, generator: object = None
+    ) -> Tensor:
         assert noise is not None
         return (1 - batch["flair"] + 0.01 * noise).clamp(0, 1)
 

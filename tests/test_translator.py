@@ -11,11 +11,13 @@ from scipy import ndimage
 from torch import Tensor
 
 from mrcontrast.data.manifest import Record
+from mrcontrast.diffusion.sampling import Generators, draw
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.run_folder import RunFolder
 from mrcontrast.transforms.grid import ModelGrid
 from mrcontrast.transforms.normalise import PercentileNormaliser
 from mrcontrast.translator import StageTranslator, from_run
+from mrcontrast.translator.drawing import stream
 from mrcontrast.volume import Volume, read_mask, read_volume
 
 SPACING_MM = 3.0
@@ -62,12 +64,14 @@ class Noisy(Identity):
         assert all(size % self.factor == 0 for size in image_shape)
         return (3, *(size // self.factor for size in image_shape))
 
-    def forward(self, batch: dict[str, Tensor], noise: Tensor | None = None) -> Tensor:
+    def forward(
+        self, batch: dict[str, Tensor], noise: Tensor | None = None, generator: Generators = None
+    ) -> Tensor:
         assert noise is not None
         self.batches.append(tuple(batch["flair"].shape))
         field = F.interpolate(noise, scale_factor=self.factor).mean(dim=1, keepdim=True)
         image = super().forward(batch) + 0.1 * field
-        return (image + self.fresh * torch.randn_like(image)).clamp(0, 1)
+        return (image + self.fresh * draw(image, generator)).clamp(0, 1)
 
 
 class Context(Identity):
@@ -246,12 +250,31 @@ def test_samples_are_averaged(ras: Volume) -> None:
     source = np.full(mask.shape, 0.5, np.float32)
     mean, std = machine.drawing.draw(source, mask, 10, lambda part: None)
     single = translator(Noisy(2)).drawing
-    draws = [single.draw(source, mask, seed, lambda part: None)[0] for seed in (10, 11, 12)]
+    seeds = [stream(10, k) for k in range(3)]
+    draws = [single.draw(source, mask, seed, lambda part: None)[0] for seed in seeds]
     np.testing.assert_allclose(mean, np.mean(draws, axis=0), atol=1e-6)
     np.testing.assert_allclose(std, np.std(draws, axis=0, ddof=1), atol=1e-6)
     result = machine.translate(ras)
     assert result.std is not None
     assert result.std.data.max() > 0.01
+
+
+def test_neighbouring_seeds_share_no_draw() -> None:
+    streams = {stream(seed, k) for seed in range(20) for k in range(8)}
+    assert len(streams) == 160
+    assert all(0 <= seed < 2**63 for seed in streams)
+    assert stream(7, 0) == 7
+
+
+def test_what_a_sampler_draws_on_its_way_is_one_for_all_slices_of_any_batch() -> None:
+    mask = np.ones((8, 12, 5), bool)
+    source = np.full(mask.shape, 0.5, np.float32)
+    draws = []
+    for batch_size in (2, 5):
+        drawing = translator(Noisy(2, fresh=0.1), batch_size=batch_size).drawing
+        draws.append(drawing.draw(source, mask, 3, lambda part: None)[0])
+    np.testing.assert_array_equal(draws[0], draws[1])
+    np.testing.assert_array_equal(draws[0], np.repeat(draws[0][:, :, :1], 5, axis=2))
 
 
 @pytest.mark.parametrize("spatial_dims", [2, 3])

@@ -8,7 +8,7 @@ from mrcontrast import keys
 from mrcontrast.conditions import Condition
 from mrcontrast.data.latent_cache import LatentStore
 from mrcontrast.diffusion.process import DiffusionProcess, fixed_noise
-from mrcontrast.diffusion.sampling import Predict
+from mrcontrast.diffusion.sampling import Generators, Predict
 from mrcontrast.errors import UsageError
 from mrcontrast.latent_stage import LatentStage
 from mrcontrast.latents import AutoencoderCodec
@@ -64,13 +64,15 @@ class LatentTranslation(LatentStage):
         return noise
 
     @torch.no_grad()
-    def forward(self, batch: keys.Batch, noise: Tensor | None = None) -> Tensor:
+    def forward(
+        self, batch: keys.Batch, noise: Tensor | None = None, generator: Generators = None
+    ) -> Tensor:
         """Draw the T1w image of each FLAIR, (B, 1, *S) in [0, 1]."""
         condition = self.condition(batch, self.codec)
         if noise is None:
             noise = torch.randn(self.batch_shape(batch))
         start = self.noise_end(noise.to(self.device), condition)
-        data = self.process.sample(self.conditioned_on(condition), start)
+        data = self.process.sample(self.conditioned_on(condition), start, generator)
         return self.image(self.latent(data, condition), condition, batch)
 
     def image(self, z: Tensor, condition: Tensor, batch: keys.Batch) -> Tensor:

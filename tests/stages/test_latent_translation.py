@@ -6,6 +6,7 @@ from tests.stages.conftest import make_codec, make_regressor, make_stage, make_t
 from tests.stages.test_autoencoder import Batches
 
 from mrcontrast.conditions import FlairAnchor, LatentCondition, RegressionAnchor
+from mrcontrast.diffusion.samplers import DDIM, DDPM
 from mrcontrast.errors import UsageError
 from mrcontrast.stages.concat_diffusion import ConcatDiffusion
 from mrcontrast.stages.latent_bridge import LatentBridge
@@ -70,6 +71,16 @@ def test_a_bridge_without_noise_draws_one_thing(dims, batch):
     stage = make_translation(LatentBridge, condition, dims, sigma=0.0).eval()
     assert stage.noise_shape(batch["flair"].shape[2:]) is None
     assert torch.equal(stage(batch), stage(batch))
+
+
+def test_a_bridge_refuses_samplers_that_draw_on_their_way(dims, batch):
+    stage = make_stage("latent_bridge", dims).eval()
+    for sampler in (DDPM(2), DDIM(2, eta=0.5)):
+        stage.process.sampler = sampler
+        with pytest.raises(UsageError, match="draws noise on its way"):
+            stage(batch)
+    stage.process.sampler = DDIM(2)
+    assert torch.isfinite(stage(batch)).all()
 
 
 def test_a_residual_of_nothing_is_the_regression_itself(dims, batch):

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mrcontrast.diffusion.sampling import Predict, Sampler
+from mrcontrast.diffusion.sampling import Generators, Predict, Sampler
 from mrcontrast.diffusion.schedules import NoiseSchedule
 from mrcontrast.diffusion.targets import Target
 from mrcontrast.diffusion.time_sampling import TimeSampler
@@ -58,9 +58,9 @@ class DiffusionProcess(nn.Module):
             predict(x_t, t), x_t, self.schedule.alpha(t), self.schedule.sigma(t)
         )
 
-    def sample(self, predict: Predict, noise: Tensor) -> Tensor:
-        """Turn noise (B, C, *S) into data of the same shape."""
-        return self.sampler.sample(predict, noise, self.schedule, self.target)
+    def sample(self, predict: Predict, noise: Tensor, generator: Generators = None) -> Tensor:
+        """Turn noise (B, C, *S) into data of the same shape; see ``Sampler.sample``."""
+        return self.sampler.sample(predict, noise, self.schedule, self.target, generator)
 
 
 def fixed_noise(like: Tensor, seed: int) -> Tensor:

@@ -89,6 +89,11 @@ class DDIM(Sampler):
             raise UsageError(f"Expected eta in [0, 1], got {eta:g} (DDIM). 0 draws no noise.")
         self.eta = eta
 
+    @property
+    def draws_on_its_way(self) -> bool:
+        """Whether eta is above 0."""
+        return self.eta > 0
+
     def integrate(
         self, denoiser: Denoiser, x: Tensor, grid: list[Moment], generator: Generators
     ) -> Tensor:
@@ -127,6 +132,11 @@ class DDPM(Sampler):
         if data_std < 0:
             raise UsageError(f"Expected data_std >= 0, got {data_std:g} (DDPM). 1 fits latents.")
         self.data_std = data_std
+
+    @property
+    def draws_on_its_way(self) -> bool:
+        """Always."""
+        return True
 
     def integrate(
         self, denoiser: Denoiser, x: Tensor, grid: list[Moment], generator: Generators

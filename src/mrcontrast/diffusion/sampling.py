@@ -96,6 +96,11 @@ class Sampler(ABC):
         """Number of network calls for one sample."""
         return self.num_steps
 
+    @property
+    def draws_on_its_way(self) -> bool:
+        """Whether fresh noise enters between the first step and the last."""
+        return False
+
     def times(self) -> Tensor:
         """Return the grid, (num_steps + 1,), float64, from 1 down to 0."""
         t = torch.linspace(1, 0, self.num_steps + 1, dtype=torch.float64) ** self.rho

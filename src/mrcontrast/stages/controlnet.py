@@ -11,7 +11,7 @@ from mrcontrast import keys
 from mrcontrast.conditions import Condition
 from mrcontrast.data.latent_cache import LatentStore
 from mrcontrast.diffusion.process import DiffusionProcess, fixed_noise
-from mrcontrast.diffusion.sampling import Predict
+from mrcontrast.diffusion.sampling import Generators, Predict
 from mrcontrast.latent_stage import LatentStage
 from mrcontrast.latents import AutoencoderCodec
 from mrcontrast.networks.control import embedded_once, start_from_denoiser
@@ -62,12 +62,14 @@ class ControlNetDiffusion(LatentStage):
         return self.controlnet
 
     @torch.no_grad()
-    def forward(self, batch: keys.Batch, noise: Tensor | None = None) -> Tensor:
+    def forward(
+        self, batch: keys.Batch, noise: Tensor | None = None, generator: Generators = None
+    ) -> Tensor:
         """Draw the T1w image of each FLAIR, (B, 1, *S) in [0, 1]."""
         if noise is None:
             noise = torch.randn(self.batch_shape(batch))
         with self.steered(batch) as predict:
-            z = self.process.sample(predict, noise.to(self.device))
+            z = self.process.sample(predict, noise.to(self.device), generator)
         return self.codec.decode(z, batch["flair"].shape[2:])
 
     @property

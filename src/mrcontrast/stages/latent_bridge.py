@@ -5,9 +5,12 @@ from collections.abc import Sequence
 from monai.networks.nets import DiffusionModelUNet
 from torch import Tensor
 
+from mrcontrast import keys
 from mrcontrast.conditions import AnchoredCondition
 from mrcontrast.data.latent_cache import LatentStore
 from mrcontrast.diffusion.process import DiffusionProcess
+from mrcontrast.diffusion.sampling import Generators
+from mrcontrast.errors import UsageError
 from mrcontrast.latent_translation import LatentTranslation
 from mrcontrast.latents import AutoencoderCodec
 from mrcontrast.optimisation import Optimisation
@@ -46,6 +49,21 @@ class LatentBridge(LatentTranslation):
     ) -> None:
         super().__init__(codec, denoiser, condition, process, optimisation, store, context_slices)
         self.sigma = sigma
+
+    def forward(
+        self, batch: keys.Batch, noise: Tensor | None = None, generator: Generators = None
+    ) -> Tensor:
+        """Draw the T1w image of each FLAIR, (B, 1, *S) in [0, 1].
+
+        Raises:
+            UsageError: The sampler draws noise on its way, which this path does not have.
+        """
+        if self.sampler.draws_on_its_way:
+            raise UsageError(
+                "Expected a sampler that follows the path of a bridge, got one that draws noise on "
+                f"its way ({type(self.sampler).__name__}). Take euler_flow or heun_flow."
+            )
+        return super().forward(batch, noise, generator)
 
     def noise_shape(self, image_shape: Sequence[int]) -> tuple[int, ...] | None:
         """Return the shape of the noise about the start; None when sigma is 0."""

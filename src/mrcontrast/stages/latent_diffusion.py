@@ -7,6 +7,7 @@ from torch import Tensor
 from mrcontrast import keys
 from mrcontrast.data.latent_cache import LatentStore
 from mrcontrast.diffusion.process import DiffusionProcess, fixed_noise
+from mrcontrast.diffusion.sampling import Generators
 from mrcontrast.latent_stage import LatentStage
 from mrcontrast.latents import AutoencoderCodec
 from mrcontrast.metrics.online import masked_psnr
@@ -48,11 +49,13 @@ class LatentDiffusion(LatentStage):
         channels_last(self)
 
     @torch.no_grad()
-    def forward(self, batch: keys.Batch, noise: Tensor | None = None) -> Tensor:
+    def forward(
+        self, batch: keys.Batch, noise: Tensor | None = None, generator: Generators = None
+    ) -> Tensor:
         """Draw a T1w image for each item, (B, 1, *S) in [0, 1]; the batch gives only the size."""
         if noise is None:
             noise = torch.randn(self.batch_shape(batch))
-        z = self.process.sample(self.fused, noise.to(self.device))
+        z = self.process.sample(self.fused, noise.to(self.device), generator)
         return self.codec.decode(z, batch["flair"].shape[2:])
 
     @property

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 
 from mrcontrast import keys
+from mrcontrast.diffusion.sampling import Generators
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.latents import crop, pad_to_multiple
 
 Progress = Callable[[float], None]
+ON_THE_WAY = 2**32 - 1  # stream of a draw for what its sampler draws on its way
 
 
 class VolumeStage(Protocol):
@@ -27,20 +29,22 @@ class VolumeStage(Protocol):
     def noise_shape(self, image_shape: tuple[int, ...]) -> tuple[int, ...] | None:
         """Return (C, *S / f) of the noise of an image of axes (*S); None if it draws nothing."""
 
-    def __call__(self, batch: keys.Batch, noise: Tensor | None) -> Tensor:
-        """Return images (B, 1, *S) in [0, 1]."""
+    def __call__(
+        self, batch: keys.Batch, noise: Tensor | None, generator: Generators = None
+    ) -> Tensor:
+        """Return images (B, 1, *S) in [0, 1]; the last two only if it draws."""
 
 
 @dataclass(frozen=True)
 class Drawing:
     """How volumes are drawn with a stage.
 
-    All items of a volume start from one noise field, so that slices do not flicker. The field
-    depends on the seed alone, so the batch size changes no result.
+    All items of a volume start from one noise field, so that slices do not flicker, and share what
+    a sampler draws on its way. Both depend on the seed alone, so the batch size changes no result.
 
     Attributes:
         stage: In evaluation mode, on ``device``.
-        samples: Draws of a volume; draw k starts from noise of seed + k.
+        samples: Draws of a volume, each with noise of its own; the first has that of the seed.
         batch_size: Slices at once; 2D only.
         device: Where the stage runs.
     """
@@ -77,7 +81,7 @@ class Drawing:
             def report_draw(part: float, k: int = k) -> None:
                 report((k + part) / self.samples)
 
-            drawn = self.sample(image, brain, seed + k, report_draw)
+            drawn = self.sample(image, brain, stream(seed, k), report_draw)
             change = drawn - mean
             mean += change / (k + 1)
             squares += change * (drawn - mean)
@@ -91,7 +95,7 @@ class Drawing:
     def sample(self, image: Tensor, brain: Tensor, seed: int, report: Progress) -> Tensor:
         """Draw one volume (X, Y, Z), 0 off the brain."""
         form = self.slices if self.stage.spatial_dims == 2 else self.volume
-        with memory_named(), seeded(seed, self.device), torch.inference_mode():
+        with memory_named(), torch.inference_mode():
             drawn = form(image, brain, seed, report)
         return drawn * brain
 
@@ -121,19 +125,24 @@ class Drawing:
         inside = pad_to_multiple(masks.float(), self.stage.factor).to(self.device)
         batch: keys.Batch = {self.stage.source: padded, "brain_mask": inside}  # type: ignore[misc]
         shape = self.stage.noise_shape(tuple(padded.shape[2:]))
-        noise = None
-        if shape is not None:
-            field = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-            noise = field.expand(len(padded), *shape).to(self.device)
-        return crop(self.stage(batch, noise), images.shape[2:]).float().cpu()
+        if shape is None:
+            return crop(self.stage(batch, None), images.shape[2:]).float().cpu()
+        field = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+        noise = field.expand(len(padded), *shape).to(self.device)
+        later = [torch.Generator().manual_seed(stream(seed, ON_THE_WAY)) for _ in padded]
+        return crop(self.stage(batch, noise, later), images.shape[2:]).float().cpu()
 
 
-@contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch's own generators for what a sampler draws on its way; put them back after."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield
+def stream(seed: int, index: int) -> int:
+    """Return the seed of one of many independent streams; the first is the seed itself.
+
+    Neighbouring seeds share no stream, as seed + index would.
+
+    Source: ``numpy.random.SeedSequence``, after O'Neill 2015.
+    """
+    if index == 0:
+        return seed
+    return int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0] >> 1)
 
 
 @contextmanager
