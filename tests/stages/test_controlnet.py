@@ -8,6 +8,7 @@ from tests.stages.conftest import CHANNELS, make_codec, make_denoiser, make_stag
 from mrcontrast.conditions import LatentCondition, PixelCondition
 from mrcontrast.errors import UsageError
 from mrcontrast.networks.control import start_from_denoiser
+from mrcontrast.stages.controlnet import ControlNetDiffusion
 
 
 def test_before_training_it_draws_what_the_denoiser_draws(dims, batch):
@@ -25,6 +26,21 @@ def test_only_the_controlnet_learns(batch, dims):
         name.split(".")[0] for name, value in stage.named_parameters() if value.grad is not None
     }
     assert learning == {"controlnet"}
+
+
+def test_an_unlocked_decoder_learns_and_its_encoder_does_not(batch, dims):
+    stage = make_stage("controlnet", dims)
+    parts = (stage.codec, stage.denoiser, stage.controlnet, stage.condition, stage.process)
+    unlocked = ControlNetDiffusion(*parts, stage.optimisation, unlock_decoder=True)
+    unlocked.loss(batch).backward()
+    learning = {
+        ".".join(name.split(".")[:2])
+        for name, value in unlocked.named_parameters()
+        if value.grad is not None and not name.startswith("controlnet.")
+    }
+    assert learning == {"denoiser.up_blocks", "denoiser.out"}
+    theirs = {id(value) for value in unlocked.parameters() if value.requires_grad}
+    assert {id(value) for value in unlocked.trained.parameters()} == theirs
 
 
 def test_the_base_stays_in_evaluation_mode_while_training(dims):

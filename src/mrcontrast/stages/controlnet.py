@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import torch
 from monai.networks.nets import ControlNet, DiffusionModelUNet
-from torch import Tensor
+from torch import Tensor, nn
 
 from mrcontrast import keys
 from mrcontrast.conditions import Condition
@@ -34,11 +34,14 @@ class ControlNetDiffusion(LatentStage):
         store: As there.
         context_slices: As there.
         prompt: What cross-attention is told, that of stage 2, or None if there is none.
+        unlock_decoder: Train the denoiser's decoder too, from where stage 2 has left it; its
+            encoder stays frozen.
 
-    Source: Zhang et al. 2023, arXiv 2302.05543, eq. 5, on the latents of Rombach et al. 2022.
+    Source: Zhang et al. 2023, arXiv 2302.05543, eq. 5, on the latents of Rombach et al. 2022. The
+    decoder is unlocked as by ``sd_locked = False`` in the authors' own code.
     """
 
-    def __init__(  # noqa: PLR0913 - nine parts, each a choice of the config
+    def __init__(  # noqa: PLR0913 - ten parts, each a choice of the config
         self,
         codec: AutoencoderCodec,
         denoiser: DiffusionModelUNet,
@@ -49,17 +52,21 @@ class ControlNetDiffusion(LatentStage):
         store: LatentStore | None = None,
         context_slices: int = 0,
         prompt: Prompt | None = None,
+        unlock_decoder: bool = False,
     ) -> None:
         super().__init__(codec, denoiser, process, optimisation, store, condition, context_slices)
         denoiser.eval().requires_grad_(False)
         self.controlnet = controlnet
+        self.unlocked = [denoiser.up_blocks, denoiser.out] if unlock_decoder else []
+        for part in self.unlocked:
+            part.requires_grad_(True)
         self.prompt = prompt
         channels_last(self)
 
     @property
-    def trained(self) -> ControlNet:
-        """Return the network that learns; denoiser and codec are frozen."""
-        return self.controlnet
+    def trained(self) -> nn.Module:
+        """Return what learns: the ControlNet, and the denoiser's decoder if it is unlocked."""
+        return nn.ModuleList([self.controlnet, *self.unlocked])
 
     @torch.no_grad()
     def forward(
