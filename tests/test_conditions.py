@@ -8,6 +8,7 @@ from mrcontrast.conditions import (
     FlairAnchor,
     FoldedCondition,
     LatentCondition,
+    RegressedPixels,
     RegressionAnchor,
     fold,
 )
@@ -86,3 +87,18 @@ def test_flair_goes_through_no_autoencoder_that_has_seen_none(condition):
     codec.contrasts = ["t1w", "flair"]
     condition.check(codec, context_slices=0)
     FoldedCondition(4).check(codec, context_slices=0)
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_a_regression_stands_beside_the_pixels_it_was_made_of(dims):
+    codec, regressor = make_codec(dims), make_regressor(dims)
+    condition = RegressedPixels(regressor, 2, [4, 8])
+    condition.check(codec, context_slices=0)
+    flair = make_batch(SHAPES[dims])["flair"]
+    value = condition.compute({"flair": flair}, codec)
+    assert torch.equal(value[:, :1], flair)
+    assert torch.equal(value[:, 1:], regressor.image(flair))
+    assert torch.equal(condition({"regressed": value}, codec), condition({"flair": flair}, codec))
+    assert not any(weight.requires_grad for weight in condition.parameters())
+    with pytest.raises(UsageError, match="Expected an embedder of 2 channels"):
+        RegressedPixels(regressor, 1, [4, 8]).check(codec, context_slices=0)

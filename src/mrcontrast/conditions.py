@@ -179,17 +179,20 @@ class FlairAnchor(AnchoredCondition):
         return flair[:, flair.shape[1] // 2].unsqueeze(1)
 
 
-class RegressionAnchor(AnchoredCondition, nn.Module):
-    """The latent of what a trained regression makes of FLAIR as anchor.
+class Regressed(Condition, nn.Module):
+    """What holds a trained regression, frozen; mixed into the conditions that look at its image.
 
     Args:
         regressor: Frozen here.
         in_channels: Channels of the condition.
+        embedder_channels: See ``Condition``.
     """
 
-    def __init__(self, regressor: Regressor, in_channels: int) -> None:
+    def __init__(
+        self, regressor: Regressor, in_channels: int, embedder_channels: Sequence[int] = (1,)
+    ) -> None:
         nn.Module.__init__(self)
-        AnchoredCondition.__init__(self, in_channels)
+        Condition.__init__(self, in_channels, embedder_channels)
         self.regressor = regressor.eval().requires_grad_(False)
 
     @property
@@ -197,7 +200,7 @@ class RegressionAnchor(AnchoredCondition, nn.Module):
         """The key and the hash of the regression."""
         return f"{self.key} {module_hash(self.regressor)}"
 
-    def train(self, mode: bool = True) -> "RegressionAnchor":
+    def train(self, mode: bool = True) -> "Regressed":
         """Stay in evaluation mode: the regression is frozen."""
         return super().train(False)
 
@@ -218,6 +221,28 @@ class RegressionAnchor(AnchoredCondition, nn.Module):
                 f"Add data.context_slices={theirs} or name another regression=RUN."
             )
         super().check(codec, context_slices)
+
+
+class RegressionAnchor(Regressed, AnchoredCondition):
+    """The latent of what a trained regression makes of FLAIR as anchor."""
+
+
+class RegressedPixels(Regressed, PixelCondition):
+    """FLAIR pixels, and beside them what a trained regression makes of FLAIR.
+
+    The regression is to a ControlNet what an edge or depth detector is in Zhang et al. 2023,
+    arXiv 2302.05543, section 4: a preprocessor of its condition.
+    """
+
+    key = keys.REGRESSED
+
+    def compute(self, batch: keys.Batch, codec: AutoencoderCodec) -> Tensor:
+        """Return FLAIR and the regression's image, (B, 2 + 2k, *S)."""
+        return torch.cat([batch["flair"], self.image(batch["flair"])], dim=1)
+
+    def expected(self, codec: AutoencoderCodec, slices: int) -> tuple[int, int]:
+        """Return one channel a slice and one for the image, and the codec's downsampling."""
+        return slices + 1, codec.factor
 
 
 def fold(image: Tensor, factor: int) -> Tensor:

@@ -12,6 +12,7 @@ FLAIR = "flair"
 T1W = "t1w"
 FLAIR_LATENT = "flair_latent"
 ANCHOR = "anchor"
+REGRESSED = "regressed"
 BRAIN_MASK = "brain_mask"
 LESION_MASK = "lesion_mask"
 LABELS = "labels"
@@ -34,6 +35,7 @@ class Batch(TypedDict, total=False):
         flair_latent: Standardised latent of FLAIR, (B, C * (1 + 2 * context_slices), *S / f).
         anchor: Latent that a method starts from or adds to, then FLAIR pixels as channels; see
             mrcontrast.conditions.AnchoredCondition.
+        regressed: FLAIR and a regression's T1w beside it, (B, 2 + 2 * context_slices, *S), [0, 1].
         subject: Names of the subjects, one an item, such as "sub-03".
         item: Index of the item in its dataset, (B,), int64.
     """
@@ -45,5 +47,6 @@ class Batch(TypedDict, total=False):
     t1w_sigma: Tensor
     flair_latent: Tensor
     anchor: Tensor
+    regressed: Tensor
     subject: list[str]
     item: Tensor
