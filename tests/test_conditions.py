@@ -8,10 +8,12 @@ from mrcontrast.conditions import (
     FlairAnchor,
     FoldedCondition,
     LatentCondition,
+    PixelCondition,
     RegressedPixels,
     RegressionAnchor,
     fold,
 )
+from mrcontrast.data.latent_cache import PRECISION
 from mrcontrast.errors import UsageError
 
 
@@ -102,3 +104,8 @@ def test_a_regression_stands_beside_the_pixels_it_was_made_of(dims):
     assert not any(weight.requires_grad for weight in condition.parameters())
     with pytest.raises(UsageError, match="Expected an embedder of 2 channels"):
         RegressedPixels(regressor, 1, [4, 8]).check(codec, context_slices=0)
+
+
+def test_a_cache_can_hold_what_each_condition_computes():
+    kinds = (FlairAnchor, FoldedCondition, LatentCondition, RegressedPixels, RegressionAnchor)
+    assert {kind.key for kind in (*kinds, PixelCondition)} <= set(PRECISION)

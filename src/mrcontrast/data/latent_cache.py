@@ -30,11 +30,12 @@ log = logging.getLogger(__name__)
 VERSION = 3
 MEAN, SIGMA = "t1w_mean", "t1w_sigma"
 # Half precision errs in proportion to a latent's distance from 0, which standardising multiplies
-# by mean / std; FLAIR, larger and in [0, 1], comes from a store of half precision.
+# by mean / std; images, larger and in [0, 1], come from a store of half precision.
 PRECISION = {
     MEAN: np.float32,
     SIGMA: np.float32,
     keys.FLAIR: np.float16,
+    keys.REGRESSED: np.float16,
     keys.FLAIR_LATENT: np.float32,
     keys.ANCHOR: np.float32,
 }
