@@ -1,12 +1,14 @@
 """From a recipe to a prepared data set on disk, in processes here or on a cluster."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from mrcontrast.data.manifest import Manifest, Record
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.preparation.cluster import on_cluster
+from mrcontrast.preparation.duplicates import Compared
 from mrcontrast.preparation.outcome import Outcome, files_of, read_outcome, write_outcome
 from mrcontrast.preparation.output import (
     check_out,
@@ -95,10 +97,11 @@ def prepare_dataset(
             report(_line(outcome))
             outcomes.append(outcome)
         reused = sum(outcome.reused for outcome in outcomes)
-        outcomes, remarks = _compared(recipe, outcomes, stage, report)
+        compared = _compared(recipe, outcomes, stage, report)
+        outcomes, remarks = compared.outcomes, compared.remarks
         dropped += [outcome.dropped for outcome in outcomes if outcome.dropped is not None]
         records = [outcome.record for outcome in outcomes if outcome.record is not None]
-        manifest = Manifest(_with_splits(recipe, records, dropped), stage)
+        manifest = Manifest(_with_splits(recipe, records, dropped, compared.person_of), stage)
         manifest.write()
         write_descriptions(stage, recipe_text, recipe.folders)
         write_tables(stage, dropped, outcomes, remarks)
@@ -115,32 +118,39 @@ def dropped_line(item: Dropped) -> str:
     return f"dropped {item.name} by {item.operator}: {item.reason}"
 
 
-def _compared(
-    recipe: Recipe, outcomes: list[Outcome], stage: Path, report: Report
-) -> tuple[list[Outcome], list[Remark]]:
+def _compared(recipe: Recipe, outcomes: list[Outcome], stage: Path, report: Report) -> Compared:
     """Let the recipe compare all sessions with each other; remember those that drop out."""
     if recipe.deduplicate is None:
-        return outcomes, []
-    compared, remarks = recipe.deduplicate.compare(outcomes)
-    for before, after in zip(outcomes, compared, strict=True):
+        return Compared(outcomes)
+    compared = recipe.deduplicate.compare(outcomes)
+    for before, after in zip(outcomes, compared.outcomes, strict=True):
         if after.dropped is not None and before.dropped is None:
             report(dropped_line(after.dropped))
             whole = read_outcome(after.name, stage) or after
             write_outcome(replace(whole, record=None, dropped=after.dropped), stage)
-    return compared, remarks
+    return compared
 
 
-def _with_splits(recipe: Recipe, records: list[Record], dropped: list[Dropped]) -> list[Record]:
-    """Give each record the side of its subject."""
+def _with_splits(
+    recipe: Recipe,
+    records: list[Record],
+    dropped: list[Dropped],
+    person_of: Mapping[str, str] = MappingProxyType({}),
+) -> list[Record]:
+    """Give each record the side of its person, who may go under several subjects."""
     if not records:
         first = dropped[0].reason if dropped else "none"
         raise MrcontrastError(
             f"Expected at least one good pair, got {len(dropped)} faulty; the first: {first}"
         )
-    names = sorted({record.subject for record in records})
-    gone = {item.subject for item in dropped} - set(names)
-    sides = recipe.split.assign(names, gone, {record.subject: record.site for record in records})
-    return [replace(record, split=sides[record.subject]) for record in records]
+    subjects = sorted({record.subject for record in records})
+    first = {person_of.get(subject, subject): subject for subject in reversed(subjects)}
+    stands_for = {subject: first[person_of.get(subject, subject)] for subject in subjects}
+    names = sorted(first.values())
+    gone = {*(item.subject for item in dropped), *subjects} - set(names)
+    sites = {record.subject: record.site for record in records if record.subject in names}
+    sides = recipe.split.assign(names, gone, sites)
+    return [replace(record, split=sides[stands_for[record.subject]]) for record in records]
 
 
 def _line(outcome: Outcome) -> str:
