@@ -23,8 +23,14 @@ LOCK = ".lock"
 DESCRIPTION = "dataset_description.json"
 
 
-def write_subject(subject: Subject, entry: Entry, root: Path) -> Record:
+def write_subject(subject: Subject, entry: Entry, root: Path, spacing_mm: float) -> Record:
     """Write a finished session under ``root`` and describe it; its split is decided later.
+
+    Args:
+        subject: With masks and normalisers, on the grid of the data set.
+        entry: Where it comes from.
+        root: Folder of the data set.
+        spacing_mm: What the recipe promises; the session keeps it up to rounding.
 
     Raises:
         MrcontrastError: The folder cannot be written.
@@ -57,7 +63,7 @@ def write_subject(subject: Subject, entry: Entry, root: Path) -> Record:
         sha256_flair=sha256_file(named("FLAIR")),
         sha256_t1w=sha256_file(named("T1w")),
         shape=subject.flair.shape,
-        spacing_mm=subject.flair.spacing_mm[0],
+        spacing_mm=spacing_mm,
         normaliser_flair=subject.normalisers["flair"].to_dict(),
         normaliser_t1w=subject.normalisers["t1w"].to_dict(),
         tags=subject.tags,

@@ -54,7 +54,7 @@ class Work:
         if isinstance(result, Dropped):
             outcome = replace(outcome, dropped=result)
         else:
-            record = write_subject(result, entry, self.stage)
+            record = write_subject(result, entry, self.stage, self.recipe.grid.spacing_mm)
             look = look_of(result) if self.recipe.compares_looks else ""
             outcome = replace(outcome, record=record, look=look)
         outcome = replace(outcome, seconds=round(time.monotonic() - began, 2))
