@@ -6,8 +6,10 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from filelock import FileLock
 
@@ -17,8 +19,8 @@ from mrcontrast.preparation.bids import BidsPairs
 from mrcontrast.preparation.dataset import Prepared, Workers, prepare_dataset
 from mrcontrast.preparation.operators import Require
 from mrcontrast.preparation.recipe import Recipe
-from mrcontrast.preparation.subject import BROKEN
-from preparation_files import recipe_of
+from mrcontrast.preparation.subject import BROKEN, Subject
+from preparation_files import raw_volume, recipe_of
 from toy.sources import ToySource
 
 TEXT = "recipe: test\n"
@@ -103,6 +105,37 @@ def test_a_broken_operator_is_tried_again_a_dropped_session_is_not(
     repaired = ToySource(("good", "good", "good", "good"))
     _, lines = run(recipe_of(repaired), tmp_path / "out")
     assert lines == ["reused sub-00", "prepared sub-01", "reused sub-02", "reused sub-03"]
+
+
+@dataclass(frozen=True)
+class NanMeasure:
+    """Measures a number that JSON does not have, of one session."""
+
+    def __call__(self, subject: Subject) -> Subject:
+        odd = float(subject.flair.data.sum()) == float(raw_volume(2, 300).data.sum())
+        return replace(subject, measures=subject.measures | {"odd": np.nan if odd else 0.0})
+
+
+def test_what_cannot_be_written_is_broken_and_the_others_go_on(tmp_path: Path) -> None:
+    recipe = recipe_of(ToySource(("good",) * 4))
+    recipe.operators.insert(0, NanMeasure())
+    made, _ = run(recipe, tmp_path / "out")
+    (item,) = made.dropped
+    assert (item.name, item.kind, item.operator) == ("sub-01", BROKEN, "write")
+    assert "ValueError" in item.reason
+    assert len(made.manifest.records) == 3
+    assert not (tmp_path / "out" / "sub-01").exists()
+    assert run(recipe, tmp_path / "out")[0].reused == 3
+
+
+def test_a_session_that_cannot_be_drawn_is_prepared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(subject: Subject) -> dict[str, str]:
+        raise ValueError("nothing to draw")
+
+    monkeypatch.setattr("mrcontrast.preparation.work.draw_pictures", fail)
+    assert run(recipe_of(ToySource(("good", "good"))), tmp_path / "out")[0].dropped == []
 
 
 def test_dropped_sessions_are_remembered(tmp_path: Path, bids: Path) -> None:

@@ -59,10 +59,12 @@ def test_people(tmp_path: Path) -> None:
     table = tmp_path / "participants.tsv"
     table.write_text(
         "participant_id\tage\tsex\thandedness\nsub-01\t53.5\tfemale\tn/a\nsub-02\t>89\tM\tR\n"
+        "sub-03\tNaN\tN/A\t nan\n"
     )
     assert read_people(table, "participant_id") == {
         "sub-01": {"age": 53.5, "sex": "F"},
         "sub-02": {"age": ">89", "sex": "M", "handedness": "R"},
+        "sub-03": {},
     }
     assert read_people(tmp_path / "none.tsv", "participant_id") == {}
 

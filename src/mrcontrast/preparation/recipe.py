@@ -160,7 +160,7 @@ class Recipe:
         except MrcontrastError as error:
             return _dropped(entry, step, error)
         except Exception as error:  # one broken session must not end the run of the others
-            return _broken(entry, step, error)
+            return broken(entry, step, error)
         return subject
 
     def _check_promises(self, subject: Subject) -> None:
@@ -225,7 +225,7 @@ def _dropped(entry: Entry, step: str, error: MrcontrastError) -> Dropped:
     return Dropped(entry.subject, entry.session, step, str(error))
 
 
-def _broken(entry: Entry, step: str, error: Exception) -> Dropped:
+def broken(entry: Entry, step: str, error: Exception) -> Dropped:
     """Return the row of a session that an operator broke on, and where in the code."""
     place = traceback.extract_tb(error.__traceback__)[-1]
     message = " ".join(str(error).split())[:300]

@@ -20,7 +20,7 @@ SCANNER_WORDS = {
     "scanner_model": "ManufacturersModelName",
     "institution": "InstitutionName",
 }
-UNKNOWN = (None, "", "n/a", "N/A", "nan")
+UNKNOWN = (None, "", "n/a", "nan")  # in lower case
 SEX = {"m": "M", "male": "M", "f": "F", "female": "F"}
 
 
@@ -43,13 +43,13 @@ def scan_tags(image: Path, root: Path, contrast: str) -> dict[str, Any]:
         if (number := _number(known.get(key))) is not None:
             tags[f"{contrast}_{tag}"] = round(number * factor, 6)
     for tag, keys in SCAN_WORDS.items():
-        words = [str(known[key]) for key in keys if known.get(key) not in UNKNOWN]
+        words = [str(known[key]) for key in keys if _known(known.get(key))]
         if words:
             tags[f"{contrast}_{tag}"] = words[0]
     if (strength := _number(known.get("MagneticFieldStrength"))) is not None:
         tags["field_strength_t"] = strength
     for tag, key in SCANNER_WORDS.items():
-        if known.get(key) not in UNKNOWN:
+        if _known(known.get(key)):
             tags[tag] = str(known[key])
     return tags
 
@@ -76,7 +76,7 @@ def _tags(row: Mapping[str | None, Any], key: str) -> dict[str, Any]:
     tags: dict[str, Any] = {
         column: value
         for column, value in row.items()
-        if column and column != key and isinstance(value, str) and value not in UNKNOWN
+        if column and column != key and isinstance(value, str) and _known(value)
     }
     if (age := _number(tags.get("age"))) is not None:
         tags["age"] = age
@@ -110,6 +110,11 @@ def _read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _known(value: Any) -> bool:  # noqa: ANN401 - whatever a person wrote
+    """Return whether a value says something."""
+    return (value.strip().lower() if isinstance(value, str) else value) not in UNKNOWN
 
 
 def _number(value: Any) -> float | None:  # noqa: ANN401 - whatever a person wrote
