@@ -1,6 +1,8 @@
 """What is finished is not done again: after a stop, a kill, a lost worker, a change."""
 
 import contextlib
+import errno
+import gzip
 import os
 import signal
 import subprocess
@@ -9,6 +11,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 from filelock import FileLock
@@ -19,7 +22,7 @@ from mrcontrast.preparation.bids import BidsPairs
 from mrcontrast.preparation.dataset import Prepared, Workers, prepare_dataset
 from mrcontrast.preparation.operators import Require
 from mrcontrast.preparation.recipe import Recipe
-from mrcontrast.preparation.subject import BROKEN, Subject
+from mrcontrast.preparation.subject import BROKEN, FAULT, Subject
 from preparation_files import raw_volume, recipe_of
 from toy.sources import ToySource
 
@@ -136,6 +139,36 @@ def test_a_session_that_cannot_be_drawn_is_prepared(
 
     monkeypatch.setattr("mrcontrast.preparation.work.draw_pictures", fail)
     assert run(recipe_of(ToySource(("good", "good"))), tmp_path / "out")[0].dropped == []
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (MemoryError("8 GiB"), BROKEN),
+        (OSError(errno.EIO, "Input/output error"), BROKEN),
+        (OSError("Expected 99 bytes, got 9"), FAULT),
+        (gzip.BadGzipFile("Not a gzipped file"), FAULT),
+        (EOFError("ended before the end-of-stream"), FAULT),
+    ],
+)
+def test_what_may_pass_is_tried_again(
+    tmp_path: Path, bids: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, kind: str
+) -> None:
+    read = nib.Nifti1Image.get_fdata
+
+    def fail(image: nib.Nifti1Image, *args: object, **options: object) -> np.ndarray:
+        if "sub-02" in str(image.get_filename()):
+            raise error
+        return read(image, *args, **options)
+
+    recipe = recipe_of(BidsPairs(str(bids)))
+    with monkeypatch.context() as patch:
+        patch.setattr(nib.Nifti1Image, "get_fdata", fail)
+        first, _ = run(recipe, tmp_path / "out")
+    assert [(item.name, item.kind) for item in first.dropped] == [("sub-02", kind)]
+    assert ("damaged" in first.dropped[0].reason) is (kind == FAULT)
+    again, _ = run(recipe, tmp_path / "out")
+    assert [item.name for item in again.dropped] == ([] if kind == BROKEN else ["sub-02"])
 
 
 def test_dropped_sessions_are_remembered(tmp_path: Path, bids: Path) -> None:

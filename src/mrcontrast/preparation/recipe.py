@@ -4,10 +4,11 @@ import traceback
 from collections import defaultdict
 from typing import Any, Protocol
 
-from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.errors import MrcontrastError, UsageError, may_pass
 from mrcontrast.preparation.duplicates import Deduplicate
 from mrcontrast.preparation.subject import (
     BROKEN,
+    FAULT,
     Dropped,
     Entry,
     Inspector,
@@ -222,7 +223,8 @@ def _dropped(entry: Entry, step: str, error: MrcontrastError) -> Dropped:
     if isinstance(error, RefusedError):
         found = (error.measure, error.value, error.threshold)
         return Dropped(entry.subject, entry.session, step, str(error), *found)
-    return Dropped(entry.subject, entry.session, step, str(error))
+    kind = BROKEN if may_pass(error.__cause__) else FAULT
+    return Dropped(entry.subject, entry.session, step, str(error), kind=kind)
 
 
 def broken(entry: Entry, step: str, error: Exception) -> Dropped:
