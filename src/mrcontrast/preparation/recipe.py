@@ -118,10 +118,9 @@ class Recipe:
                 f"Expected pairs of FLAIR and T1w, got none ({wanted}). "
                 "Check the folder and the names of its files."
             )
-        check_unique(entries)
         if self.select is not None:
-            entries, left_out = self.select.choose(entries)
-            dropped += left_out
+            entries, dropped = self.select.choose(entries, dropped)
+        check_unique(entries)
         return entries, dropped
 
     def apply(self, entry: Entry, trail: Trail | None = None) -> Subject | Dropped:
