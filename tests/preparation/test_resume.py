@@ -4,6 +4,7 @@ import contextlib
 import errno
 import gzip
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from mrcontrast.preparation.dataset import Prepared, Workers, prepare_dataset
 from mrcontrast.preparation.operators import Require
 from mrcontrast.preparation.recipe import Recipe
 from mrcontrast.preparation.subject import BROKEN, FAULT, Subject
+from mrcontrast.prepare import conclude
 from preparation_files import raw_volume, recipe_of
 from toy.sources import ToySource
 
@@ -141,6 +143,42 @@ def test_a_session_that_cannot_be_drawn_is_prepared(
     assert run(recipe_of(ToySource(("good", "good"))), tmp_path / "out")[0].dropped == []
 
 
+def test_after_an_upgrade_all_is_done_again_once(
+    tmp_path: Path, bids: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    run(recipe_of(BidsPairs(str(bids))), out)
+    monkeypatch.setattr("mrcontrast.preparation.outcome.__version__", "99.0")
+    monkeypatch.setattr("mrcontrast.preparation.output.__version__", "99.0")
+    second, _ = run(recipe_of(BidsPairs(str(bids))), out)
+    assert (second.reused, second.unchanged) == (0, True)
+    assert '"Version": "99.0"' in (out / "dataset_description.json").read_text()
+    third, lines = run(recipe_of(BidsPairs(str(bids))), out)
+    assert lines == ["reused sub-01", "reused sub-02", "reused sub-03"]
+    assert third.manifest.records == second.manifest.records
+
+
+def test_who_changed_sides_is_told(
+    tmp_path: Path, write_pair, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bids = tmp_path / "bids"
+    for number in range(8):
+        write_pair(bids, f"sub-{number}")
+    first, _ = run(recipe_of(BidsPairs(str(bids))), tmp_path / "out")
+    assert first.changed_sides == []
+    assert run(recipe_of(BidsPairs(str(bids))), tmp_path / "out")[0].changed_sides == []
+    shutil.rmtree(bids / "sub-0")
+    before = {record.subject: record.split for record in first.manifest.records}
+    second, _ = run(recipe_of(BidsPairs(str(bids))), tmp_path / "out")
+    after = {record.subject: record.split for record in second.manifest.records}
+    changed = [subject for subject, side in after.items() if before[subject] != side]
+    assert second.changed_sides == changed != []
+    assert conclude(second, allow_dropped=False) == 0
+    said = capsys.readouterr().err
+    assert f"warning: {len(changed)} subjects changed sides: trainings on the earlier" in said
+    assert changed[0] in said
+
+
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
@@ -182,10 +220,8 @@ def test_dropped_sessions_are_remembered(tmp_path: Path, bids: Path) -> None:
 
 
 def test_two_runs_on_one_folder_are_refused(tmp_path: Path, bids: Path) -> None:
-    stage = tmp_path / ".out.partial"
-    stage.mkdir()
     with (
-        FileLock(stage / ".lock"),
+        FileLock(tmp_path / ".out.lock"),
         pytest.raises(MrcontrastError, match="one run at a time"),
     ):
         run(recipe_of(BidsPairs(str(bids))), tmp_path / "out")

@@ -1,23 +1,19 @@
 """From a recipe to a prepared data set on disk, in processes here or on a cluster."""
 
+import csv
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from mrcontrast.data.manifest import Manifest, Record
+from mrcontrast.data.manifest import MANIFEST, Manifest, Record
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.preparation.cluster import on_cluster
 from mrcontrast.preparation.duplicates import Compared
 from mrcontrast.preparation.outcome import Outcome, files_of, read_outcome, write_outcome
-from mrcontrast.preparation.output import (
-    check_out,
-    remove_strangers,
-    same_data,
-    staged,
-    write_descriptions,
-)
+from mrcontrast.preparation.output import check_out, remove_strangers, write_descriptions
 from mrcontrast.preparation.processes import in_processes
+from mrcontrast.preparation.publishing import same_data, staged
 from mrcontrast.preparation.quality_page import write_quality_page
 from mrcontrast.preparation.recipe import Recipe
 from mrcontrast.preparation.subject import LEFT_OUT, Dropped, Entry
@@ -37,6 +33,7 @@ class Prepared:
         remarks: What a person should look at.
         reused: Sessions that an earlier run had finished.
         unchanged: Whether the folder is as it was before the run.
+        changed_sides: Subjects that stood on another side of the split before the run.
     """
 
     manifest: Manifest
@@ -44,6 +41,7 @@ class Prepared:
     remarks: list[Remark] = field(default_factory=list)
     reused: int = 0
     unchanged: bool = False
+    changed_sides: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -109,8 +107,8 @@ def prepare_dataset(
         write_quality_page(stage, outcomes, dropped, remarks, splits)
         wanted = {path for record in records for path in files_of(record).values()}
         remove_strangers(stage, wanted, {outcome.name for outcome in outcomes})
-        unchanged = same_data(stage, out)
-    return Prepared(Manifest.read(out), dropped, remarks, reused, unchanged)
+        unchanged, changed_sides = same_data(stage, out), _changed_sides(manifest, out)
+    return Prepared(Manifest.read(out), dropped, remarks, reused, unchanged, changed_sides)
 
 
 def dropped_line(item: Dropped) -> str:
@@ -151,6 +149,17 @@ def _with_splits(
     sites = {record.subject: record.site for record in records if record.subject in names}
     sides = recipe.split.assign(names, gone, sites)
     return [replace(record, split=sides[stands_for[record.subject]]) for record in records]
+
+
+def _changed_sides(manifest: Manifest, out: Path) -> list[str]:
+    """Return the subjects that an earlier data set has on another side of the split."""
+    if not (out / MANIFEST).is_file():
+        return []
+    with (out / MANIFEST).open(encoding="utf-8", newline="") as file:
+        rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+        earlier = {row.get("subject"): row.get("split") for row in rows}
+    pairs = {(record.subject, record.split) for record in manifest.records}
+    return sorted(subject for subject, side in pairs if earlier.get(subject, side) != side)
 
 
 def _line(outcome: Outcome) -> str:
