@@ -142,9 +142,9 @@ def _with_splits(
             f"Expected at least one good pair, got {len(dropped)} faulty; the first: {first}"
         )
     subjects = sorted({record.subject for record in records})
-    first = {person_of.get(subject, subject): subject for subject in reversed(subjects)}
-    stands_for = {subject: first[person_of.get(subject, subject)] for subject in subjects}
-    names = sorted(first.values())
+    first_of = {person_of.get(subject, subject): subject for subject in reversed(subjects)}
+    stands_for = {subject: first_of[person_of.get(subject, subject)] for subject in subjects}
+    names = sorted(first_of.values())
     gone = {*(item.subject for item in dropped), *subjects} - set(names)
     sites = {record.subject: record.site for record in records if record.subject in names}
     sides = recipe.split.assign(names, gone, sites)
