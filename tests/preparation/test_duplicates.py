@@ -1,11 +1,14 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from mrcontrast.data.manifest import Record
 from mrcontrast.data.splits import FixedSplit, RandomSplit
 from mrcontrast.preparation.dataset import prepare_dataset
 from mrcontrast.preparation.duplicates import Deduplicate
+from mrcontrast.preparation.outcome import Outcome
 from mrcontrast.preparation.subject import Dropped, Entry, Subject
 from mrcontrast.volume import Volume, write_volume
 from preparation_files import AFFINE, SHAPE, brain, recipe_of
@@ -131,6 +134,24 @@ def test_two_ids_of_one_person_stand_on_one_side(tmp_path: Path, seed: int) -> N
         ("sub-x_ses-2 sub-y_ses-1", "same_voxels"),
     ]
     assert "taken for one person" in (tmp_path / "out" / "remarks.tsv").read_text()
+
+
+def test_a_session_with_a_fault_tells_who_is_one_person_too(
+    tiny_records: list[Record],
+) -> None:
+    prints = {"flair": "1", "t1w": "2"}
+    fault = Dropped("sub-b", "ses-1", "BrainMask", "another mask")
+    stays = replace(tiny_records[0], subject="sub-a")
+    compared = Deduplicate().compare(
+        [
+            Outcome("sub-b_ses-1", "", dropped=fault, prints=prints),
+            Outcome("sub-a", "", record=stays, prints=prints),
+        ]
+    )
+    assert [outcome.dropped for outcome in compared.outcomes] == [fault, None]
+    assert len(set(compared.person_of.values())) == 1
+    assert set(compared.person_of) == {"sub-a", "sub-b"}
+    assert [remark.measure for remark in compared.remarks] == ["same_voxels"]
 
 
 def test_a_fixed_list_need_not_know_of_the_other_id(tmp_path: Path) -> None:

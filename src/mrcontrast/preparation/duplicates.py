@@ -54,17 +54,20 @@ class Deduplicate:
 
     def compare(self, outcomes: Sequence[Outcome]) -> Compared:
         """Find doubles and people with several ids among all sessions of a data set."""
-        ready = sorted((o for o in outcomes if o.record is not None), key=lambda o: o.name)
+        every = sorted(outcomes, key=lambda outcome: outcome.name)
+        ready = [outcome for outcome in every if outcome.record is not None]
         remarks, doubles, person_of = [], dict[str, Dropped](), dict[str, str]()
         for print_of in ("flair", "t1w"):
-            for first, second in _alike(ready, print_of):
+            for first, second in _alike(every, print_of):
                 others = _subject(first) != _subject(second)
+                both_stay = first.record is not None and second.record is not None
                 if first.prints == second.prints:
                     if others and print_of == "flair":
                         _unite(person_of, _subject(first), _subject(second))
                         remarks.append(_one_person(first, second))
-                    doubles.setdefault(second.name, _double(first, second))
-                elif others:
+                    if both_stay:
+                        doubles.setdefault(second.name, _double(first, second))
+                elif others and both_stay:
                     remarks.append(_remark(first, second, f"same_{print_of}_voxels", 1.0, "0"))
         left = [outcome for outcome in ready if outcome.name not in doubles]
         if self.same_person is not None:
@@ -125,8 +128,9 @@ def _alike(outcomes: list[Outcome], print_of: str) -> list[tuple[Outcome, Outcom
 
 
 def _subject(outcome: Outcome) -> str:
-    assert outcome.record is not None
-    return outcome.record.subject
+    known = outcome.record or outcome.dropped
+    assert known is not None
+    return known.subject
 
 
 def _unite(person_of: dict[str, str], one: str, other: str) -> None:
