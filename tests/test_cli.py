@@ -120,6 +120,19 @@ def test_a_command_has_its_own_exit_code(monkeypatch: pytest.MonkeyPatch) -> Non
     assert main(["prepare", "out=somewhere"]) == 1
 
 
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_command_with_a_flag_of_hydra_has_its_own_exit_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    outs = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        "mrcontrast.prepare.prepare", lambda config: outs.append(config.out) or code
+    )
+    assert main(["prepare", "out=somewhere", "--config-dir", str(tmp_path)]) == code
+    assert outs == ["somewhere"]
+
+
 def test_help_of_a_hydra_command_lists_choices(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--help"]) == 0
     text = capsys.readouterr().out

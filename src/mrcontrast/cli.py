@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from functools import wraps
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -160,11 +161,17 @@ def run_hydra_main(command: str, arguments: list[str]) -> int:
     ordered = sorted(arguments, key=lambda argument: "=" in argument and argument[0] != "-")
     sys.argv = [f"mrcontrast {command}", *ordered]
     decorate = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=command)
+    codes, run = [0], entry(command)
+
+    @wraps(run)
+    def keep(config: Any) -> None:  # noqa: ANN401 - Hydra throws away what its function returns
+        codes.append(exit_code(run(config)))
+
     try:
-        decorate(entry(command))()
+        decorate(keep)()
     except (HydraException, OmegaConfBaseException) as error:
         raise usage_error(error, command) from error
-    return 0
+    return max(codes)
 
 
 def entry(command: str) -> Callable[[Any], Any]:

@@ -13,6 +13,8 @@ from mrcontrast.given import refuse_missing
 if TYPE_CHECKING:
     from mrcontrast.preparation.dataset import Prepared
 
+MOST_NAMES = 6  # of subjects, on one line
+
 
 def prepare(config: DictConfig) -> int:
     """Run the recipe of ``configs/prepare.yaml``.
@@ -70,6 +72,8 @@ def conclude(result: "Prepared", allow_dropped: bool) -> int:
     sys.stdout.write(f"{count} sessions ({sizes}) in {manifest.root}: {how}\n")
     if manifest.split("train") and not manifest.split("val"):
         _say("warning: the validation split is empty; change recipe.split or add subjects")
+    if result.changed_sides:
+        _say(_moved(result.changed_sides))
     for remark in result.remarks:
         _say(f"look at: {remark.text}")
     wrong = [item for item in result.dropped if item.kind in (FAULT, BROKEN)]
@@ -79,6 +83,15 @@ def conclude(result: "Prepared", allow_dropped: bool) -> int:
             _say(f"  {dropped_line(item)}")
     broken = any(item.kind == BROKEN for item in wrong)
     return 1 if broken or (wrong and not allow_dropped) else 0
+
+
+def _moved(subjects: list[str]) -> str:
+    """Warn of models that have been trained on who is tested now."""
+    named = ", ".join(subjects[:MOST_NAMES]) + (", ..." if len(subjects) > MOST_NAMES else "")
+    return (
+        f"warning: {len(subjects)} subjects changed sides: trainings on the earlier split leak "
+        f"({named}). Train again, or fix the sides with ListedSplit or FixedSplit."
+    )
 
 
 def _say(line: str) -> None:

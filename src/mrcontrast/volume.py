@@ -1,6 +1,7 @@
 """NIfTI in and out: one volume with its place in the world."""
 
 import gzip
+import math
 import zlib
 from dataclasses import dataclass
 from itertools import product
@@ -11,9 +12,10 @@ import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
-from mrcontrast.errors import MrcontrastError
+from mrcontrast.errors import MrcontrastError, may_pass
 from mrcontrast.files import replacing
 
+DEFLATE_LIMIT = 1032  # bytes that one byte of a .gz can stand for
 UNREADABLE = (OSError, EOFError, ValueError, zlib.error, ImageFileError, HeaderDataError)
 
 
@@ -120,6 +122,7 @@ def _read(path: Path) -> Volume:
     """Read any real-valued 3D NIfTI, zeros included."""
     image = _open(path)
     affine = _checked_affine(image, path)
+    _refuse_giant(image, path)
     try:
         with np.errstate(over="ignore"):
             data = np.asarray(image.get_fdata(dtype=np.float32, caching="unchanged"))
@@ -127,9 +130,9 @@ def _read(path: Path) -> Volume:
             with gzip.open(path) as file:  # nibabel stops before the checksum
                 while file.read(1 << 24):
                     continue
-    except (*UNREADABLE, MemoryError) as error:  # a header can claim more than any memory
+    except (*UNREADABLE, MemoryError) as error:
         got = f"a truncated or damaged one: {_short(error)}"
-        raise _fault("a whole NIfTI file", got, path, "Copy it again") from error
+        raise _unread("a whole NIfTI file", got, path, "Copy it again", error) from error
     if bad := int(data.size - np.isfinite(data).sum()):
         raise _fault("finite voxels", f"{bad} NaN or infinite", path, "Repair the volume")
     return Volume(data.reshape(data.shape[:3]), affine)
@@ -143,7 +146,7 @@ def _open(path: Path) -> nib.Nifti1Image:
         image = nib.load(path)
     except UNREADABLE as error:
         got = f"another or a damaged one: {_short(error)}"
-        raise _fault("a NIfTI file", got, path, "Convert it or copy it again") from error
+        raise _unread("a NIfTI file", got, path, "Convert it or copy it again", error) from error
     if not isinstance(image, nib.Nifti1Image):
         raise _fault("a NIfTI file", type(image).__name__, path, "Convert it to NIfTI")
     return image
@@ -160,6 +163,28 @@ def _checked_affine(image: nib.Nifti1Image, path: Path) -> np.ndarray:
     if not np.isfinite(affine).all() or np.linalg.matrix_rank(affine[:3, :3]) < 3:
         raise _fault("an invertible affine", "a singular one", path, "Repair the header")
     return affine
+
+
+def _refuse_giant(image: nib.Nifti1Image, path: Path) -> None:
+    """Refuse a header that claims more voxels than its file can hold, before memory is asked for.
+
+    Source: zlib technical details, on the largest factor of deflate.
+    """
+    most = path.stat().st_size * {".gz": DEFLATE_LIMIT, ".nii": 1}.get(path.suffix, math.inf)
+    claimed = math.prod(map(int, image.shape)) * image.get_data_dtype().itemsize
+    if claimed > most:
+        got = f"a truncated or damaged one: {claimed} bytes of voxels do not fit into it"
+        raise _fault("a whole NIfTI file", got, path, "Copy it again")
+
+
+def _unread(
+    expected: str, got: str, path: Path, advice: str, error: BaseException
+) -> MrcontrastError:
+    """Word why a file could not be read, and whether the file is to blame."""
+    if may_pass(error):
+        got = f"the error: {_short(error)}"
+        return _fault("a file that can be read", got, path, "Try again")
+    return _fault(expected, got, path, advice)
 
 
 def _fault(expected: str, got: str, path: Path, advice: str) -> MrcontrastError:

@@ -60,6 +60,37 @@ def test_one_count_may_be_the_rest() -> None:
         RandomSplit(9, None, None, seed=0).assign(NAMES)
 
 
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ((0.7, 0.1, None), [70, 10, 20]),
+        ((0.7, 0, None), [70, 0, 30]),
+        ((None, 0.25, 0.25), [50, 25, 25]),
+        ((1, 0, None), [1, 0, 99]),
+        ((70, 0, None), [70, 0, 30]),
+    ],
+)
+def test_one_fraction_may_be_the_rest(
+    sizes: tuple[float | None, float | None, float | None], expected: list[int]
+) -> None:
+    sides = list(RandomSplit(*sizes, seed=0).assign([f"sub-{i}" for i in range(100)]).values())
+    assert [sides.count(side) for side in ("train", "val", "test")] == expected
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ((0.7, 10, None), "some of each"),
+        ((70.5, 10, None), "some of each"),
+        ((0.7, 0.3, None), "left for it"),
+        ((0.7, 0.6, None), "left for it"),
+    ],
+)
+def test_fractions_and_counts_do_not_mix(sizes: tuple[float, float, None], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        RandomSplit(*sizes, seed=0).assign([f"sub-{i}" for i in range(100)])
+
+
 @pytest.mark.parametrize("options", [(1, 0), (3, 3), (3, -1), (3, 0, 1.0)])
 def test_folds_that_are_none(options: tuple) -> None:
     with pytest.raises(UsageError, match="folds >= 2"):

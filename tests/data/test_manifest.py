@@ -155,3 +155,13 @@ def test_no_manifest_and_an_empty_one(tmp_path: Path, manifest: Manifest) -> Non
     (manifest.root / MANIFEST).write_text(header + "\n")
     with pytest.raises(MrcontrastError, match="at least one session, got none"):
         Manifest.read(manifest.root)
+
+
+def test_spacings_that_differ_by_rounding_are_one_grid(tmp_path: Path) -> None:
+    records = [make_record(tmp_path, f"sub-{i}", "train") for i in range(3)]
+    records[1] = replace(records[1], spacing_mm=2.5 + 1e-9)
+    Manifest([*records[:2], replace(records[2], spacing_mm=2.5015)], tmp_path)
+    with pytest.raises(MrcontrastError, match="one grid for all"):
+        Manifest([*records[:2], replace(records[2], spacing_mm=2.503)], tmp_path)
+    with pytest.raises(MrcontrastError, match="one grid for all"):
+        Manifest([*records[:2], replace(records[2], shape=(64, 80, 57))], tmp_path)

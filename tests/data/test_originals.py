@@ -75,3 +75,10 @@ def test_a_head_is_no_brain(tmp_path: Path, raw: list[Record]) -> None:
     whole = replace(raw[1], source_flair=raw[1].source_t1w)
     with pytest.raises(MrcontrastError, match=r"skull-stripped.*sub-02_t\.nii\.gz"):
         write_masks([whole], tmp_path / "masks")
+
+
+def test_a_head_on_a_background_of_zeros_is_no_brain(tmp_path: Path, raw: list[Record]) -> None:
+    flair = read_volume(raw[1].source_flair)  # 252 voxels that are not zero
+    write_volume(raw[1].source_flair, Volume(flair.data, np.diag([22.0, 22, 22, 1])))
+    with pytest.raises(MrcontrastError, match=r"got 2683 ml.*sub-02_f\.nii\.gz"):
+        write_masks(raw, tmp_path / "masks")

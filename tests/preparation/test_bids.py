@@ -76,3 +76,17 @@ def test_a_mask_on_another_grid_is_refused(bids: Path) -> None:
 def test_no_folder() -> None:
     with pytest.raises(UsageError, match="source=FOLDER"):
         BidsPairs("/nowhere/at/all")
+
+
+def test_hidden_files_are_no_images(bids: Path) -> None:
+    for path in list((bids / "sub-02" / "anat").iterdir()):
+        path.with_name(f"._{path.name}").write_bytes(b"Mac OS X")
+    (bids / "sub-02" / "anat" / "._sub-02_desc-brain_mask.nii.gz").write_bytes(b"Mac OS X")
+    (bids / "sub-02" / "anat" / "._sub-02_FLAIR.json").write_bytes(b"\x00\x05")
+    (bids / "sub-03" / "anat" / "sub-03_FLAIR.nii.gz").rename(
+        bids / "sub-03" / "anat" / ".sub-03_FLAIR.nii.gz"
+    )
+    entries, dropped = BidsPairs(str(bids)).index()
+    assert [entry.name for entry in entries] == ["sub-01", "sub-02"]
+    assert entries[1].pair.brain_mask is None
+    assert ["got none like" in item.reason for item in dropped] == [True]

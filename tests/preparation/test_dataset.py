@@ -12,6 +12,7 @@ from mrcontrast.files import sha256_file
 from mrcontrast.preparation.bids import BidsPairs
 from mrcontrast.preparation.dataset import Prepared, prepare_dataset
 from mrcontrast.preparation.recipe import Recipe
+from mrcontrast.transforms.grid import ModelGrid
 from mrcontrast.volume import Volume, read_mask, read_volume, write_volume
 
 MakeRecipe = Callable[..., Recipe]
@@ -206,3 +207,20 @@ def test_an_output_below_a_file_is_named(
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(MrcontrastError, match="can be written to"):
         run(make_recipe(BidsPairs(str(bids))), tmp_path / "file" / "out")
+
+
+def test_oblique_scans_without_a_grid_step_are_one_grid(
+    tmp_path: Path, bids: Path, make_recipe: MakeRecipe
+) -> None:
+    for number, subject in enumerate(("sub-01", "sub-02", "sub-03")):
+        angle = np.deg2rad(0.5 + number)
+        turned = np.eye(4)
+        turned[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+        for path in (flair_of(bids, subject), t1w_of(bids, subject)):
+            rewrite(path, affine=turned @ nib.load(path).affine)
+    recipe = make_recipe(BidsPairs(str(bids)))
+    recipe.grid = ModelGrid(3.0, (20, 26, 22))
+    del recipe.operators[1]
+    made, _ = run(recipe, tmp_path / "out")
+    assert made.dropped == []
+    assert {record.spacing_mm for record in made.manifest.records} == {3.0}

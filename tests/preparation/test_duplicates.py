@@ -1,10 +1,14 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from mrcontrast.data.manifest import Record
+from mrcontrast.data.splits import FixedSplit, RandomSplit
 from mrcontrast.preparation.dataset import prepare_dataset
 from mrcontrast.preparation.duplicates import Deduplicate
+from mrcontrast.preparation.outcome import Outcome
 from mrcontrast.preparation.subject import Dropped, Entry, Subject
 from mrcontrast.volume import Volume, write_volume
 from preparation_files import AFFINE, SHAPE, brain, recipe_of
@@ -85,3 +89,76 @@ def test_one_person_scanned_twice_is_reported(tmp_path: Path, noise: float, repo
     if reported:
         assert made.remarks[0].measure == "look_correlation"
         assert "sub-01 and sub-02" in made.remarks[0].text
+
+
+class Visits(ToySource):
+    """Subjects with several visits; the manners are "subject/session/seed"."""
+
+    def index(self) -> tuple[list[Entry], list[Dropped]]:
+        cells = [manner.split("/") for manner in self.manners]
+        return [
+            Entry(subject, session, "toys", f"toy {seed}", ToyPair(int(seed)))
+            for subject, session, seed in cells
+        ], []
+
+
+VISITS = Visits(
+    (
+        *(
+            f"sub-{name}/ses-1/{seed}"
+            for seed, name in zip(range(10, 90, 10), "abcdefgh", strict=True)
+        ),
+        "sub-x/ses-1/10",  # sub-a
+        "sub-x/ses-2/200",
+        "sub-y/ses-1/200",  # and so is this one, by way of sub-x
+        "sub-y/ses-2/300",
+    )
+)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_two_ids_of_one_person_stand_on_one_side(tmp_path: Path, seed: int) -> None:
+    recipe = recipe_of(VISITS, deduplicate=Deduplicate())
+    recipe.split = RandomSplit(0.5, 0.0, 0.5, seed=seed)
+    made = prepare(recipe, tmp_path / "out")
+    sides = {record.name: record.split for record in made.manifest.records}
+    assert sorted(set(sides)) == [
+        *(f"sub-{name}_ses-1" for name in "abcdefgh"),
+        "sub-x_ses-2",
+        "sub-y_ses-2",
+    ]
+    assert len({sides[f"sub-{visit}"] for visit in ("a_ses-1", "x_ses-2", "y_ses-2")}) == 1
+    pairs = [(remark.item, remark.measure) for remark in made.remarks]
+    assert pairs == [
+        ("sub-a_ses-1 sub-x_ses-1", "same_voxels"),
+        ("sub-x_ses-2 sub-y_ses-1", "same_voxels"),
+    ]
+    assert "taken for one person" in (tmp_path / "out" / "remarks.tsv").read_text()
+
+
+def test_a_session_with_a_fault_tells_who_is_one_person_too(
+    tiny_records: list[Record],
+) -> None:
+    prints = {"flair": "1", "t1w": "2"}
+    fault = Dropped("sub-b", "ses-1", "BrainMask", "another mask")
+    stays = replace(tiny_records[0], subject="sub-a")
+    compared = Deduplicate().compare(
+        [
+            Outcome("sub-b_ses-1", "", dropped=fault, prints=prints),
+            Outcome("sub-a", "", record=stays, prints=prints),
+        ]
+    )
+    assert [outcome.dropped for outcome in compared.outcomes] == [fault, None]
+    assert len(set(compared.person_of.values())) == 1
+    assert set(compared.person_of) == {"sub-a", "sub-b"}
+    assert [remark.measure for remark in compared.remarks] == ["same_voxels"]
+
+
+def test_a_fixed_list_need_not_know_of_the_other_id(tmp_path: Path) -> None:
+    recipe = recipe_of(VISITS, deduplicate=Deduplicate())
+    recipe.split = FixedSplit(
+        ["sub-b", "sub-c", "sub-d", "sub-x"], [], [f"sub-{name}" for name in "aefghy"]
+    )
+    made = prepare(recipe, tmp_path / "out")
+    sides = {record.subject: record.split for record in made.manifest.records}
+    assert sides["sub-a"] == sides["sub-x"] == sides["sub-y"] == "test"

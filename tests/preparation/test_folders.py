@@ -96,3 +96,22 @@ def test_two_names_of_one_label_are_both_named(tmp_path: Path, bids: Path) -> No
     assert [entry.name for entry in entries] == ["sub-p2"]
     assert len(dropped) == 2
     assert "p1, p_1" in dropped[0].reason
+
+
+def test_what_is_no_image_makes_no_subject(tmp_path: Path, bids: Path) -> None:
+    raw = tmp_path / "raw"
+    for name in ("1.2.840.1", "1.2.840.2", "p3"):
+        copy(bids, raw / "f" / f"{name}.nii.gz", "sub-01", "FLAIR")
+        copy(bids, raw / "t" / f"{name}.nii.gz", "sub-01", "T1w")
+    for stray in ("Thumbs.db", ".DS_Store", "._p3.nii.gz", "desktop.ini", "readme.txt"):
+        (raw / "f" / stray).write_bytes(b"x")
+    copy(bids, raw / ".cache" / "FLAIR.nii.gz", "sub-01", "FLAIR")
+    assert FolderPairs(str(raw), "{subject}/FLAIR.nii.gz", "{subject}/T1w.nii.gz").index()[1] == []
+    source = FolderPairs(str(raw), "f/{subject}.nii.gz", "t/{subject}.nii.gz")
+    entries, dropped = source.index()
+    assert dropped == []
+    assert [entry.name for entry in entries] == ["sub-128401", "sub-128402", "sub-p3"]
+    (raw / "t" / "1.2.840.2.nii.gz").rename(raw / "t" / "1.2.840.2.nii")
+    entries, dropped = source.index()
+    assert [item.name for item in dropped] == ["sub-128402"]
+    assert dropped[0].reason.endswith(", but 1.2.840.2.nii.")

@@ -39,6 +39,17 @@ def test_a_given_mask_is_kept_and_a_missing_one_is_found() -> None:
     np.testing.assert_array_equal(found, subject.brain_mask)
 
 
+def test_a_head_on_a_background_of_zeros_is_no_brain() -> None:
+    data = np.zeros(SHAPE, np.float32)
+    data[2:-2, 2:-2, 2:-2] = 1  # 16 x 20 x 18 voxels of 8 mm: 2949 ml
+    head = Volume(data, np.diag([-8.0, 8.0, 8.0, 1.0]))
+    with pytest.raises(MrcontrastError, match=r"skull-stripped volume, got 2949 ml"):
+        BrainMask()(Subject(head, head))
+    given = np.zeros(SHAPE, bool)
+    given[4:8] = True
+    assert BrainMask()(Subject(head, head, given)).brain_mask is given
+
+
 def test_the_grid_carries_everything_along() -> None:
     subject = make_subject()
     gridded = ToGrid(ModelGrid(2.0, (16, 20, 18)))(subject)

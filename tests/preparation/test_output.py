@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.preparation.output import check_out, staged
+from mrcontrast.preparation.output import check_out
+from mrcontrast.preparation.publishing import staged
 
 RECIPE = "recipe: one\n"
 
@@ -69,3 +70,20 @@ def test_a_place_below_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(MrcontrastError, match="can be written to"):
         fail_half_way(tmp_path / "file" / "out")
+
+
+def test_the_swap_lies_within_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rename, refused = Path.rename, []
+
+    def second_run(path: Path, target: Path) -> Path:
+        with pytest.raises(MrcontrastError, match="one run at a time"), staged(tmp_path / "out"):
+            pass
+        refused.append(path.name)
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", second_run)
+    earlier(tmp_path / "out")
+    with staged(tmp_path / "out") as stage:
+        (stage / "manifest.tsv").write_text("new")
+    assert refused[:2] == ["out", ".out.partial"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]

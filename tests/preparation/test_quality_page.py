@@ -94,6 +94,9 @@ def test_pictures_of_what_was_hardly_read() -> None:
     empty = Subject(raw_volume(0, 100), raw_volume(1, 50), np.zeros(brain().shape, bool))
     assert len(draw_pictures(empty)) == 5
     assert len(draw_pictures(replace(empty, brain_mask=None))) == 4
+    assert empty.brain_mask is not None
+    empty.brain_mask[10, 13, 11] = True
+    assert len(draw_pictures(empty)) == 5
 
 
 @pytest.mark.slow

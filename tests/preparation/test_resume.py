@@ -1,13 +1,19 @@
 """What is finished is not done again: after a stop, a kill, a lost worker, a change."""
 
 import contextlib
+import errno
+import gzip
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 from filelock import FileLock
 
@@ -17,8 +23,9 @@ from mrcontrast.preparation.bids import BidsPairs
 from mrcontrast.preparation.dataset import Prepared, Workers, prepare_dataset
 from mrcontrast.preparation.operators import Require
 from mrcontrast.preparation.recipe import Recipe
-from mrcontrast.preparation.subject import BROKEN
-from preparation_files import recipe_of
+from mrcontrast.preparation.subject import BROKEN, FAULT, Subject
+from mrcontrast.prepare import conclude
+from preparation_files import raw_volume, recipe_of
 from toy.sources import ToySource
 
 TEXT = "recipe: test\n"
@@ -105,6 +112,103 @@ def test_a_broken_operator_is_tried_again_a_dropped_session_is_not(
     assert lines == ["reused sub-00", "prepared sub-01", "reused sub-02", "reused sub-03"]
 
 
+@dataclass(frozen=True)
+class NanMeasure:
+    """Measures a number that JSON does not have, of one session."""
+
+    def __call__(self, subject: Subject) -> Subject:
+        odd = float(subject.flair.data.sum()) == float(raw_volume(2, 300).data.sum())
+        return replace(subject, measures=subject.measures | {"odd": np.nan if odd else 0.0})
+
+
+def test_what_cannot_be_written_is_broken_and_the_others_go_on(tmp_path: Path) -> None:
+    recipe = recipe_of(ToySource(("good",) * 4))
+    recipe.operators.insert(0, NanMeasure())
+    made, _ = run(recipe, tmp_path / "out")
+    (item,) = made.dropped
+    assert (item.name, item.kind, item.operator) == ("sub-01", BROKEN, "write")
+    assert "ValueError" in item.reason
+    assert len(made.manifest.records) == 3
+    assert not (tmp_path / "out" / "sub-01").exists()
+    assert run(recipe, tmp_path / "out")[0].reused == 3
+
+
+def test_a_session_that_cannot_be_drawn_is_prepared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(subject: Subject) -> dict[str, str]:
+        raise ValueError("nothing to draw")
+
+    monkeypatch.setattr("mrcontrast.preparation.work.draw_pictures", fail)
+    assert run(recipe_of(ToySource(("good", "good"))), tmp_path / "out")[0].dropped == []
+
+
+def test_after_an_upgrade_all_is_done_again_once(
+    tmp_path: Path, bids: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    run(recipe_of(BidsPairs(str(bids))), out)
+    monkeypatch.setattr("mrcontrast.preparation.outcome.__version__", "99.0")
+    monkeypatch.setattr("mrcontrast.preparation.output.__version__", "99.0")
+    second, _ = run(recipe_of(BidsPairs(str(bids))), out)
+    assert (second.reused, second.unchanged) == (0, True)
+    assert '"Version": "99.0"' in (out / "dataset_description.json").read_text()
+    third, lines = run(recipe_of(BidsPairs(str(bids))), out)
+    assert lines == ["reused sub-01", "reused sub-02", "reused sub-03"]
+    assert third.manifest.records == second.manifest.records
+
+
+def test_who_changed_sides_is_told(
+    tmp_path: Path, write_pair, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bids = tmp_path / "bids"
+    for number in range(8):
+        write_pair(bids, f"sub-{number}")
+    first, _ = run(recipe_of(BidsPairs(str(bids))), tmp_path / "out")
+    assert first.changed_sides == []
+    assert run(recipe_of(BidsPairs(str(bids))), tmp_path / "out")[0].changed_sides == []
+    shutil.rmtree(bids / "sub-0")
+    before = {record.subject: record.split for record in first.manifest.records}
+    second, _ = run(recipe_of(BidsPairs(str(bids))), tmp_path / "out")
+    after = {record.subject: record.split for record in second.manifest.records}
+    changed = [subject for subject, side in after.items() if before[subject] != side]
+    assert second.changed_sides == changed != []
+    assert conclude(second, allow_dropped=False) == 0
+    said = capsys.readouterr().err
+    assert f"warning: {len(changed)} subjects changed sides: trainings on the earlier" in said
+    assert changed[0] in said
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (MemoryError("8 GiB"), BROKEN),
+        (OSError(errno.EIO, "Input/output error"), BROKEN),
+        (OSError("Expected 99 bytes, got 9"), FAULT),
+        (gzip.BadGzipFile("Not a gzipped file"), FAULT),
+        (EOFError("ended before the end-of-stream"), FAULT),
+    ],
+)
+def test_what_may_pass_is_tried_again(
+    tmp_path: Path, bids: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, kind: str
+) -> None:
+    read = nib.Nifti1Image.get_fdata
+
+    def fail(image: nib.Nifti1Image, *args: object, **options: object) -> np.ndarray:
+        if "sub-02" in str(image.get_filename()):
+            raise error
+        return read(image, *args, **options)
+
+    recipe = recipe_of(BidsPairs(str(bids)))
+    with monkeypatch.context() as patch:
+        patch.setattr(nib.Nifti1Image, "get_fdata", fail)
+        first, _ = run(recipe, tmp_path / "out")
+    assert [(item.name, item.kind) for item in first.dropped] == [("sub-02", kind)]
+    assert ("damaged" in first.dropped[0].reason) is (kind == FAULT)
+    again, _ = run(recipe, tmp_path / "out")
+    assert [item.name for item in again.dropped] == ([] if kind == BROKEN else ["sub-02"])
+
+
 def test_dropped_sessions_are_remembered(tmp_path: Path, bids: Path) -> None:
     path = bids / "sub-02" / "anat" / "sub-02_FLAIR.nii.gz"
     path.write_bytes(path.read_bytes()[:-400])
@@ -116,10 +220,8 @@ def test_dropped_sessions_are_remembered(tmp_path: Path, bids: Path) -> None:
 
 
 def test_two_runs_on_one_folder_are_refused(tmp_path: Path, bids: Path) -> None:
-    stage = tmp_path / ".out.partial"
-    stage.mkdir()
     with (
-        FileLock(stage / ".lock"),
+        FileLock(tmp_path / ".out.lock"),
         pytest.raises(MrcontrastError, match="one run at a time"),
     ):
         run(recipe_of(BidsPairs(str(bids))), tmp_path / "out")

@@ -1,10 +1,11 @@
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from mrcontrast.preparation.bids import BidsPairs
-from mrcontrast.preparation.sidecars import read_people, scan_tags
+from mrcontrast.preparation.sidecars import Sidecars, read_people
 
 
 def write(path: Path, **values: object) -> None:
@@ -23,7 +24,7 @@ def test_the_nearest_sidecar_goes_before(tmp_path: Path, image: Path) -> None:
     write(tmp_path / "T1w.json", EchoTime=0.002)  # another suffix
     write(tmp_path / "sub-01" / "sub-01_FLAIR.json", MagneticFieldStrength=3)
     write(image.with_name("sub-01_ses-2_acq-3d_FLAIR.json"), EchoTime=0.12, InversionTime=1.8)
-    assert scan_tags(image, tmp_path, "flair") == {
+    assert Sidecars(tmp_path).tags(image, "flair") == {
         "flair_te_ms": 120.0,
         "flair_ti_ms": 1800.0,
         "field_strength_t": 3.0,
@@ -32,12 +33,12 @@ def test_the_nearest_sidecar_goes_before(tmp_path: Path, image: Path) -> None:
 
 
 def test_absent_stays_absent_and_nonsense_is_no_number(tmp_path: Path, image: Path) -> None:
-    assert scan_tags(image, tmp_path, "flair") == {}
+    assert Sidecars(tmp_path).tags(image, "flair") == {}
     sidecar = image.with_name("sub-01_ses-2_acq-3d_FLAIR.json")
     write(sidecar, MagneticFieldStrength="n/a", FlipAngle="NaN", EchoTime=[1], Manufacturer="")
-    assert scan_tags(image, tmp_path, "flair") == {}
+    assert Sidecars(tmp_path).tags(image, "flair") == {}
     sidecar.write_text("{not json")
-    assert scan_tags(image, tmp_path, "flair") == {}
+    assert Sidecars(tmp_path).tags(image, "flair") == {}
 
 
 def test_sequence_and_scanner(tmp_path: Path, image: Path) -> None:
@@ -48,7 +49,7 @@ def test_sequence_and_scanner(tmp_path: Path, image: Path) -> None:
         ManufacturersModelName="Skyra",
         InstitutionName="Here",
     )
-    assert scan_tags(image, tmp_path, "flair") == {
+    assert Sidecars(tmp_path).tags(image, "flair") == {
         "flair_sequence": "SPACE",
         "scanner_model": "Skyra",
         "institution": "Here",
@@ -59,10 +60,12 @@ def test_people(tmp_path: Path) -> None:
     table = tmp_path / "participants.tsv"
     table.write_text(
         "participant_id\tage\tsex\thandedness\nsub-01\t53.5\tfemale\tn/a\nsub-02\t>89\tM\tR\n"
+        "sub-03\tNaN\tN/A\t nan\n"
     )
     assert read_people(table, "participant_id") == {
         "sub-01": {"age": 53.5, "sex": "F"},
         "sub-02": {"age": ">89", "sex": "M", "handedness": "R"},
+        "sub-03": {},
     }
     assert read_people(tmp_path / "none.tsv", "participant_id") == {}
 
@@ -79,3 +82,24 @@ def test_site_and_visit_reach_the_session(tmp_path: Path, write_pair) -> None:
     assert (first.pair.tags["age"], second.pair.tags["age"]) == (50.0, 52.0)
     assert third.pair.tags == {"t1w_tr_ms": 2300.0, "t1w_sequence": "MPRAGE"}
     assert BidsPairs(str(tmp_path), site="Ulm").index()[0][0].site == "Ulm"
+
+
+def test_a_folder_is_listed_once(
+    tmp_path: Path, write_pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(6):
+        write_pair(tmp_path, f"sub-{number}")
+    write(tmp_path / "T1w.json", RepetitionTime=2.3)
+    listed = []
+    glob = Path.glob
+
+    def count(path: Path, pattern: str) -> Iterator[Path]:
+        if pattern.endswith(".json"):
+            listed.append(path)
+        return glob(path, pattern)
+
+    monkeypatch.setattr(Path, "glob", count)
+    entries, _ = BidsPairs(str(tmp_path)).index()
+    assert [entry.pair.tags for entry in entries] == [{"t1w_tr_ms": 2300.0}] * 6
+    assert listed.count(tmp_path) == 1
+    assert len(listed) == len(set(listed))

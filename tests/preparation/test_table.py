@@ -33,6 +33,15 @@ def test_rows_become_sessions(tmp_path: Path, bids: Path) -> None:
     assert str(anat) in TablePairs(str(table)).folders
 
 
+@pytest.mark.parametrize("cell", ["nan", "NaN", "inf", "-Infinity", "n/a"])
+def test_what_is_no_finite_number_is_absent(tmp_path: Path, bids: Path, cell: str) -> None:
+    anat = bids / "sub-01" / "anat"
+    files = f"{anat / 'sub-01_FLAIR.nii.gz'}\t{anat / 'sub-01_T1w.nii.gz'}"
+    (tmp_path / "pairs.tsv").write_text(f"{HEAD}P_1\t\t\t{files}\t\t{cell}\tSkyra\n")
+    (entry,) = TablePairs(str(tmp_path / "pairs.tsv")).index()[0]
+    assert entry.pair.load().tags == {"scanner": "Skyra"}
+
+
 def test_what_cannot_be_a_table(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="source=FILE"):
         TablePairs(str(tmp_path / "none.tsv"))

@@ -17,6 +17,7 @@ ABSENT = "n/a"
 PATHS = ("flair", "t1w", "brain_mask", "lesion_mask", "labels")
 OPTIONAL_PATHS = ("lesion_mask", "labels")
 SOURCES = ("source_flair", "source_t1w", "source_mask")
+SPACING_TOLERANCE_MM = 2e-3  # between two sessions: an oblique affine's columns are rounded
 JSON = ("normaliser_flair", "normaliser_t1w", "tags", "measures")
 
 
@@ -166,8 +167,10 @@ class Manifest:
             if record.name in names:
                 raise self._fault("each session once", f"{record.name} twice")
             names.add(record.name)
-        if len(grids := {(record.shape, record.spacing_mm) for record in self.records}) > 1:
-            raise self._fault("one grid for all", f"{len(grids)}: {sorted(grids)}")
+        grids = sorted({(record.shape, record.spacing_mm) for record in self.records})
+        (first, thin), (last, thick) = grids[0], grids[-1]
+        if first != last or thick - thin > SPACING_TOLERANCE_MM:
+            raise self._fault("one grid for all", f"{len(grids)}: {grids}")
 
     def _check_files(self) -> None:
         """Refuse a table that names files that are not there."""

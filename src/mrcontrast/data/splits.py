@@ -55,7 +55,7 @@ class RandomSplit:
         test: At least one subject results.
         seed: Of the shuffle, >= 0.
 
-    One of the counts may be None: the rest.
+    One of them may be None: the rest, of 1 beside fractions and of n beside counts.
     """
 
     train: float | None
@@ -69,12 +69,14 @@ class RandomSplit:
         """Split the subjects that are left; see ``split_subjects``.
 
         Raises:
-            UsageError: Several sizes are None, or the others leave nothing for it.
+            UsageError: Several sizes are None, the others are fractions and counts, or they leave
+                nothing for it.
         """
         sizes = {"train": self.train, "val": self.val, "test": self.test}
         known = {side: float(size) for side, size in sizes.items() if size is not None}
-        rest = len(names) - sum(known.values())
-        if len(known) < 2 or (len(known) == 2 and rest < 1):
+        whole = 1 if _are_fractions(known) else len(names)
+        rest = whole - sum(known.values())
+        if len(known) < 2 or (len(known) == 2 and rest <= 1e-6):
             raise UsageError(
                 f"Expected at most one size that is null, with 1 or more subjects left for it, got "
                 f"{sizes} for {len(names)} subjects (split). Change the sizes."
@@ -103,6 +105,21 @@ class FixedSplit:
         lists = {"train": self.train, "val": self.val, "test": self.test}
         left = {side: [n for n in listed if n not in dropped] for side, listed in lists.items()}
         return split_subjects(names, {}, 0, left)
+
+
+def _are_fractions(sizes: Mapping[str, float]) -> bool:
+    """Return whether sizes are shares of 1, not counts; whole ones such as 0 can be either.
+
+    Raises:
+        UsageError: Some are fractions and some are counts.
+    """
+    broken = [size for size in sizes.values() if not size.is_integer()]
+    if broken and any(size > 1 for size in sizes.values()):
+        raise UsageError(
+            f"Expected fractions or counts, got some of each: {dict(sizes)} (split). "
+            "Change the sizes."
+        )
+    return bool(broken)
 
 
 def _check_names(names: Sequence[str]) -> None:

@@ -11,6 +11,8 @@ from mrcontrast.errors import MrcontrastError
 from mrcontrast.imaging.itk import load_extra
 from mrcontrast.volume import Volume
 
+EMPTY_BOX = "sizes should be greater than 0"  # what torch says of a brain without extent
+
 
 def strip_skull(volume: Volume, threshold: float = 0.5, dilations: int = 0) -> np.ndarray:
     """Return the mask of the brain with ventricles and outer CSF, (X, Y, Z), bool.
@@ -25,6 +27,7 @@ def strip_skull(volume: Volume, threshold: float = 0.5, dilations: int = 0) -> n
 
     Raises:
         MrcontrastError: No brain is found, or deepbet is not installed.
+        RuntimeError: deepbet itself failed, for want of memory for instance.
 
     Source: Fisch et al. 2024, Computers in Biology and Medicine 179:108845, arXiv 2308.07003.
     """
@@ -33,7 +36,11 @@ def strip_skull(volume: Volume, threshold: float = 0.5, dilations: int = 0) -> n
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torch.jit, about its own future
             _, mask, _ = _network().run(image, threshold=threshold, n_dilate=dilations)
-    except (AssertionError, ValueError, RuntimeError, IndexError) as error:
+    except (AssertionError, ValueError, IndexError) as error:
+        raise _nothing_found() from error
+    except RuntimeError as error:
+        if EMPTY_BOX not in str(error):  # out of memory, say: that tells nothing of the head
+            raise
         raise _nothing_found() from error
     brain = np.asarray(mask.dataobj) > 0
     if not brain.any():

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.preparation.pairs import FilePair, raw_folder
-from mrcontrast.preparation.sidecars import read_people, scan_tags
+from mrcontrast.preparation.pairs import FilePair, raw_folder, visible
+from mrcontrast.preparation.sidecars import Sidecars, read_people
 from mrcontrast.preparation.subject import Dropped, Entry
 
 Session = tuple[str, str | None]
@@ -59,6 +59,7 @@ class BidsPairs:
     def index(self) -> tuple[list[Entry], list[Dropped]]:
         """Find the pairs; a session without a pair is dropped, with what lies there instead."""
         people = read_people(self.root / "participants.tsv", "participant_id")
+        sidecars = Sidecars(self.root)
         flairs, t1ws = self._by_session(self.pattern), self._by_session("*_T1w.nii*")
         entries, dropped = [], []
         for subject, session in self._sessions():
@@ -67,7 +68,7 @@ class BidsPairs:
             try:
                 if here not in flairs:
                     raise self._without_flair(here, t1ws.get(here, []))
-                pair = self._pair(flairs[here], self._tags_of(here, person))
+                pair = self._pair(flairs[here], self._tags_of(here, person), sidecars)
             except MrcontrastError as error:
                 dropped.append(Dropped(subject, session, type(self).__name__, str(error)))
             else:
@@ -114,9 +115,9 @@ class BidsPairs:
     def _anatomical(self, pattern: str) -> list[Path]:
         """List files of the anat folders, with and without sessions."""
         folders = ("sub-*/anat", "sub-*/ses-*/anat")
-        return sorted(path for folder in folders for path in self.root.glob(f"{folder}/{pattern}"))
+        return visible(path for folder in folders for path in self.root.glob(f"{folder}/{pattern}"))
 
-    def _pair(self, flairs: list[Path], tags: Mapping[str, Any]) -> FilePair:
+    def _pair(self, flairs: list[Path], tags: Mapping[str, Any], sidecars: Sidecars) -> FilePair:
         """Find the partners of the one FLAIR of a session."""
         if len(flairs) > 1:
             raise MrcontrastError(
@@ -134,7 +135,7 @@ class BidsPairs:
         brain = _one(flair.parent, f"{entities}_desc-brain_mask.nii*")
         lesions = _one(flair.parent, f"{entities}_label-lesion_mask.nii*")
         brain = brain or self._derived_mask(flair, entities)
-        scans = scan_tags(flair, self.root, "flair") | scan_tags(t1w, self.root, "t1w")
+        scans = sidecars.tags(flair, "flair") | sidecars.tags(t1w, "t1w")
         return FilePair(flair, t1w, brain, lesions, {**scans, **tags}, self.one_grid)
 
     def _derived_mask(self, flair: Path, entities: str) -> Path | None:
@@ -147,7 +148,7 @@ class BidsPairs:
 
 def _one(folder: Path, pattern: str) -> Path | None:
     """Return the one file like ``pattern``, or None."""
-    found = sorted(folder.glob(pattern))
+    found = visible(folder.glob(pattern))
     if len(found) > 1:
         raise MrcontrastError(
             f"Expected one file like {pattern}, got {len(found)} ({folder}). Remove the others."
@@ -165,5 +166,6 @@ def _files_below(folder: Path) -> list[str]:
     """Return the files of a session by their place in its folder; links are not followed."""
     found = []
     for place, _, names in os.walk(folder):
-        found += [str((Path(place) / name).relative_to(folder)) for name in names]
+        seen = [Path(place) / name for name in names if not name.startswith(".")]
+        found += [str(path.relative_to(folder)) for path in seen]
     return sorted(found)

@@ -1,21 +1,19 @@
 """From a recipe to a prepared data set on disk, in processes here or on a cluster."""
 
-from collections.abc import Callable, Iterator
+import csv
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
-from mrcontrast.data.manifest import Manifest, Record
+from mrcontrast.data.manifest import MANIFEST, Manifest, Record
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.preparation.cluster import on_cluster
+from mrcontrast.preparation.duplicates import Compared
 from mrcontrast.preparation.outcome import Outcome, files_of, read_outcome, write_outcome
-from mrcontrast.preparation.output import (
-    check_out,
-    remove_strangers,
-    same_data,
-    staged,
-    write_descriptions,
-)
+from mrcontrast.preparation.output import check_out, remove_strangers, write_descriptions
 from mrcontrast.preparation.processes import in_processes
+from mrcontrast.preparation.publishing import same_data, staged
 from mrcontrast.preparation.quality_page import write_quality_page
 from mrcontrast.preparation.recipe import Recipe
 from mrcontrast.preparation.subject import LEFT_OUT, Dropped, Entry
@@ -35,6 +33,7 @@ class Prepared:
         remarks: What a person should look at.
         reused: Sessions that an earlier run had finished.
         unchanged: Whether the folder is as it was before the run.
+        changed_sides: Subjects that stood on another side of the split before the run.
     """
 
     manifest: Manifest
@@ -42,6 +41,7 @@ class Prepared:
     remarks: list[Remark] = field(default_factory=list)
     reused: int = 0
     unchanged: bool = False
+    changed_sides: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -95,10 +95,11 @@ def prepare_dataset(
             report(_line(outcome))
             outcomes.append(outcome)
         reused = sum(outcome.reused for outcome in outcomes)
-        outcomes, remarks = _compared(recipe, outcomes, stage, report)
+        compared = _compared(recipe, outcomes, stage, report)
+        outcomes, remarks = compared.outcomes, compared.remarks
         dropped += [outcome.dropped for outcome in outcomes if outcome.dropped is not None]
         records = [outcome.record for outcome in outcomes if outcome.record is not None]
-        manifest = Manifest(_with_splits(recipe, records, dropped), stage)
+        manifest = Manifest(_with_splits(recipe, records, dropped, compared.person_of), stage)
         manifest.write()
         write_descriptions(stage, recipe_text, recipe.folders)
         write_tables(stage, dropped, outcomes, remarks)
@@ -106,8 +107,8 @@ def prepare_dataset(
         write_quality_page(stage, outcomes, dropped, remarks, splits)
         wanted = {path for record in records for path in files_of(record).values()}
         remove_strangers(stage, wanted, {outcome.name for outcome in outcomes})
-        unchanged = same_data(stage, out)
-    return Prepared(Manifest.read(out), dropped, remarks, reused, unchanged)
+        unchanged, changed_sides = same_data(stage, out), _changed_sides(manifest, out)
+    return Prepared(Manifest.read(out), dropped, remarks, reused, unchanged, changed_sides)
 
 
 def dropped_line(item: Dropped) -> str:
@@ -115,32 +116,50 @@ def dropped_line(item: Dropped) -> str:
     return f"dropped {item.name} by {item.operator}: {item.reason}"
 
 
-def _compared(
-    recipe: Recipe, outcomes: list[Outcome], stage: Path, report: Report
-) -> tuple[list[Outcome], list[Remark]]:
+def _compared(recipe: Recipe, outcomes: list[Outcome], stage: Path, report: Report) -> Compared:
     """Let the recipe compare all sessions with each other; remember those that drop out."""
     if recipe.deduplicate is None:
-        return outcomes, []
-    compared, remarks = recipe.deduplicate.compare(outcomes)
-    for before, after in zip(outcomes, compared, strict=True):
+        return Compared(outcomes)
+    compared = recipe.deduplicate.compare(outcomes)
+    for before, after in zip(outcomes, compared.outcomes, strict=True):
         if after.dropped is not None and before.dropped is None:
             report(dropped_line(after.dropped))
             whole = read_outcome(after.name, stage) or after
             write_outcome(replace(whole, record=None, dropped=after.dropped), stage)
-    return compared, remarks
+    return compared
 
 
-def _with_splits(recipe: Recipe, records: list[Record], dropped: list[Dropped]) -> list[Record]:
-    """Give each record the side of its subject."""
+def _with_splits(
+    recipe: Recipe,
+    records: list[Record],
+    dropped: list[Dropped],
+    person_of: Mapping[str, str] = MappingProxyType({}),
+) -> list[Record]:
+    """Give each record the side of its person, who may go under several subjects."""
     if not records:
         first = dropped[0].reason if dropped else "none"
         raise MrcontrastError(
             f"Expected at least one good pair, got {len(dropped)} faulty; the first: {first}"
         )
-    names = sorted({record.subject for record in records})
-    gone = {item.subject for item in dropped} - set(names)
-    sides = recipe.split.assign(names, gone, {record.subject: record.site for record in records})
-    return [replace(record, split=sides[record.subject]) for record in records]
+    subjects = sorted({record.subject for record in records})
+    first_of = {person_of.get(subject, subject): subject for subject in reversed(subjects)}
+    stands_for = {subject: first_of[person_of.get(subject, subject)] for subject in subjects}
+    names = sorted(first_of.values())
+    gone = {*(item.subject for item in dropped), *subjects} - set(names)
+    sites = {record.subject: record.site for record in records if record.subject in names}
+    sides = recipe.split.assign(names, gone, sites)
+    return [replace(record, split=sides[stands_for[record.subject]]) for record in records]
+
+
+def _changed_sides(manifest: Manifest, out: Path) -> list[str]:
+    """Return the subjects that an earlier data set has on another side of the split."""
+    if not (out / MANIFEST).is_file():
+        return []
+    with (out / MANIFEST).open(encoding="utf-8", newline="") as file:
+        rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+        earlier = {row.get("subject"): row.get("split") for row in rows}
+    pairs = {(record.subject, record.split) for record in manifest.records}
+    return sorted(subject for subject, side in pairs if earlier.get(subject, side) != side)
 
 
 def _line(outcome: Outcome) -> str:

@@ -3,7 +3,7 @@
 import base64
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 import numpy as np
@@ -23,10 +23,26 @@ NAME = "Deduplicate"
 
 
 @dataclass(frozen=True)
+class Compared:
+    """What a look at all sessions has shown.
+
+    Attributes:
+        outcomes: All, those of doubles as dropped.
+        remarks: What should be looked at.
+        person_of: Subject to the name of the person, for those who go under several ids.
+    """
+
+    outcomes: list[Outcome]
+    remarks: list[Remark] = field(default_factory=list)
+    person_of: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Deduplicate:
     """Drop sessions whose voxels another session has too; report who looks like one person.
 
-    The session whose name comes first stays. Looks are compared on the grid of the data set, so
+    The session whose name comes first stays. Two ids that share a session are one person, whose
+    sessions all stand on one side of the split. Looks are compared on the grid of the data set, so
     that a person is found again in another scan only where ``ToMni`` has brought both to one pose.
 
     Attributes:
@@ -36,15 +52,22 @@ class Deduplicate:
 
     same_person: float | None = None
 
-    def compare(self, outcomes: Sequence[Outcome]) -> tuple[list[Outcome], list[Remark]]:
-        """Return all outcomes, those of doubles as dropped, and what should be looked at."""
-        ready = sorted((o for o in outcomes if o.record is not None), key=lambda o: o.name)
-        remarks, doubles = [], dict[str, Dropped]()
+    def compare(self, outcomes: Sequence[Outcome]) -> Compared:
+        """Find doubles and people with several ids among all sessions of a data set."""
+        every = sorted(outcomes, key=lambda outcome: outcome.name)
+        ready = [outcome for outcome in every if outcome.record is not None]
+        remarks, doubles, person_of = [], dict[str, Dropped](), dict[str, str]()
         for print_of in ("flair", "t1w"):
-            for first, second in _alike(ready, print_of):
+            for first, second in _alike(every, print_of):
+                others = _subject(first) != _subject(second)
+                both_stay = first.record is not None and second.record is not None
                 if first.prints == second.prints:
-                    doubles.setdefault(second.name, _double(first, second))
-                elif _subject(first) != _subject(second):
+                    if others and print_of == "flair":
+                        _unite(person_of, _subject(first), _subject(second))
+                        remarks.append(_one_person(first, second))
+                    if both_stay:
+                        doubles.setdefault(second.name, _double(first, second))
+                elif others and both_stay:
                     remarks.append(_remark(first, second, f"same_{print_of}_voxels", 1.0, "0"))
         left = [outcome for outcome in ready if outcome.name not in doubles]
         if self.same_person is not None:
@@ -53,7 +76,7 @@ class Deduplicate:
             replace(o, record=None, dropped=doubles[o.name]) if o.name in doubles else o
             for o in outcomes
         ]
-        return done, remarks
+        return Compared(done, remarks, person_of)
 
     def _look_alikes(self, outcomes: list[Outcome]) -> list[Remark]:
         """Report sessions of different subjects whose anatomy correlates."""
@@ -105,8 +128,17 @@ def _alike(outcomes: list[Outcome], print_of: str) -> list[tuple[Outcome, Outcom
 
 
 def _subject(outcome: Outcome) -> str:
-    assert outcome.record is not None
-    return outcome.record.subject
+    known = outcome.record or outcome.dropped
+    assert known is not None
+    return known.subject
+
+
+def _unite(person_of: dict[str, str], one: str, other: str) -> None:
+    """Note that two subjects are one person, and with them all who are the same as either."""
+    person, gone = person_of.setdefault(one, one), person_of.setdefault(other, other)
+    for subject, known in person_of.items():
+        if known == gone:
+            person_of[subject] = person
 
 
 def _double(first: Outcome, second: Outcome) -> Dropped:
@@ -131,3 +163,13 @@ def _remark(first: Outcome, second: Outcome, measure: str, value: float, bound: 
         f"{value:.3g}). If they are, give both one id, or they may stand on two sides of the split."
     )
     return Remark(f"{first.name} {second.name}", NAME, measure, value, bound, text)
+
+
+def _one_person(first: Outcome, second: Outcome) -> Remark:
+    """Return what should be mended at the source: two ids that share a session."""
+    text = (
+        f"{first.name} and {second.name} have the same voxels: {_subject(first)} and "
+        f"{_subject(second)} are taken for one person, and all that is left of both stands on one "
+        "side of the split. Give both one id, or correct the wrong file."
+    )
+    return Remark(f"{first.name} {second.name}", NAME, "same_voxels", 1.0, "0", text)

@@ -5,10 +5,15 @@ from collections import Counter
 from pathlib import Path
 
 from mrcontrast.errors import UsageError
-from mrcontrast.preparation.pairs import FilePair, bids_labels, raw_folder
+from mrcontrast.preparation.pairs import FilePair, bids_labels, raw_folder, visible
 from mrcontrast.preparation.subject import Dropped, Entry
 
 SUBJECT, SESSION = "{subject}", "{session}"
+# Of images, converted or not, and of those that a mail programme or a browser has renamed.
+ENDINGS = (
+    r"(?:\.nii(?:\.gz|\.zip|\.txt|\.bz2|\.zst)?|\.hdr|\.img|\.mha|\.mhd|\.mg[hz]|\.nrrd|\.nhdr|\.mnc"
+    r"|\.dcm|\.ima|\.dicom|\.par|\.rec|\.gipl)(?:\.gz)?"
+)
 Name = tuple[str, str | None]
 
 
@@ -64,8 +69,12 @@ class FolderPairs:
     def index(self) -> tuple[list[Entry], list[Dropped]]:
         """Find the pairs by FLAIR or T1w; what lacks a file or has another ending is dropped."""
         entries, dropped = [], []
-        names = {name for key in ("flair", "t1w") for name in self._names(key)}
-        names |= {name for key in ("flair", "t1w") for name in self._names(key, any_ending=True)}
+        names: set[Name] = set()
+        own = {path for key in self.patterns for path in self._named(key)}
+        for key in ("flair", "t1w"):
+            names |= set(self._named(key).values())
+            near = self._named(key, any_ending=True)
+            names |= {name for path, name in near.items() if path not in own}
         labels = Counter(bids_labels(*name) for name in names)
         for name in sorted(names, key=lambda name: (name[0], name[1] or "")):
             subject, session = bids_labels(*name)
@@ -92,30 +101,43 @@ class FolderPairs:
             for key, pattern in self.patterns.items()
         }
 
-    def _names(self, key: str, any_ending: bool = False) -> set[Name]:
-        """Return what stands in the place of the names in the files of one pattern."""
+    def _named(self, key: str, any_ending: bool = False) -> dict[Path, Name]:
+        """Return the files of one pattern, and what stands in the place of the names in them.
+
+        Args:
+            key: Of the pattern.
+            any_ending: Also take images whose ending is another than the pattern's.
+        """
         pattern = self.patterns[key]
-        if any_ending:
-            folder, slash, last = pattern.rpartition("/")
-            pattern = f"{folder}{slash}{last.partition('.')[0]}.*"
-        expression = re.escape(pattern).replace(r"\*", "[^/]*")
-        for name, allowed in (("subject", "[^/]+?"), ("session", "[A-Za-z0-9]+")):
+        stem = _stem(pattern) if any_ending else pattern
+        expression = re.escape(stem).replace(r"\*", "[^/]*")
+        for name, allowed in (("subject", r"(?!\.)[^/]+?"), ("session", "[A-Za-z0-9]+")):
             place = re.escape(f"{{{name}}}")
             expression = expression.replace(place, f"(?P<{name}>{allowed})", 1)
             expression = expression.replace(place, f"(?P={name})")
-        found = set()
-        for path in self.root.glob(pattern.replace(SUBJECT, "*").replace(SESSION, "*")):
+        expression += f"(?i:{ENDINGS})" if any_ending else ""
+        wanted = f"{stem}.*" if any_ending else pattern
+        found = {}
+        for path in visible(self.root.glob(wanted.replace(SUBJECT, "*").replace(SESSION, "*"))):
             match = re.fullmatch(expression, path.relative_to(self.root).as_posix())
             if match:
-                found.add((match["subject"], match.groupdict().get("session")))
+                found[path] = (match["subject"], match.groupdict().get("session"))
         return found
+
+
+def _stem(name: str) -> str:
+    """Return a name without the ending of an image; the dots of an id stay.
+
+    >>> _stem("1.2.840.1.nii.gz"), _stem("{subject}.mha"), _stem("a.b")
+    ('1.2.840.1', '{subject}', 'a.b')
+    """
+    return re.sub(f"(?i:{ENDINGS})$", "", name)
 
 
 def _instead(missing: list[Path]) -> str:
     """Name files that have the stem of a missing one and another ending."""
     found = []
     for path in missing:
-        stem = path.name.partition(".")[0]
-        near = path.parent.iterdir() if path.parent.is_dir() else ()
-        found += [other.name for other in near if other.name.partition(".")[0] == stem]
+        near = visible(path.parent.iterdir()) if path.parent.is_dir() else ()
+        found += [other.name for other in near if _stem(other.name) == _stem(path.name)]
     return f", but {', '.join(sorted(found))}" if found else ""

@@ -1,17 +1,12 @@
-"""What is written: files of a session, and a folder that is whole or not there at all."""
+"""What is written: files of a session, descriptions, and what must not be overwritten."""
 
-import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from mrcontrast import __version__
 from mrcontrast.data.manifest import MANIFEST, Record
-from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.errors import UsageError
 from mrcontrast.files import sha256_file, write_json, write_text
 from mrcontrast.preparation.operators.masks import brain_of
 from mrcontrast.preparation.outcome import SESSIONS
@@ -19,12 +14,17 @@ from mrcontrast.preparation.subject import Entry, Subject
 from mrcontrast.volume import write_labels, write_volume
 
 RECIPE = "recipe.yaml"
-LOCK = ".lock"
 DESCRIPTION = "dataset_description.json"
 
 
-def write_subject(subject: Subject, entry: Entry, root: Path) -> Record:
+def write_subject(subject: Subject, entry: Entry, root: Path, spacing_mm: float) -> Record:
     """Write a finished session under ``root`` and describe it; its split is decided later.
+
+    Args:
+        subject: With masks and normalisers, on the grid of the data set.
+        entry: Where it comes from.
+        root: Folder of the data set.
+        spacing_mm: What the recipe promises; the session keeps it up to rounding.
 
     Raises:
         MrcontrastError: The folder cannot be written.
@@ -57,7 +57,7 @@ def write_subject(subject: Subject, entry: Entry, root: Path) -> Record:
         sha256_flair=sha256_file(named("FLAIR")),
         sha256_t1w=sha256_file(named("T1w")),
         shape=subject.flair.shape,
-        spacing_mm=subject.flair.spacing_mm[0],
+        spacing_mm=spacing_mm,
         normaliser_flair=subject.normalisers["flair"].to_dict(),
         normaliser_t1w=subject.normalisers["t1w"].to_dict(),
         tags=subject.tags,
@@ -106,13 +106,13 @@ def remove_strangers(root: Path, wanted: set[Path], sessions: set[str]) -> None:
             if not any(path.iterdir()):
                 path.rmdir()
         elif path not in wanted:
-            path.unlink()
+            path.unlink(missing_ok=True)
     for path in root.glob("sub-*"):
         if not any(path.iterdir()):
             path.rmdir()
     for path in (root / SESSIONS).glob("*"):
         if path.suffix != ".json" or path.stem not in sessions:
-            path.unlink()
+            path.unlink(missing_ok=True)
 
 
 def check_out(out: Path, recipe: str, sources: list[str]) -> None:
@@ -141,92 +141,3 @@ def check_out(out: Path, recipe: str, sources: list[str]) -> None:
         f"Expected an empty folder or a data set of the same recipe, got {found} ({out}). "
         "Choose another out= or move it away."
     )
-
-
-@contextmanager
-def staged(out: Path) -> Iterator[Path]:
-    """Yield a folder beside ``out`` that takes its place when the block succeeds.
-
-    The folder has the same name each time: sessions that an interrupted run has finished are found
-    in it again. An earlier data set at ``out`` stays until then, and for good if the new one is the
-    same; what others have put into it (caches, notes) is moved to the new one.
-
-    Raises:
-        MrcontrastError: The operating system refuses, or another run works on ``out``.
-    """
-    stage = out.with_name(f".{out.name}.partial")
-    old = out.with_name(f".{out.name}.replaced-{os.getpid()}")
-    try:
-        stage.mkdir(parents=True, exist_ok=True)
-        with _one_writer(stage, out):
-            try:
-                yield stage
-            except BaseException:
-                if not any(stage.glob("sub-*")):
-                    shutil.rmtree(stage, ignore_errors=True)
-                raise
-        if same_data(stage, out):
-            shutil.rmtree(stage)
-            return
-        if out.exists():
-            out.rename(old)
-        stage.rename(out)
-    except OSError as error:
-        raise MrcontrastError(
-            f"Expected a folder that can be written to, got the error: "
-            f"{error.strerror or error} ({out}). Choose another out=."
-        ) from error
-    if old.exists():
-        _keep_others(old, out)
-
-
-def same_data(stage: Path, out: Path) -> bool:
-    """Return whether ``out`` holds already what ``stage`` has: equal tables and volumes."""
-    names = [path.name for path in stage.glob("[!.]*") if path.is_file()]
-    tables = [name for name in names if name.endswith((".tsv", ".yaml"))]
-    return (
-        all((out / name).is_file() for name in names)
-        and all((stage / name).read_bytes() == (out / name).read_bytes() for name in tables)
-        and all(_same_file(path, out / path.relative_to(stage)) for path in _volumes(stage))
-    )
-
-
-def _volumes(root: Path) -> list[Path]:
-    """Return the files of all sessions."""
-    return [path for path in root.glob("sub-*/**/*") if path.is_file()]
-
-
-def _same_file(one: Path, other: Path) -> bool:
-    """Return whether two names lead to one content; links are not read."""
-    if not other.is_file():
-        return False
-    return one.samefile(other) or sha256_file(one) == sha256_file(other)
-
-
-@contextmanager
-def _one_writer(stage: Path, out: Path) -> Iterator[None]:
-    """Refuse a second run on one folder at the same time.
-
-    Raises:
-        MrcontrastError: Another process works on it.
-    """
-    lock = FileLock(stage / LOCK, timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise MrcontrastError(
-            f"Expected one run at a time, got another one that prepares {out}. Wait for it."
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
-        (stage / LOCK).unlink(missing_ok=True)
-
-
-def _keep_others(old: Path, out: Path) -> None:
-    """Move what others have put into the earlier data set to the new one, and remove the rest."""
-    for item in old.iterdir():
-        if not item.name.startswith("sub-") and not (out / item.name).exists():
-            item.rename(out / item.name)
-    shutil.rmtree(old)

@@ -1,6 +1,6 @@
 """A pair of NIfTI files of one session, read and checked."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,15 @@ def raw_folder(root: str) -> Path:
     if not root or not Path(root).is_dir():
         raise UsageError(f"Expected a folder of raw data, got none ({root}). Give source=FOLDER.")
     return Path(root).absolute()
+
+
+def visible(paths: Iterable[Path]) -> list[Path]:
+    """Return the paths whose names do not start with a dot, sorted.
+
+    A Mac leaves ``._sub-01_FLAIR.nii.gz`` beside each file that it copies: no image, whatever it
+    is called.
+    """
+    return sorted(path for path in paths if not path.name.startswith("."))
 
 
 def _refuse_labels(volume: Volume, path: Path) -> None:

@@ -12,6 +12,7 @@ from mrcontrast.volume import Volume
 
 PIXELS = 112  # of the longer side
 MARGIN = 0.06  # of the brain's extent, around it
+LEAST_MM = 8.0  # along each axis, so that a mask of one voxel has surroundings to be seen in
 EDGES = 90  # percentile of the gradient from which a pixel is an edge
 RIM_PIXELS = 3  # within a mask's border, where a stripped brain ends in a step that hides the rest
 ORANGE, BLUE = np.array([1.0, 0.55, 0.1]), np.array([0.35, 0.7, 1.0])
@@ -50,8 +51,9 @@ def _extent(subject: Subject) -> tuple[np.ndarray, np.ndarray]:
     corners = np.array(np.meshgrid(*index, indexing="ij")).reshape(3, -1)
     world = subject.flair.affine[:3, :3] @ corners + subject.flair.affine[:3, 3:]
     low, high = world.min(axis=1), world.max(axis=1)
-    margin = MARGIN * (high - low).max()
-    return low - margin, high + margin
+    half = np.maximum((high - low) / 2 + MARGIN * (high - low).max(), LEAST_MM / 2)
+    middle = (low + high) / 2
+    return middle - half, middle + half
 
 
 def _plane(low: np.ndarray, high: np.ndarray, axes: tuple[int, int]) -> np.ndarray:

@@ -4,10 +4,11 @@ import traceback
 from collections import defaultdict
 from typing import Any, Protocol
 
-from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.errors import MrcontrastError, UsageError, may_pass
 from mrcontrast.preparation.duplicates import Deduplicate
 from mrcontrast.preparation.subject import (
     BROKEN,
+    FAULT,
     Dropped,
     Entry,
     Inspector,
@@ -117,10 +118,9 @@ class Recipe:
                 f"Expected pairs of FLAIR and T1w, got none ({wanted}). "
                 "Check the folder and the names of its files."
             )
-        check_unique(entries)
         if self.select is not None:
-            entries, left_out = self.select.choose(entries)
-            dropped += left_out
+            entries, dropped = self.select.choose(entries, dropped)
+        check_unique(entries)
         return entries, dropped
 
     def apply(self, entry: Entry, trail: Trail | None = None) -> Subject | Dropped:
@@ -160,7 +160,7 @@ class Recipe:
         except MrcontrastError as error:
             return _dropped(entry, step, error)
         except Exception as error:  # one broken session must not end the run of the others
-            return _broken(entry, step, error)
+            return broken(entry, step, error)
         return subject
 
     def _check_promises(self, subject: Subject) -> None:
@@ -222,10 +222,11 @@ def _dropped(entry: Entry, step: str, error: MrcontrastError) -> Dropped:
     if isinstance(error, RefusedError):
         found = (error.measure, error.value, error.threshold)
         return Dropped(entry.subject, entry.session, step, str(error), *found)
-    return Dropped(entry.subject, entry.session, step, str(error))
+    kind = BROKEN if may_pass(error.__cause__) else FAULT
+    return Dropped(entry.subject, entry.session, step, str(error), kind=kind)
 
 
-def _broken(entry: Entry, step: str, error: Exception) -> Dropped:
+def broken(entry: Entry, step: str, error: Exception) -> Dropped:
     """Return the row of a session that an operator broke on, and where in the code."""
     place = traceback.extract_tb(error.__traceback__)[-1]
     message = " ".join(str(error).split())[:300]

@@ -28,29 +28,49 @@ class Select:
     where: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     first: int | None = None
 
-    def choose(self, entries: list[Entry]) -> tuple[list[Entry], list[Dropped]]:
-        """Return the sessions that stay, and those that are left out with their reason."""
+    def choose(
+        self, entries: list[Entry], refused: Sequence[Dropped] = ()
+    ) -> tuple[list[Entry], list[Dropped]]:
+        """Return the sessions that stay, and those that are left out with their reason.
+
+        Args:
+            entries: Sessions that can be tried.
+            refused: Sessions that cannot be. One that is not wanted is no fault: names decide, for
+                nothing is known of its tags; one that ``first`` would not have reached goes too.
+        """
         kept, dropped = [], []
         for entry in entries:
-            if reason := self._against(entry):
+            reason = self._against_name(entry) or self._against_tags(entry)
+            if reason:
                 dropped.append(_left_out(entry, reason))
             else:
                 kept.append(entry)
+        limit = None
         if self.first is not None:
             names = sorted({entry.subject for entry in kept}, key=_natural)[: self.first]
             beyond = f"among the first {self.first} subjects"
             dropped += [_left_out(e, beyond) for e in kept if e.subject not in names]
             kept = [entry for entry in kept if entry.subject in names]
+            limit = _natural(names[-1]) if names and len(names) == self.first else None
+        for item in refused:
+            reason = self._against_name(item)
+            if limit is not None and _natural(item.subject) > limit:
+                reason = reason or beyond
+            dropped.append(_left_out(item, reason) if reason else item)
         return kept, dropped
 
-    def _against(self, entry: Entry) -> str | None:
-        """Return what a session does not fit, or None."""
-        if self.subjects is not None and not _fits(entry.subject, self.subjects):
+    def _against_name(self, item: Entry | Dropped) -> str | None:
+        """Return what the name of a session does not fit, or None."""
+        if self.subjects is not None and not _fits(item.subject, self.subjects):
             return f"a subject like {', '.join(self.subjects)}"
-        if _fits(entry.subject, self.exclude) or _fits(entry.name, self.exclude):
+        if _fits(item.subject, self.exclude) or _fits(item.name, self.exclude):
             return f"none of {', '.join(self.exclude)}"
-        if self.sessions is not None and not _fits(entry.session or "", self.sessions):
+        if self.sessions is not None and not _fits(item.session or "", self.sessions):
             return f"a session like {', '.join(self.sessions)}"
+        return None
+
+    def _against_tags(self, entry: Entry) -> str | None:
+        """Return which tag of a session does not fit, or None."""
         tags = {**getattr(entry.pair, "tags", {}), "site": entry.site}
         for tag, values in self.where.items():
             if tags.get(tag) not in values:
@@ -63,10 +83,10 @@ def _fits(name: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def _left_out(entry: Entry, wanted: str) -> Dropped:
+def _left_out(item: Entry | Dropped, wanted: str) -> Dropped:
     """Return the row of a session that the recipe does not want."""
-    reason = f"Expected {wanted}, got {entry.name}. Change recipe.select to have it."
-    return Dropped(entry.subject, entry.session, "Select", reason, kind=LEFT_OUT)
+    reason = f"Expected {wanted}, got {item.name}. Change recipe.select to have it."
+    return Dropped(item.subject, item.session, "Select", reason, kind=LEFT_OUT)
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mrcontrast.preparation.pairs import visible
+
 # Our tag, the sidecar's key, and what its numbers are multiplied by.
 SCAN_NUMBERS = {
     "tr_ms": ("RepetitionTime", 1000.0),
@@ -20,38 +22,53 @@ SCANNER_WORDS = {
     "scanner_model": "ManufacturersModelName",
     "institution": "InstitutionName",
 }
-UNKNOWN = (None, "", "n/a", "N/A", "nan")
+UNKNOWN = (None, "", "n/a", "nan")  # in lower case
 SEX = {"m": "M", "male": "M", "f": "F", "female": "F"}
 
 
-def scan_tags(image: Path, root: Path, contrast: str) -> dict[str, Any]:
-    """Return what the sidecars of an image say; what they do not say is absent.
-
-    A sidecar holds for the images below its folder with its suffix and all of its entities; one
-    that is nearer to the image goes before (BIDS, the inheritance principle).
+class Sidecars:
+    """The sidecars of a data set; each folder is listed once, however many images it holds for.
 
     Args:
-        image: ``.../<entities>_<suffix>.nii.gz``.
         root: Folder of the data set.
-        contrast: "flair" or "t1w", which begins the tags that differ between the two.
     """
-    known: dict[str, Any] = {}
-    for path in _sidecars(image, root):
-        known |= _read_json(path)
-    tags: dict[str, Any] = {}
-    for tag, (key, factor) in SCAN_NUMBERS.items():
-        if (number := _number(known.get(key))) is not None:
-            tags[f"{contrast}_{tag}"] = round(number * factor, 6)
-    for tag, keys in SCAN_WORDS.items():
-        words = [str(known[key]) for key in keys if known.get(key) not in UNKNOWN]
-        if words:
-            tags[f"{contrast}_{tag}"] = words[0]
-    if (strength := _number(known.get("MagneticFieldStrength"))) is not None:
-        tags["field_strength_t"] = strength
-    for tag, key in SCANNER_WORDS.items():
-        if known.get(key) not in UNKNOWN:
-            tags[tag] = str(known[key])
-    return tags
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._listed: dict[Path, list[Path]] = {}
+
+    def tags(self, image: Path, contrast: str) -> dict[str, Any]:
+        """Return what the sidecars of an image say; what they do not say is absent.
+
+        A sidecar holds for the images below its folder with its suffix and all of its entities;
+        one that is nearer to the image goes before (BIDS, the inheritance principle).
+
+        Args:
+            image: ``.../<entities>_<suffix>.nii.gz``.
+            contrast: "flair" or "t1w", which begins the tags that differ between the two.
+        """
+        known: dict[str, Any] = {}
+        for path in self._holding(image):
+            known |= _read_json(path)
+        return _tags_of_scan(known, contrast)
+
+    def _holding(self, image: Path) -> list[Path]:
+        """Return the sidecars that hold for an image, the nearest last."""
+        *entities, suffix = image.name.partition(".nii")[0].split("_")
+        above = [folder for folder in image.parents if self.root in folder.parents]
+        found = []
+        for folder in (self.root, *reversed(above)):
+            near = self._in(folder)
+            fitting = [path for path in near if _holds(path, set(entities), suffix)]
+            found += sorted(fitting, key=lambda path: (path.name.count("_"), path.name))
+        return found
+
+    def _in(self, folder: Path) -> list[Path]:
+        """Return the JSON files of a folder."""
+        if folder not in self._listed:
+            found = visible(folder.glob("*.json"))
+            self._listed[folder] = [path for path in found if path.is_file()]
+        return self._listed[folder]
 
 
 def read_people(path: Path, key: str) -> dict[str, dict[str, Any]]:
@@ -76,7 +93,7 @@ def _tags(row: Mapping[str | None, Any], key: str) -> dict[str, Any]:
     tags: dict[str, Any] = {
         column: value
         for column, value in row.items()
-        if column and column != key and isinstance(value, str) and value not in UNKNOWN
+        if column and column != key and isinstance(value, str) and _known(value)
     }
     if (age := _number(tags.get("age"))) is not None:
         tags["age"] = age
@@ -85,16 +102,22 @@ def _tags(row: Mapping[str | None, Any], key: str) -> dict[str, Any]:
     return tags
 
 
-def _sidecars(image: Path, root: Path) -> list[Path]:
-    """Return the sidecars that hold for an image, the nearest last."""
-    *entities, suffix = image.name.partition(".nii")[0].split("_")
-    folders = [root, *reversed([f for f in image.parents if root in f.parents])]
-    found = []
-    for folder in folders:
-        near = [path for path in folder.glob(f"*{suffix}.json") if path.is_file()]
-        fitting = [path for path in near if _holds(path, set(entities), suffix)]
-        found += sorted(fitting, key=lambda path: (path.name.count("_"), path.name))
-    return found
+def _tags_of_scan(known: Mapping[str, Any], contrast: str) -> dict[str, Any]:
+    """Turn the keys of sidecars into our tags."""
+    tags: dict[str, Any] = {}
+    for tag, (key, factor) in SCAN_NUMBERS.items():
+        if (number := _number(known.get(key))) is not None:
+            tags[f"{contrast}_{tag}"] = round(number * factor, 6)
+    for tag, keys in SCAN_WORDS.items():
+        words = [str(known[key]) for key in keys if _known(known.get(key))]
+        if words:
+            tags[f"{contrast}_{tag}"] = words[0]
+    if (strength := _number(known.get("MagneticFieldStrength"))) is not None:
+        tags["field_strength_t"] = strength
+    for tag, key in SCANNER_WORDS.items():
+        if _known(known.get(key)):
+            tags[tag] = str(known[key])
+    return tags
 
 
 def _holds(sidecar: Path, entities: set[str], suffix: str) -> bool:
@@ -110,6 +133,11 @@ def _read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _known(value: Any) -> bool:  # noqa: ANN401 - whatever a person wrote
+    """Return whether a value says something."""
+    return (value.strip().lower() if isinstance(value, str) else value) not in UNKNOWN
 
 
 def _number(value: Any) -> float | None:  # noqa: ANN401 - whatever a person wrote

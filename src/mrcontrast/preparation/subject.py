@@ -1,6 +1,6 @@
 """What travels through the operators: one session in memory, and where it comes from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -178,6 +178,8 @@ class Inspector(Protocol):
 class Selection(Protocol):
     """Decides by name, before anything is read, which sessions are wanted."""
 
-    def choose(self, entries: list[Entry]) -> tuple[list[Entry], list[Dropped]]:
-        """Return the sessions that stay, and those that are left out."""
+    def choose(
+        self, entries: list[Entry], refused: Sequence[Dropped] = ()
+    ) -> tuple[list[Entry], list[Dropped]]:
+        """Return the sessions that stay, and all others: refused before, or left out now."""
         ...

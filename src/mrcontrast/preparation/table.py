@@ -1,6 +1,7 @@
 """Pairs that a table names: one row a session, one column a file."""
 
 import csv
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -84,12 +85,14 @@ class TablePairs:
 def _tags(known: Mapping[str, Any]) -> dict[str, Any]:
     """Return the further columns of a row, as numbers where they are."""
     own = (*NEEDED, *FILES, "session", "site")
-    return {key: _number(cell) for key, cell in known.items() if key not in own}
+    found = {key: _number(cell) for key, cell in known.items() if key not in own}
+    return {key: value for key, value in found.items() if value is not None}
 
 
-def _number(cell: str) -> float | str:
-    """Return a cell as a number if it is one."""
+def _number(cell: str) -> float | str | None:
+    """Return a cell as a number if it is one; NaN and infinity say nothing, as "n/a" does."""
     try:
-        return float(cell)
+        number = float(cell)
     except ValueError:
         return cell
+    return number if math.isfinite(number) else None

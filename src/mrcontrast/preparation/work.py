@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from mrcontrast.errors import MrcontrastError
 from mrcontrast.preparation.duplicates import look_of
 from mrcontrast.preparation.outcome import Outcome, find_finished, key_of, write_outcome
 from mrcontrast.preparation.output import session_files, write_subject
 from mrcontrast.preparation.pictures import draw_pictures
-from mrcontrast.preparation.recipe import Recipe
+from mrcontrast.preparation.recipe import Recipe, broken
 from mrcontrast.preparation.subject import BROKEN, Dropped, Entry, Subject
 from mrcontrast.preparation.trail import Trail
 
@@ -47,19 +48,29 @@ class Work:
         began, trail = time.monotonic(), FirstLook()
         result = self.recipe.apply(entry, trail)
         for left in session_files(entry, self.stage):
-            left.unlink()
+            left.unlink(missing_ok=True)
         outcome = Outcome(entry.name, key, changes=trail.changes, prints=trail.prints)
-        if trail.last is not None:
-            outcome = replace(outcome, pictures=draw_pictures(trail.last))
-        if isinstance(result, Dropped):
-            outcome = replace(outcome, dropped=result)
-        else:
-            record = write_subject(result, entry, self.stage)
-            look = look_of(result) if self.recipe.compares_looks else ""
-            outcome = replace(outcome, record=record, look=look)
-        outcome = replace(outcome, seconds=round(time.monotonic() - began, 2))
-        write_outcome(outcome, self.stage)
+        outcome = replace(outcome, pictures=_pictures(trail.last))
+        try:
+            outcome = self._written(outcome, result, entry)
+            outcome = replace(outcome, seconds=round(time.monotonic() - began, 2))
+            write_outcome(outcome, self.stage)
+        except MrcontrastError:
+            raise
+        except Exception as error:  # one broken session must not end the run of the others
+            outcome = Outcome(entry.name, key, dropped=broken(entry, "write", error))
+            for left in session_files(entry, self.stage):
+                left.unlink(missing_ok=True)
+            write_outcome(outcome, self.stage)
         return outcome
+
+    def _written(self, outcome: Outcome, result: Subject | Dropped, entry: Entry) -> Outcome:
+        """Write what the recipe has made of a session, and note it."""
+        if isinstance(result, Dropped):
+            return replace(outcome, dropped=result)
+        record = write_subject(result, entry, self.stage, self.recipe.grid.spacing_mm)
+        look = look_of(result) if self.recipe.compares_looks else ""
+        return replace(outcome, record=record, look=look)
 
 
 class FirstLook(Trail):
@@ -90,6 +101,14 @@ def lost(entry: Entry, reason: str) -> Outcome:
     return Outcome(
         entry.name, "", dropped=Dropped(entry.subject, entry.session, "worker", text, kind=BROKEN)
     )
+
+
+def _pictures(subject: Subject | None) -> dict[str, str]:
+    """Draw a session as far as it came; one that cannot be drawn is shown without pictures."""
+    try:
+        return {} if subject is None else draw_pictures(subject)
+    except Exception:  # the session counts, not its picture
+        return {}
 
 
 def _print(data: np.ndarray) -> str:

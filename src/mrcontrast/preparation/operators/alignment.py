@@ -14,10 +14,11 @@ from mrcontrast.preparation.subject import RefusedError, Subject
 class CheckAlignment:
     """Measure how far the T1w lies from the FLAIR as both stand in the world; drop what is off.
 
-    Measures ``alignment_displacement_mm`` (how far a rigid motion would still move the brain's
-    surface), ``alignment_residual_mm`` (by how much two brains disagree that no motion brings
-    together), ``alignment_similarity``, ``alignment_overlap`` and ``alignment_suspicion`` (above 1
-    the pair does not overlay). See ``mrcontrast.imaging.alignment``.
+    Measures ``alignment_displacement_mm`` (how far a rigid motion would still move the brain: root
+    mean square over its voxels), ``alignment_residual_mm`` (by how much two brains disagree that no
+    motion brings together), ``alignment_similarity``, ``alignment_overlap`` and
+    ``alignment_suspicion`` (above 1 the pair does not overlay). More stands in
+    ``mrcontrast.imaging.alignment``.
 
     Attributes:
         displacement_limit_mm: Largest displacement of a pair that stays.
@@ -36,7 +37,8 @@ class CheckAlignment:
 
         Raises:
             RefusedError: The pair does not overlay.
-            MrcontrastError: There is neither a brain mask nor a skull-stripped FLAIR.
+            MrcontrastError: The T1w covers less than half of the brain, or too little of a brain is
+                there to compare. Without a mask the foreground of the FLAIR is taken for it.
         """
         limits = (self.displacement_limit_mm, self.residual_limit_mm)
         found = check_alignment(subject.flair, subject.t1w, subject.brain_mask, *limits)

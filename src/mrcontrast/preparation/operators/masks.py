@@ -9,7 +9,7 @@ from mrcontrast.imaging.itk import require_extra
 from mrcontrast.imaging.skull_strip import strip_skull
 from mrcontrast.preparation.operators.contrasts import contrast_of
 from mrcontrast.preparation.subject import Subject
-from mrcontrast.transforms.grid import mask_from_nonzero, resample_to
+from mrcontrast.transforms.grid import check_brain_volume, mask_from_nonzero, resample_to
 from mrcontrast.volume import Volume
 
 
@@ -24,10 +24,13 @@ class BrainMask:
         """Return the session with a mask.
 
         Raises:
-            MrcontrastError: The mask is empty, or the FLAIR is not skull-stripped.
+            MrcontrastError: There is no mask, and the FLAIR is not skull-stripped: hardly a voxel
+                is zero, or more than 2200 ml are not, as in a head on a background of zeros.
         """
-        mask = subject.brain_mask
-        mask = mask_from_nonzero(subject.flair) if mask is None else mask
+        if subject.brain_mask is not None:
+            return subject
+        mask = mask_from_nonzero(subject.flair)
+        check_brain_volume(mask, subject.flair.affine)
         return replace(subject, brain_mask=mask)
 
 

@@ -1,0 +1,126 @@
+"""A data set that is whole or not there at all: it is made beside its place and swapped in."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from mrcontrast.errors import MrcontrastError
+from mrcontrast.files import sha256_file
+from mrcontrast.preparation.outcome import SESSIONS, read_outcome
+from mrcontrast.preparation.output import DESCRIPTION
+
+
+@contextmanager
+def staged(out: Path) -> Iterator[Path]:
+    """Yield a folder beside ``out`` that takes its place when the block succeeds.
+
+    The folder has the same name each time: sessions that an interrupted run has finished are found
+    in it again. An earlier data set at ``out`` stays until then, and for good if the new one is the
+    same; what others have put into it (caches, notes) is moved to the new one.
+
+    Raises:
+        MrcontrastError: The operating system refuses, or another run works on ``out``.
+    """
+    stage = out.with_name(f".{out.name}.partial")
+    try:
+        stage.parent.mkdir(parents=True, exist_ok=True)
+        with _one_writer(out):
+            stage.mkdir(exist_ok=True)
+            try:
+                yield stage
+            except BaseException:
+                if not any(stage.glob("sub-*")):
+                    shutil.rmtree(stage, ignore_errors=True)
+                raise
+            _publish(stage, out)
+    except OSError as error:
+        raise MrcontrastError(
+            f"Expected a folder that can be written to, got the error: "
+            f"{error.strerror or error} ({out}). Choose another out=."
+        ) from error
+
+
+def same_data(stage: Path, out: Path) -> bool:
+    """Return whether ``out`` holds already what ``stage`` has: equal tables and volumes."""
+    names = [path.name for path in stage.glob("[!.]*") if path.is_file()]
+    tables = [name for name in names if name.endswith((".tsv", ".yaml"))]
+    return (
+        all((out / name).is_file() for name in names)
+        and all((stage / name).read_bytes() == (out / name).read_bytes() for name in tables)
+        and all(_same_file(path, out / path.relative_to(stage)) for path in _volumes(stage))
+    )
+
+
+def _volumes(root: Path) -> list[Path]:
+    """Return the files of all sessions."""
+    return [path for path in root.glob("sub-*/**/*") if path.is_file()]
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    """Return whether two names lead to one content; links are not read."""
+    if not other.is_file():
+        return False
+    return one.samefile(other) or sha256_file(one) == sha256_file(other)
+
+
+@contextmanager
+def _one_writer(out: Path) -> Iterator[None]:
+    """Refuse a second run on one folder at the same time, also while it is swapped in.
+
+    Raises:
+        MrcontrastError: Another process works on it.
+    """
+    path = out.with_name(f".{out.name}.lock")
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise MrcontrastError(
+            f"Expected one run at a time, got another one that prepares {out}. Wait for it."
+        ) from error
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)  # while it is held: nobody else's is removed
+        lock.release()
+
+
+def _publish(stage: Path, out: Path) -> None:
+    """Put a finished data set in its place."""
+    if same_data(stage, out):
+        _keep_notes(stage, out)
+        shutil.rmtree(stage)
+        return
+    old = out.with_name(f".{out.name}.replaced-{os.getpid()}")
+    if out.exists():
+        out.rename(old)
+    stage.rename(out)
+    if old.exists():
+        _keep_others(old, out)
+
+
+def _keep_notes(stage: Path, out: Path) -> None:
+    """Keep what a run noted of sessions that it has done again, with the same result.
+
+    Otherwise each further run would do them again: after an upgrade, for instance.
+    """
+    for path in (stage / SESSIONS).glob("*.json"):
+        new, known = read_outcome(path.stem, stage), read_outcome(path.stem, out)
+        if new is not None and (known is None or known.key != new.key):
+            (out / SESSIONS).mkdir(exist_ok=True)
+            path.replace(out / SESSIONS / path.name)
+    description = stage / DESCRIPTION
+    if description.is_file() and description.read_bytes() != (out / DESCRIPTION).read_bytes():
+        description.replace(out / DESCRIPTION)
+
+
+def _keep_others(old: Path, out: Path) -> None:
+    """Move what others have put into the earlier data set to the new one, and remove the rest."""
+    for item in old.iterdir():
+        if not item.name.startswith("sub-") and not (out / item.name).exists():
+            item.rename(out / item.name)
+    shutil.rmtree(old)
