@@ -128,8 +128,10 @@ def build_trainer(
     """Build the trainer with its callbacks and loggers."""
     from mrcontrast.callbacks.csv_metrics import CsvMetrics
     from mrcontrast.callbacks.last_validation import LastValidation
+    from mrcontrast.callbacks.whole_files import WholeFiles
 
-    options: dict[str, Any] = {"default_root_dir": str(folder.path)}
+    plugins = [WholeFiles(), *(build(node) for node in config.trainer.get("plugins") or [])]
+    options: dict[str, Any] = {"default_root_dir": str(folder.path), "plugins": plugins}
     if not stage.automatic_optimization and config.trainer.gradient_clip_val is not None:
         if not hasattr(stage, "gradient_clip_val"):
             raise UsageError(
