@@ -162,19 +162,21 @@ def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
         train(toy_config(tmp_path, "stage=toy_autoencoder", "resume=nowhere.ckpt"))
 
 
-def test_a_moved_run_keeps_its_best(tmp_path: Path) -> None:
+def test_a_moved_run_keeps_its_best_and_its_seconds(tmp_path: Path) -> None:
     last = toy_checkpoint(tmp_path, steps=4)
     state = read_checkpoint(last)
     (best,) = (node for node in state["callbacks"].values() if "best_model_score" in node)
     score = torch.tensor(-1.0)  # no later loss beats it
     best |= {"best_model_score": score, "kth_value": score}
     best["best_k_models"] = dict.fromkeys(best["best_k_models"], score)
+    state["callbacks"]["Elapsed"]["seconds"] = 5000.0
     folder = RunFolder(last.parent.parent.rename(tmp_path / "runs" / "moved"))
     torch.save(state, tmp_path / "half.ckpt")
     overrides = ["stage=toy_autoencoder", f"run_dir={folder.path}", "trainer.max_steps=8"]
     train(toy_config(tmp_path, *overrides, f"resume={tmp_path}/half.ckpt"))
     assert read_checkpoint(folder.last_checkpoint)["global_step"] == 8
     assert read_checkpoint(folder.best_checkpoint)["global_step"] == 4
+    assert 5000 < folder.provenance["seconds"] < 6000
 
 
 def test_a_run_made_before_goes_on(tmp_path: Path) -> None:
