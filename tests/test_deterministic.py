@@ -8,7 +8,8 @@ import torch
 
 from mrcontrast.run_folder import RunFolder
 from mrcontrast.tracking import NoTracker
-from mrcontrast.train import build_trainer, train
+from mrcontrast.train import train
+from mrcontrast.trainer import build_trainer
 from toy.autoencoder import ToyAutoencoder
 from toy.runs import toy_config
 

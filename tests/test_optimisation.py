@@ -12,6 +12,7 @@ from mrcontrast.optimisation import Optimisation, descend, time_share
 PLAN = Optimisation(
     lambda parameters: torch.optim.SGD(parameters, lr=1.0), warmup_steps=10, final_lr_fraction=0.1
 )
+ALONE = SimpleNamespace(broadcast=lambda share: share)  # the strategy of a single process
 
 
 class Clock(Timer):
@@ -40,7 +41,7 @@ def test_the_larger_share_decides(step: int, total: float, spent: float, expecte
 
 def test_the_share_of_time_is_that_of_the_timer() -> None:
     clock = Clock(timedelta(seconds=40))
-    trainer = SimpleNamespace(callbacks=[object(), clock])
+    trainer = SimpleNamespace(callbacks=[object(), clock], strategy=ALONE)
     shares = []
     for clock.spent in (0.0, 10.0, 40.0, 90.0):
         shares.append(time_share(trainer))
@@ -49,10 +50,17 @@ def test_the_share_of_time_is_that_of_the_timer() -> None:
     assert time_share(None) == 0.0
 
 
+def test_all_processes_have_the_share_of_the_first() -> None:
+    clock = Clock(timedelta(seconds=40))
+    clock.spent = 30.0
+    second = SimpleNamespace(broadcast=lambda share: 0.5)  # what the first one sent
+    assert time_share(SimpleNamespace(callbacks=[clock], strategy=second)) == 0.5
+
+
 def test_a_schedule_falls_with_time() -> None:
     clock = Clock(timedelta(seconds=40))
     weight = torch.nn.Parameter(torch.zeros(1))
-    trainer = SimpleNamespace(callbacks=[clock])
+    trainer = SimpleNamespace(callbacks=[clock], strategy=ALONE)
     parts = PLAN.configure([weight], float("inf"), trainer)
     optimizer, schedule = parts["optimizer"], parts["lr_scheduler"]["scheduler"]
     rates = []

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from mrcontrast.cli import main
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.resume import read_checkpoint
+from mrcontrast.resume import course, read_checkpoint
 from mrcontrast.run_folder import RunFolder
 from mrcontrast.train import train
 from toy.runs import (
@@ -159,3 +160,50 @@ def test_a_checkpoint_of_another_stage_is_refused(tmp_path: Path) -> None:
 def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
     with pytest.raises(MrcontrastError, match=r"got no file \(nowhere\.ckpt\)"):
         train(toy_config(tmp_path, "stage=toy_autoencoder", "resume=nowhere.ckpt"))
+
+
+def test_a_moved_run_keeps_its_best_and_its_seconds(tmp_path: Path) -> None:
+    last = toy_checkpoint(tmp_path, steps=4)
+    state = read_checkpoint(last)
+    (best,) = (node for node in state["callbacks"].values() if "best_model_score" in node)
+    score = torch.tensor(-1.0)  # no later loss beats it
+    best |= {"best_model_score": score, "kth_value": score}
+    best["best_k_models"] = dict.fromkeys(best["best_k_models"], score)
+    state["callbacks"]["Elapsed"]["seconds"] = 5000.0
+    folder = RunFolder(last.parent.parent.rename(tmp_path / "runs" / "moved"))
+    torch.save(state, tmp_path / "half.ckpt")
+    overrides = ["stage=toy_autoencoder", f"run_dir={folder.path}", "trainer.max_steps=8"]
+    train(toy_config(tmp_path, *overrides, f"resume={tmp_path}/half.ckpt"))
+    assert read_checkpoint(folder.last_checkpoint)["global_step"] == 8
+    assert read_checkpoint(folder.best_checkpoint)["global_step"] == 4
+    assert 5000 < folder.provenance["seconds"] < 6000
+
+
+def test_a_run_made_before_goes_on(tmp_path: Path) -> None:
+    folder = unfinished(tmp_path)
+    text = folder.config_path.read_text()
+    ours = "mrcontrast.callbacks.checkpoints.BestCheckpoint"
+    assert ours in text
+    text = text.replace(ours, "lightning.pytorch.callbacks.ModelCheckpoint")
+    folder.config_path.write_text(text)
+    toy_run(tmp_path, "a", "stage=toy_autoencoder")
+    assert folder.finished
+
+
+def test_checkpoints_go_through_no_other_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "lightning.fabric.plugins.io.torch_io._atomic_save",
+        lambda checkpoint, path: pytest.fail(f"{path} by way of TMPDIR"),
+    )
+    assert toy_run(tmp_path, "a", "stage=toy_autoencoder").best_checkpoint.is_file()
+
+
+def test_a_cache_may_move(tmp_path: Path) -> None:
+    settings = {"stage": {"lr": 1}, "callbacks": None}
+    here, there, other = (
+        OmegaConf.create(settings | {"stage": {"lr": rate, "store": {"folder": folder}}})
+        for rate, folder in ((1, "a"), (1, "b"), (2, "a"))
+    )
+    assert course(here) == course(there) != course(other)

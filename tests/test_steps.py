@@ -1,5 +1,9 @@
 """A study's steps are done once, and again only when something they depend on has changed."""
 
+import hashlib
+import json
+import shutil
+
 import pytest
 
 from mrcontrast.steps import Ledger, Step
@@ -66,3 +70,42 @@ def test_a_removed_output_is_made_again(tmp_path):
     (tmp_path / "other").rmdir()
     run_all(tmp_path, log)
     assert log[3:] == ["other"]
+
+
+def test_what_read_an_output_that_was_made_again_is_made_again(tmp_path):
+    log = []
+    run_all(tmp_path, log)
+    shutil.rmtree(tmp_path / "one")
+    run_all(tmp_path, log)
+    assert log[3:] == ["one", "two"]
+    run_all(tmp_path, log)
+    assert log[5:] == []
+
+
+def test_settings_that_went_away_and_came_back_count(tmp_path):
+    log = []
+    run_all(tmp_path, log)
+    ledger = Ledger(tmp_path / "steps")
+    changed, *_ = make_steps(tmp_path, log, settings=("changed", "b", "c"))
+    assert not ledger.is_finished(changed)
+    ledger.run(changed)
+    run_all(tmp_path, log)
+    assert log[3:] == ["one", "one", "two"]
+
+
+def test_a_study_that_was_finished_before_there_were_stamps_stays_so(tmp_path):
+    def old_hash(*facts):
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+    one = old_hash("one", "a", [])
+    hashes = {"one": one, "two": old_hash("two", "b", [one]), "other": old_hash("other", "c", [])}
+    (tmp_path / "steps").mkdir()
+    for name, found in hashes.items():
+        (tmp_path / name).mkdir()
+        entry = {"state": "finished", "hash": found, "seconds": 1.0, "settings": "any"}
+        (tmp_path / "steps" / f"{name}.json").write_text(json.dumps(entry))
+    log = []
+    run_all(tmp_path, log)
+    assert log == []
+    run_all(tmp_path, log, settings=("a", "changed", "c"))
+    assert log == ["two"]

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from mrcontrast.config import compose
 from mrcontrast.errors import UsageError
@@ -45,6 +46,22 @@ def test_a_study_can_do_without_mlflow(tmp_path, monkeypatch):
     steps["autoencoder"].run()
     assert trained[0].name == "smoke/autoencoder"
     assert trained[0].logger._target_ == "mrcontrast.tracking.NoTracker"
+
+
+@pytest.mark.parametrize("devices", ["2", "auto", "-1", "[0,1]"])
+def test_a_training_in_several_processes_is_refused(tmp_path, devices):
+    config = settings(tmp_path, f"study.common=['trainer.devices={devices}']")
+    with pytest.raises(UsageError, match=r"Expected trainer.devices=1 in a study"):
+        plan(config.study, tmp_path)
+
+
+def test_a_group_that_sets_several_processes_is_refused(tmp_path, monkeypatch):
+    config = settings(tmp_path, "study.common=['logger=none','trainer.devices=[0]']")
+    steps = {step.name: step for step in plan(config.study, tmp_path)}
+    several = OmegaConf.create({"trainer": {"devices": [0, 1]}})
+    monkeypatch.setattr("mrcontrast.study_steps.compose", lambda *_: several)
+    with pytest.raises(UsageError, match=r"got \[0, 1\] \(study.train.autoencoder\)"):
+        steps["autoencoder"].run()
 
 
 def finished(folder: Path) -> dict[str, float]:

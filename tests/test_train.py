@@ -2,10 +2,12 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from mrcontrast.config import compose
 from mrcontrast.errors import MrcontrastError, UsageError
@@ -14,7 +16,7 @@ from mrcontrast.run_folder import RunFolder
 from mrcontrast.tracking import load_stage
 from mrcontrast.train import train
 from toy.autoencoder import ToyData
-from toy.runs import toy_config, toy_run
+from toy.runs import mlflow_runs, toy_config, toy_run, with_mlflow
 
 
 @pytest.fixture(scope="module")
@@ -167,3 +169,37 @@ def test_trainer_configs_compose(trainer: str) -> None:
     config = compose("train", ["stage=autoencoder", f"trainer={trainer}"]).trainer
     assert config._target_ == "lightning.Trainer"
     assert config.max_steps > 0
+
+
+@pytest.mark.parametrize("key", ["data_hash", "split_hash", "parents"])
+def test_a_finished_run_of_other_data_or_parents_is_refused(
+    tmp_path: Path, finished: RunFolder, key: str
+) -> None:
+    folder = RunFolder(shutil.copytree(finished.path, tmp_path / "runs" / "a"))
+    folder.write_provenance(folder.provenance | {key: "other"})
+    config = toy_config(tmp_path, "name=a", "stage=toy_autoencoder")
+    OmegaConf.save(config, folder.config_path, resolve=True)
+    with pytest.raises(MrcontrastError, match=f"Expected the {key} that training began with"):
+        train(config)
+
+
+def test_a_record_that_a_kill_left_open_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    config = toy_config(tmp_path, "name=a", "stage=toy_autoencoder", *with_mlflow(tmp_path))
+    with monkeypatch.context() as patch:
+        patch.setattr("mrcontrast.train.tell_end", die)
+        with pytest.raises(KeyboardInterrupt):
+            train(config)
+    (left,) = mlflow_runs(tmp_path)
+    assert (left.info.status, left.data.metrics.get("best_score")) == ("KILLED", None)
+    score = train(config)
+    (run,) = mlflow_runs(tmp_path)
+    assert (run.info.run_id, run.info.status) == (left.info.run_id, "FINISHED")
+    assert run.data.metrics["best_score"] == pytest.approx(score)
+    assert run.data.tags["mrcontrast.weights_sha256"]
+    train(config)
+    assert mlflow_runs(tmp_path)[0].info.end_time == run.info.end_time

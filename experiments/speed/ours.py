@@ -17,7 +17,7 @@ from mrcontrast.config import build, build_stage, compose, resolve
 from mrcontrast.prepare import prepare
 from mrcontrast.run_folder import RunFolder
 from mrcontrast.tracking import NoTracker
-from mrcontrast.train import build_trainer
+from mrcontrast.trainer import build_trainer
 
 UNUSED = ("best", "last", "pictures", "progress", "learning_rate", "random_state")
 

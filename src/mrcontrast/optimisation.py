@@ -81,13 +81,14 @@ def time_share(trainer: Trainer | None) -> float:
     """Return which part of ``trainer.max_time`` a training has spent, in [0, 1]; 0 without limit.
 
     It goes on where a checkpoint stood. Validations count; what a stage does before and after its
-    steps does not.
+    steps does not. Of several processes, whose clocks differ, all have the share of the first.
     """
     callbacks = [] if trainer is None else trainer.callbacks  # type: ignore[attr-defined]
     for timer in callbacks:
         if isinstance(timer, Timer) and (left := timer.time_remaining()) is not None:
             spent = timer.time_elapsed()
-            return min(spent / max(spent + left, 1e-9), 1.0)
+            share = min(spent / max(spent + left, 1e-9), 1.0)
+            return float(trainer.strategy.broadcast(share))  # type: ignore[union-attr]
     return 0.0
 
 

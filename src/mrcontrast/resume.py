@@ -3,7 +3,6 @@
 import os
 import pickle
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,10 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
+from mrcontrast.course import deciding
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.lineage import check_same
 from mrcontrast.run_folder import RunFolder, first_difference
-
-# What may change between the parts of one training without changing its course.
-FREE_KEYS = ("resume", "overwrite", "logger", "paths", "run_dir", "save_every_n_steps")
-FREE_DATA_KEYS = ("num_workers",)
-FREE_CALLBACK_KEYS = ("folder", "path", "dirpath", "every_n_steps", "every_seconds", "count")
 
 
 @dataclass(frozen=True)
@@ -65,18 +60,7 @@ def how_to_start(folder: RunFolder, config: DictConfig) -> Start:
 def course(config: DictConfig) -> dict[str, Any]:
     """Return the part of a config that decides the course of a training, as plain values."""
     plain: Any = OmegaConf.to_container(config, resolve=True)
-    kept = {key: value for key, value in plain.items() if key not in FREE_KEYS}
-    kept["data"] = without(plain["data"], FREE_DATA_KEYS)
-    callbacks = plain.get("callbacks") or {}
-    kept["callbacks"] = {
-        name: without(node, FREE_CALLBACK_KEYS) for name, node in callbacks.items() if node
-    }
-    return kept
-
-
-def without(node: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """Return a copy of a dict without some keys."""
-    return {key: value for key, value in node.items() if key not in names}
+    return deciding(plain)
 
 
 def clear(folder: RunFolder) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import secrets
 import shutil
 import time
 from collections.abc import Callable
@@ -39,18 +40,24 @@ class Step:
 class Ledger:
     """Which steps are finished, with the hash of what they depended on, one JSON file each.
 
+    Each time that a step is finished it gets a fresh stamp, which the hashes of those that read its
+    output contain. So they are done again whenever it was, be it with the settings that it had.
+
     Attributes:
         folder: Where the files lie.
         hashes: Hash of each step seen so far, by name.
+        stamps: Stamp of each; the hash itself for a step that was finished before there were any.
     """
 
     folder: Path
     hashes: dict[str, str] = field(default_factory=dict)
+    stamps: dict[str, str] = field(default_factory=dict)
 
     def is_finished(self, step: Step) -> bool:
         """Return whether a step's result is there and up to date; earlier steps come first."""
         self.hashes[step.name] = self.hash_of(step)
         entry = self.entry(step)
+        self.stamps[step.name] = entry.get("stamp", self.hashes[step.name])
         current = entry.get("hash") == self.hashes[step.name] and step.output.exists()
         return current and entry.get("state") == FINISHED
 
@@ -62,16 +69,17 @@ class Ledger:
         """
         if self.entry(step).get("hash") != self.hashes[step.name]:
             shutil.rmtree(step.output, ignore_errors=True)
-        self.record(step, STARTED, 0.0)
+        self.record(step, STARTED)
         began = time.monotonic()
         step.run()
         seconds = time.monotonic() - began
-        self.record(step, FINISHED, seconds)
+        stamp = self.stamps[step.name] = secrets.token_hex(8)
+        self.record(step, FINISHED, {"seconds": round(seconds, 1), "stamp": stamp})
         return seconds
 
     def hash_of(self, step: Step) -> str:
-        """Return a hash over a step's settings and the hashes of its inputs."""
-        facts = [step.name, step.settings, [self.hashes[name] for name in step.inputs]]
+        """Return a hash over a step's settings and the stamps of its inputs."""
+        facts = [step.name, step.settings, [self.stamps[name] for name in step.inputs]]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
     def entry(self, step: Step) -> dict[str, Any]:
@@ -80,12 +88,8 @@ class Ledger:
         entry: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
         return entry
 
-    def record(self, step: Step, state: str, seconds: float) -> None:
+    def record(self, step: Step, state: str, outcome: dict[str, Any] | None = None) -> None:
         """Write a step's file, whole."""
-        entry = {
-            "state": state,
-            "hash": self.hashes[step.name],
-            "seconds": round(seconds, 1),
-            "settings": step.settings,
-        }
+        known = {"state": state, "hash": self.hashes[step.name], "seconds": 0.0}
+        entry = known | (outcome or {}) | {"settings": step.settings}
         write_json(self.folder / f"{step.name}.json", entry)

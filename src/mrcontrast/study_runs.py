@@ -1,5 +1,6 @@
 """The runs that a study uses: those that it trains, and those from outside."""
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,39 @@ def outside_runs(
             )
         found[name] = run
     return found
+
+
+def refuse_processes(devices: object, where: str) -> None:
+    """Refuse a training of a study in several processes.
+
+    Lightning starts them with the command of the first: each would run the whole study.
+
+    Args:
+        devices: Value of ``trainer.devices``, as typed or composed.
+        where: Key of the study, for the message.
+
+    Raises:
+        UsageError: It is not one device.
+    """
+    if not re.fullmatch(r"1|\[\d+\]", str(devices)):
+        raise UsageError(
+            f"Expected trainer.devices=1 in a study, got {devices} ({where}). Remove it, or train "
+            "that stage by `mrcontrast train` and let the study use its run folder."
+        )
+
+
+def outside_names(plain: Mapping[str, Any]) -> list[str]:
+    """Return the names of all runs that a study's config uses and does not train.
+
+    >>> outside_names({"train": {"a": {"parents": {"autoencoder": "runs/x"}}, "b": {}},
+    ...                "predict": {"a": {"model": "a"}, "c": {"model": "phantom-2d"}}})
+    ['phantom-2d', 'runs/x']
+    """
+    trained, predicted = plain.get("train") or {}, plain.get("predict") or {}
+    names = {parent for node in trained.values() for parent in node.get("parents", {}).values()}
+    names |= {node["start_from"] for node in trained.values() if node.get("start_from")}
+    names |= {node["model"] for node in predicted.values() if "model" in node}
+    return sorted(names - set(trained))
 
 
 def hashes_of(runs: Mapping[str, RunFolder]) -> dict[str, Any]:

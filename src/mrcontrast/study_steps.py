@@ -9,7 +9,14 @@ from mrcontrast.config import compose
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.run_folder import RunFolder
 from mrcontrast.steps import Step
-from mrcontrast.study_runs import earlier_run, hashes_of, outside_runs, runs_of, where
+from mrcontrast.study_runs import (
+    earlier_run,
+    hashes_of,
+    outside_runs,
+    refuse_processes,
+    runs_of,
+    where,
+)
 
 MASKS = "masks_full_grid"
 EVALUATION, FULL_GRID_EVALUATION = "evaluation", "evaluation_full_grid"
@@ -63,8 +70,14 @@ def train_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
     def run() -> None:
         from mrcontrast.train import train
 
-        train(compose("train", overrides))
+        config = compose("train", overrides)
+        refuse_processes(config.trainer.devices, f"study.train.{name}")
+        train(config)
 
+    for override in overrides:  # what a config group sets is seen only when it is composed
+        key, _, value = override.lstrip("+").partition("=")
+        if key == "trainer.devices":
+            refuse_processes(value, f"study.train.{name}")
     inside = [parent for parent in parents.values() if parent not in outside]
     return Step(name, f"Train {name}", output, settings, run, ("data", *inside))
 

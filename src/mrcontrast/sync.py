@@ -4,8 +4,8 @@ import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from mrcontrast.config import one_line
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.run_folder import RunFolder
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -19,37 +19,32 @@ def run(args: Namespace) -> int:
     """Run ``mrcontrast sync``.
 
     Returns:
-        Exit code: 0, or 1 if the server of a run does not answer still.
+        Exit code: 0, or 1 if records still wait somewhere.
 
     Raises:
         UsageError: There is no such folder.
-        MrcontrastError: A run that waits does not say where to send.
     """
     from mrcontrast.tracking.outbox import OUTBOX
 
     if not args.folder.is_dir():
         raise UsageError(f"Expected a folder, got none ({args.folder}). Check the path.")
-    left = [path for path in sorted(args.folder.rglob(OUTBOX)) if not send(path)]
-    for path in left:
-        sys.stdout.write(f"{path.parent}: the server does not answer, records still wait\n")
-    if not left:
+    troubles = [trouble for path in sorted(args.folder.rglob(OUTBOX)) if (trouble := send(path))]
+    sys.stdout.writelines(f"{trouble}\n" for trouble in troubles)
+    if not troubles:
         sys.stdout.write(f"Nothing waits below {args.folder}\n")
-    return 1 if left else 0
+    return 1 if troubles else 0
 
 
-def send(outbox: Path) -> bool:
-    """Send what waits in a run folder, and return whether all went.
+def send(path: Path) -> str:
+    """Send what waits in an outbox, and return in one line why records still wait, if they do."""
+    from mrcontrast.tracking.attachments import outbox_at
 
-    Raises:
-        MrcontrastError: The folder does not say where to.
-    """
-    from mrcontrast.tracking.attachments import outbox_of
-
-    folder = RunFolder(outbox.parent)
-    record = outbox_of(folder)
-    if record is None:
-        raise MrcontrastError(
-            f"Expected a run that MLflow knows, got one without its id ({folder.path}). "
-            f"Remove {outbox.name} if the record is not wanted."
-        )
-    return record.flush()
+    try:
+        outbox = outbox_at(path)
+    except MrcontrastError as error:
+        return one_line(error)
+    with outbox.lock(0.0) as ours:
+        if not ours:
+            return f"{path.parent}: a process is at work there, which sends its records itself"
+        sent = outbox.flush_alone()
+    return "" if sent else f"{path.parent}: the server does not answer, records still wait"

@@ -4,18 +4,16 @@ import logging
 import shlex
 import signal
 import sys
-import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from mrcontrast.config import build, build_stage, module_name, resolve
-from mrcontrast.errors import UsageError
 from mrcontrast.given import refuse_missing
 from mrcontrast.released import refuse_missing_runs
 from mrcontrast.run_folder import RunFolder, software
+from mrcontrast.trainer import build_trainer
 
 if TYPE_CHECKING:
     from lightning import LightningDataModule, LightningModule, Trainer
@@ -41,7 +39,7 @@ def train(config: DictConfig) -> float | None:
     from mrcontrast.callbacks.checkpoints import terminable
     from mrcontrast.callbacks.quiet import quieten
     from mrcontrast.doctor import refuse_accelerator
-    from mrcontrast.fine_tuning import find_start
+    from mrcontrast.fine_tuning import find_start, origin_of
     from mrcontrast.lineage import inherit
     from mrcontrast.resume import how_to_start, is_first_process
 
@@ -52,11 +50,31 @@ def train(config: DictConfig) -> float | None:
     folder, earlier = RunFolder(config.run_dir), find_start(config)
     start = how_to_start(folder, config)
     if start.finished:
-        score = folder.provenance.get("score", {}).get("value")
-        log.info("Finished before: %s (score %s). overwrite=true trains again.", folder.path, score)
-        return score
+        return finished_before(folder, config, origin_of(parents, earlier))
     with terminable():
         return train_in(folder, config, parents, earlier, start.checkpoint)
+
+
+def finished_before(
+    folder: RunFolder, config: DictConfig, earlier_runs: dict[str, Any]
+) -> float | None:
+    """Return the score of a run that is finished; a record that a kill left open is closed.
+
+    Raises:
+        MrcontrastError: Its data or earlier runs are not those that it was trained with.
+    """
+    from mrcontrast.resume import check_origin, is_first_process
+
+    provenance = folder.provenance
+    check_origin(provenance, describe(config, build(config.data)) | earlier_runs, folder)
+    if is_first_process():
+        tracker: NoTracker = build(config.logger)
+        if tracker.take_up_open(folder, provenance.get("mlflow_run_id")):
+            tell_end(folder, provenance, tracker)
+            tracker.close("FINISHED")
+    score = provenance.get("score", {}).get("value")
+    log.info("Finished before: %s (score %s). overwrite=true trains again.", folder.path, score)
+    return score
 
 
 def train_in(
@@ -69,6 +87,7 @@ def train_in(
     """Build everything, fit, and write the weights. See ``train``."""
     from lightning import seed_everything
 
+    from mrcontrast.callbacks.elapsed import Elapsed
     from mrcontrast.fine_tuning import origin_of, take_over
     from mrcontrast.resume import check_origin, is_first_process
     from mrcontrast.tracking import NoTracker, origin_tags, recorded
@@ -92,13 +111,13 @@ def train_in(
             folder.write_provenance(origin)
         tracker.log_tags(origin_tags(origin))
         tracker.log_file(folder.config_path)
-        trainer = build_trainer(config, stage, folder, tracker)
-        began = time.monotonic()
+        clock = Elapsed()
+        trainer = build_trainer(config, stage, folder, tracker, clock)
         if learns_by_steps(stage):
             score = fit(trainer, stage, datamodule, checkpoint, folder)
         else:
             score = tabulate(trainer, stage, datamodule, config.stage.checkpoint)
-        origin |= {"seconds": round(time.monotonic() - began, 1), "score": score}
+        origin |= {"seconds": round(clock.seconds(), 1), "score": score}
         origin["report_card"] = getattr(stage, "report_card", None)
         if trainer.is_global_zero:
             hand_over(stage, folder, origin, tracker)
@@ -120,47 +139,6 @@ def describe(config: DictConfig, datamodule: "LightningDataModule") -> dict[str,
         "command": shlex.join(command),
         **software(),
     }
-
-
-def build_trainer(
-    config: DictConfig, stage: "LightningModule", folder: RunFolder, tracker: "NoTracker"
-) -> "Trainer":
-    """Build the trainer with its callbacks and loggers."""
-    from mrcontrast.callbacks.csv_metrics import CsvMetrics
-    from mrcontrast.callbacks.last_validation import LastValidation
-
-    options: dict[str, Any] = {"default_root_dir": str(folder.path)}
-    if not stage.automatic_optimization and config.trainer.gradient_clip_val is not None:
-        if not hasattr(stage, "gradient_clip_val"):
-            raise UsageError(
-                f"Expected trainer.gradient_clip_val null, got {config.trainer.gradient_clip_val} "
-                f"({type(stage).__name__} steps its own optimisers). "
-                "Add trainer.gradient_clip_val=null."
-            )
-        stage.gradient_clip_val = config.trainer.gradient_clip_val
-        options["gradient_clip_val"] = None
-    if config.trainer.deterministic:
-        options["benchmark"] = False  # the fastest kernel of a race is not always the same one
-    compile_parts(stage, config.get("compile") or [])
-    chosen = [build(node) for node in (config.get("callbacks") or {}).values() if node]
-    loggers = [CsvMetrics(folder.metrics_path), *tracker.loggers()]
-    return build(config.trainer, callbacks=[LastValidation(), *chosen], logger=loggers, **options)
-
-
-def compile_parts(stage: "LightningModule", names: Sequence[str]) -> None:
-    """Compile parts of a stage in place; the names of its tensors stay.
-
-    Raises:
-        UsageError: The stage has no such part.
-    """
-    for name in names:
-        try:
-            stage.get_submodule(name).compile()
-        except AttributeError as error:
-            parts = ", ".join(part for part, _ in stage.named_children())
-            raise UsageError(
-                f"Expected parts of the stage in compile ({parts}), got {name}."
-            ) from error
 
 
 def learns_by_steps(stage: "LightningModule") -> bool:
@@ -237,11 +215,17 @@ def hand_over(
     """Write the weights, and say in full where they come from; the run is then finished."""
     sha256 = folder.write_weights(stage.state_dict())
     folder.write_provenance(provenance | {"weights_sha256": sha256})
-    tracker.log_file(folder.provenance_path)
-    tracker.log_tags({"mrcontrast.weights_sha256": sha256})
+    tell_end(folder, folder.provenance, tracker)
     score = provenance["score"]
     if score["value"] is None:
         log.warning("No validation took place; the last weights are kept (%s).", folder.path)
-    else:
-        tracker.log_metrics({"best_score": score["value"]}, score["step"])
     log.info("Finished: %s (%s %s)", folder.path, score.get("monitor", "score"), score["value"])
+
+
+def tell_end(folder: RunFolder, provenance: dict[str, Any], tracker: "NoTracker") -> None:
+    """Add to a run's record what is known only at its end."""
+    tracker.log_file(folder.provenance_path)
+    tracker.log_tags({"mrcontrast.weights_sha256": provenance["weights_sha256"]})
+    score = provenance.get("score") or {}
+    if score.get("value") is not None:
+        tracker.log_metrics({"best_score": score["value"]}, score["step"])

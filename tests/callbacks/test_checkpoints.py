@@ -7,8 +7,10 @@ from types import SimpleNamespace
 from unittest.mock import MagicMock
 
 import pytest
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 
-from mrcontrast.callbacks.checkpoints import LastCheckpoint, Stopped, terminable
+from mrcontrast.callbacks.checkpoints import BestCheckpoint, LastCheckpoint, Stopped, terminable
 
 
 def trainer_at(
@@ -98,3 +100,48 @@ def test_sigterm_outside_a_fit_is_an_exit() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
     assert stopped.value.code == 143
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def best_in(folder: Path, kind: type[ModelCheckpoint] = BestCheckpoint) -> ModelCheckpoint:
+    return kind(dirpath=folder, filename="best", monitor="val/psnr", mode="max")
+
+
+def is_kept(callback: ModelCheckpoint, score: float) -> bool:
+    alone = MagicMock()
+    alone.strategy.reduce_boolean_decision.side_effect = bool
+    return bool(callback.check_monitor_top_k(alone, torch.tensor(score)))
+
+
+def state_of(folder: Path) -> dict:
+    """Return what Lightning's own callback saved of a validation in a folder."""
+    callback, path, score = best_in(folder, ModelCheckpoint), str(folder / "best.ckpt"), 20.0
+    callback.best_model_path = callback.kth_best_model_path = path
+    callback.best_model_score = callback.kth_value = torch.tensor(score)
+    callback.best_k_models = {path: torch.tensor(score)}
+    return callback.state_dict()
+
+
+def test_the_best_is_known_where_the_folder_has_moved(tmp_path: Path) -> None:
+    (tmp_path / "best.ckpt").touch()
+    callback = best_in(tmp_path)
+    callback.load_state_dict(state_of(tmp_path / "gone"))
+    here = str(tmp_path / "best.ckpt")
+    assert (callback.best_model_path, callback.kth_best_model_path) == (here, here)
+    assert callback.best_k_models == {here: torch.tensor(20.0)}
+    assert callback.best_model_score == 20.0
+    assert callback.last_model_path == ""
+    assert (is_kept(callback, 19.0), is_kept(callback, 21.0)) == (False, True)
+
+
+def test_a_best_without_its_file_does_not_count(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    callback = best_in(tmp_path)
+    callback.load_state_dict(state_of(tmp_path))
+    assert callback.best_model_score is None
+    assert is_kept(callback, 19.0)
+    assert "from here on" in caplog.text
+
+
+def test_its_state_has_lightnings_name(tmp_path: Path) -> None:
+    assert best_in(tmp_path).state_key == best_in(tmp_path, ModelCheckpoint).state_key

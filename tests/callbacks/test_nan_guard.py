@@ -1,5 +1,6 @@
 """The guard against losses that are not numbers."""
 
+from datetime import timedelta
 from pathlib import Path
 from unittest.mock import MagicMock
 
@@ -10,7 +11,7 @@ from mrcontrast.callbacks.nan_guard import NanGuard
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.run_folder import RunFolder
 from mrcontrast.train import train
-from toy.runs import mlflow_runs, toy_config, with_mlflow
+from toy.runs import end_of, in_child, mlflow_runs, toy_config, with_mlflow
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -25,6 +26,38 @@ def test_it_stops_and_keeps_the_batch(tmp_path: Path, value: float) -> None:
     kept = torch.load(guard.path, weights_only=True)
     assert torch.equal(kept["t1w"], batch["t1w"])
     assert kept["subject"] == batch["subject"]
+
+
+def guarded(root: Path, rank: int) -> int:
+    """Look at one loss as one of two processes, the second of which has a NaN."""
+    torch.distributed.init_process_group(
+        "gloo",
+        init_method=f"file://{root}/store",
+        rank=rank,
+        world_size=2,
+        timeout=timedelta(seconds=30),
+    )
+    guard = NanGuard(str(root / "nan_batch.pt"))
+    guard.on_train_batch_start(MagicMock(), MagicMock(), {"rank": rank}, 0)
+    try:
+        guard.on_before_backward(MagicMock(global_step=7), MagicMock(), torch.tensor(1.0))
+        loss = torch.tensor([1.0, float("nan")][rank])
+        guard.on_before_backward(MagicMock(global_step=7), MagicMock(), loss)
+    except MrcontrastError as error:
+        (root / f"{rank}.txt").write_text(str(error))
+        return 3
+    return 0
+
+
+def test_of_two_processes_both_stop_and_one_keeps_its_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
+    children = [in_child(lambda rank=rank: guarded(tmp_path, rank)) for rank in (0, 1)]
+    assert [end_of(child) for child in children] == [3, 3]
+    assert torch.load(tmp_path / "nan_batch.pt", weights_only=True) == {"rank": 1}
+    assert "got another in process 1 at step 7" in (tmp_path / "0.txt").read_text()
+    assert "got nan at step 7" in (tmp_path / "1.txt").read_text()
 
 
 def test_a_training_fails_before_its_weights_are_spoilt(tmp_path: Path) -> None:

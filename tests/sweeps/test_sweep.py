@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from mrcontrast.cli import main
+from mrcontrast.errors import MrcontrastError
 from mrcontrast.sweeps.jobs import RUNNING, Job, read_jobs
+from mrcontrast.sweeps.sweep import Sweep
+from mrcontrast.tracking import connect
 from toy.runs import arguments, end_of, in_child, mlflow_runs, toy_run, wait_for, with_mlflow
 
 
@@ -174,3 +177,18 @@ def test_the_table_is_printed_again(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert target.read_text() == (tmp_path / "sweeps/toy/results.csv").read_text()
     assert main(["sweep-table", str(tmp_path / "nowhere")]) == 2
     assert "Expected a sweep" in errors_of(capsys)
+
+
+def test_a_fault_of_usage_leaves_no_record(tmp_path: Path) -> None:
+    assert run_sweep(tmp_path, *with_mlflow(tmp_path), "seed=interval(0,1)") == 2
+    client = connect(f"sqlite:///{tmp_path}/mlflow/mlflow.db")
+    assert client.get_experiment_by_name("mrcontrast") is None
+
+
+def test_a_sweep_that_breaks_has_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(sweep: Sweep) -> int:
+        raise MrcontrastError("Expected room, got none.")
+
+    monkeypatch.setattr(Sweep, "work", fail)
+    assert run_sweep(tmp_path, *with_mlflow(tmp_path), "seed=0,1") == 1
+    assert [run.info.status for run in mlflow_runs(tmp_path)] == ["FAILED"]

@@ -46,7 +46,8 @@ def server() -> Server:
 
 @pytest.fixture
 def outbox(server: Server, tmp_path: Path) -> Outbox:
-    return Outbox(server, "run", tmp_path / "outbox.jsonl")  # type: ignore[arg-type]
+    path = tmp_path / "outbox.jsonl"
+    return Outbox(server, "run", path, "http://host:5000")  # type: ignore[arg-type]
 
 
 def test_a_server_that_answers_is_told_at_once(server: Server, outbox: Outbox) -> None:

@@ -1,5 +1,6 @@
 """The checkpoint to go on from, and an orderly end when a run is asked to stop."""
 
+import logging
 import os
 import signal
 import threading
@@ -9,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 
-from mrcontrast.callbacks.processes import largest
+from mrcontrast.callbacks.processes import gather, largest
+
+log = logging.getLogger(__name__)
 
 
 class Stopped(SystemExit):
@@ -148,6 +151,43 @@ class LastCheckpoint(Checkpoint):
         for number, handler in self.previous.items():
             signal.signal(number, handler)
         self.previous = {}
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Keep the best validation, also of a run whose folder was moved since.
+
+    Lightning forgets which was the best when the folder has another path, and the next validation,
+    however bad, takes its place. Here paths in a checkpoint mean files in this callback's own
+    folder. Its state has Lightning's name, so checkpoints of either can be read by the other.
+    """
+
+    @property
+    def state_key(self) -> str:
+        """Name of its state in a checkpoint."""
+        return super().state_key.replace(type(self).__qualname__, ModelCheckpoint.__qualname__, 1)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up which was the best, if its file is here; else the next validation is the best."""
+        if self.dirpath is None or not state_dict["best_model_path"]:
+            return
+        folder = Path(self.dirpath)
+        best = folder / Path(state_dict["best_model_path"]).name
+        if not gather(best.is_file())[0]:  # as the first process sees it, so that all agree
+            log.warning("No %s: the best of validations from here on is kept.", best)
+            return
+        here = {key: moved(state_dict[key], folder) for key in PATHS_OF_BEST}
+        scores = {moved(path, folder): score for path, score in state_dict["best_k_models"].items()}
+        super().load_state_dict(
+            state_dict | here | {"dirpath": self.dirpath, "best_k_models": scores}
+        )
+
+
+PATHS_OF_BEST = ("best_model_path", "kth_best_model_path", "last_model_path")
+
+
+def moved(path: str, folder: Path) -> str:
+    """Return the path of a file of the same name in a folder; of no file, none."""
+    return str(folder / Path(path).name) if path else path
 
 
 def is_last_step(trainer: Trainer) -> bool:

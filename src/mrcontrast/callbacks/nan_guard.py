@@ -8,11 +8,16 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from mrcontrast.callbacks.processes import count, largest, number
 from mrcontrast.errors import MrcontrastError
+from mrcontrast.files import replacing
 
 
 class NanGuard(Callback):
     """Stop before a NaN or infinite loss reaches the weights, and keep the batch.
+
+    Of several processes all stop: one that went on would wait for the others for ever. The first
+    whose loss is not finite keeps its batch.
 
     Args:
         path: File for the batch, read back by ``torch.load(path, weights_only=True)``.
@@ -40,13 +45,17 @@ class NanGuard(Callback):
         Raises:
             MrcontrastError: It is not finite.
         """
-        if bool(torch.isfinite(loss).all()):
+        sound = bool(torch.isfinite(loss).all())
+        first = count() - largest(0 if sound else count() - number(), loss.device)
+        if first == count():
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(plain(self.batch), self.path)
+        if number() == first:
+            with replacing(self.path) as unfinished:
+                torch.save(plain(self.batch), unfinished)
         step, value = trainer.global_step, float(loss.detach().float().mean())
+        got = f"{value}" if number() == first else f"another in process {first}"
         raise MrcontrastError(
-            f"Expected a finite loss, got {value} at step {step} (batch kept in {self.path}). "
+            f"Expected a finite loss, got {got} at step {step} (batch kept in {self.path}). "
             "Lower the learning rate, use precision bf16-mixed or 32-true, or look at the batch."
         )
 

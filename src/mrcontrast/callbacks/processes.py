@@ -16,11 +16,16 @@ def together() -> bool:
     return distributed.is_available() and distributed.is_initialized()
 
 
+def count() -> int:
+    """Return how many processes train together, 1 for one that is alone."""
+    return distributed.get_world_size() if together() else 1
+
+
 def gather(value: Any) -> list[Any]:  # noqa: ANN401 - whatever pickles
     """Return what each process gave, in their order; all must call."""
     if not together():
         return [value]
-    values: list[Any] = [None] * distributed.get_world_size()
+    values: list[Any] = [None] * count()
     distributed.all_gather_object(values, value)
     return values
 

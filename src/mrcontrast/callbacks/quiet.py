@@ -20,6 +20,5 @@ def quieten(first_process: bool = True) -> None:
         ".*GPU available but not used.*",
         ".*isinstance.treespec, LeafSpec.. is deprecated.*",
         ".*module.s. in eval mode at the start of training.*",
-        ".*The dirpath has changed.*best_k_models. won't be reloaded.*",
     ):
         warnings.filterwarnings("ignore", message)

@@ -59,9 +59,9 @@ class UNetRegression(LightningModule):
     def validation_step(self, batch: keys.Batch, batch_idx: int) -> None:
         """Log the L1 and the masked PSNR."""
         image, target, size = self(batch), batch["t1w"], len(batch["t1w"])
-        self.log("val/loss", F.l1_loss(image, target), batch_size=size)
+        self.log("val/loss", F.l1_loss(image, target), batch_size=size, sync_dist=True)
         psnr = masked_psnr(image, target, batch["brain_mask"]).mean()
-        self.log("val/psnr", psnr, prog_bar=True, batch_size=size)
+        self.log("val/psnr", psnr, prog_bar=True, batch_size=size, sync_dist=True)
 
     def pictures(self, batch: keys.Batch) -> dict[str, Tensor]:
         """Return images (B, 1, *S) in [0, 1] by title."""

@@ -13,15 +13,15 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mrcontrast.config import build, compose
+from mrcontrast.course import FREE_KEYS, FREE_PATHS, deciding
 from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.study_runs import outside_names
 from mrcontrast.sweeps.jobs import Job, short_name
 from mrcontrast.sweeps.objective import monitor_of
 from mrcontrast.sweeps.search import Point, Search
 
 PLACE = {"train": "run_dir", "study": "folder"}  # key of a job's folder
-# What does not decide a job's result.
-FREE = ("resume", "overwrite", "logger", "paths", "run_dir", "folder", "name")
-FREE_DATA_KEYS = ("num_workers",)
+FREE = (*FREE_KEYS, "folder", "name")  # what does not decide a job's result
 OPTUNA = "mrcontrast.sweeps.search.OptunaSearch"
 PARENTS = ("autoencoder", "diffusion", "regression", "start_from")
 
@@ -68,17 +68,22 @@ class Plan:
         for job in taken.values():
             if job.identity == identity:
                 job.parent_run = parent_run
+                job.overrides = self.overrides(varied, job.folder)
                 return job
         name = short_name(point.varied)
         if name in taken:
             name = f"{name}-{identity[:6]}"
         folder = self.folder / name
-        shown = f"{self.folder.name}/{name}"
-        overrides = [*self.fixed, *varied, f"{PLACE[self.command]}={folder}", f"name={shown}"]
+        overrides = self.overrides(varied, folder)
         job = Job(folder, self.command, overrides, dict(point.varied), identity)
         job.number, job.parent_run, job.searched = number, parent_run, dict(point.searched)
         job.monitor, job.mode = monitor, mode
         return job
+
+    def overrides(self, varied: Sequence[str], folder: Path) -> list[str]:
+        """Return what a job is composed with; what is free may differ from its last attempt."""
+        shown = f"name={self.folder.name}/{folder.name}"
+        return [*self.fixed, *varied, f"{PLACE[self.command]}={folder}", shown]
 
     def compose(self, overrides: Sequence[str]) -> DictConfig | None:
         """Return the config of a job; None when it does not compose, as the job itself will say."""
@@ -166,23 +171,34 @@ def first_values(overrides: Sequence[Override]) -> list[str]:
 def is_free(text: str) -> bool:
     """Return whether an override does not decide the results."""
     key = text.lstrip("+~").split("=")[0]
-    return key.split(".")[0] in FREE or key in ("data.num_workers", "hydra.searchpath")
+    return key.split(".")[0] in FREE or key in (*FREE_PATHS, "hydra.searchpath")
 
 
 def hash_of(command: str, config: DictConfig) -> str:
-    """Return the hash of a job's config and of the runs that it starts from.
+    """Return the hash of a job's config, its prepared data and the runs that it starts from.
 
     Two jobs with one hash give the same result; folders, names and logging do not count.
     """
     plain = plain_values(config)
-    kept = {key: value for key, value in plain.items() if key not in FREE}
-    if isinstance(data := kept.get("data"), dict):
-        kept["data"] = {key: data[key] for key in data if key not in FREE_DATA_KEYS}
-    for node in (kept.get("callbacks") or {}).values():
-        for key in ("folder", "path", "dirpath"):
-            (node or {}).pop(key, None)
-    parents = {key: weights_of(plain[key]) for key in PARENTS if plain.get(key)}
-    return text_hash([command, kept, parents])
+    named = {key: plain[key] for key in PARENTS if plain.get(key)}
+    if command == "study":
+        named |= {name: name for name in outside_names(plain["study"])}
+    runs = {key: weights_of(reference) for key, reference in named.items()}
+    return text_hash([command, deciding(plain, FREE), runs, data_hashes(plain)])
+
+
+def data_hashes(plain: Mapping[str, Any]) -> list[str] | None:
+    """Return the hashes of data and split that a training reads; None where they are not there."""
+    root = (plain.get("data") or {}).get("root")
+    if root is None or not Path(root).is_dir():
+        return None
+    from mrcontrast.data.manifest import Manifest
+
+    try:
+        manifest = Manifest.read(root)
+    except MrcontrastError:  # the job itself will say it
+        return None
+    return [manifest.data_hash, manifest.split_hash]
 
 
 def plain_values(config: DictConfig) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """``-m``: start the jobs of a sweep, heed how each ends, and say it all at the end."""
 
-import json
 import logging
 import time
 from collections.abc import Iterator, Sequence
@@ -8,13 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from omegaconf import OmegaConf
 
 from mrcontrast.callbacks.checkpoints import terminable
 from mrcontrast.config import build
-from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.files import write_json
-from mrcontrast.run_folder import RunFolder
+from mrcontrast.errors import MrcontrastError
 from mrcontrast.sweeps.jobs import (
     FAILED,
     FINISHED,
@@ -28,13 +24,13 @@ from mrcontrast.sweeps.jobs import (
 from mrcontrast.sweeps.launchers import Adopted, Handle, Launcher
 from mrcontrast.sweeps.objective import monitor_of
 from mrcontrast.sweeps.plan import Plan, read_plan
+from mrcontrast.sweeps.record import note_sweep, open_record, refuse_other_sweep
 from mrcontrast.sweeps.search import Point, Search
 from mrcontrast.sweeps.table import show, write_csv
-from mrcontrast.tracking import NoTracker
+from mrcontrast.tracking import NoTracker, status_after
 
 log = logging.getLogger(__name__)
 
-SWEEP = "sweep.json"
 LOST_ATTEMPTS = 3  # a job that dies without a word is started so often in one sweep
 POLL_SECONDS = 0.2
 
@@ -55,17 +51,20 @@ def sweep(command: str, arguments: Sequence[str]) -> int:
     """
     plan, search, launcher = read_plan(command, arguments)
     with alone(plan.folder), terminable():
-        tracker = open_record(plan)
+        refuse_other_sweep(plan)
         known = read_jobs(plan.folder)
         search.open(plan.dimensions, monitor_of(plan.command, plan.config)[1], known)
+        tracker: NoTracker = build(plan.config.logger)
         running = Sweep(plan, search, launcher, tracker, known)
+        open_record(plan, tracker)
         try:
+            note_sweep(plan, tracker)
             failed = running.work()
-        except BaseException:
+            tracker.log_file(write_csv(plan.folder))
+        except BaseException as error:
             running.stop()
-            tracker.close("KILLED")
+            tracker.close(status_after(error))
             raise
-        tracker.log_file(write_csv(plan.folder))
         tracker.close("FAILED" if failed else "FINISHED")
     show(plan.folder)
     return 1 if failed else 0
@@ -197,30 +196,6 @@ def is_alive(folder: str) -> bool:
         if (place / JOB).is_file():
             return Job.read(place).is_worked_on()
     return False
-
-
-def open_record(plan: Plan) -> NoTracker:
-    """Open the sweep's folder and its run in MLflow: a new one, or the one that it had.
-
-    Raises:
-        UsageError: The folder holds a sweep of other shared overrides.
-        MrcontrastError: MLflow does not answer.
-    """
-    path = plan.folder / SWEEP
-    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    found = {"sweep": [plan.command, *plan.identity()]}
-    if before and before["sweep"] != found["sweep"]:
-        raise UsageError(
-            f"Expected the sweep that is there, of {' '.join(before['sweep'])}, got one of "
-            f"{' '.join(found['sweep'])} ({plan.folder}). Choose another name=NAME."
-        )
-    tracker: NoTracker = build(plan.config.logger)
-    tracker.takes_up_lost_runs = True
-    settings = OmegaConf.create({"command": plan.command, "overrides": plan.texts()})
-    tracker.open(RunFolder(plan.folder), settings, before.get("mlflow_run_id"))
-    write_json(path, found | {"mlflow_run_id": tracker.run_id})
-    tracker.log_tags({"mrcontrast.sweep": plan.folder.name})
-    return tracker
 
 
 @contextmanager

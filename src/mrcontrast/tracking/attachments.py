@@ -5,9 +5,10 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
+from mrcontrast.errors import MrcontrastError
 from mrcontrast.run_folder import RunFolder
-from mrcontrast.tracking.outbox import OUTBOX, Outbox
-from mrcontrast.tracking.store import connect
+from mrcontrast.tracking.outbox import OUTBOX, Outbox, address_of
+from mrcontrast.tracking.store import absolute_uri, connect
 
 
 def outbox_of(folder: RunFolder) -> Outbox | None:
@@ -16,7 +17,27 @@ def outbox_of(folder: RunFolder) -> Outbox | None:
     run_id = folder.provenance.get("mlflow_run_id")
     if uri is None or run_id is None:
         return None
-    return Outbox(connect(uri), run_id, folder.path / OUTBOX)
+    return Outbox(connect(uri), run_id, folder.path / OUTBOX, absolute_uri(uri))
+
+
+def outbox_at(path: Path) -> Outbox:
+    """Return the way from an outbox to where its first line, or else its run folder, says.
+
+    Raises:
+        MrcontrastError: Neither says it, or the store cannot be opened.
+    """
+    address = address_of(path)
+    if address is not None:
+        uri, run_id = address
+        return Outbox(connect(uri), run_id, path, uri)
+    folder = RunFolder(path.parent)
+    outbox = outbox_of(folder) if folder.config_path.is_file() else None
+    if outbox is None:
+        raise MrcontrastError(
+            f"Expected an outbox that says where to send, got one without ({path}). "
+            "Remove it if the record is not wanted."
+        )
+    return outbox
 
 
 def attach_evaluation(folder: RunFolder, method: str, evaluation: Path, report: Path) -> None:

@@ -4,8 +4,11 @@ import json
 import logging
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
 
 from mrcontrast.files import write_text
 
@@ -17,6 +20,8 @@ log = logging.getLogger(__name__)
 OUTBOX = "mlflow_outbox.jsonl"
 METRICS_A_BATCH, PARAMETERS_A_BATCH, LONGEST_VALUE = 1000, 100, 500  # limits of MLflow's servers
 RETRY_SECONDS = 60.0
+LOCK_SECONDS = 60.0  # longer than this no training waits for a `mrcontrast sync`
+ADDRESS = "to"  # key of the first line: where the others go
 REFUSALS = (400, 404, 409, 413, 422)
 
 
@@ -25,17 +30,20 @@ class Outbox:
 
     Nothing that goes wrong here ends a training: what a server refuses is said and dropped, what
     it does not take is kept, in order, with the time that it happened. Sending again is harmless.
+    The first line of the file says where the others go, so that ``mrcontrast sync`` needs no more.
 
     Args:
         client: Of the store.
         run_id: The run.
         path: The file; it is there only while something waits.
+        uri: Address of the store.
     """
 
-    def __init__(self, client: "MlflowClient", run_id: str, path: Path) -> None:
+    def __init__(self, client: "MlflowClient", run_id: str, path: Path, uri: str) -> None:
         self.client = client
         self.run_id = run_id
         self.path = path
+        self.head = json.dumps({ADDRESS: {"uri": uri, "run_id": run_id}}) + "\n"
         self.retry_at = 0.0
 
     def metrics(self, metrics: Mapping[str, float], step: int) -> None:
@@ -70,33 +78,62 @@ class Outbox:
             self.flush()
 
     def keep(self, record: dict[str, Any]) -> None:
-        """Append a record to the file."""
+        """Append a record to the file, between two flushes of whoever sends."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        with self.lock(LOCK_SECONDS), self.path.open("a", encoding="utf-8") as file:
+            head = "" if file.tell() else self.head
+            file.write(head + json.dumps(record) + "\n")
 
     def waiting(self) -> list[dict[str, Any]]:
         """Return the records that wait; a line cut short by a kill is left out."""
         if not self.path.exists():
             return []
-        return list(read_lines(self.path.read_text(encoding="utf-8")))
+        lines = read_lines(self.path.read_text(encoding="utf-8"))
+        return [record for record in lines if ADDRESS not in record]
 
     def flush(self) -> bool:
-        """Send what waits.
+        """Send what waits, unless another process is about it.
 
         Returns:
             Whether nothing waits any more.
         """
+        if not self.path.exists():
+            return True
+        with self.lock(0.0) as ours:
+            return ours and self.flush_alone()
+
+    def flush_alone(self) -> bool:
+        """Send what waits; see ``flush``."""
         records = joined(self.waiting())
         for index, record in enumerate(records):
             if not self.deliver(record):
                 lines = (json.dumps(left) + "\n" for left in records[index:])
-                write_text(self.path, "".join(lines))
+                write_text(self.path, self.head + "".join(lines))
                 return False
         if self.path.exists():
             self.path.unlink()
             log.info("MLflow answers again: %d records sent", len(records))
         return True
+
+    @contextmanager
+    def lock(self, seconds: float) -> Iterator[bool]:
+        """Hold the file against other processes, and yield whether it is so.
+
+        A file system without locks, or another process that takes longer, ends no training.
+        """
+        lock = FileLock(self.path.with_name(f".{self.path.name}.lock"))
+        try:
+            lock.acquire(timeout=seconds)
+        except Timeout:
+            yield False
+            return
+        except (OSError, NotImplementedError):
+            yield True
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
 
     def deliver(self, record: dict[str, Any]) -> bool:
         """Send one record.
@@ -135,6 +172,14 @@ class Outbox:
                 self.client.update_run(self.run_id, status="RUNNING")
             case {"status": status, "time_ms": moment}:
                 self.client.set_terminated(self.run_id, status, moment)
+
+
+def address_of(path: Path) -> tuple[str, str] | None:
+    """Return the address of the store and the id of the run that an outbox names, if it does."""
+    with path.open(encoding="utf-8") as file:
+        first = next(read_lines(file.readline()), {})
+    address = first.get(ADDRESS)
+    return None if address is None else (address["uri"], address["run_id"])
 
 
 def joined(records: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,15 +1,16 @@
 """What a training tells MLflow: one run, with its settings, metrics, pictures and status."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
+from mrcontrast.errors import MrcontrastError
 from mrcontrast.run_folder import RunFolder
+from mrcontrast.tracking.no_tracker import NoTracker
 from mrcontrast.tracking.outbox import OUTBOX, Outbox
 from mrcontrast.tracking.run_metrics import RunMetrics
 from mrcontrast.tracking.store import absolute_uri, connect, experiment_id, no_store
@@ -18,35 +19,6 @@ log = logging.getLogger(__name__)
 
 FOLDER_TAG = "mrcontrast.run_folder"
 PARENT_TAG = "mlflow.parentRunId"  # MLflow's own name: it nests runs by it
-
-
-class NoTracker:
-    """Keep no record but the run folder's own."""
-
-    run_id: str | None = None
-    takes_up_lost_runs = False
-
-    def open(self, folder: RunFolder, config: DictConfig, run_id: str | None) -> None:
-        """Do nothing."""
-
-    def loggers(self) -> list[Logger]:
-        """Return no logger."""
-        return []
-
-    def kill_lost_children(self, is_alive: Callable[[str], bool]) -> None:
-        """Do nothing."""
-
-    def log_tags(self, tags: Mapping[str, str]) -> None:
-        """Do nothing."""
-
-    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Do nothing."""
-
-    def log_file(self, path: Path, folder: str | None = None) -> None:
-        """Do nothing."""
-
-    def close(self, status: str) -> None:
-        """Do nothing."""
 
 
 class MlflowTracker(NoTracker):
@@ -97,15 +69,38 @@ class MlflowTracker(NoTracker):
         else:
             outbox.unlink(missing_ok=True)  # of a run that is no more
             self.run_id = self.new_run(folder)
-            self.outbox = Outbox(self.client, self.run_id, outbox)
+            self.outbox = Outbox(self.client, self.run_id, outbox, self.tracking_uri)
         self.outbox.parameters(flat(OmegaConf.to_container(config)))
 
     def take_up(self, run_id: str, outbox: Path) -> None:
         """Go on with a run; what waits for it is sent first."""
         self.run_id = run_id
-        self.outbox = Outbox(self.client, run_id, outbox)
+        self.outbox = Outbox(self.client, run_id, outbox, self.tracking_uri)
         self.outbox.flush()
         self.outbox.status("RUNNING")
+
+    def take_up_open(self, folder: RunFolder, run_id: str | None) -> bool:
+        """Go on with the run of a finished training if it does not say FINISHED.
+
+        A kill between the end of a training and that of its record leaves one. A store that does
+        not answer or has no such run is left alone.
+
+        Returns:
+            Whether the run is open now.
+        """
+        from mlflow.exceptions import MlflowException
+
+        if run_id is None:
+            return False
+        try:
+            self.client = connect(self.tracking_uri)
+            self.run_id = run_id
+            self.outbox = Outbox(self.client, run_id, folder.path / OUTBOX, self.tracking_uri)
+            self.outbox.flush()
+            info = self.client.get_run(run_id).info
+        except (MlflowException, MrcontrastError):
+            return False
+        return info.lifecycle_stage == "active" and info.status != "FINISHED"
 
     def may_have(self, run_id: str) -> bool:
         """Return whether the store knows a run, or does not answer and so does not deny it."""
@@ -198,20 +193,6 @@ class MlflowTracker(NoTracker):
                 self.outbox.path,
                 self.outbox.path.parent,
             )
-
-
-@contextmanager
-def recorded(tracker: NoTracker) -> Iterator[None]:
-    """Set the status of an open run as its block ends: FINISHED, FAILED or, stopped, KILLED."""
-    try:
-        yield
-    except Exception:
-        tracker.close("FAILED")
-        raise
-    except BaseException:
-        tracker.close("KILLED")
-        raise
-    tracker.close("FINISHED")
 
 
 def flat(node: Any, key: str = "") -> dict[str, Any]:  # noqa: ANN401 - any nest of plain values
