@@ -66,6 +66,22 @@ def score_slices(
     return found
 
 
+def mean_slice_error(
+    prediction: np.ndarray, target: np.ndarray, brain: np.ndarray, axis: int
+) -> float:
+    """Return the MAE in the brain as ``score_slices`` has it: the mean over the slices that count.
+
+    Args:
+        prediction: Image, (X, Y, Z), in the units of the target.
+        target: Reference image on the same grid.
+        brain: Voxels that count, (X, Y, Z) bool, not empty.
+        axis: The one that runs from slice to slice.
+    """
+    stacks = [np.moveaxis(array, axis, 0) for array in (prediction, target, brain)]
+    chosen = slices_of(brain, axis)
+    return math.fsum(mean_absolute_error(*(s[k] for s in stacks)) for k in chosen) / len(chosen)
+
+
 def slices_of(brain: np.ndarray, axis: int) -> np.ndarray:
     """Return the positions along an axis that hold enough of the brain (X, Y, Z), (n,)."""
     area = brain.sum(axis=tuple(k for k in range(brain.ndim) if k != axis))

@@ -7,8 +7,11 @@ import pytest
 
 from mrcontrast.data.manifest import Manifest
 from mrcontrast.errors import MrcontrastError
+from mrcontrast.evaluate import evaluate
 from mrcontrast.report.html.evaluation import read_evaluation
+from mrcontrast.report.html.page import write_report
 from mrcontrast.report.html.sessions import find_sessions, locate, read_images
+from mrcontrast.report.protocol import Protocol
 from mrcontrast.volume import Volume, read_volume, write_volume
 
 
@@ -76,6 +79,24 @@ def test_volumes_that_changed_since_are_refused(evaluated: Path, tmp_path: Path)
     (study / "predictions" / "draws" / path.name).unlink()
     with pytest.raises(MrcontrastError, match="that were scored, got none of sub-02"):
         find_sessions(evaluation)
+
+
+def test_what_was_scored_slice_by_slice_is_known_again(prepared_root: Path, tmp_path: Path) -> None:
+    """The error grows towards the tips of the brain, which no slice figure counts."""
+    real = {record.name: record.t1w for record in Manifest.read(prepared_root).split("test")}
+    for name, path in real.items():
+        volume = read_volume(path)
+        height = np.abs(np.linspace(-1, 1, volume.shape[2])) ** 8
+        worse = (volume.data * (1 - height)).astype(np.float32)
+        write_volume(tmp_path / "ours" / f"{name}.nii.gz", Volume(worse, volume.affine))
+    out, protocol = tmp_path / "out", Protocol(dims=2)
+    evaluate({"ours": tmp_path / "ours"}, prepared_root, out, protocol=protocol)
+    assert write_report(out).is_file()
+    name, path = next(iter(real.items()))
+    write_volume(tmp_path / "ours" / f"{name}.nii.gz", read_volume(path))
+    evaluation = read_evaluation(out)
+    with pytest.raises(MrcontrastError, match="that were scored, got MAE"):
+        read_images(find_sessions(evaluation)[name], evaluation)
 
 
 def test_a_study_that_moved_is_found_beside_its_evaluation(tmp_path: Path) -> None:

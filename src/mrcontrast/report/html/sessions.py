@@ -12,9 +12,12 @@ from mrcontrast.data.originals import originals
 from mrcontrast.data.predictions import SYNTHETIC, PredictionFiles
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.metrics.intensity import ReferenceRange, is_unit
+from mrcontrast.metrics.slices import mean_slice_error
+from mrcontrast.metrics.voxelwise import mean_absolute_error
 from mrcontrast.report.collection import collect
 from mrcontrast.report.html.evaluation import Evaluation
 from mrcontrast.report.pairing import Case, index_folder, listing, match
+from mrcontrast.report.reference import axial_axis
 from mrcontrast.report.scoring import read_reference
 from mrcontrast.transforms.grid import mask_from_nonzero
 from mrcontrast.transforms.standardise import normaliser_from_name
@@ -214,12 +217,15 @@ def _read_flair(path: Path) -> Volume:
 
 def _check_scores(session: Session, images: Images, evaluation: Evaluation) -> None:
     """Refuse volumes whose mean error in the brain is not the one that was scored."""
+    dims = evaluation.summary.get("metrics", {}).get("mae", {}).get("dims", 3)
     for method, synthetic in images.synthetic.items():
         score = evaluation.score(session.case.name, method, "brain")
         if score is None or "mae" not in score.values:
             continue
-        error = np.subtract(synthetic.data, images.real.data, dtype=np.float64)
-        found, scored = float(np.abs(error[images.mask]).mean()), score.values["mae"]
+        pair = synthetic.data, images.real.data, images.mask
+        axial = axial_axis(images.real)
+        found = mean_slice_error(*pair, axial) if dims == 2 else mean_absolute_error(*pair)
+        scored = score.values["mae"]
         fixed = evaluation.summary["intensity_range"]["rule"] == "fixed"
         width = score.ends[1] - score.ends[0] if fixed else 1.0
         if abs(found - scored) > TOLERANCE * width:
