@@ -136,7 +136,7 @@ def read_images(session: Session, evaluation: Evaluation) -> Images:
             for method, path in session.case.predictions.items()
         },
         {
-            method: _scaled(_on_grid(path, reference, session), 0.0, high - low)
+            method: _scaled(_on_grid(path, reference, session, zeros=True), 0.0, high - low)
             for method in session.case.predictions
             if (path := session.spread(method)) is not None
         },
@@ -200,9 +200,9 @@ def _scaled(volume: Volume, low: float, high: float) -> Volume:
     return replace(volume, data=(volume.data - np.float32(low)) / np.float32(high - low))
 
 
-def _on_grid(path: Path, reference: Volume, session: Session) -> Volume:
-    """Read a volume that must lie on the reference's grid."""
-    volume = read_volume(path)
+def _on_grid(path: Path, reference: Volume, session: Session, zeros: bool = False) -> Volume:
+    """Read a volume that must lie on the reference's grid; a spread may be all zero."""
+    volume = read_volume(path, zeros)
     same_grid(reference, volume, session.case.reference, path)
     return volume
 
