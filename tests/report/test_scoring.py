@@ -3,13 +3,15 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from mrcontrast.data.manifest import Manifest
 from mrcontrast.data.predictions import PredictionFiles
+from mrcontrast.errors import MrcontrastError
 from mrcontrast.evaluate import evaluate
 from mrcontrast.report.figure import read_row
 from mrcontrast.report.html.page import write_report
-from mrcontrast.volume import Volume, read_volume, write_volume
+from mrcontrast.volume import Volume, read_volume, write_labels, write_volume
 
 
 def test_draws_that_are_all_alike_have_a_spread_of_zero(
@@ -37,3 +39,18 @@ def test_draws_that_are_all_alike_have_a_spread_of_zero(
         {"ours": files.std},
     )
     assert not row.spread["ours"].any()
+
+
+def test_a_head_with_its_skull_is_not_taken_for_a_brain(tmp_path: Path) -> None:
+    """On a background of zeros, as defacing and cropping leave it."""
+    head = np.zeros((20, 24, 22), np.float32)
+    head[2:18, 2:22, 2:20] = np.linspace(0.1, 1, 20)[:, None]
+    affine = np.diag([8.0, 8, 8, 1])
+    for name in ("ours", "real"):
+        write_volume(tmp_path / name / "sub-1.nii.gz", Volume(head, affine))
+    folders = {"ours": tmp_path / "ours"}, tmp_path / "real", tmp_path / "out"
+    with pytest.raises(MrcontrastError, match=r"skull-stripped volume, got 2949 ml .*real/sub-1"):
+        evaluate(*folders)
+    assert not (tmp_path / "out").exists()
+    write_labels(tmp_path / "masks" / "sub-1.nii.gz", head > 0.5, affine)
+    assert evaluate(*folders, tmp_path / "masks")["subjects"] == ["sub-1"]
