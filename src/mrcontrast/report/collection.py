@@ -19,6 +19,10 @@ from mrcontrast.report.pairing import (
     match,
 )
 
+# Where brain masks come from, in words, if no folder was given
+DERIVED_MASKS = "non-zero voxels of each reference: largest component, holes filled"
+MASKS_BESIDE = ": *_desc-brain_mask"
+
 Missing = dict[str, dict[str, list[str]]]
 
 
@@ -126,7 +130,7 @@ def _find_masks(
     if masks is None:
         index = index_folder(references, TREE_MASKS)
         if not index:
-            return {}, "non-zero voxels of each reference: largest component, holes filled"
+            return {}, DERIVED_MASKS
     else:
         index = index_folder(masks, MASKS)
     found, _ = match(index, dict.fromkeys(names), masks or references)
@@ -135,7 +139,7 @@ def _find_masks(
             f"Expected a brain mask of every subject, got none of {listing(absent)} "
             f"({masks or references}). Add them."
         )
-    return found, str(masks or f"{references}: *_desc-brain_mask")
+    return found, str(masks or f"{references}{MASKS_BESIDE}")
 
 
 def _find_lesions(

@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mrcontrast.data.manifest import Manifest
+from mrcontrast.data.manifest import Manifest, Record
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.evaluate import evaluate
 from mrcontrast.report.html.evaluation import read_evaluation
 from mrcontrast.report.html.page import write_report
 from mrcontrast.report.html.sessions import find_sessions, locate, read_images
 from mrcontrast.report.protocol import Protocol
-from mrcontrast.volume import Volume, read_volume, write_volume
+from mrcontrast.volume import Volume, read_volume, write_labels, write_volume
 
 
 def test_a_prepared_data_set_knows_flair_labels_and_spread(
@@ -106,6 +106,27 @@ def test_a_study_that_moved_is_found_beside_its_evaluation(tmp_path: Path) -> No
     assert locate(Path("/old/study/demo/predictions/ours"), tmp_path) == here
     with pytest.raises(MrcontrastError, match=r"folder that was evaluated, got none .*theirs"):
         locate(Path("/old/study/demo/predictions/theirs"), tmp_path)
+
+
+def test_masks_that_moved_are_found_too(tiny_records: list[Record], tmp_path: Path) -> None:
+    """Without its own masks an evaluation would be shown in the brain that its voxels suggest."""
+    study = tmp_path / "study"
+    for record in tiny_records[:1]:
+        real = read_volume(record.t1w)
+        name = f"{record.name}.nii.gz"
+        write_volume(study / "real" / name, real)
+        write_volume(study / "ours" / name, Volume(real.data * np.float32(0.9), real.affine))
+        half = real.data * (np.arange(real.shape[0])[:, None, None] < real.shape[0] // 2)
+        write_labels(study / "brains" / name, half > 0, real.affine)
+    evaluate({"ours": study / "ours"}, study / "real", study / "scores", study / "brains")
+    moved = shutil.move(study, tmp_path / "moved")
+    evaluation = read_evaluation(Path(moved) / "scores")
+    session = find_sessions(evaluation)["sub-01"]
+    assert session.case.mask == tmp_path / "moved" / "brains" / "sub-01.nii.gz"
+    read_images(session, evaluation)
+    shutil.rmtree(tmp_path / "moved" / "brains")
+    with pytest.raises(MrcontrastError, match=r"folder that was evaluated, got none .*brains"):
+        find_sessions(evaluation)
 
 
 def test_what_is_no_evaluation_is_refused(evaluated: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from mrcontrast.errors import MrcontrastError
 from mrcontrast.metrics.intensity import ReferenceRange, is_unit
 from mrcontrast.metrics.slices import mean_slice_error
 from mrcontrast.metrics.voxelwise import mean_absolute_error
-from mrcontrast.report.collection import collect
+from mrcontrast.report.collection import DERIVED_MASKS, MASKS_BESIDE, collect
 from mrcontrast.report.html.evaluation import Evaluation
 from mrcontrast.report.pairing import Case, index_folder, listing, match
 from mrcontrast.report.reference import axial_axis
@@ -88,9 +88,9 @@ def find_sessions(evaluation: Evaluation, flairs: Path | None = None) -> dict[st
     if references.startswith("raw T1w files"):
         found = _originals(evaluation.names, predictions, study)
     else:
-        masks = Path(inputs["masks"])
-        folder = locate(Path(references), study)
-        found = _collected(predictions, folder, masks if masks.is_dir() else None)
+        masks, folder = inputs["masks"], locate(Path(references), study)
+        told = masks != DERIVED_MASKS and not masks.endswith(MASKS_BESIDE)
+        found = _collected(predictions, folder, locate(Path(masks), study) if told else None)
     if lost := set(evaluation.names) - set(found):
         raise MrcontrastError(
             f"Expected the volumes that were scored, got none of {listing(lost)} "
