@@ -109,22 +109,30 @@ class StackPyramid:
             border = "mirror"
 
     def scores(self, index: int, mask: np.ndarray | None) -> Scores:
-        """Return SSIM and MS-SSIM of one slice over a mask (H, W) or the whole slice."""
+        """Return SSIM and MS-SSIM, if a scale does not lose the mask, of one slice.
+
+        Args:
+            index: Of the slice.
+            mask: Pixels that count, (H, W); the whole slice when None.
+        """
         first = self.scales[0].ssim[index]
         inner = first[RADIUS:-RADIUS, RADIUS:-RADIUS] if mask is None else first[mask]
+        similarity = self._ms_ssim(index, mask)
         return {
             "ssim": float(inner.mean(dtype=np.float64)),
-            "ms_ssim": self._ms_ssim(index, mask),
+            **({} if similarity is None else {"ms_ssim": similarity}),
         }
 
-    def _ms_ssim(self, index: int, mask: np.ndarray | None) -> float:
-        """Return MS-SSIM of one slice; means and borders as in ``SimilarityPyramid``."""
+    def _ms_ssim(self, index: int, mask: np.ndarray | None) -> float | None:
+        """Return MS-SSIM of one slice; means, borders and None as in ``SimilarityPyramid``."""
         coarsest, value = len(self.scales) - 1, 1.0
         share = None if mask is None else mask.astype(np.float64)
         for scale, exponent in enumerate(scale_weights(len(self.scales))):
             maps = self.scales[scale]
             image = (maps.ssim if scale == coarsest else maps.contrast)[index]
             if share is not None:
+                if not share.any():
+                    return None
                 mean = float(np.average(image, weights=share))
                 share = halve(share)
             else:
@@ -159,5 +167,9 @@ def _score(
 
 
 def _mean(each: Sequence[Mapping[str, float]]) -> Scores:
-    """Average scores over slices."""
-    return {name: math.fsum(scores[name] for scores in each) / len(each) for name in each[0]}
+    """Average each score over the slices that have it."""
+    found: dict[str, list[float]] = {}
+    for scores in each:
+        for name, value in scores.items():
+            found.setdefault(name, []).append(value)
+    return {name: math.fsum(values) / len(values) for name, values in found.items()}

@@ -127,7 +127,7 @@ def _changes(figures: Figures, first: str, second: str, seed: int) -> dict[str, 
     """Return the statistics of first less second over the subjects that both have."""
     changes = {}
     for metric in CHECKED:
-        ours, theirs = (figures[method, "brain", metric] for method in (first, second))
+        ours, theirs = (figures.get((name, "brain", metric), {}) for name in (first, second))
         common = sorted(ours.keys() & theirs.keys())
         values = np.array([ours[name] - theirs[name] for name in common])
         if len(values):
