@@ -154,7 +154,7 @@ def _collected(
     known = Manifest.read(references).records if (references / MANIFEST).is_file() else []
     records = {record.name: record for record in known}
     splits = {name: record.split for name, record in records.items()}
-    cases = collect(predictions, references, masks, allow_missing=True, splits=splits).cases
+    cases = collect(predictions, references, masks, True, splits, shared=False).cases
     return {
         case.name: Session(case, records[case.name].flair, records[case.name].labels)
         if case.name in records
