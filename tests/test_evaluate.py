@@ -165,6 +165,32 @@ def test_a_missing_prediction_is_refused_or_listed(
     assert (statistic["sd"], statistic["ci95"], statistic["n"]) == (None, None, 1)
 
 
+def test_methods_are_compared_over_the_same_subjects(
+    prepared_root: Path, test_records: list[Record], tmp_path: Path
+) -> None:
+    """The subject that one method lacks is an easy one of the other."""
+    both = write_predictions(tmp_path / "both", test_records[:1], noisy)
+    write_predictions(both, test_records[1:], lambda image: image)
+    one = write_predictions(tmp_path / "one", test_records[:1], noisy)
+    methods = {"both": both, "one": one}
+    with pytest.raises(MrcontrastError, match=r"got none for sub-06 \(one: "):
+        evaluate(methods, prepared_root, tmp_path / "out")
+    summary = evaluate(methods, prepared_root, tmp_path / "out", allow_missing=True)
+    assert summary["subjects"] == ["sub-05"]
+    figures = [summary["methods"][name]["brain"]["mae"] for name in methods]
+    assert figures[0] == figures[1]
+    assert summary["missing"] == {
+        "both": {"not_predicted_by_all": ["sub-06"]},
+        "one": {"no_reference": [], "no_prediction": ["sub-06"]},
+    }
+    listed = (tmp_path / "out" / "summary.md").read_text()
+    assert "- both, not predicted by all: sub-06" in listed
+    other = write_predictions(tmp_path / "other", test_records[1:], noisy)
+    with pytest.raises(MrcontrastError, match="subject that all methods predict, got none"):
+        evaluate(methods | {"other": other}, prepared_root, tmp_path / "none", allow_missing=True)
+    assert not (tmp_path / "none").exists()
+
+
 def test_a_missing_reference_is_refused_or_listed(
     prepared_root: Path, test_records: list[Record], tmp_path: Path
 ) -> None:

@@ -11,14 +11,18 @@ from scipy import ndimage
 from torch import Tensor
 
 from mrcontrast.data.manifest import Record
+from mrcontrast.data.predictions import PredictionFiles
+from mrcontrast.diffusion.samplers import DDIM, DDPM
 from mrcontrast.diffusion.sampling import Generators, draw
+from mrcontrast.diffusion.sampling import Sampler as BaseSampler
 from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.networks.prompt import Prompt
 from mrcontrast.run_folder import RunFolder
 from mrcontrast.transforms.grid import ModelGrid
 from mrcontrast.transforms.normalise import PercentileNormaliser
 from mrcontrast.translator import StageTranslator, from_run
 from mrcontrast.translator.drawing import stream
-from mrcontrast.volume import Volume, read_mask, read_volume
+from mrcontrast.volume import Volume, read_mask, read_volume, write_volume
 
 SPACING_MM = 3.0
 GRID = ModelGrid(SPACING_MM, (40, 48, 32))
@@ -361,9 +365,37 @@ def test_options_out_of_range_are_refused(options: dict[str, int]) -> None:
 
 def test_description_names_sampler_and_steps() -> None:
     described = translator(Noisy(2), samples=2, identity={"WeightsSHA256": "ab"}).describe()
-    expected = {"WeightsSHA256": "ab", "Sampler": "Sampler", "Steps": 5, "Samples": 2}
-    assert described == expected
+    sampler = {"Sampler": "Sampler", "Steps": 5, "SamplerSettings": {}}
+    assert described == {"WeightsSHA256": "ab", **sampler, "Samples": 2}
     assert translator(Identity(2)).describe()["Sampler"] is None
+
+
+@pytest.mark.parametrize(
+    ("sampler", "settings"),
+    [
+        (DDIM(4, eta=0.3, rho=2.0), {"eta": 0.3, "rho": 2.0, "shift": 1.0}),
+        (DDPM(4, data_std=0.5), {"data_std": 0.5, "rho": 1.0, "shift": 1.0}),
+    ],
+)
+def test_another_setting_of_the_sampler_or_guidance_is_another_prediction(
+    tmp_path: Path, ras: Volume, sampler: BaseSampler, settings: dict[str, float]
+) -> None:
+    stage = Noisy(2)
+    stage.sampler = sampler  # type: ignore[assignment]
+    stage.prompt = Prompt(1, 4, guidance=3.0)
+    facts = translator(stage).describe()
+    assert (facts["SamplerSettings"], facts["Guidance"]) == (settings, 3.0)
+    files = PredictionFiles(tmp_path / "x.nii.gz")
+    write_volume(tmp_path / "source.nii.gz", ras)
+    files.write(ras, None, facts, tmp_path / "source.nii.gz")
+    assert files.made_by(translator(stage).describe())
+    stage.prompt.guidance = 2.0
+    assert not files.made_by(translator(stage).describe())
+    stage.prompt.guidance, sampler.shift = 3.0, 2.0
+    assert not files.made_by(translator(stage).describe())
+    older = {name: facts[name] for name in ("Sampler", "Steps", "Samples")}
+    files.write(ras, None, older, tmp_path / "source.nii.gz")
+    assert not files.made_by(facts)
 
 
 def make_run(path: Path) -> RunFolder:

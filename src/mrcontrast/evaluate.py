@@ -55,7 +55,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--feature-sha256", metavar="HEX", help="what the SHA-256 of that file has to be")
     slices = "2: image metrics of each axial slice, and their mean (%(default)s: of volumes)"
     add("--dims", type=int, choices=(2, 3), default=3, help=slices)
-    add("--allow-missing", action="store_true", help="go on without subjects that lack a volume")
+    lacking = "go on with the subjects that all methods predict and that have a reference"
+    add("--allow-missing", action="store_true", help=lacking)
     add("--workers", type=int, default=0, help="processes (%(default)s: this one)")
     shapes = "print the tables as this, and write them beside summary.json"
     add("--format", choices=tuple(FORMATS), help=shapes)
@@ -128,7 +129,8 @@ def evaluate(
         out: Folder of the results.
         masks: Folder of brain masks; else those beside the references, else non-zero voxels.
         lesion_masks: Folder of lesion masks; else those beside the references, if there are any.
-        allow_missing: Go on when a subject lacks its prediction or its reference.
+        allow_missing: Go on when a subject lacks its reference or the prediction of a method, with
+            those that all methods predict.
         protocol: How volumes are scored; the defaults of ``Protocol`` when None.
 
     Returns:

@@ -53,15 +53,19 @@ class Volume:
         return "".join(nib.orientations.aff2axcodes(self.affine))
 
 
-def read_volume(path: str | Path) -> Volume:
+def read_volume(path: str | Path, zeros: bool = False) -> Volume:
     """Read one 3D NIfTI file, scaled by its header; a fourth axis of length 1 is dropped.
+
+    Args:
+        path: ``.nii`` or ``.nii.gz``.
+        zeros: Whether it may be all zero, as the deviation of draws that are all alike.
 
     Raises:
         MrcontrastError: The file is missing, truncated, not NIfTI, not 3D, RGB or complex, all
             zero, holds NaN or infinite voxels, or has a singular affine.
     """
     volume = _read(Path(path))
-    if not volume.data.any():
+    if not zeros and not volume.data.any():
         raise _fault("an image", "only zeros", Path(path), "Export it again or leave it out")
     return volume
 

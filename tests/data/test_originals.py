@@ -46,6 +46,17 @@ def test_masks_come_with_the_files_or_from_the_flair(tmp_path: Path, raw: list[R
     assert {path: sha256_file(path) for path in (tmp_path / "raw").iterdir()} == before
 
 
+def test_a_head_with_its_skull_is_no_brain(tmp_path: Path, raw: list[Record]) -> None:
+    head = np.zeros((12, 14, 10), np.float32)
+    head[1:11, 1:13, 1:9] = 50  # on a background of zeros, 15 mm voxels
+    path = raw[1].source_flair
+    assert path is not None
+    write_volume(path, Volume(head, np.diag([15.0, 15, 15, 1])))
+    with pytest.raises(MrcontrastError, match=r"skull-stripped volume, got 3240 ml .*sub-02_f"):
+        write_masks(raw, tmp_path / "masks")
+    assert not list((tmp_path / "masks").iterdir())
+
+
 def test_jobs_read_the_contrast_that_a_model_takes(tmp_path: Path, raw: list[Record]) -> None:
     write_masks(raw, tmp_path / "masks")
     item = originals(raw, tmp_path / "masks")[1]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mrcontrast import keys
-from mrcontrast.data.translation_jobs import file_job
+from mrcontrast.data.translation_jobs import file_job, folder_jobs, seed_of
 from mrcontrast.errors import UsageError
 
 
@@ -25,3 +25,20 @@ def test_another_contrast_is_refused(tmp_path: Path, name: str, contrast: str, w
 def test_its_own_contrast_or_an_unnamed_one_is_taken(tmp_path: Path, name: str) -> None:
     job = file_job(tmp_path / name, tmp_path / "out.nii.gz", keys.FLAIR, None, 0)
     assert job.source.name == name
+
+
+def test_files_of_one_name_in_several_folders_are_told_apart(tmp_path: Path) -> None:
+    """Each has a seed and an entry of its own; a name that stands alone keeps what it had."""
+    for name in (
+        "a/scan_FLAIR.nii.gz",
+        "b/scan_FLAIR.nii.gz",
+        "b/other_FLAIR.nii",
+        "scan2_FLAIR.nii",
+    ):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).touch()
+    jobs = folder_jobs(tmp_path / "in", tmp_path / "out", keys.FLAIR, None, 5)
+    seeds = {job.name: job.seed for job in jobs}
+    names = {"a/scan_FLAIR", "b/scan_FLAIR", "other_FLAIR", "scan2_FLAIR"}
+    assert seeds == {name: seed_of(name, 5) for name in names}
+    assert len(set(seeds.values())) == len({job.output for job in jobs}) == 4

@@ -105,3 +105,21 @@ def test_equal_slices_and_small_ones(make_pair: MakePair) -> None:
         stack_ssim(target[:, :10], target[:, :10], 1.0)
     with pytest.raises(MrcontrastError, match="target's shape"):
         stack_ssim(target[1:], target, 1.0)
+
+
+def test_a_slice_whose_region_halving_drops_counts_for_all_but_ms_ssim(make_pair: MakePair) -> None:
+    """Of two slices the lesion of one lies in the 27th row alone, which has no neighbour."""
+    prediction, target = make_pair((27, 26, 2), 2.0)
+    lesion = np.zeros(target.shape, bool)
+    lesion[10:14, 9:13, 0] = lesion[26, 9:13, 1] = True
+    regions = {"brain": np.ones(target.shape, bool), "lesion": lesion}
+    whole = score_slices(prediction, target, regions, (0.0, 1.0), num_scales=2, axis=2)["lesion"]
+    one = {"brain": regions["brain"], "lesion": lesion & (np.arange(2) == 0)}
+    first = score_slices(prediction, target, one, (0.0, 1.0), num_scales=2, axis=2)["lesion"]
+    assert whole["ms_ssim"] == first["ms_ssim"]
+    assert whole["mae"] == pytest.approx(
+        np.mean([np.abs(prediction - target)[..., k][lesion[..., k]].mean() for k in (0, 1)])
+    )
+    other = {"brain": regions["brain"], "lesion": lesion & (np.arange(2) == 1)}
+    found = score_slices(prediction, target, other, (0.0, 1.0), num_scales=2, axis=2)["lesion"]
+    assert set(first) - set(found) == {"ms_ssim"}

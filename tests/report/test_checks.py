@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mrcontrast.metrics.calibration import calibrate
+from mrcontrast.report.check_sheets import check_sheets
 from mrcontrast.report.checks import check_ceiling, check_condition, check_uncertainty
 from mrcontrast.report.statistics import Row
 
@@ -34,9 +35,15 @@ def test_a_model_that_ignores_flair_is_named() -> None:
     assert check_condition(rows, seed=0)["methods"]["deaf"]["follows_flair"] is False
 
 
-def test_one_subject_still_has_a_verdict() -> None:
-    rows = rows_of({"a": [20], "a_shuffled": [12]})
-    assert check_condition(rows, seed=0)["methods"]["a"]["follows_flair"] is True
+@pytest.mark.parametrize("psnr", [[20.0], [np.inf, 20.0]])
+def test_without_an_interval_there_is_no_verdict(psnr: list[float]) -> None:
+    """One subject may fall by chance; of equal images PSNR is infinite."""
+    rows = rows_of({"a": psnr, "a_shuffled": [12.0, 11.0][: len(psnr)]})
+    check = check_condition(rows, seed=0)
+    assert check["methods"]["a"]["follows_flair"] is None
+    (sheet,) = check_sheets({"checks": {"shuffled_flair": check}})
+    assert sheet.rows[0][:2] == ["a", "unknown"]
+    assert "not known of one subject" in sheet.notes[0]
 
 
 def test_the_gap_to_the_ceiling() -> None:

@@ -38,6 +38,11 @@ def test_foreign_names(tmp_path: Path) -> None:
     assert set(index_folder(tmp_path, MASKS)) == {"IXI003"}
 
 
+def test_the_spread_beside_an_image_is_no_image(tmp_path: Path) -> None:
+    fill(tmp_path, "out.nii.gz", "out_std.nii.gz", "other_std.nii.gz", "7/a.nii", "7/a_std.nii")
+    assert set(index_folder(tmp_path, PREDICTIONS)) == {"out", "other_std", "a"}
+
+
 def test_entities_may_stand_in_the_folders(tmp_path: Path) -> None:
     fill(tmp_path, "sub-01/ses-2/out.nii.gz")
     assert set(index_folder(tmp_path, PREDICTIONS)) == {"sub-01_ses-2"}

@@ -2,6 +2,7 @@
 
 import re
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +82,7 @@ def folder_jobs(
         out_dir: Gets the outputs.
         contrast: ``keys.FLAIR`` or ``keys.T1W``.
         masks: Folder of brain masks, found by their sub and ses entities; None looks beside.
-        seed: Each volume has a seed of its own, made from this and its name.
+        seed: Each volume has a seed of its own, made from this and its name; see ``names_of``.
 
     Raises:
         MrcontrastError: There is no such volume, or a mask is missing or ambiguous.
@@ -99,13 +100,28 @@ def folder_jobs(
         )
     return [
         Job(
-            name=stem(source),
+            name=name,
             source=source,
             mask=mask_beside(source) if masks is None else mask_in(masks, source),
             output=out_dir / source.relative_to(folder).parent / prediction_name(source.name),
-            seed=seed_of(stem(source), seed),
+            seed=seed_of(name, seed),
         )
+        for source, name in zip(sources, names_of(sources, folder), strict=True)
+    ]
+
+
+def names_of(sources: Sequence[Path], folder: Path) -> list[str]:
+    """Return the file names without endings, with their paths below a folder where they repeat.
+
+    >>> paths = [Path("in/a/x.nii"), Path("in/b/x.nii"), Path("in/b/y.nii")]
+    >>> names_of(paths, Path("in"))
+    ['a/x', 'b/x', 'y']
+    """
+    uses = Counter(stem(source) for source in sources)
+    return [
+        name if uses[name] == 1 else (source.relative_to(folder).parent / name).as_posix()
         for source in sources
+        for name in [stem(source)]
     ]
 
 

@@ -4,12 +4,17 @@ A set is (N, D). Vectors of one subject depend on each other, so intervals leave
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
 from mrcontrast.errors import MrcontrastError
+
+MEDIAN_VECTORS = 2000  # of each set, for the width of the Gaussian kernel
+
+Kernel = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
@@ -49,7 +54,7 @@ def kernel_distance(first: np.ndarray, second: np.ndarray) -> float:
 
     Source: Binkowski et al. 2018, arXiv 1801.01401, section 4; without its subsets.
     """
-    return _unbiased(*polynomial_kernels(first, second))
+    return _distance(first, second, cubic_kernel)
 
 
 def gaussian_mmd(first: np.ndarray, second: np.ndarray) -> float:
@@ -61,97 +66,151 @@ def gaussian_mmd(first: np.ndarray, second: np.ndarray) -> float:
 
     Source: Gretton et al. 2012, JMLR 13, eq. 3 and section 8 (median).
     """
-    return _unbiased(*gaussian_kernels(first, second))
+    return _distance(first, second, gaussian_kernel(first, second))
 
 
-Kernels = tuple[np.ndarray, np.ndarray, np.ndarray]
+def cubic_kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the cubic kernel between vectors (N, D) and (M, D), as (N, M)."""
+    return np.asarray((x @ y.T / x.shape[1] + 1) ** 3)
 
 
-def polynomial_kernels(first: np.ndarray, second: np.ndarray) -> Kernels:
-    """Return the cubic kernel within the first set, within the second, and between them."""
-    a, b = first.astype(np.float64), second.astype(np.float64)
+def gaussian_kernel(first: np.ndarray, second: np.ndarray) -> Kernel:
+    """Return the Gaussian kernel whose width is the median squared distance of two sets.
 
-    def kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        return np.asarray((x @ y.T / a.shape[1] + 1) ** 3)
+    Equal vectors do not count. Of a set of more than ``MEDIAN_VECTORS`` the median is that of so
+    many, drawn from a fixed seed.
 
-    return kernel(a, a), kernel(b, b), kernel(a, b)
-
-
-def gaussian_kernels(first: np.ndarray, second: np.ndarray) -> Kernels:
-    """Return the Gaussian kernel within the first set, within the second, and between them."""
-    a, b = first.astype(np.float64), second.astype(np.float64)
-    squares = _squared_distances(a, a), _squared_distances(b, b), _squared_distances(a, b)
-    every = np.concatenate([square.ravel() for square in squares])
+    Args:
+        first: (N, D).
+        second: (M, D).
+    """
+    a, b = (_few(features.astype(np.float64)) for features in (first, second))
+    pairs = ((a, a), (b, b), (a, b))
+    every = np.concatenate([_squared_distances(x, y).ravel() for x, y in pairs])
     median = float(np.median(every[every > 1e-12 * every.max()])) if every.any() else 1.0
-    within_a, within_b, between = (np.exp(-square / (2 * median)) for square in squares)
-    return within_a, within_b, between
+    return lambda x, y: np.exp(-_squared_distances(x, y) / (2 * median))
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A distance and its 95 % jackknife interval over subjects; None for fewer than two."""
+    """A distance and its 95 % jackknife interval over subjects.
 
-    value: float
+    Attributes:
+        value: None for fewer than two vectors.
+        ci95: None for fewer than two subjects, or where one holds all vectors but one.
+    """
+
+    value: float | None
     ci95: tuple[float, float] | None
 
 
-def with_interval(kernels: Kernels, subjects: np.ndarray) -> Interval:
+def with_interval(
+    first: np.ndarray, second: np.ndarray, kernel: Kernel, subjects: np.ndarray
+) -> Interval:
     """Return the unbiased squared MMD with an interval from leaving out one subject at a time.
 
-    No bootstrap: a subject drawn twice would be compared with its own copy.
+    No bootstrap: a subject drawn twice would be compared with its own copy. Memory holds the kernel
+    of one subject with all, never that of all with all.
 
     Args:
-        kernels: Within the first set, within the second, between them; (N, N) each, of the same
-            subjects in the same order.
-        subjects: (N,) number of the subject of each vector, from 0.
+        first: (N, D).
+        second: (N, D), of the same subjects in the same order.
+        kernel: Between any two sets.
+        subjects: (N,) number of the subject of each vector, from 0 without gaps.
 
     Source: Arvesen 1969, Ann. Math. Statist. 40(6) (jackknife of U-statistics); with Student's t.
     """
-    count = int(subjects.max()) + 1
-    value = _unbiased(*kernels)
-    if count < 2:
+    a, b = first.astype(np.float64), second.astype(np.float64)
+    if len(a) < 2:
+        return Interval(None, None)
+    one, two, between = (_Sums.of(x, y, kernel, subjects) for x, y in ((a, a), (b, b), (a, b)))
+    off_diagonals = one.off_diagonal + two.off_diagonal
+    value = float(_unbiased(off_diagonals, between.total, np.asarray(len(a))))
+    left = len(a) - np.bincount(subjects)  # vectors without each subject
+    count = len(left)
+    if count < 2 or left.min() < 2:
         return Interval(value, None)
-    sums = [_block_sums(kernel, subjects, count) for kernel in kernels]
-    own = [np.bincount(subjects, np.diag(kernel), count) for kernel in kernels[:2]]
-    sizes = np.bincount(subjects, minlength=count)
-    without = np.array(
-        [_of_blocks(sums, own, sizes, np.arange(count) != left) for left in range(count)]
-    )
+    off_diagonals = one.off_diagonal_without + two.off_diagonal_without
+    without = _unbiased(off_diagonals, between.total_without, left)
     error = math.sqrt((count - 1) / count * float(((without - without.mean()) ** 2).sum()))
     reach = float(stats.t.ppf(0.975, count - 1)) * error
     return Interval(value, (value - reach, value + reach))
 
 
-def _of_blocks(
-    sums: list[np.ndarray], own: list[np.ndarray], sizes: np.ndarray, kept: np.ndarray
-) -> float:
-    """Return the unbiased estimate over the subjects that are kept, from sums over blocks."""
-    n = int(sizes[kept].sum())
-    blocks = [float(total[np.ix_(kept, kept)].sum()) for total in sums]
-    within = sum(
-        (block - float(diagonal[kept].sum())) / (n * (n - 1))
-        for block, diagonal in zip(blocks[:2], own, strict=True)
-    )
-    return within - 2 * blocks[2] / n**2
+@dataclass(frozen=True)
+class _Sums:
+    """Sums of a kernel (N, N) over the vectors of each of S subjects.
+
+    Attributes:
+        rows: Over the subject's rows, (S,).
+        columns: Over its columns, (S,).
+        blocks: Over what lies in both, (S,).
+        own: Over its part of the diagonal, (S,).
+    """
+
+    rows: np.ndarray
+    columns: np.ndarray
+    blocks: np.ndarray
+    own: np.ndarray
+
+    @classmethod
+    def of(cls, x: np.ndarray, y: np.ndarray, kernel: Kernel, subjects: np.ndarray) -> "_Sums":
+        """Sum the kernel between ``x`` and ``y``, (N, D) each, one subject's rows at a time."""
+        rows, columns, blocks, own = np.zeros((4, int(subjects.max()) + 1))
+        for number in range(len(rows)):
+            of_subject = subjects == number
+            strip = kernel(x[of_subject], y)  # (n, N)
+            sums = np.bincount(subjects, strip.sum(axis=0), len(rows))
+            rows[number], blocks[number] = sums.sum(), sums[number]
+            own[number] = np.trace(strip[:, of_subject])
+            columns += sums
+        return cls(rows, columns, blocks, own)
+
+    @property
+    def total(self) -> np.ndarray:
+        """Sum of the kernel, ()."""
+        return np.asarray(self.rows.sum())
+
+    @property
+    def total_without(self) -> np.ndarray:
+        """The same without the vectors of each subject, (S,)."""
+        return self.total - self.rows - self.columns + self.blocks
+
+    @property
+    def off_diagonal(self) -> np.ndarray:
+        """Sum of the kernel without its diagonal, ()."""
+        return np.asarray(self.total - self.own.sum())
+
+    @property
+    def off_diagonal_without(self) -> np.ndarray:
+        """The same without the vectors of each subject, (S,)."""
+        return self.total_without - (self.own.sum() - self.own)
 
 
-def _unbiased(first: np.ndarray, second: np.ndarray, between: np.ndarray) -> float:
-    """Return the unbiased estimate from kernels (N, N), (M, M) and (N, M)."""
-    within = sum(
-        (kernel.sum() - np.trace(kernel)) / (len(kernel) * (len(kernel) - 1))
-        for kernel in (first, second)
-    )
-    return float(within - 2 * between.mean())
+def _distance(first: np.ndarray, second: np.ndarray, kernel: Kernel) -> float:
+    """Return the unbiased squared MMD of sets (N, D) and (M, D)."""
+    a, b = first.astype(np.float64), second.astype(np.float64)
+    own = [(kernel(x, x), len(x)) for x in (a, b)]
+    within = sum((values.sum() - np.trace(values)) / (n * (n - 1)) for values, n in own)
+    return float(within - 2 * kernel(a, b).mean())
 
 
-def _block_sums(kernel: np.ndarray, subjects: np.ndarray, count: int) -> np.ndarray:
-    """Sum a kernel (N, N) over the vectors of each pair of subjects, (count, count)."""
-    member = np.eye(count)[subjects]
-    return member.T @ kernel @ member
+def _unbiased(within: np.ndarray, between: np.ndarray, n: np.ndarray) -> np.ndarray:
+    """Return the unbiased estimate from sums off both diagonals and between sets of n vectors."""
+    return within / (n * (n - 1)) - 2 * between / n**2
+
+
+def _few(features: np.ndarray) -> np.ndarray:
+    """Return the vectors (N, D), or ``MEDIAN_VECTORS`` of them, always the same."""
+    if len(features) <= MEDIAN_VECTORS:
+        return features
+    chosen = np.random.default_rng(0).choice(len(features), MEDIAN_VECTORS, replace=False)
+    return features[np.sort(chosen)]
 
 
 def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    squares = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T
+    lengths = [np.einsum("ij,ij->i", features, features) for features in (a, b)]
+    squares = lengths[0][:, None] + lengths[1] - 2 * a @ b.T
     return np.maximum(squares, 0)
 
 

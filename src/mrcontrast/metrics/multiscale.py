@@ -50,8 +50,10 @@ class SimilarityPyramid:
         """Return the mean of the SSIM map of scale 0 over a mask (*S) or the whole image."""
         return mean_of_map(self.scales[0].ssim, mask)
 
-    def ms_ssim(self, mask: np.ndarray | None = None) -> float:
+    def ms_ssim(self, mask: np.ndarray | None = None) -> float | None:
         """Return MS-SSIM over a mask (*S) or the whole image, in [0, 1].
+
+        None where nothing of the mask is left at a scale, for halving drops an odd last voxel.
 
         The mask is halved with the images and weighs the maps by the share of each voxel it fills.
         Negative means count as 0 and the coarsest map reaches to the edges, as in torchmetrics.
@@ -66,6 +68,8 @@ class SimilarityPyramid:
             similarity, contrast = self.scales[scale]
             if share is not None:
                 image = similarity if scale == coarsest else contrast
+                if not share.any():
+                    return None
                 mean = float(np.average(image, weights=share))
                 share = halve(share)
             elif scale == coarsest:
@@ -93,13 +97,20 @@ def ms_ssim(
         num_scales: From 1 to 5; as many as the shape allows when None.
 
     Raises:
-        MrcontrastError: Shapes differ, the mask is empty, or the scales do not fit.
+        MrcontrastError: Shapes differ, the mask is empty or lost at a scale, or the scales do not
+            fit.
 
     Source: see ``SimilarityPyramid.ms_ssim``.
     """
     check_pair(prediction, target, mask)
     scales = count_scales(target.shape) if num_scales is None else num_scales
-    return SimilarityPyramid(prediction, target, data_range, scales).ms_ssim(mask)
+    value = SimilarityPyramid(prediction, target, data_range, scales).ms_ssim(mask)
+    if value is None:
+        raise MrcontrastError(
+            f"Expected a mask that {scales} scales keep, got one whose voxels all lie at the end "
+            f"of an odd axis of {target.shape}. Take fewer scales."
+        )
+    return value
 
 
 def count_scales(shape: tuple[int, ...]) -> int:

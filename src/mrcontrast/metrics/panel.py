@@ -27,6 +27,8 @@ def score_regions(
 ) -> dict[str, Scores]:
     """Return every metric of one prediction by region: {"brain": {"mae": ...}, "image": ...}.
 
+    MS-SSIM is left out of a region so small that a coarse scale loses it.
+
     Args:
         prediction: Image, (*S), in the units of the target; not clipped.
         target: Reference image on the same grid, (*S).
@@ -41,14 +43,15 @@ def score_regions(
         check_pair(prediction, target, voxels)
     low, high = intensity_range
     pyramid = SimilarityPyramid(prediction, target, high - low, num_scales)
-    return {
-        region: {
+    found: dict[str, Scores] = {}
+    for region, voxels in regions.items():
+        similarity = pyramid.ms_ssim(voxels)
+        found[region] = {
             "mae": mean_absolute_error(prediction, target, voxels),
             "rmse": root_mean_square_error(prediction, target, voxels),
             "psnr": peak_signal_to_noise(prediction, target, high - low, voxels),
             "ssim": pyramid.ssim(voxels),
-            "ms_ssim": pyramid.ms_ssim(voxels),
+            **({} if similarity is None else {"ms_ssim": similarity}),
             OUTSIDE: share_outside(prediction, low, high, voxels),
         }
-        for region, voxels in regions.items()
-    }
+    return found

@@ -66,6 +66,22 @@ def score_slices(
     return found
 
 
+def mean_slice_error(
+    prediction: np.ndarray, target: np.ndarray, brain: np.ndarray, axis: int
+) -> float:
+    """Return the MAE in the brain as ``score_slices`` has it: the mean over the slices that count.
+
+    Args:
+        prediction: Image, (X, Y, Z), in the units of the target.
+        target: Reference image on the same grid.
+        brain: Voxels that count, (X, Y, Z) bool, not empty.
+        axis: The one that runs from slice to slice.
+    """
+    stacks = [np.moveaxis(array, axis, 0) for array in (prediction, target, brain)]
+    chosen = slices_of(brain, axis)
+    return math.fsum(mean_absolute_error(*(s[k] for s in stacks)) for k in chosen) / len(chosen)
+
+
 def slices_of(brain: np.ndarray, axis: int) -> np.ndarray:
     """Return the positions along an axis that hold enough of the brain (X, Y, Z), (n,)."""
     area = brain.sum(axis=tuple(k for k in range(brain.ndim) if k != axis))
@@ -93,22 +109,30 @@ class StackPyramid:
             border = "mirror"
 
     def scores(self, index: int, mask: np.ndarray | None) -> Scores:
-        """Return SSIM and MS-SSIM of one slice over a mask (H, W) or the whole slice."""
+        """Return SSIM and MS-SSIM, if a scale does not lose the mask, of one slice.
+
+        Args:
+            index: Of the slice.
+            mask: Pixels that count, (H, W); the whole slice when None.
+        """
         first = self.scales[0].ssim[index]
         inner = first[RADIUS:-RADIUS, RADIUS:-RADIUS] if mask is None else first[mask]
+        similarity = self._ms_ssim(index, mask)
         return {
             "ssim": float(inner.mean(dtype=np.float64)),
-            "ms_ssim": self._ms_ssim(index, mask),
+            **({} if similarity is None else {"ms_ssim": similarity}),
         }
 
-    def _ms_ssim(self, index: int, mask: np.ndarray | None) -> float:
-        """Return MS-SSIM of one slice; means and borders as in ``SimilarityPyramid``."""
+    def _ms_ssim(self, index: int, mask: np.ndarray | None) -> float | None:
+        """Return MS-SSIM of one slice; means, borders and None as in ``SimilarityPyramid``."""
         coarsest, value = len(self.scales) - 1, 1.0
         share = None if mask is None else mask.astype(np.float64)
         for scale, exponent in enumerate(scale_weights(len(self.scales))):
             maps = self.scales[scale]
             image = (maps.ssim if scale == coarsest else maps.contrast)[index]
             if share is not None:
+                if not share.any():
+                    return None
                 mean = float(np.average(image, weights=share))
                 share = halve(share)
             else:
@@ -143,5 +167,9 @@ def _score(
 
 
 def _mean(each: Sequence[Mapping[str, float]]) -> Scores:
-    """Average scores over slices."""
-    return {name: math.fsum(scores[name] for scores in each) / len(each) for name in each[0]}
+    """Average each score over the slices that have it."""
+    found: dict[str, list[float]] = {}
+    for scores in each:
+        for name, value in scores.items():
+            found.setdefault(name, []).append(value)
+    return {name: math.fsum(values) / len(values) for name, values in found.items()}

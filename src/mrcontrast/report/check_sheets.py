@@ -6,6 +6,7 @@ from typing import Any
 from mrcontrast.metrics.definitions import METRICS
 from mrcontrast.report.sheets import MISSING, Sheet, format_statistic
 
+UNKNOWN = "unknown"
 SHOWN = ("psnr", "ssim", "mae")
 
 
@@ -30,7 +31,7 @@ def check_sheets(summary: Mapping[str, Any]) -> list[Sheet]:
 def _condition(check: Mapping[str, Any]) -> Sheet:
     rows = []
     for method, found in check["methods"].items():
-        verdict = {True: "yes", False: "NO", None: MISSING}[found["follows_flair"]]
+        verdict = {True: "yes", False: "NO", None: UNKNOWN}[found["follows_flair"]]
         rows.append([method, verdict, *_change_cells(found["change"])])
     columns = ["Method", "Follows FLAIR", *(METRICS[name].title for name in SHOWN)]
     title = "Check: change from another subject's FLAIR to the own"

@@ -19,6 +19,12 @@ from mrcontrast.report.pairing import (
     match,
 )
 
+# Where brain masks come from, in words, if no folder was given
+DERIVED_MASKS = "non-zero voxels of each reference: largest component, holes filled"
+MASKS_BESIDE = ": *_desc-brain_mask"
+
+NOT_BY_ALL = "not_predicted_by_all"
+
 Missing = dict[str, dict[str, list[str]]]
 
 
@@ -27,9 +33,10 @@ class Collection:
     """All sessions to score.
 
     Attributes:
-        cases: Sessions that at least one method predicts.
+        cases: Sessions that all methods predict.
         mask_source: Where the brain masks come from, in words.
-        missing: By method, the sessions under "no_prediction" and "no_reference"; empty if none.
+        missing: By method, the sessions under "no_prediction", "no_reference" and
+            "not_predicted_by_all" (it has those, another has not); empty if none.
         lesion_source: Where the lesion masks come from, in words; None if there are none.
         training: T1w of the sessions that our models were trained on, on the references' grid;
             empty if nobody knows.
@@ -49,6 +56,7 @@ def collect(
     allow_missing: bool,
     splits: Mapping[str, str],
     lesion_masks: Path | None = None,
+    shared: bool = True,
 ) -> Collection:
     """Find the sessions to score, their masks, and who lacks a counterpart.
 
@@ -56,11 +64,13 @@ def collect(
         predictions: Folder by method.
         references: Folder of the real images.
         masks: Folder of brain masks; None looks beside the references.
-        allow_missing: Go on without sessions that lack a counterpart.
+        allow_missing: Go on without sessions that lack a counterpart, of all methods alike.
         splits: Split by session where the references have splits, else empty; only sessions of
             the splits that hold a prediction are expected.
         lesion_masks: Folder of lesion masks; None looks beside the references. A session without
             one counts in no figure of lesions.
+        shared: Whether only sessions that all methods predict are taken, so that methods are
+            compared over the same subjects; else those that one predicts.
 
     Raises:
         MrcontrastError: A counterpart is missing and ``allow_missing`` is off, a file is
@@ -68,23 +78,62 @@ def collect(
     """
     known = every = index_folder(references, REFERENCES)
     found: dict[str, dict[str, Path]] = {}
-    missing: Missing = {}
+    foreign: dict[str, list[str]] = {}
     for method, folder in predictions.items():
-        found[method], foreign = match(index_folder(folder, PREDICTIONS), known, folder)
-        missing[method] = {"no_reference": sorted(foreign)}
+        index = index_folder(folder, PREDICTIONS)
+        found[method], foreign[method] = match(index, known, folder)
     used = {name for paths in found.values() for name in paths}
     if splits:
         used_splits = {splits.get(name) for name in used}
         known = {name: path for name, path in known.items() if splits.get(name) in used_splits}
-    for method, paths in found.items():
-        missing[method]["no_prediction"] = sorted(set(known) - set(paths))
-    missing = {method: lists for method, lists in missing.items() if any(lists.values())}
+    missing = _lacks(found, foreign, known)
     if not used or (missing and not allow_missing):
         raise _missing_fault(missing, predictions, references)
+    if shared:
+        missing, used = _shared(missing, found, predictions)
     training = {name: path for name, path in every.items() if splits.get(name) == "train"}
     chosen = {name: known[name] for name in sorted(used)}
     found_all = _cases(chosen, found, references, bool(splits), masks, lesion_masks)
     return replace(found_all, missing=missing, training=training)
+
+
+def _lacks(
+    found: Mapping[str, Mapping[str, Path]],
+    foreign: Mapping[str, list[str]],
+    known: Mapping[str, Path],
+) -> Missing:
+    """Return who lacks a counterpart, of the methods with such sessions."""
+    lists = {
+        method: {
+            "no_reference": sorted(foreign[method]),
+            "no_prediction": sorted(set(known) - set(paths)),
+        }
+        for method, paths in found.items()
+    }
+    return {method: kinds for method, kinds in lists.items() if any(kinds.values())}
+
+
+def _shared(
+    missing: Missing, found: Mapping[str, Mapping[str, Path]], predictions: Mapping[str, Path]
+) -> tuple[Missing, set[str]]:
+    """Return the sessions that all methods predict, and the others among what is missing.
+
+    Raises:
+        MrcontrastError: There is none.
+    """
+    shared = set.intersection(*(set(paths) for paths in found.values()))
+    if not shared:
+        folders = ", ".join(f"{method}: {folder}" for method, folder in predictions.items())
+        raise MrcontrastError(
+            f"Expected a subject that all methods predict, got none ({folders}). "
+            "Evaluate them apart, or name their files alike."
+        )
+    told = {
+        method: missing.get(method, {}) | ({NOT_BY_ALL: sorted(more)} if more else {})
+        for method, paths in found.items()
+        for more in [set(paths) - shared]
+    }
+    return {method: kinds for method, kinds in told.items() if kinds}, shared
 
 
 def _cases(
@@ -126,7 +175,7 @@ def _find_masks(
     if masks is None:
         index = index_folder(references, TREE_MASKS)
         if not index:
-            return {}, "non-zero voxels of each reference: largest component, holes filled"
+            return {}, DERIVED_MASKS
     else:
         index = index_folder(masks, MASKS)
     found, _ = match(index, dict.fromkeys(names), masks or references)
@@ -135,7 +184,7 @@ def _find_masks(
             f"Expected a brain mask of every subject, got none of {listing(absent)} "
             f"({masks or references}). Add them."
         )
-    return found, str(masks or f"{references}: *_desc-brain_mask")
+    return found, str(masks or f"{references}{MASKS_BESIDE}")
 
 
 def _find_lesions(

@@ -61,8 +61,9 @@ def compare(
         if found.training:
             scorer = replace(scorer, training=store_training(found.training, Path(folder), pool))
         results = list(pool.map(scorer, found.cases))
+        rows = [row for result in results for row in result.rows]
+        write_rows(rows, out)  # before what takes all subjects at once
         diversity = measure_diversity(found.cases, scorer, pool)
-    rows = [row for result in results for row in result.rows]
     summary = summarise_all(rows, scorer)
     summary |= {
         "checks": check_all(found, results),
@@ -71,10 +72,16 @@ def compare(
         "inputs": inputs | {"lesion_masks": found.lesion_source},
         "missing": found.missing,
     }
-    write_text(out / "subjects.csv", to_csv(rows))
     write_text(out / "summary.md", to_markdown(summary))
     write_json(out / "summary.json", summary)
     return summary
+
+
+def write_rows(rows: list[Row], out: Path) -> None:
+    """Write subjects.csv; summaries of an earlier evaluation, which are of other rows, go."""
+    for name in ("summary.json", "summary.md"):
+        (out / name).unlink(missing_ok=True)
+    write_text(out / "subjects.csv", to_csv(rows))
 
 
 def choose_scorer(cases: list[Case], protocol: Protocol, pool: Workers) -> Scorer:

@@ -10,11 +10,12 @@ from mrcontrast.config import build
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.metrics.feature_distances import (
     Interval,
+    cubic_kernel,
     frechet_distance,
-    gaussian_kernels,
-    polynomial_kernels,
+    gaussian_kernel,
     with_interval,
 )
+from mrcontrast.report.pairing import subject_of
 from mrcontrast.report.statistics import PERCEPTUAL
 
 WORDS = {
@@ -93,26 +94,34 @@ def compare_sets(
     for method, sessions in synthetic.items():
         names = sorted(sessions)
         pair = [[vectors[name] for name in names] for vectors in (real, sessions)]
-        methods[method] = set_distances(pair[0], pair[1], described["name"])
+        people = [subject_of(name) for name in names]
+        methods[method] = set_distances(pair[0], pair[1], people, described["name"])
     return {"extractor": described, "definitions": WORDS, "methods": methods}
 
 
 def set_distances(
-    real: Sequence[np.ndarray], synthetic: Sequence[np.ndarray], extractor: str
+    real: Sequence[np.ndarray],
+    synthetic: Sequence[np.ndarray],
+    subjects: Sequence[str],
+    extractor: str,
 ) -> dict[str, Any]:
     """Return the distances of two sets that hold the same sessions in the same order.
+
+    A value or an interval for which there are too few vectors is None.
 
     Args:
         real: Vectors (n, dim) of each session.
         synthetic: The same of its synthetic image.
+        subjects: The person of each session; intervals leave out one at a time.
         extractor: Name that stands in those of the distances.
     """
     a, b = np.concatenate(real), np.concatenate(synthetic)
-    owner = np.repeat(np.arange(len(real)), [len(vectors) for vectors in real])
+    _, numbers = np.unique(subjects, return_inverse=True)
+    owner = np.repeat(numbers, [len(vectors) for vectors in real])
     n = len(a)
     tail = f"{extractor}, n = {n} v {n} of {len(real)} sessions"
-    kid = with_interval(polynomial_kernels(a, b), owner)
-    mmd = with_interval(gaussian_kernels(a, b), owner)
+    kid = with_interval(a, b, cubic_kernel, owner)
+    mmd = with_interval(a, b, gaussian_kernel(a, b), owner)
     found: dict[str, Any] = {
         f"kid_{extractor}_n{n}": _named(f"KID ({tail})", kid),
         f"mmd_{extractor}_n{n}": _named(f"MMD ({tail})", mmd),

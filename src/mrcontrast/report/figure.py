@@ -146,7 +146,7 @@ def read_row(
         {name: _read_like(path, target, real) for name, path in synthetic.items()},
         to_ras(Volume(brain, target.affine)).data,
         turned.spacing_mm,
-        {name: _read_like(path, target, real) for name, path in (spread or {}).items()},
+        {name: _read_like(path, target, real, zeros=True) for name, path in (spread or {}).items()},
     )
 
 
@@ -180,9 +180,9 @@ def _extent(mask: np.ndarray, axis: int) -> slice:
     )
 
 
-def _read_like(path: Path, like: Volume, like_path: Path) -> np.ndarray:
-    """Read a volume on the grid of ``like``, with RAS axes."""
-    volume = read_volume(path)
+def _read_like(path: Path, like: Volume, like_path: Path, zeros: bool = False) -> np.ndarray:
+    """Read a volume on the grid of ``like``, with RAS axes; a spread may be all zero."""
+    volume = read_volume(path, zeros)
     same_grid(like, volume, like_path, path)
     return to_ras(volume).data
 

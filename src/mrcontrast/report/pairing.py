@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mrcontrast.data.predictions import PredictionFiles
 from mrcontrast.errors import MrcontrastError
 
 ENTITY = r"(?:^|[/_])({}-[A-Za-z0-9]+)"
@@ -63,6 +64,8 @@ def subject_of(name: str) -> str:
 def index_folder(folder: Path, patterns: tuple[str, ...]) -> dict[str, Path]:
     """Find the NIfTI files of one kind in a folder and its subfolders, by name of the session.
 
+    The deviation that ``mrcontrast translate`` writes beside an image is no image.
+
     Args:
         folder: Flat or BIDS.
         patterns: Regular expressions over a file's name without its ending, best first.
@@ -72,7 +75,7 @@ def index_folder(folder: Path, patterns: tuple[str, ...]) -> dict[str, Path]:
     """
     if not folder.is_dir():
         raise MrcontrastError(f"Expected a folder, got none ({folder}). Check the path.")
-    files = [path for path in sorted(folder.rglob("*")) if _is_volume(path)]
+    files = _without_spreads([path for path in sorted(folder.rglob("*")) if _is_volume(path)])
     index: dict[str, Path] = {}
     for path in _first_that_fit(files, patterns):
         other = index.setdefault(name := session_name(path, folder), path)
@@ -165,6 +168,12 @@ def _first_that_fit(files: list[Path], patterns: tuple[str, ...]) -> list[Path]:
         if chosen := [path for path in files if re.search(pattern, _stem(path))]:
             return chosen
     return []
+
+
+def _without_spreads(files: list[Path]) -> list[Path]:
+    """Leave out each ``x_std`` that lies beside its ``x``."""
+    spreads = {PredictionFiles(path).std for path in files}
+    return [path for path in files if path not in spreads]
 
 
 def _is_volume(path: Path) -> bool:

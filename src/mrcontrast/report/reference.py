@@ -11,7 +11,7 @@ from mrcontrast.errors import MrcontrastError
 from mrcontrast.metrics.multiscale import count_scales
 from mrcontrast.report.anatomy import Anatomy
 from mrcontrast.report.pairing import Case
-from mrcontrast.transforms.grid import mask_from_nonzero
+from mrcontrast.transforms.grid import check_brain_volume, mask_from_nonzero
 from mrcontrast.transforms.normalise import Normaliser
 from mrcontrast.volume import Volume, read_mask, read_volume, same_grid
 
@@ -78,11 +78,14 @@ def read_brain(case: Case, reference: Volume) -> np.ndarray:
     """Read the brain mask of one session, (X, Y, Z) bool, or take the reference's non-zero voxels.
 
     Raises:
-        MrcontrastError: It cannot be read, is on another grid, or is empty.
+        MrcontrastError: It cannot be read, is on another grid, or is empty; without a mask, the
+            reference has its skull.
     """
     if case.mask is None:
         with naming(case.reference):
-            return mask_from_nonzero(reference)
+            found = mask_from_nonzero(reference)
+            check_brain_volume(found, reference.affine)
+            return found
     mask = read_mask(case.mask, reference, case.reference)
     if not mask.any():
         raise MrcontrastError(

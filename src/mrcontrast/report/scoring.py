@@ -179,7 +179,7 @@ class Session:
         path = PredictionFiles(prediction).std
         if not path.is_file():
             return None
-        deviation: Volume = read_volume(path)
+        deviation: Volume = read_volume(path, zeros=True)
         same_grid(self.reference, deviation, self.case.reference, path)
         low, high = self.scorer.rule.measured(self.ends)
         unit = (high - low) / (self.ends[1] - self.ends[0])

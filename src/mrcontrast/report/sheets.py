@@ -124,8 +124,9 @@ def _sets(summary: Mapping[str, Any]) -> Sheet:
             if distance["refused"]:
                 refusals[f"{distance['name']}: {distance['refused']}"] = method
             cell = {"mean": distance["value"], "ci95": distance["ci95"]}
-            rows.append([method, distance["name"], format_statistic(cell, 5, "refused")])
-    notes = ("Intervals: jackknife, one session left out at a time.", *refusals) if rows else ()
+            missing = "refused" if distance["refused"] else MISSING
+            rows.append([method, distance["name"], format_statistic(cell, 5, missing)])
+    notes = ("Intervals: jackknife, one subject left out at a time.", *refusals) if rows else ()
     columns = ["Method", "Distance to the real images", "Value ↓"]
     return Sheet("Feature distances of all images", columns, rows, notes, 2)
 

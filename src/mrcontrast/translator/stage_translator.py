@@ -115,13 +115,11 @@ class StageTranslator:
 
     def describe(self) -> dict[str, Any]:
         """Return model and options as JSON; equal descriptions give equal volumes."""
-        sampler = getattr(self.drawing.stage, "sampler", None)
         tiles = None if self.fitting is None else self.fitting.tiles
         return {
             **self.identity,
             **({} if tiles is None else {"Tile": str(tiles)}),
-            "Sampler": None if sampler is None else type(sampler).__name__,
-            "Steps": None if sampler is None else sampler.num_steps,
+            **describe_draw(self.drawing.stage),
             "Samples": self.drawing.samples,
         }
 
@@ -216,3 +214,21 @@ class StageTranslator:
         """Pass on which part of the volume is done."""
         if self.progress is not None:
             self.progress(part)
+
+
+def describe_draw(stage: Any) -> dict[str, Any]:  # noqa: ANN401 - any stage
+    """Return what decides a draw beside weights and noise, as JSON."""
+    sampler, prompt = (getattr(stage, name, None) for name in ("sampler", "prompt"))
+    if sampler is None:
+        return {"Sampler": None, "Steps": None}
+    settings = {
+        name: value
+        for name, value in sorted(vars(sampler).items())
+        if not name.startswith("_") and isinstance(value, int | float | str)
+    }
+    return {
+        "Sampler": type(sampler).__name__,
+        "Steps": sampler.num_steps,
+        "SamplerSettings": settings,
+        **({} if prompt is None else {"Guidance": prompt.guidance}),
+    }

@@ -5,11 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mrcontrast.data.manifest import Manifest
+from mrcontrast.data.manifest import Manifest, Record
 from mrcontrast.errors import MrcontrastError
+from mrcontrast.evaluate import evaluate
 from mrcontrast.report.html.evaluation import read_evaluation
+from mrcontrast.report.html.page import write_report
 from mrcontrast.report.html.sessions import find_sessions, locate, read_images
-from mrcontrast.volume import Volume, read_volume, write_volume
+from mrcontrast.report.protocol import Protocol
+from mrcontrast.volume import Volume, read_volume, write_labels, write_volume
 
 
 def test_a_prepared_data_set_knows_flair_labels_and_spread(
@@ -78,6 +81,24 @@ def test_volumes_that_changed_since_are_refused(evaluated: Path, tmp_path: Path)
         find_sessions(evaluation)
 
 
+def test_what_was_scored_slice_by_slice_is_known_again(prepared_root: Path, tmp_path: Path) -> None:
+    """The error grows towards the tips of the brain, which no slice figure counts."""
+    real = {record.name: record.t1w for record in Manifest.read(prepared_root).split("test")}
+    for name, path in real.items():
+        volume = read_volume(path)
+        height = np.abs(np.linspace(-1, 1, volume.shape[2])) ** 8
+        worse = (volume.data * (1 - height)).astype(np.float32)
+        write_volume(tmp_path / "ours" / f"{name}.nii.gz", Volume(worse, volume.affine))
+    out, protocol = tmp_path / "out", Protocol(dims=2)
+    evaluate({"ours": tmp_path / "ours"}, prepared_root, out, protocol=protocol)
+    assert write_report(out).is_file()
+    name, path = next(iter(real.items()))
+    write_volume(tmp_path / "ours" / f"{name}.nii.gz", read_volume(path))
+    evaluation = read_evaluation(out)
+    with pytest.raises(MrcontrastError, match="that were scored, got MAE"):
+        read_images(find_sessions(evaluation)[name], evaluation)
+
+
 def test_a_study_that_moved_is_found_beside_its_evaluation(tmp_path: Path) -> None:
     (tmp_path / "predictions" / "ours").mkdir(parents=True)
     here = tmp_path / "predictions" / "ours"
@@ -85,6 +106,27 @@ def test_a_study_that_moved_is_found_beside_its_evaluation(tmp_path: Path) -> No
     assert locate(Path("/old/study/demo/predictions/ours"), tmp_path) == here
     with pytest.raises(MrcontrastError, match=r"folder that was evaluated, got none .*theirs"):
         locate(Path("/old/study/demo/predictions/theirs"), tmp_path)
+
+
+def test_masks_that_moved_are_found_too(tiny_records: list[Record], tmp_path: Path) -> None:
+    """Without its own masks an evaluation would be shown in the brain that its voxels suggest."""
+    study = tmp_path / "study"
+    for record in tiny_records[:1]:
+        real = read_volume(record.t1w)
+        name = f"{record.name}.nii.gz"
+        write_volume(study / "real" / name, real)
+        write_volume(study / "ours" / name, Volume(real.data * np.float32(0.9), real.affine))
+        half = real.data * (np.arange(real.shape[0])[:, None, None] < real.shape[0] // 2)
+        write_labels(study / "brains" / name, half > 0, real.affine)
+    evaluate({"ours": study / "ours"}, study / "real", study / "scores", study / "brains")
+    moved = shutil.move(study, tmp_path / "moved")
+    evaluation = read_evaluation(Path(moved) / "scores")
+    session = find_sessions(evaluation)["sub-01"]
+    assert session.case.mask == tmp_path / "moved" / "brains" / "sub-01.nii.gz"
+    read_images(session, evaluation)
+    shutil.rmtree(tmp_path / "moved" / "brains")
+    with pytest.raises(MrcontrastError, match=r"folder that was evaluated, got none .*brains"):
+        find_sessions(evaluation)
 
 
 def test_what_is_no_evaluation_is_refused(evaluated: Path, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from mrcontrast.report.html.evaluation import Evaluation
 
 
@@ -41,11 +43,12 @@ class Ranking:
 
 def rank(evaluation: Evaluation, method: str, metric: str, region: str) -> Ranking:
     """Order the sessions of an evaluation by one figure of one method."""
-    sign = 1 if evaluation.definition(metric).higher_is_better else -1
-    values = {
-        score.name: sign * score.values[metric]
+    definition = evaluation.definition(metric)
+    badness = {
+        score.name: float(definition.badness(np.array(score.values[metric])))
         for score in evaluation.scores
         if (score.method, score.region) == (method, region) and metric in score.values
     }
-    names = sorted(values, key=lambda name: (values[name], name))
-    return Ranking(method, metric, region, names + [n for n in evaluation.names if n not in values])
+    names = sorted(badness, key=lambda name: (-badness[name], name))
+    rest = [name for name in evaluation.names if name not in badness]
+    return Ranking(method, metric, region, names + rest)

@@ -12,9 +12,12 @@ from mrcontrast.data.originals import originals
 from mrcontrast.data.predictions import SYNTHETIC, PredictionFiles
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.metrics.intensity import ReferenceRange, is_unit
-from mrcontrast.report.collection import collect
+from mrcontrast.metrics.slices import mean_slice_error
+from mrcontrast.metrics.voxelwise import mean_absolute_error
+from mrcontrast.report.collection import DERIVED_MASKS, MASKS_BESIDE, collect
 from mrcontrast.report.html.evaluation import Evaluation
 from mrcontrast.report.pairing import Case, index_folder, listing, match
+from mrcontrast.report.reference import axial_axis
 from mrcontrast.report.scoring import read_reference
 from mrcontrast.transforms.grid import mask_from_nonzero
 from mrcontrast.transforms.standardise import normaliser_from_name
@@ -85,9 +88,9 @@ def find_sessions(evaluation: Evaluation, flairs: Path | None = None) -> dict[st
     if references.startswith("raw T1w files"):
         found = _originals(evaluation.names, predictions, study)
     else:
-        masks = Path(inputs["masks"])
-        folder = locate(Path(references), study)
-        found = _collected(predictions, folder, masks if masks.is_dir() else None)
+        masks, folder = inputs["masks"], locate(Path(references), study)
+        told = masks != DERIVED_MASKS and not masks.endswith(MASKS_BESIDE)
+        found = _collected(predictions, folder, locate(Path(masks), study) if told else None)
     if lost := set(evaluation.names) - set(found):
         raise MrcontrastError(
             f"Expected the volumes that were scored, got none of {listing(lost)} "
@@ -133,7 +136,7 @@ def read_images(session: Session, evaluation: Evaluation) -> Images:
             for method, path in session.case.predictions.items()
         },
         {
-            method: _scaled(_on_grid(path, reference, session), 0.0, high - low)
+            method: _scaled(_on_grid(path, reference, session, zeros=True), 0.0, high - low)
             for method in session.case.predictions
             if (path := session.spread(method)) is not None
         },
@@ -151,7 +154,7 @@ def _collected(
     known = Manifest.read(references).records if (references / MANIFEST).is_file() else []
     records = {record.name: record for record in known}
     splits = {name: record.split for name, record in records.items()}
-    cases = collect(predictions, references, masks, allow_missing=True, splits=splits).cases
+    cases = collect(predictions, references, masks, True, splits, shared=False).cases
     return {
         case.name: Session(case, records[case.name].flair, records[case.name].labels)
         if case.name in records
@@ -197,9 +200,9 @@ def _scaled(volume: Volume, low: float, high: float) -> Volume:
     return replace(volume, data=(volume.data - np.float32(low)) / np.float32(high - low))
 
 
-def _on_grid(path: Path, reference: Volume, session: Session) -> Volume:
-    """Read a volume that must lie on the reference's grid."""
-    volume = read_volume(path)
+def _on_grid(path: Path, reference: Volume, session: Session, zeros: bool = False) -> Volume:
+    """Read a volume that must lie on the reference's grid; a spread may be all zero."""
+    volume = read_volume(path, zeros)
     same_grid(reference, volume, session.case.reference, path)
     return volume
 
@@ -214,12 +217,15 @@ def _read_flair(path: Path) -> Volume:
 
 def _check_scores(session: Session, images: Images, evaluation: Evaluation) -> None:
     """Refuse volumes whose mean error in the brain is not the one that was scored."""
+    dims = evaluation.summary.get("metrics", {}).get("mae", {}).get("dims", 3)
     for method, synthetic in images.synthetic.items():
         score = evaluation.score(session.case.name, method, "brain")
         if score is None or "mae" not in score.values:
             continue
-        error = np.subtract(synthetic.data, images.real.data, dtype=np.float64)
-        found, scored = float(np.abs(error[images.mask]).mean()), score.values["mae"]
+        pair = synthetic.data, images.real.data, images.mask
+        axial = axial_axis(images.real)
+        found = mean_slice_error(*pair, axial) if dims == 2 else mean_absolute_error(*pair)
+        scored = score.values["mae"]
         fixed = evaluation.summary["intensity_range"]["rule"] == "fixed"
         width = score.ends[1] - score.ends[0] if fixed else 1.0
         if abs(found - scored) > TOLERANCE * width:
