@@ -105,6 +105,7 @@ def train_config(what: Setting, stage: str, overrides: list[str]) -> DictConfig:
     second = compose("train", ["stage=latent_diffusion", *common, *network])
     with open_dict(second):
         second.stage.codec.autoencoder = first.stage.autoencoder
+        second.stage.codec.contrasts = first.stage.contrasts
     if stage == "latent_diffusion":
         return second
     embedder = f"stage.condition.embedder_channels={list(what.embedder)}"

@@ -57,6 +57,7 @@ def stage_config(stage: str, dims: int, width: int) -> DictConfig:
     third = compose("train", ["stage=controlnet", axes, embedder])
     with open_dict(second), open_dict(third):
         second.stage.codec.autoencoder = first.stage.autoencoder
+        second.stage.codec.contrasts = first.stage.contrasts
         third.stage.codec, third.stage.denoiser = second.stage.codec, second.stage.denoiser
         for part in ("schedule", "target"):
             third.stage.process[part] = second.stage.process[part]

@@ -32,6 +32,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     control = compose("train", ["stage=controlnet", axes, embedder])
     with open_dict(diffusion), open_dict(control):
         diffusion.stage.codec.autoencoder = autoencoder.stage.autoencoder
+        diffusion.stage.codec.contrasts = autoencoder.stage.contrasts
         control.stage.codec = diffusion.stage.codec
         control.stage.denoiser = diffusion.stage.denoiser
         for part in ("schedule", "target"):
