@@ -25,7 +25,7 @@ class BrainMask:
 
         Raises:
             MrcontrastError: There is no mask, and the FLAIR is not skull-stripped: hardly a voxel
-                is zero, or more than 2200 ml are not, as in a head on a background of zeros.
+                is zero, or more than 2600 ml are not, as in a head on a background of zeros.
         """
         if subject.brain_mask is not None:
             return subject
