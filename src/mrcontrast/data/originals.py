@@ -9,7 +9,7 @@ from mrcontrast.data.manifest import Record
 from mrcontrast.data.predictions import SYNTHETIC
 from mrcontrast.data.translation_jobs import BRAIN_MASK, Job, seed_of
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.transforms.grid import check_brain_volume, mask_from_nonzero
+from mrcontrast.transforms.grid import brain_from_nonzero
 from mrcontrast.volume import read_volume, write_labels
 
 
@@ -89,8 +89,7 @@ def write_masks(records: Sequence[Record], masks: Path) -> list[Path]:
         if record.source_mask is None and record.source_flair is not None:
             flair = read_volume(record.source_flair)
             try:
-                mask = mask_from_nonzero(flair)
-                check_brain_volume(mask, flair.affine)
+                mask = brain_from_nonzero(flair)
             except MrcontrastError as error:
                 raise MrcontrastError(f"{error} ({record.source_flair})") from error
             written.append(mask_path(record, masks))

@@ -70,9 +70,10 @@ class FolderPairs:
         """Find the pairs by FLAIR or T1w; what lacks a file or has another ending is dropped."""
         entries, dropped = [], []
         names: set[Name] = set()
-        own = {path for key in self.patterns for path in self._named(key)}
+        exact = {key: self._named(key) for key in self.patterns}
+        own = {path for found in exact.values() for path in found}
         for key in ("flair", "t1w"):
-            names |= set(self._named(key).values())
+            names |= set(exact[key].values())
             near = self._named(key, any_ending=True)
             names |= {name for path, name in near.items() if path not in own}
         labels = Counter(bids_labels(*name) for name in names)

@@ -11,7 +11,7 @@ from mrcontrast.errors import MrcontrastError
 from mrcontrast.metrics.multiscale import count_scales
 from mrcontrast.report.anatomy import Anatomy
 from mrcontrast.report.pairing import Case
-from mrcontrast.transforms.grid import check_brain_volume, mask_from_nonzero
+from mrcontrast.transforms.grid import brain_from_nonzero
 from mrcontrast.transforms.normalise import Normaliser
 from mrcontrast.volume import Volume, read_mask, read_volume, same_grid
 
@@ -83,9 +83,7 @@ def read_brain(case: Case, reference: Volume) -> np.ndarray:
     """
     if case.mask is None:
         with naming(case.reference):
-            found = mask_from_nonzero(reference)
-            check_brain_volume(found, reference.affine)
-            return found
+            return brain_from_nonzero(reference)
     mask = read_mask(case.mask, reference, case.reference)
     if not mask.any():
         raise MrcontrastError(

@@ -139,18 +139,23 @@ def mask_from_nonzero(volume: Volume) -> np.ndarray:
     return mask
 
 
-def check_brain_volume(mask: np.ndarray, affine: np.ndarray) -> None:
-    """Refuse a mask (X, Y, Z) that is too large for a brain: a head with its skull.
+def brain_from_nonzero(volume: Volume) -> np.ndarray:
+    """Find the brain as ``mask_from_nonzero`` does, and refuse a head with its skull.
+
+    Returns:
+        (X, Y, Z), bool.
 
     Raises:
-        MrcontrastError: It holds more than 2600 ml.
+        MrcontrastError: Nothing is zero, or what is found holds more than 2600 ml.
     """
-    found_ml = float(mask.sum() * abs(np.linalg.det(affine[:3, :3])) / 1000)
+    mask = mask_from_nonzero(volume)
+    found_ml = float(mask.sum() * abs(np.linalg.det(volume.affine[:3, :3])) / 1000)
     if found_ml > LARGEST_BRAIN_ML:
         raise MrcontrastError(
             f"Expected a skull-stripped volume, got {found_ml:.0f} ml that are not zero. "
             "Strip the skull first or give a brain mask."
         )
+    return mask
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,7 @@ import torch
 from lightning import LightningModule
 
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.transforms.grid import (
-    GriddedVolume,
-    ModelGrid,
-    check_brain_volume,
-    mask_from_nonzero,
-)
+from mrcontrast.transforms.grid import GriddedVolume, ModelGrid, brain_from_nonzero
 from mrcontrast.transforms.normalise import Normaliser
 from mrcontrast.translator.cost import cost_of, reset_peak
 from mrcontrast.translator.drawing import Drawing, Progress
@@ -141,10 +136,7 @@ class StageTranslator:
                 memory than there is.
         """
         started = perf_counter()
-        if mask is None:
-            mask = mask_from_nonzero(volume)
-            check_brain_volume(mask, volume.affine)
-        brain = np.asarray(mask, bool)
+        brain = np.asarray(brain_from_nonzero(volume) if mask is None else mask, bool)
         gridded = self.grid.to_grid(volume, brain)
         fitted = self.normaliser.fit(gridded.data, gridded.mask)
         tiles = self.fit(gridded.mask)

@@ -9,7 +9,7 @@ from mrcontrast.imaging.itk import require_extra
 from mrcontrast.imaging.skull_strip import strip_skull
 from mrcontrast.preparation.operators.contrasts import contrast_of
 from mrcontrast.preparation.subject import Subject
-from mrcontrast.transforms.grid import check_brain_volume, mask_from_nonzero, resample_to
+from mrcontrast.transforms.grid import brain_from_nonzero, resample_to
 from mrcontrast.volume import Volume
 
 
@@ -29,9 +29,7 @@ class BrainMask:
         """
         if subject.brain_mask is not None:
             return subject
-        mask = mask_from_nonzero(subject.flair)
-        check_brain_volume(mask, subject.flair.affine)
-        return replace(subject, brain_mask=mask)
+        return replace(subject, brain_mask=brain_from_nonzero(subject.flair))
 
 
 @dataclass(frozen=True)
