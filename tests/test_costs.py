@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.stages.conftest import make_stage
+from tests.stages.conftest import make_regressor, make_stage
 
+from mrcontrast.conditions import RegressedPixels
 from mrcontrast.config import compose
 from mrcontrast.files import write_json
 from mrcontrast.report.costs import Source, add_costs, read_costs
@@ -51,6 +52,12 @@ def test_parts_that_only_train_do_not_count() -> None:
 )
 def test_calls_of_all_draws_count(name: str, samples: int, calls: int) -> None:
     assert network_calls(make_stage(name, 2), samples) == calls
+
+
+def test_a_regression_in_the_condition_counts() -> None:
+    stage = make_stage("controlnet", 2)
+    stage.condition = RegressedPixels(make_regressor(2), 2, [4, 8])
+    assert network_calls(stage, 4) == 12  # two steps and the regression a draw
 
 
 def test_costs_on_a_cpu_say_that_memory_is_estimated() -> None:

@@ -11,6 +11,7 @@ from mrcontrast.export import SMALL, export, halved
 from mrcontrast.lineage import inherit
 from mrcontrast.released import open_run, refuse_missing_runs, released_models
 from mrcontrast.run_folder import RunFolder
+from mrcontrast.tensor_file import stored
 from mrcontrast.tracking import load_stage
 from toy.runs import toy_config, toy_run
 
@@ -55,6 +56,14 @@ def test_an_exported_stage_loads_and_is_the_same_to_half_precision(
     for name, value in theirs.state_dict().items():
         assert ours.state_dict()[name].dtype == value.dtype
         assert torch.allclose(ours.state_dict()[name], value, rtol=1e-3, atol=1e-6)
+
+
+def test_what_a_parent_holds_is_not_written_again(model: Path, chain: list[Path]) -> None:
+    ours = stored(model / "controlnet" / "weights.safetensors")
+    theirs = stored(chain[2] / "weights.safetensors")
+    large = {name for name, value in theirs.items() if value.numel() > SMALL}
+    assert {name for name in large if name.startswith(("codec", "denoiser"))}.isdisjoint(ours)
+    assert any(name.startswith("controlnet") for name in ours)
 
 
 def test_large_tensors_take_half_the_bytes_and_small_ones_keep_theirs() -> None:

@@ -20,6 +20,7 @@ class Condition(ABC):
     Attributes:
         key: Name in a batch of what can be computed once for each item.
         encodes_flair: Whether FLAIR goes through the autoencoder.
+        calls: How often it runs a network of its own for an image.
 
     Args:
         in_channels: Channels of the condition.
@@ -29,6 +30,7 @@ class Condition(ABC):
 
     key: ClassVar[str]
     encodes_flair: ClassVar[bool] = False
+    calls: ClassVar[int] = 0
 
     def __init__(self, in_channels: int, embedder_channels: Sequence[int] = (1,)) -> None:
         self.in_channels = in_channels
@@ -187,6 +189,8 @@ class Regressed(Condition, nn.Module):
         in_channels: Channels of the condition.
         embedder_channels: See ``Condition``.
     """
+
+    calls = 1
 
     def __init__(
         self, regressor: Regressor, in_channels: int, embedder_channels: Sequence[int] = (1,)

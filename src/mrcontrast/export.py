@@ -1,4 +1,4 @@
-"""Finished runs -> a model to share: half the bytes, no path of this machine, hashes that fit."""
+"""Finished runs -> a model to share: half the bytes, each tensor once, no path of this machine."""
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
@@ -77,26 +77,35 @@ def export(runs: Sequence[Path], out: Path, card: Path | None = None) -> list[Ru
     if out.exists():
         raise UsageError(f"Expected no folder, got one ({out}). Remove it or name another.")
     hashes: dict[str, str] = {}
+    written: list[RunFolder] = []
     with making_folder(out) as unfinished:
         for path, name in zip(runs, names, strict=True):
-            old, new = export_run(RunFolder(path), RunFolder(unfinished / name), hashes)
+            target = RunFolder(unfinished / name)
+            old, new = export_run(RunFolder(path), target, hashes, written)
             hashes[old] = new
+            written.append(target)
         if card is not None:
             write_text(unfinished / "README.md", card.read_text(encoding="utf-8"))
     return [RunFolder(out / name) for name in names]
 
 
-def export_run(source: RunFolder, target: RunFolder, hashes: Mapping[str, str]) -> tuple[str, str]:
+def export_run(
+    source: RunFolder,
+    target: RunFolder,
+    hashes: Mapping[str, str],
+    written: Sequence[RunFolder] = (),
+) -> tuple[str, str]:
     """Write one run and return the hashes of its old and its new weights.
 
     Args:
         source: A finished run; reading its weights verifies it.
         target: Where it goes.
         hashes: Of the weights of runs exported before: old -> new.
+        written: Those runs; what they hold of this one's weights is not written again.
     """
     weights = {name: halved(name, value) for name, value in source.read_weights().items()}
     target.write_config(shared_config(source))
-    sha256 = target.write_weights(weights)
+    sha256 = target.write_weights(weights, written)
     told = source.provenance
     parents = {name: hashes.get(sha, sha) for name, sha in told.get("parents", {}).items()}
     old = told["weights_sha256"]

@@ -75,6 +75,11 @@ class LatentTranslation(LatentStage):
         data = self.process.sample(self.conditioned_on(condition), start, generator)
         return self.image(self.latent(data, condition), condition, batch)
 
+    @property
+    def calls_a_draw(self) -> int:
+        """Return how often networks run for an image: the denoiser, and those of the condition."""
+        return self.sampler.num_calls + self.condition.calls
+
     def image(self, z: Tensor, condition: Tensor, batch: keys.Batch) -> Tensor:
         """Return the image (B, 1, *S) in [0, 1] of a T1w latent."""
         return self.codec.decode(z, batch["flair"].shape[2:])

@@ -1,6 +1,5 @@
 """``mrcontrast register``: a finished run as a version of a named model in MLflow's registry."""
 
-import shutil
 import sys
 import tempfile
 from argparse import ArgumentParser, Namespace
@@ -93,17 +92,14 @@ def store(folder: RunFolder, name: str, uri: str) -> str:
     import mlflow
     from mlflow.models import Model
 
-    from mrcontrast.tracking.registry import RUN_FILES, registry_at
+    from mrcontrast.tracking.registry import registry_at
 
     run = run_of(folder, uri)
     experiment = run.info.experiment_id
     with tempfile.TemporaryDirectory() as staging, registry_at(uri, experiment):
         from mrcontrast.registered_model import example_of, signature_of  # MLflow comments on it
 
-        files = Path(staging) / "run"
-        files.mkdir()
-        for file in RUN_FILES:
-            shutil.copy2(folder.path / file, files / file)
+        files = folder.copy_alone(Path(staging) / "run").path
         info = Model.log(
             artifact_path=None,
             name="model",

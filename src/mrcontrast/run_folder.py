@@ -4,7 +4,7 @@ import importlib.metadata
 import json
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mrcontrast.config import module_name
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.files import replacing, sha256_file, write_json, write_text
+from mrcontrast.files import sha256_file, write_json, write_text
+from mrcontrast.tensor_file import read_tensors, refuse_strangers, write_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -103,27 +104,32 @@ class RunFolder:
         """
         write_text(self.config_path, OmegaConf.to_yaml(config, resolve=True))
 
-    def write_weights(self, state_dict: Mapping[str, "Tensor"]) -> str:
-        """Write all tensors of a stage.
+    def write_weights(
+        self, state_dict: Mapping[str, "Tensor"], beside: Sequence["RunFolder"] = ()
+    ) -> str:
+        """Write all tensors of a stage, equal ones once.
+
+        Args:
+            state_dict: The tensors by name.
+            beside: Runs that are shared together with this one; their tensors are not stored again.
 
         Returns:
             The SHA-256 of the file, which belongs in the provenance.
         """
-        from safetensors.torch import save_file
-
-        # Shared tensors are refused by the format, so each becomes a copy of its own.
-        tensors = {name: value.detach().cpu().clone() for name, value in state_dict.items()}
-        tensors = {name: value.contiguous() for name, value in tensors.items()}
-        with replacing(self.weights_path) as unfinished:
-            save_file(tensors, unfinished)
-        return sha256_file(self.weights_path)
+        return write_tensors(self.weights_path, state_dict, [run.weights_path for run in beside])
 
     def read_weights(self, device: str = "cpu") -> dict[str, "Tensor"]:
         """Read all tensors of the stage to a device, once ``verify`` has passed."""
-        from safetensors.torch import load_file
-
         self.verify()
-        return load_file(self.weights_path, device=device)
+        return read_tensors(self.weights_path, device)
+
+    def copy_alone(self, path: Path) -> "RunFolder":
+        """Copy the run to a folder, its weights whole, so that it needs no run beside it."""
+        copy = RunFolder(path)
+        copy.write_config(self.config)
+        sha256 = copy.write_weights(self.read_weights())
+        copy.write_provenance(self.provenance | {"weights_sha256": sha256})
+        return copy
 
     def write_provenance(self, provenance: Mapping[str, Any]) -> None:
         """Write where the run comes from."""
@@ -136,7 +142,8 @@ class RunFolder:
             The SHA-256 of the weights.
 
         Raises:
-            MrcontrastError: The weights are missing, or their hash is not the recorded one.
+            MrcontrastError: The weights are missing, or their hash is not the recorded one; or so
+                it is with a run beside this one that holds a part of them.
         """
         if not self.path.is_dir():
             raise MrcontrastError(f"Expected a run folder, got none ({self.path}). Check the path.")
@@ -156,6 +163,7 @@ class RunFolder:
                 f"Expected weights with SHA-256 {recorded[:12]}, got {found[:12]} "
                 f"({self.weights_path}). Restore the file or train again."
             )
+        refuse_strangers(self.weights_path)
         return found
 
 

@@ -81,8 +81,9 @@ class ControlNetDiffusion(LatentStage):
 
     @property
     def calls_a_draw(self) -> int:
-        """Return how often ControlNet and denoiser run for an image."""
-        return self.sampler.num_calls * (self.prompt.calls if self.prompt else 1)
+        """Return how often networks run for an image, ControlNet and denoiser counted as one."""
+        guided = self.prompt.calls if self.prompt else 1
+        return self.sampler.num_calls * guided + self.condition.calls
 
     def conditioned_on(self, batch: keys.Batch) -> Predict:
         """Return ``predict(z_t, t)`` for the FLAIR of a batch; it fuses tiles if there are any."""

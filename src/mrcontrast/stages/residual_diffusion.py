@@ -55,11 +55,6 @@ class ResidualDiffusion(LatentTranslation):
         super().__init__(codec, denoiser, condition, process, optimisation, store, context_slices)
         self.register_buffer("residual_std", torch.full((len(codec.mean),), torch.nan))
 
-    @property
-    def calls_a_draw(self) -> int:
-        """Number of network calls of one draw: the sampler's and the regression's."""
-        return self.sampler.num_calls + 1
-
     def data_end(self, z: Tensor, condition: Tensor) -> Tensor:
         """Return the residual of a T1w latent, of unit variance."""
         return (z - self.condition.anchor(condition, self.codec)) / self.scale(z)

@@ -1,0 +1,121 @@
+"""Tensors in a safetensors file, each stored once: what is there already is only named."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mrcontrast.errors import MrcontrastError
+from mrcontrast.files import replacing, sha256_file
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+EQUAL = "equal"  # metadata, JSON: name -> [file, name there]; file "" is this one
+BESIDE = "beside"  # metadata, JSON: file, as seen from this one -> its SHA-256
+SMALL = 64  # elements; so few are stored again
+
+
+def write_tensors(path: Path, tensors: Mapping[str, "Tensor"], beside: Sequence[Path] = ()) -> str:
+    """Write tensors, equal ones once.
+
+    Args:
+        path: The file; written whole or not at all.
+        tensors: By name, of any shape and type; shared and strided ones too.
+        beside: Files written before, which stay where they are as seen from ``path``: a tensor
+            that lies in one of them is not stored again.
+
+    Returns:
+        The SHA-256 of the file.
+    """
+    from safetensors.torch import save_file
+
+    places = {
+        fingerprint(value): (relative(other, path), name)
+        for other in beside
+        for name, value in stored(other).items()
+    }
+    own, equal = {}, {}
+    for name, value in tensors.items():
+        tensor = value.detach().cpu().contiguous()
+        here = ("", name)
+        place = here if tensor.numel() <= SMALL else places.setdefault(fingerprint(tensor), here)
+        if place == here:
+            own[name] = tensor.clone()
+        else:
+            equal[name] = place
+    used = {other for other in beside if relative(other, path) in dict(equal.values())}
+    with replacing(path) as unfinished:
+        save_file(own, unfinished, metadata=metadata_of(path, equal, used))
+    return sha256_file(path)
+
+
+def read_tensors(path: Path, device: str = "cpu") -> dict[str, "Tensor"]:
+    """Read the tensors of a file to a device; those that are one in the file are one in memory.
+
+    Args:
+        path: The file; ``refuse_strangers`` has passed.
+        device: Where the tensors go.
+    """
+    own = stored(path, device)
+    equal = told(path, EQUAL)
+    files = {file: stored(path.parent / file, device) for file in told(path, BESIDE)} | {"": own}
+    return own | {name: files[file][there] for name, (file, there) in equal.items()}
+
+
+def refuse_strangers(path: Path) -> None:
+    """Refuse a file beside which the files that it names are missing or changed.
+
+    Raises:
+        MrcontrastError: One is.
+    """
+    for file, sha256 in told(path, BESIDE).items():
+        other = path.parent / file
+        if not other.is_file() or sha256_file(other) != sha256:
+            found = "another" if other.is_file() else "none"
+            raise MrcontrastError(
+                f"Expected a file with SHA-256 {sha256[:12]} beside {path}, got {found} ({other}). "
+                "Copy the whole model, with all its runs."
+            )
+
+
+def stored(path: Path, device: str = "cpu") -> dict[str, "Tensor"]:
+    """Return the tensors that lie in the file itself."""
+    from safetensors.torch import load_file
+
+    return load_file(path, device=device)
+
+
+def told(path: Path, key: str) -> dict:
+    """Return a table of a file's metadata; empty if it has none."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        return json.loads((file.metadata() or {}).get(key, "{}"))
+
+
+def metadata_of(
+    path: Path, equal: Mapping[str, tuple[str, str]], used: set[Path]
+) -> dict[str, str] | None:
+    """Return the metadata of a file; None where each tensor lies in the file by its own name."""
+    if not equal:
+        return None
+    hashes = {relative(other, path): sha256_file(other) for other in used}
+    tables = {EQUAL: equal, BESIDE: hashes}
+    return {key: json.dumps(table, sort_keys=True) for key, table in tables.items()}
+
+
+def relative(other: Path, path: Path) -> str:
+    """Return where a file lies as seen from another's folder, with forward slashes."""
+    return Path(os.path.relpath(other, path.parent)).as_posix()
+
+
+def fingerprint(tensor: "Tensor") -> str:
+    """Return a hash of type, shape and bytes of a contiguous tensor on the CPU."""
+    import torch
+
+    digest = hashlib.sha256(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
+    digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
