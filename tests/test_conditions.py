@@ -106,6 +106,20 @@ def test_a_regression_stands_beside_the_pixels_it_was_made_of(dims):
         RegressedPixels(regressor, 1, [4, 8]).check(codec, context_slices=0)
 
 
+@pytest.mark.parametrize("dims", [2, 3])
+def test_the_autoencoder_blurs_only_what_a_draw_changes_in_the_regression(dims):
+    codec, regressor = make_codec(dims), make_regressor(dims)
+    flair = make_batch(SHAPES[dims])["flair"]
+    regressed = regressor.image(flair)
+    condition = RegressedPixels(regressor, 2, [4, 8])
+    value = condition({"flair": flair}, codec)
+    unchanged = codec.decode(codec.encode(regressed), flair.shape[2:])
+    assert not torch.allclose(unchanged, regressed, atol=1e-3)
+    assert torch.allclose(condition.finish(unchanged, value, codec), regressed, atol=1e-5)
+    blurred = RegressedPixels(regressor, 2, [4, 8], keep_detail=False)
+    assert torch.equal(blurred.finish(unchanged, value, codec), unchanged)
+
+
 def test_a_cache_can_hold_what_each_condition_computes():
     kinds = (FlairAnchor, FoldedCondition, LatentCondition, RegressedPixels, RegressionAnchor)
     assert {kind.key for kind in (*kinds, PixelCondition)} <= set(PRECISION)

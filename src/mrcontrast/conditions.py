@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mrcontrast import keys
 from mrcontrast.errors import UsageError
-from mrcontrast.latents import AutoencoderCodec, pad_to_multiple
+from mrcontrast.latents import AutoencoderCodec, crop, pad_to_multiple
 from mrcontrast.networks.fingerprint import module_hash
 from mrcontrast.regressor import Regressor
 
@@ -53,6 +53,10 @@ class Condition(ABC):
     @abstractmethod
     def present(self, value: Tensor, codec: AutoencoderCodec) -> Tensor:
         """Return the condition for what ``key`` holds."""
+
+    def finish(self, image: Tensor, condition: Tensor, codec: AutoencoderCodec) -> Tensor:
+        """Return a drawn image (B, 1, *S) in [0, 1] with what the condition adds to it: nothing."""
+        return image
 
     @abstractmethod
     def expected(self, codec: AutoencoderCodec, slices: int) -> tuple[int, int]:
@@ -236,13 +240,38 @@ class RegressedPixels(Regressed, PixelCondition):
 
     The regression is to a ControlNet what an edge or depth detector is in Zhang et al. 2023,
     arXiv 2302.05543, section 4: a preprocessor of its condition.
+
+    Args:
+        regressor: As in ``Regressed``, like the next two.
+        in_channels: As there.
+        embedder_channels: As there.
+        keep_detail: Add to a draw what the autoencoder loses of the regression's image, so that it
+            blurs only what the draw changes in it, as in ``ResidualDiffusion``.
     """
 
     key = keys.REGRESSED
 
+    def __init__(
+        self,
+        regressor: Regressor,
+        in_channels: int,
+        embedder_channels: Sequence[int] = (1,),
+        keep_detail: bool = True,
+    ) -> None:
+        super().__init__(regressor, in_channels, embedder_channels)
+        self.keep_detail = keep_detail
+
     def compute(self, batch: keys.Batch, codec: AutoencoderCodec) -> Tensor:
         """Return FLAIR and the regression's image, (B, 2 + 2k, *S)."""
         return torch.cat([batch["flair"], self.image(batch["flair"])], dim=1)
+
+    def finish(self, image: Tensor, condition: Tensor, codec: AutoencoderCodec) -> Tensor:
+        """Return a drawn image with the detail that the autoencoder cannot hold."""
+        if not self.keep_detail:
+            return image
+        regressed = crop((condition[:, -1:] + 1) / 2, image.shape[2:])
+        lost = regressed - codec.decode(codec.encode(regressed), image.shape[2:])
+        return (image + lost).clamp(0, 1)
 
     def expected(self, codec: AutoencoderCodec, slices: int) -> tuple[int, int]:
         """Return one channel a slice and one for the image, and the codec's downsampling."""

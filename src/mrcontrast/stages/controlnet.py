@@ -75,9 +75,11 @@ class ControlNetDiffusion(LatentStage):
         """Draw the T1w image of each FLAIR, (B, 1, *S) in [0, 1]."""
         if noise is None:
             noise = torch.randn(self.batch_shape(batch))
-        with self.steered(batch) as predict:
+        condition = self.condition(batch, self.codec)
+        with self.steered(condition, self.batch_shape(batch)) as predict:
             z = self.process.sample(predict, noise.to(self.device), generator)
-        return self.codec.decode(z, batch["flair"].shape[2:])
+        image = self.codec.decode(z, batch["flair"].shape[2:])
+        return self.condition.finish(image, condition, self.codec)
 
     @property
     def calls_a_draw(self) -> int:
@@ -90,10 +92,14 @@ class ControlNetDiffusion(LatentStage):
         return self.fused(self.condition(batch, self.codec), self.predict)
 
     @contextmanager
-    def steered(self, batch: keys.Batch) -> Iterator[Predict]:
-        """Yield the ``predict(z_t, t)`` of a draw, guided; whole images are embedded only once."""
-        condition = self.condition(batch, self.codec)
-        cells = [size // self.codec.latent_multiple for size in self.batch_shape(batch)[2:]]
+    def steered(self, condition: Tensor, shape: tuple[int, ...]) -> Iterator[Predict]:
+        """Yield the ``predict(z_t, t)`` of a draw, guided; whole images are embedded only once.
+
+        Args:
+            condition: What the ControlNet takes.
+            shape: Of the latents, (B, C, *S / f).
+        """
+        cells = [size // self.codec.latent_multiple for size in shape[2:]]
         if self.tiling.cuts(cells):
             yield self.fused(condition, self.guided)
             return
