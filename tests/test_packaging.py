@@ -1,4 +1,4 @@
-"""The wheel carries configs and the report's assets: the command works outside the checkout."""
+"""The wheel carries configs, models and the assets of the report: it works elsewhere."""
 
 import subprocess
 import sys
@@ -31,6 +31,9 @@ def test_an_installed_wheel_works_elsewhere(tmp_path):
     assert result.returncode == 0, result.stderr
     assert "autoencoder" in result.stdout
     assert (target / "mrcontrast" / "configs" / "train.yaml").is_file()
+    model = target / "mrcontrast" / "models" / "phantom-2d"
+    assert (model / "controlnet" / "weights.safetensors").is_file()
+    assert (model / "README.md").is_file()
     assets = target / "mrcontrast" / "report" / "html" / "assets"
     for name in ("page.html.j2", "viewer.js", "niivue/niivue.umd.js", "niivue/LICENSE.txt"):
         assert (assets / name).is_file()
