@@ -46,7 +46,8 @@ def write_tensors(path: Path, tensors: Mapping[str, "Tensor"], beside: Sequence[
             own[name] = tensor.clone()
         else:
             equal[name] = place
-    used = {other for other in beside if relative(other, path) in dict(equal.values())}
+    files = {file for file, _ in equal.values()}
+    used = {other for other in beside if relative(other, path) in files}
     with replacing(path) as unfinished:
         save_file(own, unfinished, metadata=metadata_of(path, equal, used))
     return sha256_file(path)
@@ -92,7 +93,7 @@ def told(path: Path, key: str) -> dict:
     """Return a table of a file's metadata; empty if it has none."""
     from safetensors import safe_open
 
-    with safe_open(path, framework="pt") as file:
+    with safe_open(path, framework="np") as file:  # without torch: it is only looked at
         return json.loads((file.metadata() or {}).get(key, "{}"))
 
 
