@@ -11,7 +11,7 @@ from mrcontrast.export import SMALL, export, halved
 from mrcontrast.lineage import inherit
 from mrcontrast.released import open_run, refuse_missing_runs, released_models
 from mrcontrast.run_folder import RunFolder
-from mrcontrast.tensor_file import stored
+from mrcontrast.tensor_file import stored, umask
 from mrcontrast.tracking import load_stage
 from toy.runs import toy_config, toy_run
 
@@ -56,6 +56,26 @@ def test_an_exported_stage_loads_and_is_the_same_to_half_precision(
     for name, value in theirs.state_dict().items():
         assert ours.state_dict()[name].dtype == value.dtype
         assert torch.allclose(ours.state_dict()[name], value, rtol=1e-3, atol=1e-6)
+
+
+def test_an_exported_run_is_exported_again_with_its_first_origin(
+    model: Path, chain: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(released, "MODELS", model.parent)
+    monkeypatch.chdir(tmp_path)
+    again = export([Path("toy-2d/autoencoder")], tmp_path / "again")[0]
+    assert again.provenance["exported_from"]["weights_sha256"] == RunFolder(chain[0]).verify()
+    assert again.weights_path.stat().st_mode & 0o044 == 0o044 & ~umask()
+
+
+def test_a_folder_that_holds_a_model_is_its_controlnet(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert open_run(model).path == model / "controlnet"
+    monkeypatch.setattr(released, "MODELS", model.parent)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "toy-2d").mkdir()  # by chance of that name, and no run
+    assert open_run("toy-2d").path == model / "controlnet"
 
 
 def test_what_a_parent_holds_is_not_written_again(model: Path, chain: list[Path]) -> None:

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from mrcontrast.config import build_stage, resolve
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.fine_tuning import find_start, origin_of, take_over
+from mrcontrast.fine_tuning import find_start, origin_of, take_over, warn_of_other_data
 from mrcontrast.lineage import inherit
 from mrcontrast.run_folder import RunFolder
 from mrcontrast.train import train
@@ -89,6 +89,20 @@ def test_a_fine_tuned_run_says_so_and_learns_on(runs: Path, tmp_path: Path) -> N
     assert tuned.config.start_from == f"{runs}/a"
     moved = toy_run(tmp_path, "moved", *still, "stage.lr=0.1")
     assert not torch.equal(moved.read_weights()["autoencoder.weight"], theirs)
+
+
+def test_weights_that_have_seen_another_grid_are_told_of(
+    runs: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    start = RunFolder(shutil.copytree(runs / "a", tmp_path / "start"))
+    named = {"normaliser_flair": {"name": "x"}, "normaliser_t1w": {"name": "x"}}
+    start.write_provenance(start.provenance | {"data": {"spacing_mm": 2.0} | named})
+    warn_of_other_data(start, {"spacing_mm": 2.0} | named)
+    warn_of_other_data(start, None)
+    assert not caplog.messages
+    warn_of_other_data(start, {"spacing_mm": 3.0} | named)
+    assert len(caplog.messages) == 1
+    assert "have seen spacing_mm 2.0, this data set has 3.0" in caplog.text
 
 
 def test_another_start_under_the_same_path_ends_a_resume(runs: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.files import making_folder, write_text
+from mrcontrast.released import open_run
 from mrcontrast.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def export(runs: Sequence[Path], out: Path, card: Path | None = None) -> list[Ru
         MrcontrastError: A run is missing, unfinished or changed, or has weights beyond the range
             of half precision.
     """
-    names = [path.resolve().name for path in runs]
+    names = [open_run(path).path.resolve().name for path in runs]
     if len(set(names)) < len(names):
         raise UsageError(f"Expected runs of different names, got {', '.join(names)}. Rename one.")
     if out.exists():
@@ -81,7 +82,7 @@ def export(runs: Sequence[Path], out: Path, card: Path | None = None) -> list[Ru
     with making_folder(out) as unfinished:
         for path, name in zip(runs, names, strict=True):
             target = RunFolder(unfinished / name)
-            old, new = export_run(RunFolder(path), target, hashes, written)
+            old, new = export_run(open_run(path), target, hashes, written)
             hashes[old] = new
             written.append(target)
         if card is not None:
@@ -109,7 +110,7 @@ def export_run(
     told = source.provenance
     parents = {name: hashes.get(sha, sha) for name, sha in told.get("parents", {}).items()}
     old = told["weights_sha256"]
-    origin = {"weights_sha256": old, "precision": "float32"}
+    origin = told.get("exported_from") or {"weights_sha256": old, "precision": "float32"}
     kept = {name: told.get(name) for name in KEPT_PROVENANCE}
     target.write_provenance(
         kept | {"parents": parents, "exported_from": origin, "weights_sha256": sha256}

@@ -1,5 +1,6 @@
 """The weights that a training begins with: of parents, of its own, of an earlier run like it."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from mrcontrast.errors import UsageError
 from mrcontrast.lineage import adopt_weights, check_run, check_same
 from mrcontrast.released import open_run
 from mrcontrast.run_folder import RunFolder
+
+log = logging.getLogger(__name__)
 
 
 def find_start(config: DictConfig) -> RunFolder | None:
@@ -70,6 +73,28 @@ def load_trainable(stage: nn.Module, run: RunFolder) -> None:
     check_same(wanted, found, run.weights_path)
     for key, value in found.items():
         wanted[key].copy_(value)
+
+
+def warn_of_other_data(start: RunFolder, data: Mapping[str, Any] | None) -> None:
+    """Say so where a run goes on from weights that have seen another grid or normalisation.
+
+    Args:
+        start: The run that it starts from.
+        data: Of this training; see ``data.facts.data_facts``. None if its data tell nothing.
+    """
+    before = start.provenance.get("data")
+    if before is None or data is None:
+        return
+    for key in ("spacing_mm", "normaliser_flair", "normaliser_t1w"):
+        if before[key] != data[key]:
+            log.warning(
+                "The weights to start from (%s) have seen %s %s, this data set has %s. "
+                "Prepare it alike, unless that is meant.",
+                start.path,
+                key,
+                before[key],
+                data[key],
+            )
 
 
 def origin_of(parents: Mapping[str, RunFolder], start: RunFolder | None = None) -> dict[str, Any]:

@@ -3,22 +3,27 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from mrcontrast.given import refuse_missing
+from mrcontrast.errors import UsageError
 from mrcontrast.run_folder import RunFolder
 
 MODELS = Path(__file__).resolve().parent / "models"
 MAIN_RUN = "controlnet"  # what the name of a model alone means
+CONFIG = "config.yaml"  # what makes a folder a run
 
 
 def open_run(reference: str | Path) -> RunFolder:
     """Return the run that a folder or the name of a released model means.
 
     Args:
-        reference: A folder; "NAME" for the ControlNet of a released model, or "NAME/RUN" for
-            another of its runs, such as "phantom-2d/unet". A folder of that name goes first.
+        reference: A run folder, or one that holds a model with its ControlNet; else "NAME" for the
+            ControlNet of a released model, or "NAME/RUN" for another of its runs, such as
+            "phantom-2d/unet".
     """
-    named = None if Path(reference).exists() else released_run(str(reference))
-    return RunFolder(named or reference)
+    folder = Path(reference)
+    for place in (folder, folder / MAIN_RUN):
+        if (place / CONFIG).is_file():
+            return RunFolder(place)
+    return RunFolder(released_run(str(reference)) or folder)
 
 
 def released_run(reference: str) -> Path | None:
@@ -32,20 +37,27 @@ def refuse_missing_runs(references: Mapping[str, str | None]) -> None:
     """Refuse runs that are not there and that no released model is named like.
 
     Args:
-        references: By the option or key that gave them; as ``refuse_missing``.
+        references: By the option or key that gave them; others, such as "runs:/ID", pass.
 
     Raises:
-        UsageError: One is not there; it is named with its option.
+        UsageError: One is not there; it is named with its option, and what is there with it.
     """
-    refuse_missing(
-        {
-            option: reference
-            for option, reference in references.items()
-            if reference is None or released_run(str(reference)) is None
-        }
+    for option, reference in references.items():
+        known = reference is None or ":/" in str(reference) or Path(reference).exists()
+        if not known and released_run(str(reference)) is None:
+            raise UsageError(
+                f"Expected a run folder or a released model ({', '.join(released_runs())}), "
+                f"got none ({reference}). Check the path of {option}."
+            )
+
+
+def released_runs() -> list[str]:
+    """Return the names of all released runs, such as "phantom-2d/unet"."""
+    return sorted(
+        path.parent.relative_to(MODELS).as_posix() for path in MODELS.glob(f"*/*/{CONFIG}")
     )
 
 
 def released_models() -> list[str]:
     """Return the names of the released models."""
-    return sorted(path.parent.parent.name for path in MODELS.glob(f"*/{MAIN_RUN}/config.yaml"))
+    return sorted(path.parent.parent.name for path in MODELS.glob(f"*/{MAIN_RUN}/{CONFIG}"))

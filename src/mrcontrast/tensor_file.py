@@ -50,6 +50,7 @@ def write_tensors(path: Path, tensors: Mapping[str, "Tensor"], beside: Sequence[
     used = {other for other in beside if relative(other, path) in files}
     with replacing(path) as unfinished:
         save_file(own, unfinished, metadata=metadata_of(path, equal, used))
+        unfinished.chmod(0o666 & ~umask())  # safetensors lets the owner alone read it
     return sha256_file(path)
 
 
@@ -106,6 +107,13 @@ def metadata_of(
     hashes = {relative(other, path): sha256_file(other) for other in used}
     tables = {EQUAL: equal, BESIDE: hashes}
     return {key: json.dumps(table, sort_keys=True) for key, table in tables.items()}
+
+
+def umask() -> int:
+    """Return what new files of this process may not be; it can only be read by setting it."""
+    found = os.umask(0)
+    os.umask(found)
+    return found
 
 
 def relative(other: Path, path: Path) -> str:

@@ -88,7 +88,7 @@ def train_in(
     from lightning import seed_everything
 
     from mrcontrast.callbacks.elapsed import Elapsed
-    from mrcontrast.fine_tuning import origin_of, take_over
+    from mrcontrast.fine_tuning import origin_of, take_over, warn_of_other_data
     from mrcontrast.resume import check_origin, is_first_process
     from mrcontrast.tracking import NoTracker, origin_tags, recorded
 
@@ -99,6 +99,8 @@ def train_in(
     datamodule.setup("fit")
     before = folder.provenance
     origin = describe(config, datamodule) | origin_of(parents, earlier)
+    if earlier is not None:
+        warn_of_other_data(earlier, origin["data"])
     if before:
         check_origin(before, origin, folder)
     tracker: NoTracker = build(config.logger) if is_first_process() else NoTracker()
