@@ -65,7 +65,7 @@ def measure_sampling(what: Setting, out: Path, turns: int, whole: bool) -> dict[
     if whole:
         found["ours_whole_s"] = timed(lambda: stage({"flair": flair}, noise))
         found["original_whole_s"] = timed(lambda: theirs.sample(flair, noise))
-    with torch.no_grad(), stage.steered({"flair": flair}) as predict:
+    with torch.no_grad(), begun(stage, flair) as predict:
         stage.sampler.num_steps = 1
         step = {
             "ours": lambda: stage.process.sample(predict, noise),
@@ -89,8 +89,14 @@ def measure_sampling(what: Setting, out: Path, turns: int, whole: bool) -> dict[
     return found | {"ratio": found["original_s"] / found["ours_s"], "turns": turns}
 
 
+def begun(stage: Any, flair: torch.Tensor) -> Any:  # noqa: ANN401
+    """Return the context in which a draw's steps are done, FLAIR embedded."""
+    batch = {"flair": flair}
+    return stage.steered(stage.condition(batch, stage.codec), stage.batch_shape(batch))
+
+
 @torch.no_grad()
 def begin(stage: Any, flair: torch.Tensor) -> None:  # noqa: ANN401
     """Do what comes before the first step: embed FLAIR."""
-    with stage.steered({"flair": flair}):
+    with begun(stage, flair):
         pass
