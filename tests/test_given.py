@@ -36,7 +36,7 @@ def test_exit_code_2(
 ) -> None:
     arguments = [word.format(here=tmp_path, out=tmp_path / "out") for word in command]
     assert main(arguments) == 2
-    assert "got none (" in capsys.readouterr().err
+    assert "got none" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
