@@ -36,7 +36,9 @@ def test_a_run_is_whole_and_names_no_folder_of_its_maker(run: Path) -> None:
 
 @pytest.mark.parametrize("name", released_models())
 def test_a_model_is_small(name: str) -> None:
-    assert sum(path.stat().st_size for path in (MODELS / name).rglob("*.*")) <= MOST_BYTES
+    sizes = [path.stat().st_size for path in (MODELS / name).rglob("*.*")]
+    assert sum(sizes) <= MOST_BYTES
+    assert max(sizes) <= 4 * 1024**2  # of one file
 
 
 @pytest.mark.parametrize("name", released_models())

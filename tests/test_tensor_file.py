@@ -7,7 +7,14 @@ import torch
 
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.run_folder import RunFolder
-from mrcontrast.tensor_file import SMALL, read_tensors, refuse_strangers, stored, write_tensors
+from mrcontrast.tensor_file import (
+    SMALL,
+    read_tensors,
+    refuse_strangers,
+    stored,
+    write_parts,
+    write_tensors,
+)
 
 KERNEL = torch.randn(8, 2 * SMALL)
 
@@ -44,11 +51,12 @@ def family(tmp_path: Path) -> tuple[RunFolder, RunFolder]:
     parent, child = RunFolder(tmp_path / "m" / "parent"), RunFolder(tmp_path / "m" / "child")
     for run, weights, beside in (
         (parent, {"net": KERNEL, "own": KERNEL + 1}, []),
-        (child, {"frozen.net": KERNEL, "mine": KERNEL + 2}, [parent]),
+        (child, {"frozen.net": KERNEL, "mine": KERNEL + 2}, [parent.weights_path]),
     ):
         run.config_path.parent.mkdir(parents=True)
         run.config_path.write_text("stage: {_target_: a.b.C}\n")
-        run.write_provenance({"weights_sha256": run.write_weights(weights, beside)})
+        sha256 = write_tensors(run.weights_path, weights, beside)
+        run.write_provenance({"weights_sha256": sha256})
     return parent, child
 
 
@@ -98,3 +106,30 @@ def test_a_copy_alone_needs_nobody(family: tuple[RunFolder, RunFolder], tmp_path
     parent.weights_path.unlink()
     assert same(copy.read_weights(), before)
     assert copy.config == child.config
+
+
+def test_a_large_file_is_cut_into_parts_that_belong_together(tmp_path: Path) -> None:
+    tensors = {f"kernel{k}": KERNEL + k for k in range(5)} | {
+        "again": KERNEL,
+        "bias": torch.ones(3),
+    }
+    path = tmp_path / "run" / "weights.safetensors"
+    path.parent.mkdir()
+    write_parts(path, tensors, 2 * KERNEL.nbytes)
+    files = sorted(path.parent.iterdir())
+    assert [file.name for file in files] == [
+        "weights-1.safetensors",
+        "weights-2.safetensors",
+        "weights.safetensors",
+    ]
+    assert all(
+        sum(t.nbytes for t in stored(file).values()) <= 2.1 * KERNEL.nbytes for file in files
+    )
+    assert same(read_tensors(path), tensors)
+    child = tmp_path / "child.safetensors"
+    write_parts(child, {"a": KERNEL + 1, "b": KERNEL + 9}, 2 * KERNEL.nbytes, files)
+    assert stored(child).keys() == {"b"}
+    assert same(read_tensors(child), {"a": KERNEL + 1, "b": KERNEL + 9})
+    files[0].unlink()
+    with pytest.raises(MrcontrastError, match="Copy the whole model"):
+        refuse_strangers(path)

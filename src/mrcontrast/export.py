@@ -9,6 +9,7 @@ from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.files import making_folder, write_text
 from mrcontrast.released import open_run
 from mrcontrast.run_folder import RunFolder
+from mrcontrast.tensor_file import write_parts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,6 +28,7 @@ KEPT_PROVENANCE = (
     "report_card",
 )
 STORE_FOLDER = "outputs/cache/latents"
+MOST_BYTES = 4_000_000  # of a file of weights: repositories and their hosts take no large ones
 SMALL = 64  # elements; scales and means of so few stay in full precision
 
 
@@ -51,7 +53,7 @@ def run(args: Namespace) -> int:
         raise UsageError(f"Expected a model card, got no file ({args.card}). Check the path.")
     out = Console(highlight=False, soft_wrap=True, markup=False)
     for exported in export(args.runs, args.out, args.card):
-        size = exported.weights_path.stat().st_size / 1e6
+        size = sum(file.stat().st_size for file in exported.path.glob("*.safetensors")) / 1e6
         out.print(f"{exported.path}: {exported.stage_name}, {size:.1f} MB")
     return 0
 
@@ -106,7 +108,8 @@ def export_run(
     """
     weights = {name: halved(name, value) for name, value in source.read_weights().items()}
     target.write_config(shared_config(source))
-    sha256 = target.write_weights(weights, written)
+    beside = [file for run in written for file in sorted(run.path.glob("*.safetensors"))]
+    sha256 = write_parts(target.weights_path, weights, MOST_BYTES, beside)
     told = source.provenance
     parents = {name: hashes.get(sha, sha) for name, sha in told.get("parents", {}).items()}
     old = told["weights_sha256"]

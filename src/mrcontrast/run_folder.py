@@ -4,7 +4,7 @@ import importlib.metadata
 import json
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,19 +104,13 @@ class RunFolder:
         """
         write_text(self.config_path, OmegaConf.to_yaml(config, resolve=True))
 
-    def write_weights(
-        self, state_dict: Mapping[str, "Tensor"], beside: Sequence["RunFolder"] = ()
-    ) -> str:
+    def write_weights(self, state_dict: Mapping[str, "Tensor"]) -> str:
         """Write all tensors of a stage, equal ones once.
-
-        Args:
-            state_dict: The tensors by name.
-            beside: Runs that are shared together with this one; their tensors are not stored again.
 
         Returns:
             The SHA-256 of the file, which belongs in the provenance.
         """
-        return write_tensors(self.weights_path, state_dict, [run.weights_path for run in beside])
+        return write_tensors(self.weights_path, state_dict)
 
     def read_weights(self, device: str = "cpu") -> dict[str, "Tensor"]:
         """Read all tensors of the stage to a device, once ``verify`` has passed."""

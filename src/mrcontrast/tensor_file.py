@@ -54,6 +54,36 @@ def write_tensors(path: Path, tensors: Mapping[str, "Tensor"], beside: Sequence[
     return sha256_file(path)
 
 
+def write_parts(
+    path: Path, tensors: Mapping[str, "Tensor"], most: int, beside: Sequence[Path] = ()
+) -> str:
+    """Write tensors as ``write_tensors`` does, in files of at most ``most`` bytes of tensors each.
+
+    The last part is ``path``; those before it lie beside it as NAME-1, NAME-2, ...
+
+    Returns:
+        The SHA-256 of ``path``.
+    """
+    known = {fingerprint(value) for other in beside for value in stored(other).values()}
+    parts: list[dict[str, Tensor]] = [{}]
+    size = 0
+    for name, value in tensors.items():
+        tensor = value.detach().cpu().contiguous()
+        if (mark := fingerprint(tensor)) in known:
+            continue
+        known.add(mark)
+        size += tensor.nbytes
+        if size > most and parts[-1]:
+            parts.append({})
+            size = tensor.nbytes
+        parts[-1][name] = tensor
+    files = list(beside)
+    for number, part in enumerate(parts[:-1], start=1):
+        files.append(path.with_stem(f"{path.stem}-{number}"))
+        write_tensors(files[-1], part)
+    return write_tensors(path, tensors, files)
+
+
 def read_tensors(path: Path, device: str = "cpu") -> dict[str, "Tensor"]:
     """Read the tensors of a file to a device; those that are one in the file are one in memory.
 
