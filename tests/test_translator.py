@@ -21,7 +21,7 @@ from mrcontrast.run_folder import RunFolder
 from mrcontrast.transforms.grid import ModelGrid
 from mrcontrast.transforms.normalise import PercentileNormaliser
 from mrcontrast.translator import StageTranslator, from_run
-from mrcontrast.translator.drawing import stream
+from mrcontrast.translator.slice_noise import stream
 from mrcontrast.volume import Volume, read_mask, read_volume, write_volume
 
 SPACING_MM = 3.0
@@ -219,12 +219,13 @@ def test_batch_size_changes_nothing(ras: Volume) -> None:
     assert {batch[0] for batch in many.batches} >= {7}
 
 
-def test_all_slices_share_their_noise() -> None:
-    drawing = translator(Noisy(2)).drawing
+@pytest.mark.parametrize(("noise_turn", "shared"), [(0, True), (4, False)])
+def test_slices_share_their_noise_or_turn_it(noise_turn: int, shared: bool) -> None:
+    drawing = translator(Noisy(2), noise_turn=noise_turn).drawing
     mask = np.zeros((12, 16, 9), bool)
     mask[:, :, 2:7] = True
     image, _ = drawing.draw(np.full(mask.shape, 0.5, np.float32), mask, 0, lambda part: None)
-    np.testing.assert_array_equal(image[:, :, 2], image[:, :, 6])
+    assert np.array_equal(image[:, :, 2], image[:, :, 6]) == shared
     assert np.ptp(image[:, :, 2]) > 0.1
     assert not image[:, :, [0, 1, 7, 8]].any()
 
@@ -275,7 +276,7 @@ def test_what_a_sampler_draws_on_its_way_is_one_for_all_slices_of_any_batch() ->
     source = np.full(mask.shape, 0.5, np.float32)
     draws = []
     for batch_size in (2, 5):
-        drawing = translator(Noisy(2, fresh=0.1), batch_size=batch_size).drawing
+        drawing = translator(Noisy(2, fresh=0.1), batch_size=batch_size, noise_turn=0).drawing
         draws.append(drawing.draw(source, mask, 3, lambda part: None)[0])
     np.testing.assert_array_equal(draws[0], draws[1])
     np.testing.assert_array_equal(draws[0], np.repeat(draws[0][:, :, :1], 5, axis=2))
@@ -331,7 +332,8 @@ def test_stage_may_take_t1w(ras: Volume) -> None:
 @pytest.mark.parametrize(("spatial_dims", "samples"), [(2, 1), (3, 1), (2, 2)])
 def test_progress_rises_to_one(ras: Volume, spatial_dims: int, samples: int) -> None:
     parts: list[float] = []
-    machine = translator(Identity(spatial_dims), samples=samples, progress=parts.append)
+    machine = translator(Identity(spatial_dims), samples=samples)
+    machine.progress = parts.append
     machine.translate(ras)
     assert parts == sorted(parts)
     assert parts[0] > 0
@@ -366,7 +368,8 @@ def test_options_out_of_range_are_refused(options: dict[str, int]) -> None:
 def test_description_names_sampler_and_steps() -> None:
     described = translator(Noisy(2), samples=2, identity={"WeightsSHA256": "ab"}).describe()
     sampler = {"Sampler": "Sampler", "Steps": 5, "SamplerSettings": {}}
-    assert described == {"WeightsSHA256": "ab", **sampler, "Samples": 2}
+    assert described == {"WeightsSHA256": "ab", **sampler, "NoiseTurn": 4, "Samples": 2}
+    assert "NoiseTurn" not in translator(Noisy(3)).describe()
     assert translator(Identity(2)).describe()["Sampler"] is None
 
 

@@ -22,7 +22,15 @@ from mrcontrast.study_steps import (
 )
 
 TRAIN_KEYS = {"overrides", "parents", "start_from"}
-PREDICT_KEYS = {"model", "samples", "steps", "batch_size", "shuffle_flair", "full_grid"}
+PREDICT_KEYS = {
+    "model",
+    "samples",
+    "steps",
+    "noise_turn",
+    "batch_size",
+    "shuffle_flair",
+    "full_grid",
+}
 TABLES = ("In the brain", "Whole image", "Costs")  # those that a study prints
 EVALUATIONS = {EVALUATION: "As prepared", FULL_GRID_EVALUATION: "On the subjects' own grids"}
 

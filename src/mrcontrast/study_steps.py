@@ -107,6 +107,7 @@ def predict_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
         from mrcontrast.data.manifest import Manifest
         from mrcontrast.data.originals import originals
         from mrcontrast.translate import translate_originals, translate_records
+        from mrcontrast.translator.drawing import NOISE_TURN
         from mrcontrast.translator.from_run import from_run
 
         records = Manifest.read(folder / "data").split("test")
@@ -115,6 +116,7 @@ def predict_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
             samples=node.get("samples", 1),
             steps=node.get("steps"),
             batch_size=node.get("batch_size", 16),
+            noise_turn=node.get("noise_turn", NOISE_TURN),
         )
         if full_grid:
             translate_originals(originals(records, folder / MASKS), translator, output)

@@ -24,6 +24,11 @@ MASK_HELP = (
 
 MODEL_HELP = "a run folder, a released model by name, or runs:/ID of MLflow"
 
+TURN_HELP = (
+    "2D only: slices over which the noise of a draw turns into other noise; 0 gives all slices "
+    "the same (%(default)s)"
+)
+
 TILE_HELP = (
     "3D only: voxels along each axis that the networks take at once; N,M for autoencoder and "
     "denoiser, 0 for all (default: all if it fits in memory, else the largest tiles that do)"
@@ -42,6 +47,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--steps", type=int, help="steps of the sampler (those of the run)")
     add("--sampler", metavar="NAME", help="euler_flow, heun_flow, ddim, ... (that of the run)")
     add("--seed", type=int, default=0, help="seed of the noise (%(default)s)")
+    add("--noise-turn", type=int, default=4, metavar="N", help=TURN_HELP)
     add("--batch-size", type=int, default=16, help="slices at once (%(default)s)")
     add("--tile", metavar="N[,M]", help=TILE_HELP)
     add("--device", default="auto", help="auto, cpu or cuda (%(default)s)")
@@ -73,6 +79,7 @@ def run(args: Namespace) -> int:
         args.sampler,
         args.device,
         tile=args.tile,
+        noise_turn=args.noise_turn,
     )
     jobs = find_jobs(args, translator)
     existing = Existing.REDO if args.overwrite else Existing.REFUSE

@@ -1,4 +1,4 @@
-"""Volumes on a model's own grid: slices that share their noise, and several draws as one."""
+"""Volumes on a model's own grid: whole or slice by slice, and several draws as one."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,8 +13,10 @@ from mrcontrast import keys
 from mrcontrast.diffusion.sampling import Generators
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.latents import crop, pad_to_multiple
+from mrcontrast.translator.slice_noise import noise_field, slice_noise, stream
 
 Progress = Callable[[float], None]
+NOISE_TURN = 4  # slices; chosen in experiments/release
 ON_THE_WAY = 2**32 - 1  # stream of a draw for what its sampler draws on its way
 
 
@@ -39,19 +41,21 @@ class VolumeStage(Protocol):
 class Drawing:
     """How volumes are drawn with a stage.
 
-    All items of a volume start from one noise field, so that slices do not flicker, and share what
-    a sampler draws on its way. Both depend on the seed alone, so the batch size changes no result.
+    The noise of a slice depends on the seed and its place alone, and what a sampler draws on its
+    way on the seed alone, so the batch size changes no result.
 
     Attributes:
         stage: In evaluation mode, on ``device``.
         samples: Draws of a volume, each with noise of its own; the first has that of the seed.
         batch_size: Slices at once; 2D only.
+        noise_turn: Slices over which noise turns into other noise, see ``slice_noise``; 2D only.
         device: Where the stage runs.
     """
 
     stage: VolumeStage
     samples: int
     batch_size: int
+    noise_turn: int
     device: torch.device
 
     def draw(
@@ -109,40 +113,34 @@ class Drawing:
             around = (z[:, None] + steps).clamp(0, image.shape[2] - 1)  # (B, 1 + 2k)
             slabs = image[:, :, around].permute(2, 3, 0, 1)  # (B, 1 + 2k, X, Y)
             masks = brain[:, :, z].permute(2, 0, 1).unsqueeze(1)
-            result[:, :, z] = self.run(slabs, masks, seed)[:, 0].permute(1, 2, 0)
+            result[:, :, z] = self.run(slabs, masks, seed, z)[:, 0].permute(1, 2, 0)
             report((done + len(z)) / len(chosen))
         return result
 
     def volume(self, image: Tensor, brain: Tensor, seed: int, report: Progress) -> Tensor:
         """Draw the whole of (X, Y, Z); the stage cuts tiles if it was told to."""
-        result = self.run(image[None, None], brain[None, None], seed)[0, 0]
+        result = self.run(image[None, None], brain[None, None], seed, None)[0, 0]
         report(1.0)
         return result
 
-    def run(self, images: Tensor, masks: Tensor, seed: int) -> Tensor:
-        """Run the stage on (B, C, *S) and masks (B, 1, *S), padded to axes that it can take."""
+    def run(self, images: Tensor, masks: Tensor, seed: int, z: Tensor | None) -> Tensor:
+        """Run the stage on (B, C, *S) and masks (B, 1, *S), padded to axes that it can take.
+
+        ``z`` are the places (B,) of slices in their volume; None for a whole volume.
+        """
         padded = pad_to_multiple(images, self.stage.factor).to(self.device)
         inside = pad_to_multiple(masks.float(), self.stage.factor).to(self.device)
         batch: keys.Batch = {self.stage.source: padded, "brain_mask": inside}  # type: ignore[misc]
         shape = self.stage.noise_shape(tuple(padded.shape[2:]))
         if shape is None:
             return crop(self.stage(batch, None), images.shape[2:]).float().cpu()
-        field = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-        noise = field.expand(len(padded), *shape).to(self.device)
+        if z is None:
+            noise = noise_field(shape, seed).unsqueeze(0)
+        else:
+            noise = slice_noise(shape, seed, z, self.noise_turn)
         later = [torch.Generator().manual_seed(stream(seed, ON_THE_WAY)) for _ in padded]
-        return crop(self.stage(batch, noise, later), images.shape[2:]).float().cpu()
-
-
-def stream(seed: int, index: int) -> int:
-    """Return the seed of one of many independent streams; the first is the seed itself.
-
-    Neighbouring seeds share no stream, as seed + index would.
-
-    Source: ``numpy.random.SeedSequence``, after O'Neill 2015.
-    """
-    if index == 0:
-        return seed
-    return int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0] >> 1)
+        drawn = self.stage(batch, noise.to(self.device), later)
+        return crop(drawn, images.shape[2:]).float().cpu()
 
 
 @contextmanager

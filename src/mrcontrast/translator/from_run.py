@@ -12,7 +12,7 @@ from mrcontrast.tracking import find_run, load_stage
 from mrcontrast.transforms.grid import ModelGrid
 from mrcontrast.transforms.normalise import Normaliser
 from mrcontrast.transforms.standardise import normaliser_from_name
-from mrcontrast.translator.drawing import Progress
+from mrcontrast.translator.drawing import NOISE_TURN
 from mrcontrast.translator.fitting import Fitting, Tiles
 from mrcontrast.translator.stage_translator import StageTranslator
 
@@ -24,8 +24,8 @@ def from_run(
     steps: int | None = None,
     sampler: str | None = None,
     device: str = "auto",
-    progress: Progress | None = None,
     tile: str | None = None,
+    noise_turn: int = NOISE_TURN,
 ) -> StageTranslator:
     """Build the translator of a finished run.
 
@@ -36,8 +36,8 @@ def from_run(
         steps: Steps of the sampler; None keeps those of the run.
         sampler: Name of a file in ``configs/stage/process/sampler``; None keeps the run's own.
         device: "cpu", "cuda" or "auto".
-        progress: Called with the part of a volume that is done, in [0, 1].
         tile: Tiles in voxels, see ``Tiles.from_text``; None takes the largest that fit in memory.
+        noise_turn: Slices over which noise turns into other noise; 0 shares it; 2D only.
 
     Raises:
         MrcontrastError: The run is missing, unfinished or changed.
@@ -64,7 +64,7 @@ def from_run(
     }
     place = stage.device
     translator = StageTranslator(
-        stage, grid, normaliser, samples, batch_size, place, progress, identity
+        stage, grid, normaliser, samples, batch_size, noise_turn, place, identity
     )
     tiles = None if tile is None else Tiles.from_text(tile)
     translator.fitting = Fitting(translator.drawing.stage, batch_size, tiles)

@@ -12,7 +12,7 @@ from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.transforms.grid import GriddedVolume, ModelGrid, brain_from_nonzero
 from mrcontrast.transforms.normalise import Normaliser
 from mrcontrast.translator.cost import cost_of, reset_peak
-from mrcontrast.translator.drawing import Drawing, Progress
+from mrcontrast.translator.drawing import NOISE_TURN, Drawing, Progress
 from mrcontrast.translator.fitting import Fitting
 from mrcontrast.volume import Volume
 
@@ -75,12 +75,12 @@ class StageTranslator:
         normaliser: How the training volumes of ``stage.source`` were normalised.
         samples: Draws that are averaged.
         batch_size: Slices at once; 2D only.
+        noise_turn: Slices over which noise turns into other noise, see ``slice_noise``; 2D only.
         device: Where the stage runs.
-        progress: Called with the part of a volume that is done, in [0, 1].
         identity: What names the weights, for ``describe``.
 
     Raises:
-        UsageError: There are no samples, or no slices in a batch.
+        UsageError: There are no samples, no slices in a batch, or ``noise_turn`` is negative.
     """
 
     def __init__(
@@ -90,19 +90,21 @@ class StageTranslator:
         normaliser: Normaliser,
         samples: int = 1,
         batch_size: int = 16,
+        noise_turn: int = NOISE_TURN,
         device: str | torch.device = "cpu",
-        progress: Progress | None = None,
         identity: dict[str, Any] | None = None,
     ) -> None:
         if samples < 1 or batch_size < 1:
             raise UsageError(
                 f"Expected 1 or more samples and slices a batch, got {samples} and {batch_size}."
             )
+        if noise_turn < 0:
+            raise UsageError(f"Expected 0 or more slices a turn of noise, got {noise_turn}.")
         ready: Any = stage.to(device).eval()
-        self.drawing = Drawing(ready, samples, batch_size, torch.device(device))
+        self.drawing = Drawing(ready, samples, batch_size, noise_turn, torch.device(device))
         self.grid = replace(grid, multiple=max(grid.multiple, int(ready.factor)))
         self.normaliser = normaliser
-        self.progress = progress
+        self.progress: Progress | None = None  # set it to hear what part of a volume is done
         self.fitting: Fitting | None = None  # set it to choose tiles and to refuse what cannot fit
         self.identity = identity or {}
         self.source = str(ready.source)
@@ -115,6 +117,7 @@ class StageTranslator:
             **self.identity,
             **({} if tiles is None else {"Tile": str(tiles)}),
             **describe_draw(self.drawing.stage),
+            **describe_noise(self.drawing),
             "Samples": self.drawing.samples,
         }
 
@@ -206,6 +209,13 @@ class StageTranslator:
         """Pass on which part of the volume is done."""
         if self.progress is not None:
             self.progress(part)
+
+
+def describe_noise(drawing: Drawing) -> dict[str, Any]:
+    """Return how slices share their noise, as JSON; nothing in 3D and of what draws nothing."""
+    drawn = getattr(drawing.stage, "sampler", None) is not None
+    two = drawing.stage.spatial_dims == 2
+    return {"NoiseTurn": drawing.noise_turn} if drawn and two else {}
 
 
 def describe_draw(stage: Any) -> dict[str, Any]:  # noqa: ANN401 - any stage

@@ -1,0 +1,61 @@
+"""Noise of the slices of a volume: alike in neighbours, other further away."""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+ALONG_Z = 2**32 - 2  # stream of a draw for the noise fields along its slices
+
+
+def slice_noise(shape: tuple[int, ...], seed: int, z: Tensor, noise_turn: int) -> Tensor:
+    """Return standard normal noise of slices, which turns into other noise from slice to slice.
+
+    Independent fields stand ``noise_turn`` slices apart. A slice between two of them takes both,
+    weighed by cosine and sine of a quarter turn, so its variance is 1 as theirs. Slices that lie
+    i apart within a turn correlate by cos(pi / 2 * i / noise_turn).
+
+    Args:
+        shape: Of one slice's noise.
+        seed: Of the draw.
+        z: (B,) places of the slices in the volume, int, not negative.
+        noise_turn: Slices from one field to the next; 0 gives all slices one field.
+
+    Returns:
+        (B, *shape) on the CPU, float32; it depends on seed and place alone.
+    """
+    if noise_turn == 0:
+        return noise_field(shape, seed).expand(len(z), *shape)
+    fields: dict[int, Tensor] = {}
+
+    def field(index: int) -> Tensor:
+        if index not in fields:
+            fields[index] = noise_field(shape, stream(stream(seed, ALONG_Z), index))
+        return fields[index]
+
+    def turned(place: int) -> Tensor:
+        index, rest = divmod(place, noise_turn)
+        angle = math.pi / 2 * rest / noise_turn
+        if rest == 0:
+            return field(index)
+        return math.cos(angle) * field(index) + math.sin(angle) * field(index + 1)
+
+    return torch.stack([turned(place) for place in z.tolist()])
+
+
+def noise_field(shape: tuple[int, ...], seed: int) -> Tensor:
+    """Return standard normal noise of ``shape`` on the CPU."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def stream(seed: int, index: int) -> int:
+    """Return the seed of one of many independent streams; the first is the seed itself.
+
+    Neighbouring seeds share no stream, as seed + index would.
+
+    Source: ``numpy.random.SeedSequence``, after O'Neill 2015.
+    """
+    if index == 0:
+        return seed
+    return int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0] >> 1)
