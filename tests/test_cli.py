@@ -163,6 +163,13 @@ def test_info_lists_trained_models(tmp_path: Path, capsys: pytest.CaptureFixture
     text = capsys.readouterr().out
     assert "runs/mine: autoencoder, val/loss 0." in text
     assert "GiB memory" in text
+    assert "\n  phantom-2d/unet: unet_regression, val/" in text
+
+
+def test_a_reader_that_has_had_enough_is_no_error() -> None:
+    command = f"{sys.executable} -m mrcontrast info | true"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
 
 
 def test_info_finds_the_runs_of_studies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

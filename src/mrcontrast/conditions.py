@@ -80,8 +80,9 @@ class Condition(ABC):
         if found != expected:
             raise UsageError(
                 f"Expected an embedder of {expected[0]} channels that downsamples {expected[1]} "
-                f"times, got {found[0]} and {found[1]}. Set stage.condition.in_channels and give "
-                "stage.condition.embedder_channels another length (without an embedder: 1)."
+                f"times, got {found[0]} and {found[1]}. Set stage.condition.in_channels to "
+                f"{expected[0]} and give stage.condition.embedder_channels "
+                f"{expected[1].bit_length()} entries (without an embedder: 1)."
             )
 
 

@@ -81,7 +81,7 @@ def refuse_accelerator(name: str) -> None:
 
 
 def trained(outputs: Path) -> Iterator[str]:
-    """Yield one line for each released model and each finished run below the outputs."""
+    """Yield one line for each released run, by name, and each finished run below the outputs."""
     studies = sorted((outputs / "study").glob("*/runs"))
     places = [MODELS, outputs / "runs", outputs / "sweeps", *studies]
     for path in (found for place in places for found in sorted(place.glob("**/provenance.json"))):
@@ -93,7 +93,9 @@ def trained(outputs: Path) -> Iterator[str]:
             value = score.get("value")
             figure = "unknown" if value is None else f"{value:.4g}"
             best = f"{score.get('monitor', 'score')} {figure}"
-            yield f"{folder.path}: {origin['stage']}, {best}, {mib:.1f} MiB"
+            inside = folder.path.is_relative_to(MODELS)
+            name = folder.path.relative_to(MODELS) if inside else folder.path
+            yield f"{name}: {origin['stage']}, {best}, {mib:.1f} MiB"
 
 
 def doctor(outputs: Path) -> int:
