@@ -41,8 +41,8 @@ def from_run(
 
     Raises:
         MrcontrastError: The run is missing, unfinished or changed.
-        UsageError: The stage does not see FLAIR; steps or sampler were asked of a stage that has
-            none; no such sampler or device exists.
+        UsageError: The stage does not see FLAIR; samples, steps or a sampler were asked of a stage
+            that has no sampler; no such sampler or device exists.
     """
     refuse_device(device)
     folder = find_run(str(reference))
@@ -51,6 +51,11 @@ def from_run(
         raise UsageError(
             f"Expected a model that sees FLAIR, got a {folder.stage_name} ({folder.path}). "
             "Train a controlnet with diffusion=RUN and name that."
+        )
+    if samples > 1 and getattr(stage, "sampler", None) is None:
+        raise UsageError(
+            f"Expected a model that draws for {samples} samples, got a {folder.stage_name}, which "
+            f"makes one image ({folder.path}). Leave --samples out."
         )
     if sampler is not None:
         set_sampler(stage, sampler)
