@@ -408,3 +408,38 @@ def test_two_sources_of_one_output_are_refused(
     jobs = folder_jobs(bids, tmp_path / "out", "flair", None, 0)
     with pytest.raises(UsageError, match="one source of sub-01_desc-synth"):
         translate_files(jobs, translator, Existing.REFUSE)
+
+
+def test_a_head_is_stripped_where_there_is_no_mask(
+    bids: Path, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """deepbet itself is tested with the preparation; here the left half of a volume is a brain."""
+    monkeypatch.setattr("mrcontrast.imaging.skull_strip.strip_skull", left_half)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    assert call(bids, tmp_path / "out", "--model", model, "--strip-skull") == 0
+    stripped = tmp_path / "out" / "sub-01" / "anat" / "sub-01_desc-synth_T1w.nii.gz"
+    half = left_half(read_volume(stripped))
+    data = read_volume(stripped).data
+    assert data[half].any()
+    assert not data[~half].any()
+    assert sidecar_of(stripped)["BrainMask"] == "deepbet"
+    masked = tmp_path / "out" / "sub-03" / "anat" / "sub-03_desc-synth_T1w.nii.gz"
+    assert sidecar_of(masked)["BrainMask"].endswith("sub-03_desc-brain_mask.nii.gz")
+
+
+def left_half(volume: Volume) -> np.ndarray:
+    brain = volume.data > 0
+    brain[brain.shape[0] // 2 :] = False
+    return brain
+
+
+def test_stripping_is_refused_with_masks_and_of_prepared_data(
+    bids: Path, model: str, prepared_root: Path, tmp_path: Path
+) -> None:
+    mask = bids / "sub-03" / "anat" / "sub-03_desc-brain_mask.nii.gz"
+    flair = bids / "sub-03" / "anat" / "sub-03_FLAIR.nii.gz"
+    strip = ("--model", model, "--strip-skull")
+    with pytest.raises(UsageError, match="got both"):
+        call(flair, tmp_path / "out.nii.gz", *strip, "--mask", mask)
+    with pytest.raises(UsageError, match="Expected no --strip-skull"):
+        call(prepared_root, tmp_path / "out", *strip)

@@ -440,7 +440,7 @@ def test_run_becomes_a_translator(tmp_path: Path, ras: Volume) -> None:
 
 def test_samples_need_a_sampler(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run")
-    with pytest.raises(UsageError, match="makes one image.* Leave --samples out"):
+    with pytest.raises(UsageError, match=r"makes one image.* Leave --samples out"):
         from_run(str(folder.path), samples=2, device="cpu")
 
 

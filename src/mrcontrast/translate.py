@@ -2,6 +2,7 @@
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 MASK_HELP = (
     "brain mask of IN, or a folder of masks; default: a file *_desc-brain_mask beside each volume, "
     "else its largest non-zero component"
+)
+
+STRIP_HELP = (
+    "find the brain of a head with deepbet (extra prep) where no mask is given or lies beside it"
 )
 
 MODEL_HELP = "a run folder, a released model by name, or runs:/ID of MLflow"
@@ -42,6 +47,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("output", type=Path, metavar="OUT", help="a NIfTI file, or a folder if IN is one")
     add("--model", required=True, metavar="RUN", help=MODEL_HELP)
     add("--mask", type=Path, metavar="PATH", help=MASK_HELP)
+    add("--strip-skull", action="store_true", help=STRIP_HELP)
     add("--split", default="test", help="of a prepared data set: train, val or test (%(default)s)")
     add("--samples", type=int, default=1, help="draws; 2 or more also give a std (%(default)s)")
     add("--steps", type=int, help="steps of the sampler (those of the run)")
@@ -67,6 +73,8 @@ def run(args: Namespace) -> int:
     refuse_paths(args.input, args.output, args.overwrite)
     refuse_missing_runs({"--model": args.model})
     refuse_missing({"--mask": args.mask})
+    if args.strip_skull:
+        refuse_strip(args.mask)
     from mrcontrast.data.predictions import Existing
     from mrcontrast.translator import from_run
     from mrcontrast.translator.files import translate_files
@@ -173,21 +181,37 @@ def find_jobs(args: Namespace, translator: "Translator") -> list["Job"]:
     """Return what the command line asks to translate.
 
     Raises:
-        UsageError: A mask was given for a prepared data set, or paths do not fit.
+        UsageError: Masks or skull stripping were asked for a prepared data set, or paths do not
+            fit.
     """
     from mrcontrast.data import translation_jobs as jobs
 
-    source, out, seed = translator.source, args.output, args.seed
+    source, out, seed, strip = translator.source, args.output, args.seed, args.strip_skull
     if args.input.is_file():
-        return [jobs.file_job(args.input, out, source, args.mask, seed)]
+        return [replace(jobs.file_job(args.input, out, source, args.mask, seed), strip_skull=strip)]
     if not jobs.is_prepared(args.input):
-        return jobs.folder_jobs(args.input, out, source, args.mask, seed)
-    if args.mask is not None:
+        found = jobs.folder_jobs(args.input, out, source, args.mask, seed)
+        return [replace(job, strip_skull=strip) for job in found]
+    if args.mask is not None or strip:
         raise UsageError(
-            f"Expected no --mask, got {args.mask} ({args.input} has its own). Leave it out."
+            f"Expected no {'--strip-skull' if strip else '--mask'} for a prepared data set, which "
+            f"has its masks, got one ({args.input}). Leave it out."
         )
     records = jobs.split_records(args.input, args.split)
     return jobs.record_jobs(records, source, out, seed=seed, normaliser=translator.normaliser_name)
+
+
+def refuse_strip(mask: Path | None) -> None:
+    """Refuse skull stripping that cannot be, or that masks make needless.
+
+    Raises:
+        UsageError: Masks are given, or deepbet is not installed.
+    """
+    from mrcontrast.imaging.itk import require_extra
+
+    if mask is not None:
+        raise UsageError(f"Expected --mask or --strip-skull, got both ({mask}). Leave one out.")
+    require_extra("deepbet", "--strip-skull")
 
 
 def refuse_paths(source: Path, output: Path, overwrite: bool) -> None:

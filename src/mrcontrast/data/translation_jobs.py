@@ -30,6 +30,7 @@ class Job:
         prepared: Whether the source is normalised and on the model's spacing already.
         stands_for: Volume of the same shape whose place in space the output takes, voxel for voxel;
             None leaves it where the source is.
+        strip_skull: Whether deepbet finds the brain where there is no ``mask``.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Job:
     seed: int
     prepared: bool = False
     stands_for: Path | None = None
+    strip_skull: bool = False
 
 
 def file_job(source: Path, output: Path, contrast: str, mask: Path | None, seed: int) -> Job:

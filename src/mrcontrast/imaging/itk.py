@@ -32,7 +32,7 @@ def load_extra(name: str) -> ModuleType:
         ) from error
 
 
-def require_extra(name: str, user: object) -> None:
+def require_extra(name: str, user: str) -> None:
     """Refuse before any work what would fail for want of a package of the extra ``prep``.
 
     Raises:
@@ -40,8 +40,7 @@ def require_extra(name: str, user: object) -> None:
     """
     if importlib.util.find_spec(name) is None:
         raise UsageError(
-            f"Expected the package {name} for {type(user).__name__}, got none. "
-            'Run pip install "mrcontrast[prep]".'
+            f'Expected the package {name} for {user}, got none. Run pip install "mrcontrast[prep]".'
         )
 
 

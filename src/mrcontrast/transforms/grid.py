@@ -134,7 +134,7 @@ def mask_from_nonzero(volume: Volume) -> np.ndarray:
     if (fraction := float(mask.mean())) > LARGEST_BRAIN_FRACTION:
         raise MrcontrastError(
             f"Expected a skull-stripped volume, got {fraction:.0%} of its voxels non-zero. "
-            "Strip the skull first or give a brain mask."
+            "Strip the skull first (translate: --strip-skull) or give a brain mask."
         )
     return mask
 
@@ -153,7 +153,7 @@ def brain_from_nonzero(volume: Volume) -> np.ndarray:
     if found_ml > LARGEST_BRAIN_ML:
         raise MrcontrastError(
             f"Expected a skull-stripped volume, got {found_ml:.0f} ml that are not zero. "
-            "Strip the skull first or give a brain mask."
+            "Strip the skull first (translate: --strip-skull) or give a brain mask."
         )
     return mask
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.progress import Progress, TimeElapsedColumn
 
@@ -15,7 +16,7 @@ from mrcontrast.data.translation_jobs import Job
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.files import sha256_file
 from mrcontrast.translator.stage_translator import Translator
-from mrcontrast.volume import read_mask, read_volume
+from mrcontrast.volume import Volume, read_mask, read_volume
 
 
 @dataclass
@@ -69,7 +70,7 @@ def translate_one(job: Job, translator: Translator, facts: dict[str, Any]) -> fl
         Seconds that the translation took, reading and writing left out.
     """
     volume = read_volume(job.source)
-    mask = None if job.mask is None else read_mask(job.mask, volume, job.source)
+    mask = brain_of(job, volume)
     if job.stands_for is not None:
         volume = replace(volume, affine=read_volume(job.stands_for).affine)
     if job.prepared:
@@ -79,7 +80,7 @@ def translate_one(job: Job, translator: Translator, facts: dict[str, Any]) -> fl
         result = translator.translate(volume, mask, job.seed)
     made = {
         "Sources": [str(path) for path in (job.source, job.mask) if path is not None],
-        "BrainMask": "largest non-zero component" if job.mask is None else str(job.mask),
+        "BrainMask": mask_source(job),
         "Normaliser": result.normaliser,
         "TileUsed": result.tiles,
         "Seconds": round(result.seconds, 3),
@@ -90,6 +91,28 @@ def translate_one(job: Job, translator: Translator, facts: dict[str, Any]) -> fl
         result.mean, result.std, facts | made, job.stands_for or job.source
     )
     return result.seconds
+
+
+def brain_of(job: Job, volume: Volume) -> np.ndarray | None:
+    """Return the brain, (X, Y, Z) bool; None leaves it to the translator to find.
+
+    Raises:
+        MrcontrastError: The mask does not fit, or no brain is found.
+    """
+    if job.mask is not None:
+        return read_mask(job.mask, volume, job.source)
+    if not job.strip_skull:
+        return None
+    from mrcontrast.imaging.skull_strip import strip_skull
+
+    return strip_skull(volume)
+
+
+def mask_source(job: Job) -> str:
+    """Return on one line where the brain comes from."""
+    if job.mask is not None:
+        return str(job.mask)
+    return "deepbet" if job.strip_skull else "largest non-zero component"
 
 
 def facts_of(job: Job, translator: Translator) -> dict[str, Any]:
@@ -111,6 +134,7 @@ def facts_of(job: Job, translator: Translator) -> dict[str, Any]:
         "Seed": job.seed,
         "SourceSHA256": hashes[0],
         "BrainMaskSHA256": hashes[1],
+        **({"SkullStripped": "deepbet"} if job.mask is None and job.strip_skull else {}),
         "PreparedSource": job.prepared,
     }
 

@@ -28,7 +28,7 @@ class CorrectBias:
     working_spacing_mm: float = 4.0
 
     def __post_init__(self) -> None:
-        require_extra("SimpleITK", self)
+        require_extra("SimpleITK", type(self).__name__)
 
     def __call__(self, subject: Subject) -> Subject:
         """Return the session without shading; without a mask the head decides.

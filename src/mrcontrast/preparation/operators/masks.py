@@ -51,7 +51,7 @@ class SkullStrip:
     dilations: int = 0
 
     def __post_init__(self) -> None:
-        require_extra("deepbet", self)
+        require_extra("deepbet", type(self).__name__)
 
     def __call__(self, subject: Subject) -> Subject:
         """Return the session with a mask; no intensity is changed.

@@ -33,7 +33,7 @@ class Register:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        require_extra("SimpleITK", self)
+        require_extra("SimpleITK", type(self).__name__)
         check_contrast(self.moving)
 
     def __call__(self, subject: Subject) -> Subject:
@@ -72,7 +72,7 @@ class ToMni:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        require_extra("SimpleITK", self)
+        require_extra("SimpleITK", type(self).__name__)
         check_contrast(self.contrast)
         if self.resolution_mm not in (1, 2):
             raise UsageError(
