@@ -50,10 +50,12 @@ def test_a_card_says_what_it_is_and_is_not_for(name: str) -> None:
         assert f"`{name}/{run.parent.name}`" in card
 
 
-def scores(reference: str, flair: Volume, t1w: Volume, brain: np.ndarray) -> tuple[float, float]:
+def scores(
+    reference: str, flair: Volume, t1w: Volume, brain: np.ndarray, samples: int = 1
+) -> tuple[float, float]:
     """Return masked PSNR and SSIM of a translation against the normalised T1w."""
     real = PercentileNormaliser().fit(t1w.data, brain).apply(t1w.data)
-    synthetic = from_run(reference).translate(flair, brain, seed=0).mean.data
+    synthetic = from_run(reference, samples).translate(flair, brain, seed=0).mean.data
     pair = synthetic, real, 1.0, brain
     return peak_signal_to_noise(*pair), ssim(*pair)
 
@@ -82,7 +84,6 @@ def test_real_scans_that_no_model_has_seen() -> None:
         flair, t1w = read_volume(path), read_volume(Path(str(path).replace("_FLAIR", "_T1w")))
         mask = Path(str(path).replace("_FLAIR", "_desc-brain_mask"))
         brain = (read_volume(mask).data if mask.exists() else flair.data) > 0
-        (_, ours), (_, lookup) = (
-            scores(name, flair, t1w, brain) for name in ("phantom-2d", "phantom-2d/lookup")
-        )
+        _, ours = scores("phantom-2d", flair, t1w, brain, samples=4)
+        _, lookup = scores("phantom-2d/lookup", flair, t1w, brain)
         assert ours > lookup + 0.05, path.name

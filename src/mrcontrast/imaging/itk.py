@@ -45,12 +45,14 @@ def require_extra(name: str, user: str) -> None:
 
 
 def load_itk() -> ModuleType:
-    """Import SimpleITK.
+    """Import SimpleITK, with one thread: its sums differ with how threads share the work.
 
     Raises:
         MrcontrastError: It is not installed.
     """
-    return load_extra("SimpleITK")
+    itk = load_extra("SimpleITK")
+    itk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    return itk
 
 
 def is_sheared(affine: np.ndarray) -> bool:
