@@ -48,7 +48,7 @@ def info(outputs: Path) -> Iterator[str]:
     yield f"  {'commit':<11} {known['git_sha'] or 'none (installed package)'}"
     yield "devices"
     yield from (f"  {line}" for line in devices())
-    yield f"trained models in {outputs}"
+    yield f"trained models: those released, and in {outputs}"
     found = list(trained(outputs))
     yield from (f"  {line}" for line in found or ["none"])
 

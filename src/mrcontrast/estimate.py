@@ -35,8 +35,11 @@ def estimate(config: DictConfig) -> int:
     costs = study_costs(config.study)
     console = Console(highlight=False, width=max(Console().width, 100))
     console.print(to_table(costs, rate, config.memory_gib))
+    if any(cost.memory / GIB > config.memory_gib for cost in costs):
+        console.print(
+            f"* over {config.memory_gib:g} GiB: more devices, smaller batch, larger memory_gib."
+        )
     console.print(
-        f"* more than {config.memory_gib:g} GiB: more devices, smaller batch, larger memory_gib.",
         f"{sum(cost.hours(rate) for cost in costs):,.0f} GPU hours in all, if {config.gpu} reaches "
         f"{config.achieved_share:.0%} of its {config.peak_tflops:g} TFLOP/s (assumed).",
         *NOTES,

@@ -1,9 +1,20 @@
-"""Paths that a person has typed: looked at before anything heavy is imported."""
+"""Paths and numbers that a person has typed: looked at before anything heavy is imported."""
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from mrcontrast.errors import UsageError
+
+LEAST = {  # of whole numbers of a training
+    "seed": 0,
+    "data.batch_size": 1,
+    "data.num_workers": 0,
+    "trainer.max_steps": 1,
+    "trainer.accumulate_grad_batches": 1,
+}
+UNLIMITED = {"trainer.max_steps": -1}
+POSITIVE = ("stage.optimisation.optimizer.lr", "stage.discriminator_optimisation.optimizer.lr")
 
 
 def refuse_missing(paths: Mapping[str, Path | str | None]) -> None:
@@ -21,3 +32,28 @@ def refuse_missing(paths: Mapping[str, Path | str | None]) -> None:
         raise UsageError(
             f"Expected a file or folder, got none ({path}). Check the path of {option}."
         )
+
+
+def refuse_numbers(config: Any) -> None:  # noqa: ANN401 - an OmegaConf node, not imported here
+    """Refuse numbers of a training that no trainer could use.
+
+    Args:
+        config: Of ``mrcontrast train``, resolved.
+
+    Raises:
+        UsageError: One is; it is named with its key.
+    """
+    from omegaconf import OmegaConf
+
+    for key, least in LEAST.items():
+        value = OmegaConf.select(config, key)
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        fits = value is None or (whole and (value >= least or value == UNLIMITED.get(key)))
+        if not fits:
+            raise UsageError(
+                f"Expected a whole number from {least} on, got {value} ({key}). Change it."
+            )
+    for key in POSITIVE:
+        value = OmegaConf.select(config, key)
+        if value is not None and not (isinstance(value, int | float) and value > 0):
+            raise UsageError(f"Expected a number above 0, got {value} ({key}). Change it.")

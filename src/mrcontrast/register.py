@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mrcontrast.errors import MrcontrastError
+from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -29,15 +29,37 @@ def run(args: Namespace) -> int:
         Exit code 0.
 
     Raises:
+        UsageError: MLflow takes no such name.
         MrcontrastError: The run is unfinished or does not translate, or MLflow does not answer.
     """
     from mrcontrast.tracking import absolute_uri, find_run
 
     folder = find_run(args.run)
     uri = absolute_uri(args.tracking_uri) if args.tracking_uri else uri_of(folder)
+    refuse_name(args.name)
+    before = alias_of(args.name, args.alias, uri)
     version = register(folder, args.name, args.alias, uri)
-    sys.stdout.write(f"models:/{args.name}@{args.alias}: version {version} in {uri}\n")
+    moved = "" if before is None else f", was version {before},"
+    sys.stdout.write(f"models:/{args.name}@{args.alias}: version {version}{moved} in {uri}\n")
     return 0
+
+
+def refuse_name(name: str) -> None:
+    """Raise UsageError for a model's name that MLflow does not take."""
+    if not name or set(name) & set("/:@"):
+        raise UsageError(f"Expected a name without / : and @, got {name!r} (--name). Change it.")
+
+
+def alias_of(name: str, alias: str, uri: str) -> str | None:
+    """Return the version that an alias names; None if there is none, or no answer."""
+    from mlflow.exceptions import MlflowException
+
+    from mrcontrast.tracking import connect
+
+    try:
+        return str(connect(uri).get_model_version_by_alias(name, alias).version)
+    except MlflowException:
+        return None
 
 
 def uri_of(folder: RunFolder) -> str:

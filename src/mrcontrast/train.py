@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from mrcontrast.config import build, build_stage, module_name, resolve
-from mrcontrast.given import refuse_missing
+from mrcontrast.given import refuse_missing, refuse_numbers
 from mrcontrast.released import refuse_missing_runs
 from mrcontrast.run_folder import RunFolder, software
 from mrcontrast.trainer import build_trainer
@@ -47,6 +47,7 @@ def train(config: DictConfig) -> float | None:
     refuse_accelerator(config.trainer.accelerator)
     config, parents = inherit(config)
     config = resolve(config)
+    refuse_numbers(config)
     folder, earlier = RunFolder(config.run_dir), find_start(config)
     start = how_to_start(folder, config)
     if start.finished:

@@ -27,7 +27,7 @@ STRIP_HELP = (
     "find the brain of a head with deepbet (extra prep) where no mask is given or lies beside it"
 )
 
-MODEL_HELP = "a run folder, a released model by name, or runs:/ID of MLflow"
+MODEL_HELP = "a run folder, a released model by name, or runs:/ID or models:/NAME@ALIAS of MLflow"
 
 TURN_HELP = (
     "2D only: slices over which the noise of a draw turns into other noise; 0 gives all slices "

@@ -45,6 +45,23 @@ def test_a_model_is_found_by_its_alias(outputs: Path, registered: str, run: RunF
     assert not (Path.cwd() / "mlruns").exists()
 
 
+def test_a_moved_alias_says_from_where(
+    registered: str, run: RunFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["register", str(run.path), "--name", "twice", "--alias", "best"]
+    assert main(words) == 0
+    assert "was version" not in capsys.readouterr().out
+    assert main(words) == 0
+    assert "models:/twice@best: version 2, was version 1, in" in capsys.readouterr().out
+
+
+def test_a_name_that_is_an_address_is_refused(
+    run: RunFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["register", str(run.path), "--name", "a/b:c"]) == 2
+    assert "Expected a name without" in capsys.readouterr().err
+
+
 def test_the_registry_says_where_a_model_comes_from(registered: str, run: RunFolder) -> None:
     version = connect(registered).get_model_version_by_alias("flair2t1w", "best")
     assert version.run_id == run.provenance["mlflow_run_id"]
