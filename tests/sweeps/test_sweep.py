@@ -45,6 +45,8 @@ def test_a_failed_job_is_recorded_and_the_rest_goes_on(
     assert run_sweep(tmp_path, *grid) == 1
     out = capsys.readouterr().out
     assert "lr_1e+30: failed, Expected a finite loss" in out
+    assert "lr_1e+30/log.txt)" in out
+    assert "Not finished: 1. log.txt in the folder of a job says why." in out
     with (tmp_path / "sweeps/toy/results.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["stage.lr"] for row in rows][2] == "1e+30"

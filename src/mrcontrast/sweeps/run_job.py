@@ -43,7 +43,7 @@ def run_job(folder: str | Path) -> str:
         try:
             job.score = checked(WORK[job.command](job))
         except MrcontrastError as error:
-            job.end(FAILED, time.monotonic() - began, one_line(error))
+            job.end(FAILED, time.monotonic() - began, " ".join(str(error).split()))
         except Exception as error:
             traceback.print_exc()
             message = f"{type(error).__name__}: {one_line(error)}"

@@ -16,6 +16,7 @@ from mrcontrast.sweeps.jobs import (
     FINISHED,
     JOB,
     LOCK,
+    LOG,
     RUNNING,
     STOPPED,
     Job,
@@ -67,6 +68,8 @@ def sweep(command: str, arguments: Sequence[str]) -> int:
             raise
         tracker.close("FAILED" if failed else "FINISHED")
     show(plan.folder)
+    if failed:
+        log.warning("Not finished: %d. log.txt in the folder of a job says why.", failed)
     return 1 if failed else 0
 
 
@@ -172,7 +175,7 @@ class Sweep:
         if job.state == FINISHED and job.score is not None:
             self.tracker.log_metrics({"score": job.score}, job.number)
         score = "no score" if job.score is None else f"{job.monitor} {job.score:.5g}"
-        said = score if job.state == FINISHED else job.error
+        said = score if job.state == FINISHED else f"{job.error} ({job.folder / LOG})"
         head = f"[{len(self.settled)}/{self.search.size()}] {job.name}"
         log.info("%s: %s, %s, %.0f s", head, how, said, job.seconds)
 
