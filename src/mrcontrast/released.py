@@ -42,11 +42,12 @@ def refuse_missing_runs(references: Mapping[str, str | None]) -> None:
     Raises:
         UsageError: One is not there; it is named with its option, and what is there with it.
     """
+    names = [*released_models(), *released_runs()]
     for option, reference in references.items():
         known = reference is None or ":/" in str(reference) or Path(reference).exists()
         if not known and released_run(str(reference)) is None:
             raise UsageError(
-                f"Expected a run folder or a released model ({', '.join(released_runs())}), "
+                f"Expected a run folder or a released model ({', '.join(names)}), "
                 f"got none ({reference}). Check the path of {option}."
             )
 
