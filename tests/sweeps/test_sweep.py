@@ -129,6 +129,17 @@ def test_a_killed_job_is_started_again(tmp_path: Path) -> None:
     assert {run.data.tags["mrcontrast.data_hash"] for run in children} == {"data"}
 
 
+def test_a_job_that_fails_before_it_trains_is_a_child_too(tmp_path: Path) -> None:
+    overrides = [*with_mlflow(tmp_path), "trainer.max_steps=2,0"]
+    for _ in range(2):
+        assert run_sweep(tmp_path, *overrides) == 1
+    runs = mlflow_runs(tmp_path)
+    (failed,) = [run for run in runs if "mrcontrast.error" in run.data.tags]
+    assert failed.info.status == "FAILED"
+    assert failed.data.tags["mrcontrast.error"].startswith("Expected a whole number from 1 on")
+    assert len(runs) == 3
+
+
 def test_a_killed_sweep_goes_on(tmp_path: Path) -> None:
     overrides = [*with_mlflow(tmp_path), *SLOW, "seed=0,1,2"]
     process = in_child(lambda: run_sweep(tmp_path, *overrides))

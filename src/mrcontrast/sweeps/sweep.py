@@ -174,6 +174,8 @@ class Sweep:
         write_csv(self.plan.folder)
         if job.state == FINISHED and job.score is not None:
             self.tracker.log_metrics({"score": job.score}, job.number)
+        if job.state == FAILED:
+            self.tracker.note_failed_child(job.folder, job.error)
         score = "no score" if job.score is None else f"{job.monitor} {job.score:.5g}"
         said = score if job.state == FINISHED else f"{job.error} ({job.folder / LOG})"
         head = f"[{len(self.settled)}/{self.search.size()}] {job.name}"

@@ -30,6 +30,9 @@ class NoTracker:
     def kill_lost_children(self, is_alive: Callable[[str], bool]) -> None:
         """Do nothing."""
 
+    def note_failed_child(self, folder: Path, error: str) -> None:
+        """Do nothing."""
+
     def log_tags(self, tags: Mapping[str, str]) -> None:
         """Do nothing."""
 

@@ -18,6 +18,8 @@ from mrcontrast.tracking.store import absolute_uri, connect, experiment_id, no_s
 log = logging.getLogger(__name__)
 
 FOLDER_TAG = "mrcontrast.run_folder"
+ERROR_TAG = "mrcontrast.error"
+MOST_ERROR = 500  # characters
 PARENT_TAG = "mlflow.parentRunId"  # MLflow's own name: it nests runs by it
 
 
@@ -165,6 +167,28 @@ class MlflowTracker(NoTracker):
                         self.client.set_terminated(run.info.run_id, "KILLED")
         except MlflowException as error:  # the next start of the sweep looks again
             log.warning("MLflow does not answer: %s", " ".join(str(error).split())[:200])
+
+    def note_failed_child(self, folder: Path, error: str) -> None:
+        """Record a job that failed before it had a run: one below this, FAILED, with the error.
+
+        Args:
+            folder: Of the job; a run that names it is left as it is.
+            error: One line.
+        """
+        from mlflow.exceptions import MlflowException
+
+        assert self.run_id is not None
+        tags = {FOLDER_TAG: str(folder.resolve()), PARENT_TAG: self.run_id}
+        asked = " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
+        try:
+            experiment = self.client.get_run(self.run_id).info.experiment_id
+            if self.client.search_runs([experiment], asked, max_results=1):
+                return
+            tags[ERROR_TAG] = error[:MOST_ERROR]
+            run = self.client.create_run(experiment, tags=tags, run_name=folder.name)
+            self.client.set_terminated(run.info.run_id, "FAILED")
+        except MlflowException as failure:  # the sweep's own files tell it in any case
+            log.warning("MLflow does not answer: %s", " ".join(str(failure).split())[:200])
 
     def loggers(self) -> list[Logger]:
         """Return the logger of the open run."""
