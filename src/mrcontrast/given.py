@@ -27,11 +27,15 @@ def refuse_missing(paths: Mapping[str, Path | str | None]) -> None:
         UsageError: One is not there; it is named with its option.
     """
     for option, path in paths.items():
-        if path is None or ":/" in str(path) or Path(path).exists():
-            continue
-        raise UsageError(
-            f"Expected a file or folder, got none ({path}). Check the path of {option}."
-        )
+        if is_missing(path):
+            raise UsageError(
+                f"Expected a file or folder, got none ({path}). Check the path of {option}."
+            )
+
+
+def is_missing(path: Path | str | None) -> bool:
+    """Return whether a path was given and is not there; other references are never missing."""
+    return path is not None and ":/" not in str(path) and not Path(path).exists()
 
 
 def refuse_numbers(config: Any) -> None:  # noqa: ANN401 - an OmegaConf node, not imported here

@@ -34,9 +34,9 @@ def run(args: Namespace) -> int:
     """
     from mrcontrast.tracking import absolute_uri, find_run
 
+    refuse_name(args.name)
     folder = find_run(args.run)
     uri = absolute_uri(args.tracking_uri) if args.tracking_uri else uri_of(folder)
-    refuse_name(args.name)
     before = alias_of(args.name, args.alias, uri)
     version = register(folder, args.name, args.alias, uri)
     moved = "" if before is None else f", was version {before},"

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mrcontrast.errors import UsageError
+from mrcontrast.given import is_missing
 from mrcontrast.run_folder import RunFolder
 
 MODELS = Path(__file__).resolve().parent / "models"
@@ -42,13 +43,12 @@ def refuse_missing_runs(references: Mapping[str, str | None]) -> None:
     Raises:
         UsageError: One is not there; it is named with its option, and what is there with it.
     """
-    names = [*released_models(), *released_runs()]
     for option, reference in references.items():
-        known = reference is None or ":/" in str(reference) or Path(reference).exists()
-        if not known and released_run(str(reference)) is None:
+        if is_missing(reference) and released_run(str(reference)) is None:
+            names = ", ".join([*released_models(), *released_runs()])
             raise UsageError(
-                f"Expected a run folder or a released model ({', '.join(names)}), "
-                f"got none ({reference}). Check the path of {option}."
+                f"Expected a run folder or a released model ({names}), got none ({reference}). "
+                f"Check the path of {option}."
             )
 
 

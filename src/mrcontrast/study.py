@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from mrcontrast.errors import UsageError
 from mrcontrast.steps import Ledger, Step
 from mrcontrast.study_steps import (
+    DRAW_KEYS,
     EVALUATION,
     FULL_GRID_EVALUATION,
     evaluate_full_grid_step,
@@ -22,15 +23,7 @@ from mrcontrast.study_steps import (
 )
 
 TRAIN_KEYS = {"overrides", "parents", "start_from"}
-PREDICT_KEYS = {
-    "model",
-    "samples",
-    "steps",
-    "noise_turn",
-    "batch_size",
-    "shuffle_flair",
-    "full_grid",
-}
+PREDICT_KEYS = {"model", *DRAW_KEYS, "shuffle_flair", "full_grid"}
 TABLES = ("In the brain", "Whole image", "Costs")  # those that a study prints
 EVALUATIONS = {EVALUATION: "As prepared", FULL_GRID_EVALUATION: "On the subjects' own grids"}
 

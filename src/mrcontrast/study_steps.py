@@ -18,6 +18,7 @@ from mrcontrast.study_runs import (
     where,
 )
 
+DRAW_KEYS = ("samples", "steps", "noise_turn", "batch_size")  # of a predict node; see ``from_run``
 MASKS = "masks_full_grid"
 EVALUATION, FULL_GRID_EVALUATION = "evaluation", "evaluation_full_grid"
 
@@ -107,16 +108,12 @@ def predict_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
         from mrcontrast.data.manifest import Manifest
         from mrcontrast.data.originals import originals
         from mrcontrast.translate import translate_originals, translate_records
-        from mrcontrast.translator.drawing import NOISE_TURN
         from mrcontrast.translator.from_run import from_run
 
         records = Manifest.read(folder / "data").split("test")
         translator = from_run(
             str(where(model, outside, folder)),
-            samples=node.get("samples", 1),
-            steps=node.get("steps"),
-            batch_size=node.get("batch_size", 16),
-            noise_turn=node.get("noise_turn", NOISE_TURN),
+            **{key: node[key] for key in DRAW_KEYS if key in node},
         )
         if full_grid:
             translate_originals(originals(records, folder / MASKS), translator, output)

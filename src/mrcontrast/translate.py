@@ -187,11 +187,11 @@ def find_jobs(args: Namespace, translator: "Translator") -> list["Job"]:
     from mrcontrast.data import translation_jobs as jobs
 
     source, out, seed, strip = translator.source, args.output, args.seed, args.strip_skull
-    if args.input.is_file():
-        return [replace(jobs.file_job(args.input, out, source, args.mask, seed), strip_skull=strip)]
     if not jobs.is_prepared(args.input):
-        found = jobs.folder_jobs(args.input, out, source, args.mask, seed)
-        return [replace(job, strip_skull=strip) for job in found]
+        given = (args.input, out, source, args.mask, seed)
+        one = args.input.is_file()
+        found = [jobs.file_job(*given)] if one else jobs.folder_jobs(*given)
+        return [replace(job, strip_skull=strip and job.mask is None) for job in found]
     if args.mask is not None or strip:
         raise UsageError(
             f"Expected no {'--strip-skull' if strip else '--mask'} for a prepared data set, which "

@@ -30,7 +30,7 @@ class Job:
         prepared: Whether the source is normalised and on the model's spacing already.
         stands_for: Volume of the same shape whose place in space the output takes, voxel for voxel;
             None leaves it where the source is.
-        strip_skull: Whether deepbet finds the brain where there is no ``mask``.
+        strip_skull: Whether deepbet finds the brain; only where there is no ``mask``.
     """
 
     name: str

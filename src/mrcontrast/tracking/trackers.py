@@ -122,12 +122,10 @@ class MlflowTracker(NoTracker):
 
         if not self.takes_up_lost_runs:
             return None
-        asked = f"tags.`{FOLDER_TAG}` = '{folder.path.resolve()}'"
-        if self.parent_run_id is not None:
-            asked += f" and tags.`{PARENT_TAG}` = '{self.parent_run_id}'"
+        tags = tags_of(folder.path, self.parent_run_id)
         experiment = experiment_id(self.client, self.tracking_uri, self.experiment_name)
         try:
-            found = self.client.search_runs([experiment], asked, max_results=1)
+            found = self.client.search_runs([experiment], having(tags), max_results=1)
         except MlflowException as error:
             raise no_store(self.tracking_uri, error) from error
         return found[0].info.run_id if found else None
@@ -136,9 +134,7 @@ class MlflowTracker(NoTracker):
         """Start a run and return its id."""
         from mlflow.exceptions import MlflowException
 
-        tags = {FOLDER_TAG: str(folder.path.resolve())}
-        if self.parent_run_id is not None:
-            tags[PARENT_TAG] = self.parent_run_id
+        tags = tags_of(folder.path, self.parent_run_id)
         experiment = experiment_id(self.client, self.tracking_uri, self.experiment_name)
         try:
             run = self.client.create_run(experiment, tags=tags, run_name=self.run_name)
@@ -159,7 +155,7 @@ class MlflowTracker(NoTracker):
         try:
             experiment = self.client.get_run(self.run_id).info.experiment_id
             while above:
-                asked = f"tags.`{PARENT_TAG}` = '{above.pop()}'"
+                asked = having({PARENT_TAG: above.pop()})
                 for run in self.client.search_runs([experiment], asked, max_results=10_000):
                     above.append(run.info.run_id)
                     lost = not is_alive(run.data.tags.get(FOLDER_TAG, ""))
@@ -178,14 +174,13 @@ class MlflowTracker(NoTracker):
         from mlflow.exceptions import MlflowException
 
         assert self.run_id is not None
-        tags = {FOLDER_TAG: str(folder.resolve()), PARENT_TAG: self.run_id}
-        asked = " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
+        tags = tags_of(folder, self.run_id)
         try:
             experiment = self.client.get_run(self.run_id).info.experiment_id
-            if self.client.search_runs([experiment], asked, max_results=1):
+            if self.client.search_runs([experiment], having(tags), max_results=1):
                 return
-            tags[ERROR_TAG] = error[:MOST_ERROR]
-            run = self.client.create_run(experiment, tags=tags, run_name=folder.name)
+            told = tags | {ERROR_TAG: error[:MOST_ERROR]}
+            run = self.client.create_run(experiment, tags=told, run_name=folder.name)
             self.client.set_terminated(run.info.run_id, "FAILED")
         except MlflowException as failure:  # the sweep's own files tell it in any case
             log.warning("MLflow does not answer: %s", " ".join(str(failure).split())[:200])
@@ -217,6 +212,21 @@ class MlflowTracker(NoTracker):
                 self.outbox.path,
                 self.outbox.path.parent,
             )
+
+
+def tags_of(folder: Path, parent_run_id: str | None) -> dict[str, str]:
+    """Return the tags by which a run is found again: its folder, and the run that it is below."""
+    parent = {} if parent_run_id is None else {PARENT_TAG: parent_run_id}
+    return {FOLDER_TAG: str(folder.resolve()), **parent}
+
+
+def having(tags: Mapping[str, str]) -> str:
+    """Return MLflow's filter of the runs that have all these tags.
+
+    >>> having({"a": "1", "b": "2"})
+    "tags.`a` = '1' and tags.`b` = '2'"
+    """
+    return " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
 
 
 def flat(node: Any, key: str = "") -> dict[str, Any]:  # noqa: ANN401 - any nest of plain values

@@ -134,7 +134,7 @@ def facts_of(job: Job, translator: Translator) -> dict[str, Any]:
         "Seed": job.seed,
         "SourceSHA256": hashes[0],
         "BrainMaskSHA256": hashes[1],
-        **({"SkullStripped": "deepbet"} if job.mask is None and job.strip_skull else {}),
+        **({"SkullStripped": "deepbet"} if job.strip_skull else {}),
         "PreparedSource": job.prepared,
     }
 

@@ -116,8 +116,7 @@ class StageTranslator:
         return {
             **self.identity,
             **({} if tiles is None else {"Tile": str(tiles)}),
-            **describe_draw(self.drawing.stage),
-            **describe_noise(self.drawing),
+            **describe_draw(self.drawing),
             "Samples": self.drawing.samples,
         }
 
@@ -211,15 +210,9 @@ class StageTranslator:
             self.progress(part)
 
 
-def describe_noise(drawing: Drawing) -> dict[str, Any]:
-    """Return how slices share their noise, as JSON; nothing in 3D and of what draws nothing."""
-    drawn = getattr(drawing.stage, "sampler", None) is not None
-    two = drawing.stage.spatial_dims == 2
-    return {"NoiseTurn": drawing.noise_turn} if drawn and two else {}
-
-
-def describe_draw(stage: Any) -> dict[str, Any]:  # noqa: ANN401 - any stage
-    """Return what decides a draw beside weights and noise, as JSON."""
+def describe_draw(drawing: Drawing) -> dict[str, Any]:
+    """Return what decides a draw beside weights and seed, as JSON."""
+    stage: Any = drawing.stage
     sampler, prompt = (getattr(stage, name, None) for name in ("sampler", "prompt"))
     if sampler is None:
         return {"Sampler": None, "Steps": None}
@@ -233,4 +226,5 @@ def describe_draw(stage: Any) -> dict[str, Any]:  # noqa: ANN401 - any stage
         "Steps": sampler.num_steps,
         "SamplerSettings": settings,
         **({} if prompt is None else {"Guidance": prompt.guidance}),
+        **({"NoiseTurn": drawing.noise_turn} if stage.spatial_dims == 2 else {}),
     }
