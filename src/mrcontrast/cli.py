@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from mrcontrast import __version__
-from mrcontrast.config import compose, config_dir, one_line
-from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.config import compose, config_dir
+from mrcontrast.errors import MrcontrastError, UsageError, one_line, with_cause
 from mrcontrast.logs import show_progress
 
 HYDRA_COMMANDS = {
@@ -77,11 +77,11 @@ def main(argv: list[str] | None = None) -> int:
     except MrcontrastError as error:
         if debug:
             raise
-        return complain(one_line_of(error), error.exit_code)
+        return complain(one_line(error), error.exit_code)
     except Exception as error:
         if debug:
             raise
-        message = f"{type(error).__name__}: {one_line(error)} (add --debug for the traceback)"
+        message = f"{type(error).__name__}: {with_cause(error)} (add --debug for the traceback)"
         return complain(message, 1)
 
 
@@ -233,11 +233,6 @@ def stopped(stop: SystemExit) -> int:
         signal = "Ctrl-C" if code == 130 else "SIGTERM"
         complain(f"stopped by {signal}. The same command goes on from the last checkpoint", code)
     return code
-
-
-def one_line_of(error: MrcontrastError) -> str:
-    """Return our own message, without causes: it says already what to do."""
-    return " ".join(str(error).split())
 
 
 def complain(message: str, code: int) -> int:

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from mrcontrast.config_errors import usage_error
-from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.errors import MrcontrastError, UsageError, with_cause
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -83,10 +83,10 @@ def resolve(config: DictConfig) -> DictConfig:
     try:
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
-        key = error.full_key or one_line(error)
+        key = error.full_key or with_cause(error)
         raise UsageError(f"Expected a value, got none ({key}). Add {key}=VALUE.") from error
     except OmegaConfBaseException as error:
-        raise UsageError(f"Expected a config that resolves: {one_line(error)}.") from error
+        raise UsageError(f"Expected a config that resolves: {with_cause(error)}.") from error
     resolved = OmegaConf.create(plain)
     assert isinstance(resolved, DictConfig)
     return resolved
@@ -112,7 +112,7 @@ def build(node: Any, **parts: Any) -> Any:  # noqa: ANN401 - any object may stan
     except (InstantiationException, OmegaConfBaseException) as error:
         if isinstance(cause := error.__cause__, MrcontrastError):
             raise cause from None
-        raise UsageError(f"Expected a config that builds: {one_line(error)}.") from error
+        raise UsageError(f"Expected a config that builds: {with_cause(error)}.") from error
 
 
 def build_stage(node: DictConfig) -> Any:  # noqa: ANN401 - a LightningModule, not imported here
@@ -122,13 +122,6 @@ def build_stage(node: DictConfig) -> Any:  # noqa: ANN401 - a LightningModule, n
         UsageError: As ``build``.
     """
     return build({key: value for key, value in node.items() if key != "checkpoint"})
-
-
-def one_line(error: BaseException) -> str:
-    """Return the message of an error, and of its cause if it has one, on one line."""
-    text = " ".join(str(error).split())
-    cause = error.__cause__
-    return text if cause is None else f"{text} ({' '.join(str(cause).split())})"
 
 
 def module_name(target: str) -> str:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 
-from mrcontrast.errors import UsageError
+from mrcontrast.errors import UsageError, one_line
 
 HELP = "`mrcontrast {entry} --help` lists groups and keys."
 
@@ -21,7 +21,7 @@ def usage_error(
     """
     from hydra.errors import MissingConfigException, OverrideParseException
 
-    text = " ".join(str(error).split())
+    text = one_line(error)
     help_text = HELP.format(entry=entry)
     if isinstance(error, OverrideParseException):
         reason = error.message.split("See https")[0].strip()

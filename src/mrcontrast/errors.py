@@ -17,6 +17,27 @@ class UsageError(MrcontrastError):
     exit_code = 2
 
 
+def one_line(error: BaseException, most: int | None = None) -> str:
+    """Return the message of an error on one line, cut to ``most`` characters.
+
+    >>> one_line(ValueError("cut    short"))
+    'cut short'
+    """
+    return " ".join(str(error).split())[:most]
+
+
+def with_cause(error: BaseException) -> str:
+    """Return the message of an error, and of its cause if it has one, on one line.
+
+    >>> error = ValueError("no volume")
+    >>> error.__cause__ = OSError("cut short")
+    >>> with_cause(error)
+    'no volume (cut short)'
+    """
+    text = one_line(error)
+    return text if error.__cause__ is None else f"{text} ({one_line(error.__cause__)})"
+
+
 def may_pass(cause: BaseException | None) -> bool:
     """Return whether the same may succeed later: memory was short, or a disk did not answer.
 

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mrcontrast.config import module_name
-from mrcontrast.errors import MrcontrastError
+from mrcontrast.errors import MrcontrastError, one_line
 from mrcontrast.files import sha256_file, write_json, write_text
 from mrcontrast.tensor_file import read_tensors, refuse_strangers, write_tensors
 
@@ -59,7 +59,7 @@ class RunFolder:
         try:
             config = OmegaConf.load(self.config_path)
         except (OSError, yaml.YAMLError, OmegaConfBaseException) as error:
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             raise MrcontrastError(
                 f"Expected a config, got: {reason} ({self.config_path}). Restore the file."
             ) from error

@@ -4,8 +4,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from mrcontrast.config import one_line
-from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.errors import MrcontrastError, UsageError, with_cause
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -42,7 +41,7 @@ def send(path: Path) -> str:
     try:
         outbox = outbox_at(path)
     except MrcontrastError as error:
-        return one_line(error)
+        return with_cause(error)
     with outbox.lock(0.0) as ours:
         if not ours:
             return f"{path.parent}: a process is at work there, which sends its records itself"

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
-from mrcontrast.errors import MrcontrastError
+from mrcontrast.errors import MrcontrastError, one_line
 
 
 class WholeFiles(TorchCheckpointIO):
@@ -40,7 +40,7 @@ class WholeFiles(TorchCheckpointIO):
                 os.fsync(file.fileno())
             unfinished.replace(path)
         except (OSError, RuntimeError) as error:  # torch's writer turns the one into the other
-            reason = " ".join(str(error).split())[:200]
+            reason = one_line(error, most=200)
             raise MrcontrastError(
                 f"Expected room for a checkpoint, got: {reason} ({path}). "
                 "Free some space; the same command goes on from the checkpoint before."

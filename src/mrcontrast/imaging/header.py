@@ -8,7 +8,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from mrcontrast.errors import MrcontrastError
+from mrcontrast.errors import MrcontrastError, one_line
 from mrcontrast.imaging.itk import is_sheared
 
 ERROR, WARNING, INFO = SEVERITIES = ("error", "warning", "info")
@@ -153,7 +153,7 @@ def _check_affine(header: nib.Nifti1Header) -> list[Finding]:
         qform, sform = header.get_qform(coded=True)[0], header.get_sform(coded=True)[0]
         best = np.asarray(header.get_best_affine(), np.float64)
     except Exception as error:  # nibabel raises several kinds for a quaternion that is none
-        return [_unknown_place(), Finding("affine", " ".join(str(error).split())[:80], ERROR)]
+        return [_unknown_place(), Finding("affine", one_line(error, most=80), ERROR)]
     if not np.isfinite(best).all() or np.linalg.matrix_rank(best[:3, :3]) < 3:
         kind = "singular" if np.isfinite(best).all() else "not finite"
         return [_unknown_place(), Finding("affine", kind, ERROR)]

@@ -4,7 +4,7 @@ import traceback
 from collections import defaultdict
 from typing import Any, Protocol
 
-from mrcontrast.errors import MrcontrastError, UsageError, may_pass
+from mrcontrast.errors import MrcontrastError, UsageError, may_pass, one_line
 from mrcontrast.preparation.duplicates import Deduplicate
 from mrcontrast.preparation.subject import (
     BROKEN,
@@ -229,7 +229,7 @@ def _dropped(entry: Entry, step: str, error: MrcontrastError) -> Dropped:
 def broken(entry: Entry, step: str, error: Exception) -> Dropped:
     """Return the row of a session that an operator broke on, and where in the code."""
     place = traceback.extract_tb(error.__traceback__)[-1]
-    message = " ".join(str(error).split())[:300]
+    message = one_line(error, most=300)
     reason = (
         f"Expected an operator that works, got {type(error).__name__}: {message} "
         f"({place.filename}, line {place.lineno}). Report it or leave {entry.name} out."

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mrcontrast.config import compose, one_line
-from mrcontrast.errors import MrcontrastError
+from mrcontrast.config import compose
+from mrcontrast.errors import MrcontrastError, one_line, with_cause
 from mrcontrast.logs import show_progress
 from mrcontrast.resume import is_first_process
 from mrcontrast.sweeps.jobs import FAILED, FINISHED, STOPPED, Job
@@ -43,10 +43,10 @@ def run_job(folder: str | Path) -> str:
         try:
             job.score = checked(WORK[job.command](job))
         except MrcontrastError as error:
-            job.end(FAILED, time.monotonic() - began, " ".join(str(error).split()))
+            job.end(FAILED, time.monotonic() - began, one_line(error))
         except Exception as error:
             traceback.print_exc()
-            message = f"{type(error).__name__}: {one_line(error)}"
+            message = f"{type(error).__name__}: {with_cause(error)}"
             job.end(FAILED, time.monotonic() - began, message)
         except BaseException:
             job.end(STOPPED, time.monotonic() - began)

@@ -6,7 +6,7 @@ import torch
 from lightning import LightningModule
 
 from mrcontrast.config import build_stage
-from mrcontrast.errors import MrcontrastError
+from mrcontrast.errors import MrcontrastError, one_line
 from mrcontrast.released import open_run
 from mrcontrast.run_folder import RunFolder
 from mrcontrast.tracking.registry import MODELS, fetch_model
@@ -37,7 +37,7 @@ def load_stage(reference: str | Path, device: str = "cpu") -> LightningModule:
     try:
         stage.load_state_dict(weights, strict=True)
     except RuntimeError as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise MrcontrastError(
             f"Expected weights that fit config.yaml, got: {reason} ({folder.path}). Train it again."
         ) from error

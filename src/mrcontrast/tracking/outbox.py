@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
+from mrcontrast.errors import one_line
 from mrcontrast.files import write_text
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ class Outbox:
         try:
             self.tell(record)
         except Exception as error:  # requests, SQLAlchemy and the artifact stores raise their own
-            reason = " ".join(str(error).split())[:200]
+            reason = one_line(error, most=200)
             if is_refusal(error):
                 log.warning("MLflow refuses %s: %s", ", ".join(record), reason)
                 return True

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.errors import MrcontrastError, UsageError, one_line
 from mrcontrast.tracking.store import SQLITE, connect
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def fetch_model(reference: str, uri: str) -> Path:
             download(version, uri, place)
         return place / RUN_IN_MODEL
     except (MlflowException, OSError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error, most=200)
         raise MrcontrastError(
             f"Expected a registered model, got: {reason} ({reference} in {uri}). "
             "Register one by `mrcontrast register RUN --name NAME`, or set MLFLOW_TRACKING_URI."

@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mrcontrast.errors import MrcontrastError
+from mrcontrast.errors import MrcontrastError, one_line
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -51,7 +51,7 @@ def connect(uri: str) -> "MlflowClient":
 
 def no_store(uri: str, error: BaseException) -> MrcontrastError:
     """Return the error of a store that does not answer."""
-    reason = " ".join(str(error).split())[:300]
+    reason = one_line(error, most=300)
     return MrcontrastError(
         f"Expected an MLflow store, got: {reason} ({uri}). "
         "Start its server, set logger.tracking_uri, or add logger=none."

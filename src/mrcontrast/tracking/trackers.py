@@ -8,7 +8,7 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
-from mrcontrast.errors import MrcontrastError
+from mrcontrast.errors import MrcontrastError, one_line
 from mrcontrast.run_folder import RunFolder
 from mrcontrast.tracking.no_tracker import NoTracker
 from mrcontrast.tracking.outbox import OUTBOX, Outbox
@@ -162,7 +162,7 @@ class MlflowTracker(NoTracker):
                     if run.info.status == "RUNNING" and lost:
                         self.client.set_terminated(run.info.run_id, "KILLED")
         except MlflowException as error:  # the next start of the sweep looks again
-            log.warning("MLflow does not answer: %s", " ".join(str(error).split())[:200])
+            log.warning("MLflow does not answer: %s", one_line(error, most=200))
 
     def note_failed_child(self, folder: Path, error: str) -> None:
         """Record a job that failed before it had a run: one below this, FAILED, with the error.
@@ -183,7 +183,7 @@ class MlflowTracker(NoTracker):
             run = self.client.create_run(experiment, tags=told, run_name=folder.name)
             self.client.set_terminated(run.info.run_id, "FAILED")
         except MlflowException as failure:  # the sweep's own files tell it in any case
-            log.warning("MLflow does not answer: %s", " ".join(str(failure).split())[:200])
+            log.warning("MLflow does not answer: %s", one_line(failure, most=200))
 
     def loggers(self) -> list[Logger]:
         """Return the logger of the open run."""
