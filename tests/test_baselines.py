@@ -15,7 +15,7 @@ from mrcontrast.run_folder import RunFolder
 from mrcontrast.tracking import load_stage
 from mrcontrast.train import train
 from mrcontrast.translate import translate_records
-from mrcontrast.translator import from_run
+from mrcontrast.translator import Draws, from_run
 from mrcontrast.volume import read_volume
 from toy.runs import toy_config
 
@@ -114,7 +114,7 @@ def test_it_translates_held_out_subjects(
 ) -> None:
     records = Manifest.read(prepared_root).split("test")[:1]
     draws = name in ("concat_diffusion", "latent_bridge", "residual_diffusion")
-    translator = from_run(str(runs[name].path), samples=2 if draws else 1)
+    translator = from_run(str(runs[name].path), Draws(2 if draws else 1))
     volume = read_volume(translate_records(records, translator, tmp_path)[0])
     real = read_volume(records[0].t1w)
     brain = read_volume(records[0].brain_mask).data > 0

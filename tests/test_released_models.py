@@ -12,7 +12,7 @@ from mrcontrast.metrics.voxelwise import peak_signal_to_noise
 from mrcontrast.phantom import make_subject
 from mrcontrast.released import MODELS, open_run, released_models
 from mrcontrast.transforms.normalise import PercentileNormaliser
-from mrcontrast.translator import from_run
+from mrcontrast.translator import Draws, from_run
 from mrcontrast.volume import Volume, read_volume
 
 RUNS = sorted(path.parent for path in MODELS.glob("*/*/weights.safetensors"))
@@ -55,7 +55,7 @@ def scores(
 ) -> tuple[float, float]:
     """Return masked PSNR and SSIM of a translation against the normalised T1w."""
     real = PercentileNormaliser().fit(t1w.data, brain).apply(t1w.data)
-    synthetic = from_run(reference, samples).translate(flair, brain, seed=0).mean.data
+    synthetic = from_run(reference, Draws(samples)).translate(flair, brain, seed=0).mean.data
     pair = synthetic, real, 1.0, brain
     return peak_signal_to_noise(*pair), ssim(*pair)
 

@@ -22,7 +22,7 @@ from mrcontrast.run_folder import RunFolder
 from mrcontrast.transforms.grid import ModelGrid
 from mrcontrast.transforms.normalise import PercentileNormaliser
 from mrcontrast.translate import translate_records
-from mrcontrast.translator import StageTranslator
+from mrcontrast.translator import Draws, StageTranslator
 from mrcontrast.translator.files import translate_files
 from mrcontrast.volume import Volume, read_volume, write_volume
 
@@ -206,9 +206,9 @@ def test_volumes_made_otherwise_are_refused_or_replaced(
     seed = 1 if change == "seed" else 0
     shuffle = change == "source"
     identity = {"WeightsSHA256": "other" if change == "weights" else "12ab"}
-    samples = 2 if change == "samples" else 1
+    draws = Draws(samples=2 if change == "samples" else 1)
     other = StageTranslator(
-        Inverse(), translator.grid, translator.normaliser, samples, identity=identity
+        Inverse(), translator.grid, translator.normaliser, draws, identity=identity
     )
     jobs = record_jobs(tiny_records[:2], "flair", tmp_path, shuffle, seed)
     with pytest.raises(UsageError, match=r"--overwrite"):
@@ -367,7 +367,7 @@ def test_samples_write_a_deviation(
     tiny_records: list[Record], translator: StageTranslator, tmp_path: Path
 ) -> None:
     grid, normaliser = translator.grid, translator.normaliser
-    twice = StageTranslator(Inverse(), grid, normaliser, samples=2)
+    twice = StageTranslator(Inverse(), grid, normaliser, Draws(samples=2))
     (path,) = translate_records(tiny_records[:1], twice, tmp_path)
     std = tmp_path / "sub-01_desc-synthstd_T1w.nii.gz"
     assert PredictionFiles(path).std == std

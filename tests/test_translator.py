@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
@@ -15,12 +16,14 @@ from mrcontrast.data.predictions import PredictionFiles
 from mrcontrast.diffusion.samplers import DDIM, DDPM
 from mrcontrast.diffusion.sampling import Generators, draw
 from mrcontrast.diffusion.sampling import Sampler as BaseSampler
+from mrcontrast.draws import ONE_DRAW
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.networks.prompt import Prompt
 from mrcontrast.run_folder import RunFolder
 from mrcontrast.transforms.grid import ModelGrid
 from mrcontrast.transforms.normalise import PercentileNormaliser
-from mrcontrast.translator import StageTranslator, from_run
+from mrcontrast.translator import Draws, StageTranslator, from_run
+from mrcontrast.translator.from_run import refuse_temperature
 from mrcontrast.translator.slice_noise import stream
 from mrcontrast.volume import Volume, read_mask, read_volume, write_volume
 
@@ -87,8 +90,10 @@ class Context(Identity):
         return batch["flair"][:, [0, 2]].mean(dim=1, keepdim=True)
 
 
-def translator(stage: LightningModule, **options: object) -> StageTranslator:
-    return StageTranslator(stage, GRID, NORMALISER, **options)
+def translator(
+    stage: LightningModule, draws: Draws = ONE_DRAW, **options: object
+) -> StageTranslator:
+    return StageTranslator(stage, GRID, NORMALISER, draws, **options)
 
 
 def head(affine: np.ndarray, shape: tuple[int, int, int]) -> Volume:
@@ -221,13 +226,27 @@ def test_batch_size_changes_nothing(ras: Volume) -> None:
 
 @pytest.mark.parametrize(("noise_turn", "shared"), [(0, True), (4, False)])
 def test_slices_share_their_noise_or_turn_it(noise_turn: int, shared: bool) -> None:
-    drawing = translator(Noisy(2), noise_turn=noise_turn).drawing
+    drawing = translator(Noisy(2), Draws(noise_turn=noise_turn)).drawing
     mask = np.zeros((12, 16, 9), bool)
     mask[:, :, 2:7] = True
     image, _ = drawing.draw(np.full(mask.shape, 0.5, np.float32), mask, 0, lambda part: None)
     assert np.array_equal(image[:, :, 2], image[:, :, 6]) == shared
     assert np.ptp(image[:, :, 2]) > 0.1
     assert not image[:, :, [0, 1, 7, 8]].any()
+
+
+@pytest.mark.parametrize("spatial_dims", [2, 3])
+def test_temperature_scales_the_noise_at_the_start(spatial_dims: int) -> None:
+    mask = np.ones((8, 12, 8), bool)
+    source = np.full(mask.shape, 0.5, np.float32)
+
+    def change(temperature: float) -> np.ndarray:
+        drawing = translator(Noisy(spatial_dims), Draws(temperature=temperature)).drawing
+        return drawing.draw(source, mask, 5, lambda part: None)[0] - source
+
+    assert change(1).std() > 0.02
+    np.testing.assert_allclose(change(0.25), change(1) / 4, atol=1e-6)
+    assert not change(0).any()
 
 
 def test_axes_are_padded_to_the_factor() -> None:
@@ -250,7 +269,7 @@ def test_context_slices_stand_on_both_sides() -> None:
 
 
 def test_samples_are_averaged(ras: Volume) -> None:
-    machine = translator(Noisy(2), samples=3)
+    machine = translator(Noisy(2), Draws(samples=3))
     mask = np.ones((8, 12, 5), bool)
     source = np.full(mask.shape, 0.5, np.float32)
     mean, std = machine.drawing.draw(source, mask, 10, lambda part: None)
@@ -276,7 +295,9 @@ def test_what_a_sampler_draws_on_its_way_is_one_for_all_slices_of_any_batch() ->
     source = np.full(mask.shape, 0.5, np.float32)
     draws = []
     for batch_size in (2, 5):
-        drawing = translator(Noisy(2, fresh=0.1), batch_size=batch_size, noise_turn=0).drawing
+        drawing = translator(
+            Noisy(2, fresh=0.1), Draws(noise_turn=0), batch_size=batch_size
+        ).drawing
         draws.append(drawing.draw(source, mask, 3, lambda part: None)[0])
     np.testing.assert_array_equal(draws[0], draws[1])
     np.testing.assert_array_equal(draws[0], np.repeat(draws[0][:, :, :1], 5, axis=2))
@@ -284,7 +305,7 @@ def test_what_a_sampler_draws_on_its_way_is_one_for_all_slices_of_any_batch() ->
 
 @pytest.mark.parametrize("spatial_dims", [2, 3])
 def test_equal_draws_have_no_deviation(ras: Volume, spatial_dims: int) -> None:
-    result = translator(Identity(spatial_dims), samples=3).translate(ras)
+    result = translator(Identity(spatial_dims), Draws(samples=3)).translate(ras)
     assert result.std is not None
     assert result.std.data.max() == 0
     assert translator(Identity(spatial_dims)).translate(ras).std is None
@@ -332,7 +353,7 @@ def test_stage_may_take_t1w(ras: Volume) -> None:
 @pytest.mark.parametrize(("spatial_dims", "samples"), [(2, 1), (3, 1), (2, 2)])
 def test_progress_rises_to_one(ras: Volume, spatial_dims: int, samples: int) -> None:
     parts: list[float] = []
-    machine = translator(Identity(spatial_dims), samples=samples)
+    machine = translator(Identity(spatial_dims), Draws(samples=samples))
     machine.progress = parts.append
     machine.translate(ras)
     assert parts == sorted(parts)
@@ -359,16 +380,16 @@ def test_lack_of_memory_is_one_line(ras: Volume) -> None:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("options", [{"samples": 0}, {"batch_size": 0}])
-def test_options_out_of_range_are_refused(options: dict[str, int]) -> None:
-    with pytest.raises(UsageError, match="1 or more"):
-        translator(Identity(2), **options)
+def test_a_batch_without_slices_is_refused() -> None:
+    with pytest.raises(UsageError, match="1 or more slices"):
+        translator(Identity(2), batch_size=0)
 
 
 def test_description_names_sampler_and_steps() -> None:
-    described = translator(Noisy(2), samples=2, identity={"WeightsSHA256": "ab"}).describe()
+    described = translator(Noisy(2), Draws(samples=2), identity={"WeightsSHA256": "ab"}).describe()
     sampler = {"Sampler": "Sampler", "Steps": 5, "SamplerSettings": {}}
-    assert described == {"WeightsSHA256": "ab", **sampler, "NoiseTurn": 4, "Samples": 2}
+    noise = {"NoiseTurn": 4, "Temperature": 1.0, "Samples": 2}
+    assert described == {"WeightsSHA256": "ab", **sampler, **noise}
     assert "NoiseTurn" not in translator(Noisy(3)).describe()
     assert translator(Identity(2)).describe()["Sampler"] is None
 
@@ -441,7 +462,16 @@ def test_run_becomes_a_translator(tmp_path: Path, ras: Volume) -> None:
 def test_samples_need_a_sampler(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run")
     with pytest.raises(UsageError, match=r"makes one image.* Leave --samples out"):
-        from_run(str(folder.path), samples=2, device="cpu")
+        from_run(str(folder.path), Draws(samples=2), device="cpu")
+
+
+def test_a_temperature_needs_a_sampler_without_noise_on_its_way(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run")
+    with pytest.raises(UsageError, match="Leave --temperature out"):
+        from_run(str(folder.path), Draws(temperature=0.5), device="cpu")
+    with pytest.raises(UsageError, match=r"got DDPM.*--sampler ddim"):
+        refuse_temperature(SimpleNamespace(sampler=DDPM(4)), 0.5)
+    refuse_temperature(SimpleNamespace(sampler=DDIM(4)), 0.5)
 
 
 def test_steps_need_a_sampler(tmp_path: Path) -> None:

@@ -19,8 +19,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folders", nargs="+", help="of predictions, below that of the study")
     parser.add_argument("--study", type=Path, default=Path("outputs/study/release_2d"))
+    parser.add_argument("--split", default="test", help="train, val or test (%(default)s)")
     args = parser.parse_args()
-    records = Manifest.read(args.study / "data").split("test")
+    records = Manifest.read(args.study / "data").split(args.split)
     node = read_features("efficientnet_lite0")
     assert node is not None
     scorer = FeatureScorer(node)

@@ -6,6 +6,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from mrcontrast.config import compose
+from mrcontrast.draws import Draws
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.run_folder import RunFolder
 from mrcontrast.steps import Step
@@ -18,7 +19,8 @@ from mrcontrast.study_runs import (
     where,
 )
 
-DRAW_KEYS = ("samples", "steps", "noise_turn", "batch_size")  # of a predict node; see ``from_run``
+NOISE_KEYS = ("samples", "noise_turn", "temperature")  # of a predict node; see ``Draws``
+DRAW_KEYS = (*NOISE_KEYS, "steps", "batch_size")  # see ``from_run``
 MASKS = "masks_full_grid"
 EVALUATION, FULL_GRID_EVALUATION = "evaluation", "evaluation_full_grid"
 
@@ -113,7 +115,8 @@ def predict_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
         records = Manifest.read(folder / "data").split("test")
         translator = from_run(
             str(where(model, outside, folder)),
-            **{key: node[key] for key in DRAW_KEYS if key in node},
+            Draws(**{key: node[key] for key in NOISE_KEYS if key in node}),
+            **{key: node[key] for key in ("steps", "batch_size") if key in node},
         )
         if full_grid:
             translate_originals(originals(records, folder / MASKS), translator, output)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mrcontrast.draws import ONE_DRAW, Draws
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.given import refuse_missing
 from mrcontrast.released import refuse_missing_runs
@@ -34,6 +35,11 @@ TURN_HELP = (
     "the same (%(default)s)"
 )
 
+HEAT_HELP = (
+    "standard deviation of the noise that a draw starts from; below 1 it is nearer to the mean "
+    "(%(default)s, as in training)"
+)
+
 TILE_HELP = (
     "3D only: voxels along each axis that the networks take at once; N,M for autoencoder and "
     "denoiser, 0 for all (default: all if it fits in memory, else the largest tiles that do)"
@@ -53,7 +59,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--steps", type=int, help="steps of the sampler (those of the run)")
     add("--sampler", metavar="NAME", help="euler_flow, heun_flow, ddim, ... (that of the run)")
     add("--seed", type=int, default=0, help="seed of the noise (%(default)s)")
-    add("--noise-turn", type=int, default=4, metavar="N", help=TURN_HELP)
+    add("--noise-turn", type=int, default=ONE_DRAW.noise_turn, metavar="N", help=TURN_HELP)
+    add("--temperature", type=float, default=1.0, metavar="T", help=HEAT_HELP)
     add("--batch-size", type=int, default=16, help="slices at once (%(default)s)")
     add("--tile", metavar="N[,M]", help=TILE_HELP)
     add("--device", default="auto", help="auto, cpu or cuda (%(default)s)")
@@ -81,13 +88,12 @@ def run(args: Namespace) -> int:
 
     translator = from_run(
         args.model,
-        args.samples,
+        Draws(args.samples, args.noise_turn, args.temperature),
         args.batch_size,
         args.steps,
         args.sampler,
         args.device,
         tile=args.tile,
-        noise_turn=args.noise_turn,
     )
     jobs = find_jobs(args, translator)
     existing = Existing.REDO if args.overwrite else Existing.REFUSE

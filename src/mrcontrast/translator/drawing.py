@@ -11,12 +11,12 @@ from torch import Tensor
 
 from mrcontrast import keys
 from mrcontrast.diffusion.sampling import Generators
+from mrcontrast.draws import Draws
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.latents import crop, pad_to_multiple
 from mrcontrast.translator.slice_noise import noise_field, slice_noise, stream
 
 Progress = Callable[[float], None]
-NOISE_TURN = 4  # slices; chosen in experiments/release
 ON_THE_WAY = 2**32 - 1  # stream of a draw for what its sampler draws on its way
 
 
@@ -46,22 +46,20 @@ class Drawing:
 
     Attributes:
         stage: In evaluation mode, on ``device``.
-        samples: Draws of a volume, each with noise of its own; the first has that of the seed.
+        draws: How often, and from what noise.
         batch_size: Slices at once; 2D only.
-        noise_turn: Slices over which noise turns into other noise, see ``slice_noise``; 2D only.
         device: Where the stage runs.
     """
 
     stage: VolumeStage
-    samples: int
+    draws: Draws
     batch_size: int
-    noise_turn: int
     device: torch.device
 
     def draw(
         self, source: np.ndarray, mask: np.ndarray, seed: int, report: Progress
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Draw ``samples`` volumes.
+        """Draw ``draws.samples`` volumes, each with noise of its own.
 
         Args:
             source: (X, Y, Z), normalised to [0, 1], on the model's spacing.
@@ -80,10 +78,10 @@ class Drawing:
         brain = torch.from_numpy(mask)
         image = torch.from_numpy(np.where(mask, source, 0).astype(np.float32))
         mean, squares = torch.zeros_like(image), torch.zeros_like(image)
-        for k in range(self.samples):
+        for k in range(self.draws.samples):
 
             def report_draw(part: float, k: int = k) -> None:
-                report((k + part) / self.samples)
+                report((k + part) / self.draws.samples)
 
             drawn = self.sample(image, brain, stream(seed, k), report_draw)
             change = drawn - mean
@@ -91,9 +89,9 @@ class Drawing:
             squares += change * (drawn - mean)
         if not torch.isfinite(mean).all():
             raise MrcontrastError("Expected finite voxels, got NaN from the model. Train it again.")
-        if self.samples == 1:
+        if self.draws.samples == 1:
             return mean.clamp(0, 1).numpy(), None
-        std = (squares / (self.samples - 1)).clamp_min(0).sqrt()
+        std = (squares / (self.draws.samples - 1)).clamp_min(0).sqrt()
         return mean.clamp(0, 1).numpy(), std.numpy()
 
     def sample(self, image: Tensor, brain: Tensor, seed: int, report: Progress) -> Tensor:
@@ -137,9 +135,9 @@ class Drawing:
         if z is None:
             noise = noise_field(shape, seed).unsqueeze(0)
         else:
-            noise = slice_noise(shape, seed, z, self.noise_turn)
+            noise = slice_noise(shape, seed, z, self.draws.noise_turn)
         later = [torch.Generator().manual_seed(stream(seed, ON_THE_WAY)) for _ in padded]
-        drawn = self.stage(batch, noise.to(self.device), later)
+        drawn = self.stage(batch, self.draws.temperature * noise.to(self.device), later)
         return crop(drawn, images.shape[2:]).float().cpu()
 
 

@@ -6,43 +6,42 @@ import torch
 from omegaconf import OmegaConf
 
 from mrcontrast.config import build, config_dir
+from mrcontrast.draws import ONE_DRAW, Draws
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.run_folder import RunFolder
 from mrcontrast.tracking import find_run, load_stage
 from mrcontrast.transforms.grid import ModelGrid
 from mrcontrast.transforms.normalise import Normaliser
 from mrcontrast.transforms.standardise import normaliser_from_name
-from mrcontrast.translator.drawing import NOISE_TURN
 from mrcontrast.translator.fitting import Fitting, Tiles
 from mrcontrast.translator.stage_translator import StageTranslator
 
 
 def from_run(
     reference: str,
-    samples: int = 1,
+    draws: Draws = ONE_DRAW,
     batch_size: int = 16,
     steps: int | None = None,
     sampler: str | None = None,
     device: str = "auto",
     tile: str | None = None,
-    noise_turn: int = NOISE_TURN,
 ) -> StageTranslator:
     """Build the translator of a finished run.
 
     Args:
         reference: Run folder, or ``runs:/ID`` of MLflow.
-        samples: Draws that are averaged.
+        draws: How often a volume is drawn, and from what noise.
         batch_size: Slices at once; 2D only.
         steps: Steps of the sampler; None keeps those of the run.
         sampler: Name of a file in ``configs/stage/process/sampler``; None keeps the run's own.
         device: "cpu", "cuda" or "auto".
         tile: Tiles in voxels, see ``Tiles.from_text``; None takes the largest that fit in memory.
-        noise_turn: Slices over which noise turns into other noise; 0 shares it; 2D only.
 
     Raises:
         MrcontrastError: The run is missing, unfinished or changed.
-        UsageError: The stage does not see FLAIR; samples, steps or a sampler were asked of a stage
-            that has no sampler; no such sampler or device exists.
+        UsageError: The stage does not see FLAIR; samples, steps, a temperature or a sampler were
+            asked of a stage that has no sampler; no such sampler or device exists; a temperature
+            was asked of a sampler that draws more noise on its way.
     """
     refuse_device(device)
     folder = find_run(str(reference))
@@ -52,15 +51,17 @@ def from_run(
             f"Expected a model that sees FLAIR, got a {folder.stage_name} ({folder.path}). "
             "Train a controlnet with diffusion=RUN and name that."
         )
-    if samples > 1 and getattr(stage, "sampler", None) is None:
+    if draws.samples > 1 and getattr(stage, "sampler", None) is None:
         raise UsageError(
-            f"Expected a model that draws for {samples} samples, got a {folder.stage_name}, which "
-            f"makes one image ({folder.path}). Leave --samples out."
+            f"Expected a model that draws for {draws.samples} samples, got a {folder.stage_name}, "
+            f"which makes one image ({folder.path}). Leave --samples out."
         )
     if sampler is not None:
         set_sampler(stage, sampler)
     if steps is not None:
         set_steps(stage, steps)
+    if draws.temperature != 1:
+        refuse_temperature(stage, draws.temperature)
     grid, normaliser = trained_on(folder, stage.source, stage.factor)
     identity = {
         "Model": str(reference),
@@ -68,9 +69,7 @@ def from_run(
         "WeightsSHA256": folder.provenance["weights_sha256"],
     }
     place = stage.device
-    translator = StageTranslator(
-        stage, grid, normaliser, samples, batch_size, noise_turn, place, identity
-    )
+    translator = StageTranslator(stage, grid, normaliser, draws, batch_size, place, identity)
     tiles = None if tile is None else Tiles.from_text(tile)
     translator.fitting = Fitting(translator.drawing.stage, batch_size, tiles)
     return translator
@@ -137,3 +136,14 @@ def set_steps(stage: Any, steps: int) -> None:  # noqa: ANN401 - any stage
             f"({type(stage).__name__}). Leave --steps out."
         )
     sampler.num_steps = steps
+
+
+def refuse_temperature(stage: Any, temperature: float) -> None:  # noqa: ANN401 - any stage
+    """Raise UsageError where the noise at the start is not all that is drawn."""
+    sampler = getattr(stage, "sampler", None)
+    if sampler is None or sampler.draws_on_its_way:
+        found = type(stage if sampler is None else sampler).__name__
+        raise UsageError(
+            f"Expected a sampler that draws noise at its start alone for a temperature of "
+            f"{temperature:g}, got {found}. Leave --temperature out, or add --sampler ddim."
+        )

@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from lightning import LightningModule
 
+from mrcontrast.draws import ONE_DRAW, Draws
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.transforms.grid import GriddedVolume, ModelGrid, brain_from_nonzero
 from mrcontrast.transforms.normalise import Normaliser
 from mrcontrast.translator.cost import cost_of, reset_peak
-from mrcontrast.translator.drawing import NOISE_TURN, Drawing, Progress
+from mrcontrast.translator.drawing import Drawing, Progress
 from mrcontrast.translator.fitting import Fitting
 from mrcontrast.volume import Volume
 
@@ -73,14 +74,13 @@ class StageTranslator:
         stage: See ``mrcontrast.stages``.
         grid: Spacing and axes that the stage was trained on.
         normaliser: How the training volumes of ``stage.source`` were normalised.
-        samples: Draws that are averaged.
+        draws: How often a volume is drawn, and from what noise.
         batch_size: Slices at once; 2D only.
-        noise_turn: Slices over which noise turns into other noise, see ``slice_noise``; 2D only.
         device: Where the stage runs.
         identity: What names the weights, for ``describe``.
 
     Raises:
-        UsageError: There are no samples, no slices in a batch, or ``noise_turn`` is negative.
+        UsageError: There are no slices in a batch.
     """
 
     def __init__(
@@ -88,20 +88,15 @@ class StageTranslator:
         stage: LightningModule,
         grid: ModelGrid,
         normaliser: Normaliser,
-        samples: int = 1,
+        draws: Draws = ONE_DRAW,
         batch_size: int = 16,
-        noise_turn: int = NOISE_TURN,
         device: str | torch.device = "cpu",
         identity: dict[str, Any] | None = None,
     ) -> None:
-        if samples < 1 or batch_size < 1:
-            raise UsageError(
-                f"Expected 1 or more samples and slices a batch, got {samples} and {batch_size}."
-            )
-        if noise_turn < 0:
-            raise UsageError(f"Expected 0 or more slices a turn of noise, got {noise_turn}.")
+        if batch_size < 1:
+            raise UsageError(f"Expected 1 or more slices a batch, got {batch_size}.")
         ready: Any = stage.to(device).eval()
-        self.drawing = Drawing(ready, samples, batch_size, noise_turn, torch.device(device))
+        self.drawing = Drawing(ready, draws, batch_size, torch.device(device))
         self.grid = replace(grid, multiple=max(grid.multiple, int(ready.factor)))
         self.normaliser = normaliser
         self.progress: Progress | None = None  # set it to hear what part of a volume is done
@@ -117,7 +112,7 @@ class StageTranslator:
             **self.identity,
             **({} if tiles is None else {"Tile": str(tiles)}),
             **describe_draw(self.drawing),
-            "Samples": self.drawing.samples,
+            "Samples": self.drawing.draws.samples,
         }
 
     def translate(
@@ -187,7 +182,7 @@ class StageTranslator:
         x, y, z = like.shape
         estimate = None if self.fitting is None else self.fitting.estimate((x, y, z))
         stage: Any = self.drawing.stage
-        return cost_of(stage, self.drawing.samples, self.drawing.device, estimate)
+        return cost_of(stage, self.drawing.draws.samples, self.drawing.device, estimate)
 
     def back(
         self, image: np.ndarray | None, gridded: GriddedVolume, like: Volume, brain: np.ndarray
@@ -226,5 +221,6 @@ def describe_draw(drawing: Drawing) -> dict[str, Any]:
         "Steps": sampler.num_steps,
         "SamplerSettings": settings,
         **({} if prompt is None else {"Guidance": prompt.guidance}),
-        **({"NoiseTurn": drawing.noise_turn} if stage.spatial_dims == 2 else {}),
+        **({"NoiseTurn": drawing.draws.noise_turn} if stage.spatial_dims == 2 else {}),
+        "Temperature": drawing.draws.temperature,
     }

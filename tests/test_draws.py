@@ -1,0 +1,25 @@
+"""How volumes are drawn: what numbers pass."""
+
+import pytest
+
+from mrcontrast.draws import Draws
+from mrcontrast.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"samples": 0}, "1 or more samples, got 0"),
+        ({"noise_turn": -1}, "0 or more slices a turn of noise, got -1"),
+        ({"temperature": -0.1}, r"temperature of 0 or more, got -0\.1"),
+        ({"temperature": float("nan")}, "temperature of 0 or more, got nan"),
+        ({"temperature": float("inf")}, "temperature of 0 or more, got inf"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(options: dict[str, float], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Draws(**options)
+
+
+def test_bounds_pass() -> None:
+    Draws(samples=1, noise_turn=0, temperature=0)
