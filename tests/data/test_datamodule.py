@@ -68,6 +68,14 @@ def test_volumes_and_patches(prepared_root: Path) -> None:
     assert next(iter(patches.train_dataloader()))["t1w"].shape == (3, 1, 16, 24, 8)
 
 
+def test_validation_patches_lie_all_over_the_brain(prepared_root: Path) -> None:
+    patches = make(prepared_root, spatial_dims=3, items=ItemOptions(patch_size=[8, 8, 8]))
+    found = [item["t1w"] for item in patches.val_items]
+    subjects = len(patches.manifest.split("val"))
+    assert len(found) == 8 * subjects
+    assert len({image.numpy().tobytes() for image in found}) == len(found)
+
+
 def test_seed_decides_the_order(prepared_root: Path) -> None:
     orders = [train_order(make(prepared_root, seed=seed)) for seed in (1, 1, 2)]
     assert orders[0] == orders[1]

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from lightning import LightningDataModule
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
 from mrcontrast import keys
 from mrcontrast.data.augmentation import AugmentedDataset, FixedDraw, settings
@@ -29,6 +29,7 @@ from mrcontrast.errors import MrcontrastError, UsageError
 log = logging.getLogger(__name__)
 
 Items = SliceDataset | VolumeDataset
+VAL_PATCHES = 8  # of a subject: the middle alone, without cortex, is easier than a brain
 
 
 class ContrastDataModule(LightningDataModule):
@@ -135,7 +136,7 @@ class ContrastDataModule(LightningDataModule):
                 self.root,
             )
         items = self.plain_items if self.val_is_train else self.dataset("val")
-        return EvenSubset(items, self.items.max_val_items)
+        return EvenSubset(spread(items), self.items.max_val_items)
 
     @cached_property
     def test_items(self) -> Items:
@@ -235,3 +236,11 @@ class ContrastDataModule(LightningDataModule):
                 f"Expected patch_size null in 2D, got {list(self.items.patch_size)}. "
                 "Slices are taken whole."
             )
+
+
+def spread(items: Items) -> Dataset[Item]:
+    """Return validation items that tell of the whole brain: of patches, several fixed ones each."""
+    if not isinstance(items, VolumeDataset) or items.patch_size is None:
+        return items
+    drawn = RandomPatchDataset(items.store, items.subjects, items.patch_size)
+    return ConcatDataset([FixedDraw(drawn, draw) for draw in range(VAL_PATCHES)])
