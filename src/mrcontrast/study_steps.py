@@ -1,5 +1,6 @@
 """The steps of a study: each command of the chain with its settings, inputs and output folder."""
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from mrcontrast.study_runs import (
     where,
 )
 
-NOISE_KEYS = ("samples", "noise_turn", "temperature")  # of a predict node; see ``Draws``
-DRAW_KEYS = (*NOISE_KEYS, "steps", "batch_size")  # see ``from_run``
+NOISE_KEYS = tuple(field.name for field in fields(Draws))  # of a predict node
+RUN_KEYS = ("steps", "batch_size")  # likewise; see ``from_run``
+DRAW_KEYS = (*NOISE_KEYS, *RUN_KEYS)
 MASKS = "masks_full_grid"
 EVALUATION, FULL_GRID_EVALUATION = "evaluation", "evaluation_full_grid"
 
@@ -116,7 +118,7 @@ def predict_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
         translator = from_run(
             str(where(model, outside, folder)),
             Draws(**{key: node[key] for key in NOISE_KEYS if key in node}),
-            **{key: node[key] for key in ("steps", "batch_size") if key in node},
+            **{key: node[key] for key in RUN_KEYS if key in node},
         )
         if full_grid:
             translate_originals(originals(records, folder / MASKS), translator, output)

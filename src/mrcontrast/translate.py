@@ -30,6 +30,8 @@ STRIP_HELP = (
 
 MODEL_HELP = "a run folder, a released model by name, or runs:/ID or models:/NAME@ALIAS of MLflow"
 
+SAMPLES_HELP = "draws; 2 or more also give a std (%(default)s)"
+
 TURN_HELP = (
     "2D only: slices over which the noise of a draw turns into other noise; 0 gives all slices "
     "the same (%(default)s)"
@@ -55,12 +57,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--mask", type=Path, metavar="PATH", help=MASK_HELP)
     add("--strip-skull", action="store_true", help=STRIP_HELP)
     add("--split", default="test", help="of a prepared data set: train, val or test (%(default)s)")
-    add("--samples", type=int, default=1, help="draws; 2 or more also give a std (%(default)s)")
+    add("--samples", type=int, default=ONE_DRAW.samples, help=SAMPLES_HELP)
     add("--steps", type=int, help="steps of the sampler (those of the run)")
     add("--sampler", metavar="NAME", help="euler_flow, heun_flow, ddim, ... (that of the run)")
     add("--seed", type=int, default=0, help="seed of the noise (%(default)s)")
     add("--noise-turn", type=int, default=ONE_DRAW.noise_turn, metavar="N", help=TURN_HELP)
-    add("--temperature", type=float, default=1.0, metavar="T", help=HEAT_HELP)
+    add("--temperature", type=float, default=ONE_DRAW.temperature, metavar="T", help=HEAT_HELP)
     add("--batch-size", type=int, default=16, help="slices at once (%(default)s)")
     add("--tile", metavar="N[,M]", help=TILE_HELP)
     add("--device", default="auto", help="auto, cpu or cuda (%(default)s)")

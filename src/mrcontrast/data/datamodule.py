@@ -104,9 +104,7 @@ class ContrastDataModule(LightningDataModule):
     @property
     def drawn_items(self) -> Dataset[Item]:
         """Training items as a trainer sees them: random patches, augmented."""
-        drawn: Items = self.plain_items
-        if isinstance(drawn, VolumeDataset) and drawn.patch_size is not None:
-            drawn = RandomPatchDataset(drawn.store, drawn.subjects, drawn.patch_size)
+        drawn = drawn_patches(self.plain_items)
         return AugmentedDataset(drawn, self.augmentation) if self.augmentation else drawn
 
     def variant(self, index: int) -> Dataset[Item]:
@@ -238,9 +236,16 @@ class ContrastDataModule(LightningDataModule):
             )
 
 
-def spread(items: Items) -> Dataset[Item]:
-    """Return validation items that tell of the whole brain: of patches, several fixed ones each."""
+def drawn_patches(items: Items) -> Items:
+    """Return patches that are drawn at random for those around the middle; else the items."""
     if not isinstance(items, VolumeDataset) or items.patch_size is None:
         return items
-    drawn = RandomPatchDataset(items.store, items.subjects, items.patch_size)
+    return RandomPatchDataset(items.store, items.subjects, items.patch_size)
+
+
+def spread(items: Items) -> Dataset[Item]:
+    """Return validation items that tell of the whole brain: of patches, several fixed ones each."""
+    drawn = drawn_patches(items)
+    if drawn is items:
+        return items
     return ConcatDataset([FixedDraw(drawn, draw) for draw in range(VAL_PATCHES)])
