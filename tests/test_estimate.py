@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from mrcontrast.cli import main
 from mrcontrast.config import compose
 from mrcontrast.errors import UsageError
-from mrcontrast.estimate import study_costs
+from mrcontrast.estimate import study_costs, training_configs
 from mrcontrast.training_cost import Cost, copies, cost_of_training, images_seen
 
 SMALL = [
@@ -86,6 +86,14 @@ def test_the_command_prints_and_writes_a_whole_chain(tmp_path, capsys):
     assert second["trained"] + first["parameters"] == second["parameters"]
     assert third["parameters"] == third["trained"] + second["parameters"]
     assert found["assumed"]["achieved_share"] == 0.3
+
+
+def test_a_parent_may_be_a_released_run_and_must_be_there():
+    study = compose("study", ["study=quickstart"]).study
+    assert "regressor" in training_configs(study)["controlnet"].stage.condition
+    study.train.controlnet.parents.regression = "phantom-2d/unet_of_mine"
+    with pytest.raises(UsageError, match=r"unet_of_mine.*controlnet\.parents\.regression"):
+        training_configs(study)
 
 
 def test_a_lookup_costs_nothing_to_train():

@@ -77,9 +77,10 @@ def training_configs(study: DictConfig) -> dict[str, DictConfig]:
     """Return the resolved config of each training, with what its parents' configs give it.
 
     Raises:
-        UsageError: A parent is a run that the study does not train.
+        UsageError: A parent is neither trained before it, nor a released model or a run folder.
     """
     from mrcontrast.lineage import PARENTS, fill_gaps
+    from mrcontrast.released import open_run, refuse_missing_runs
 
     plain: Any = OmegaConf.to_container(study, resolve=True)
     found: dict[str, DictConfig] = {}
@@ -88,11 +89,9 @@ def training_configs(study: DictConfig) -> dict[str, DictConfig]:
         config = compose("train", [*fixed, *plain["common"], *node["overrides"]])
         for key, parent in node.get("parents", {}).items():
             if parent not in found:
-                raise UsageError(
-                    f"Expected a parent that the study trains before it, got {parent} "
-                    f"(study.train.{name}). Estimate a study that trains its own."
-                )
-            fill_gaps(config, found[parent], PARENTS[key], f"study.train.{parent}")
+                refuse_missing_runs({f"study.train.{name}.parents.{key}": parent})
+            theirs = found[parent] if parent in found else open_run(parent).config
+            fill_gaps(config, theirs, PARENTS[key], parent)
         found[name] = resolve(config)
     return found
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from mrcontrast.config import build, build_stage, module_name, resolve
+from mrcontrast.config_types import refuse_types
 from mrcontrast.given import refuse_missing, refuse_numbers
 from mrcontrast.released import refuse_missing_runs
 from mrcontrast.run_folder import RunFolder, software
@@ -48,6 +49,7 @@ def train(config: DictConfig) -> float | None:
     config, parents = inherit(config)
     config = resolve(config)
     refuse_numbers(config)
+    refuse_types(config)
     folder, earlier = RunFolder(config.run_dir), find_start(config)
     start = how_to_start(folder, config)
     if start.finished:

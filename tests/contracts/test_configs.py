@@ -7,6 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from mrcontrast.config import build, compose, config_dir
+from mrcontrast.config_types import refuse_types
 from mrcontrast.estimate import training_configs
 from mrcontrast.study import plan
 from mrcontrast.training_cost import build_without_values
@@ -84,6 +85,7 @@ def test_every_recipe_builds(recipe, tmp_path):
         (tmp_path / folder).mkdir()
     config = compose("prepare", [f"recipe={recipe}", f"source={tmp_path}", f"out={tmp_path}/out"])
     assert isinstance(config, DictConfig)
+    refuse_types(config)
     assert hasattr(build(config.recipe), "sources")
 
 
@@ -109,6 +111,13 @@ def test_every_step_of_every_study_composes(study, tmp_path, monkeypatch):
     for name, node in config.study.train.items():
         compose("train", [*config.study.common, *node.overrides, f"name={name}"])
     assert set(config.study.figure.methods) <= set(config.study.predict)
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_every_value_of_every_study_has_its_type(study):
+    node = compose("study", [f"study={study}"]).study
+    for config in training_configs(node).values():
+        refuse_types(config)
 
 
 @pytest.mark.parametrize("study", sorted(study for study in STUDIES if experiments_of(study)))
