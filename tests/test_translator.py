@@ -467,7 +467,7 @@ def test_samples_need_a_sampler(tmp_path: Path) -> None:
 
 def test_a_temperature_needs_a_sampler_without_noise_on_its_way(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run")
-    with pytest.raises(UsageError, match="Leave --temperature out"):
+    with pytest.raises(UsageError, match=r"Leave --temperature out\.$"):
         from_run(str(folder.path), Draws(temperature=0.5), device="cpu")
     with pytest.raises(UsageError, match=r"got DDPM.*--sampler ddim"):
         refuse_temperature(SimpleNamespace(sampler=DDPM(4)), 0.5)

@@ -89,13 +89,12 @@ def trained(outputs: Path) -> Iterator[str]:
         if folder.finished:
             origin = folder.provenance
             score = origin.get("score") or {}
-            mib = folder.weights_path.stat().st_size / 1024**2
             value = score.get("value")
             figure = "unknown" if value is None else f"{value:.4g}"
             best = f"{score.get('monitor', 'score')} {figure}"
             inside = folder.path.is_relative_to(MODELS)
             name = folder.path.relative_to(MODELS) if inside else folder.path
-            yield f"{name}: {origin['stage']}, {best}, {mib:.1f} MiB"
+            yield f"{name}: {origin['stage']}, {best}, {folder.weights_mb:.1f} MB"
 
 
 def doctor(outputs: Path) -> int:

@@ -53,8 +53,7 @@ def run(args: Namespace) -> int:
         raise UsageError(f"Expected a model card, got no file ({args.card}). Check the path.")
     out = Console(highlight=False, soft_wrap=True, markup=False)
     for exported in export(args.runs, args.out, args.card):
-        size = sum(file.stat().st_size for file in exported.path.glob("*.safetensors")) / 1e6
-        out.print(f"{exported.path}: {exported.stage_name}, {size:.1f} MB")
+        out.print(f"{exported.path}: {exported.stage_name}, {exported.weights_mb:.1f} MB")
     return 0
 
 

@@ -104,6 +104,11 @@ class RunFolder:
         """
         write_text(self.config_path, OmegaConf.to_yaml(config, resolve=True))
 
+    @property
+    def weights_mb(self) -> float:
+        """Size in MB (10^6 bytes) of the weights here, in however many files they lie."""
+        return sum(file.stat().st_size for file in self.path.glob("*.safetensors")) / 1e6
+
     def write_weights(self, state_dict: Mapping[str, "Tensor"]) -> str:
         """Write all tensors of a stage, equal ones once.
 

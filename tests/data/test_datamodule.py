@@ -68,11 +68,12 @@ def test_volumes_and_patches(prepared_root: Path) -> None:
     assert next(iter(patches.train_dataloader()))["t1w"].shape == (3, 1, 16, 24, 8)
 
 
-def test_validation_patches_lie_all_over_the_brain(prepared_root: Path) -> None:
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_fixed_patches_lie_all_over_the_brain(prepared_root: Path, split: str) -> None:
     patches = make(prepared_root, spatial_dims=3, items=ItemOptions(patch_size=[8, 8, 8]))
-    found = [item["t1w"] for item in patches.val_items]
-    subjects = len(patches.manifest.split("val"))
-    assert len(found) == 8 * subjects
+    items = patches.val_items if split == "val" else patches.test_items
+    found = [items[index]["t1w"] for index in range(len(items))]
+    assert len(found) == 8 * len(patches.manifest.split(split))
     assert len({image.numpy().tobytes() for image in found}) == len(found)
 
 

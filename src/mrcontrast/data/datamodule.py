@@ -29,7 +29,7 @@ from mrcontrast.errors import MrcontrastError, UsageError
 log = logging.getLogger(__name__)
 
 Items = SliceDataset | VolumeDataset
-VAL_PATCHES = 8  # of a subject: the middle alone, without cortex, is easier than a brain
+FIXED_PATCHES = 8  # of a subject: the middle alone, without cortex, is easier than a brain
 
 
 class ContrastDataModule(LightningDataModule):
@@ -137,9 +137,9 @@ class ContrastDataModule(LightningDataModule):
         return EvenSubset(spread(items), self.items.max_val_items)
 
     @cached_property
-    def test_items(self) -> Items:
+    def test_items(self) -> Dataset[Item]:
         """Items of the test subjects without augmentation."""
-        return self.dataset("test")
+        return spread(self.dataset("test"))
 
     @property
     def item_shape(self) -> tuple[int, ...]:
@@ -244,8 +244,8 @@ def drawn_patches(items: Items) -> Items:
 
 
 def spread(items: Items) -> Dataset[Item]:
-    """Return validation items that tell of the whole brain: of patches, several fixed ones each."""
+    """Return fixed items that tell of the whole brain: of patches, several of each subject."""
     drawn = drawn_patches(items)
     if drawn is items:
         return items
-    return ConcatDataset([FixedDraw(drawn, draw) for draw in range(VAL_PATCHES)])
+    return ConcatDataset([FixedDraw(drawn, draw) for draw in range(FIXED_PATCHES)])

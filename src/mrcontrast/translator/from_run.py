@@ -143,7 +143,8 @@ def refuse_temperature(stage: Any, temperature: float) -> None:  # noqa: ANN401 
     sampler = getattr(stage, "sampler", None)
     if sampler is None or sampler.draws_on_its_way:
         found = type(stage if sampler is None else sampler).__name__
+        other = "" if sampler is None else ", or add --sampler ddim"
         raise UsageError(
             f"Expected a sampler that draws noise at its start alone for a temperature of "
-            f"{temperature:g}, got {found}. Leave --temperature out, or add --sampler ddim."
+            f"{temperature:g}, got {found}. Leave --temperature out{other}."
         )
