@@ -1,17 +1,17 @@
 """The order in memory that convolutions are fastest with."""
 
-import torch
 from torch import nn
 
-FORMATS = {4: torch.channels_last, 5: torch.channels_last_3d}
+from mrcontrast.networks.group_norm import FORMATS, quicken_norms
 
 
 def channels_last(module: nn.Module) -> None:
-    """Store the weights of 2D and 3D convolutions channels-last, in place.
+    """Store the weights of 2D and 3D convolutions channels-last, in place; group norms follow.
 
     Activations follow the weights. On a CPU with AVX-512 a training step takes half to two thirds
     of the time; values do not change.
 
+    >>> import torch
     >>> convolution = nn.Conv2d(3, 4, 3)
     >>> channels_last(convolution)
     >>> convolution.weight.is_contiguous(memory_format=torch.channels_last)
@@ -20,3 +20,4 @@ def channels_last(module: nn.Module) -> None:
     for parameter in module.parameters():
         if parameter.ndim in FORMATS:
             parameter.data = parameter.data.contiguous(memory_format=FORMATS[parameter.ndim])
+    quicken_norms(module)
