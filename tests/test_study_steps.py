@@ -204,6 +204,17 @@ def test_a_training_knows_the_weights_that_it_starts_from(tmp_path: Path, raw: P
         settings_with(tmp_path / "tiny" / "runs" / "autoencoder")
 
 
+def test_a_training_may_start_from_an_earlier_one_of_the_study(tmp_path: Path, raw: Path) -> None:
+    train = {
+        "lookup": {"overrides": ["stage=lookup"]},
+        "second": {"overrides": ["stage=lookup"], "start_from": "lookup"},
+    }
+    steps = steps_of(settings(tmp_path, raw, train=train))
+    assert steps["lookup"].inputs == ("data",)
+    assert steps["second"].inputs == ("data", "lookup")  # done anew whenever that was
+    assert steps["second"].settings["start_from"] == "lookup"
+
+
 def test_a_feature_network_is_part_of_the_evaluations_settings(tmp_path: Path) -> None:
     plain = {"features": "efficientnet_lite0"}
     assert evaluate_step(["lookup"], plain, tmp_path).settings["features"] == "efficientnet_lite0"

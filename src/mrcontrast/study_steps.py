@@ -49,11 +49,11 @@ def train_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
     """Train one stage, as ``mrcontrast train`` does.
 
     Raises:
-        UsageError: It starts from a run of the study itself.
+        UsageError: It starts from a run of the study that is named by its path.
         MrcontrastError: The run that it starts from is missing, unfinished or changed.
     """
     node = plain["train"][name]
-    parents = node.get("parents", {})
+    parents, start = node.get("parents", {}), node.get("start_from")
     output = folder / "runs" / name
     settings = {"overrides": [*plain["common"], *node["overrides"]], "parents": parents}
     outside = outside_runs(parents.values(), f"study.train.{name}", plain, folder)
@@ -67,10 +67,14 @@ def train_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
         *(f"{key}={where(parent, outside, folder)}" for key, parent in parents.items()),
         *node["overrides"],
     ]
-    if node.get("start_from") is not None:
-        start = earlier_run(node["start_from"], f"study.train.{name}.start_from", folder)
-        settings["start_from"] = start.verify()
-        overrides.append(f"start_from={start.path}")
+    inside = [each for each in (*parents.values(), start) if each in plain["train"]]
+    if start in inside:
+        settings["start_from"] = start
+        overrides.append(f"start_from={folder / 'runs' / start}")
+    elif start is not None:
+        earlier = earlier_run(start, f"study.train.{name}.start_from", folder)
+        settings["start_from"] = earlier.verify()
+        overrides.append(f"start_from={earlier.path}")
 
     def run() -> None:
         from mrcontrast.train import train
@@ -83,7 +87,6 @@ def train_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
         key, _, value = override.lstrip("+").partition("=")
         if key == "trainer.devices":
             refuse_processes(value, f"study.train.{name}")
-    inside = [parent for parent in parents.values() if parent not in outside]
     return Step(name, f"Train {name}", output, settings, run, ("data", *inside))
 
 
