@@ -49,6 +49,8 @@ def test_a_recipe_is_looked_at_too(tmp_path: Path, capsys: pytest.CaptureFixture
         ("1", int | list[int], False),
         ({"_target_": "a.B"}, int, True),
         ("anything", Path, True),
+        (2024, str, True),
+        ([2024], str, False),
     ],
 )
 def test_what_fits(value: object, hint: object, expected: bool) -> None:

@@ -5,11 +5,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from mrcontrast.config import build_stage, resolve
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.fine_tuning import find_start, origin_of, take_over, warn_of_other_data
+from mrcontrast.fine_tuning import (
+    find_start,
+    origin_of,
+    take_over,
+    warn_of_other_data,
+    warn_of_patches,
+)
 from mrcontrast.lineage import inherit
 from mrcontrast.run_folder import RunFolder
 from mrcontrast.train import train
@@ -103,6 +109,28 @@ def test_weights_that_have_seen_another_grid_are_told_of(
     warn_of_other_data(start, {"spacing_mm": 3.0} | named)
     assert len(caplog.messages) == 1
     assert "have seen spacing_mm 2.0, this data set has 3.0" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("seen", "ours", "warned"),
+    [([8, 8, 8], None, True), ([8, 8, 8], [8, 8, 8], False), (None, None, False)],
+)
+def test_parents_that_have_seen_patches_only_are_told_of(
+    runs: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    seen: list[int] | None,
+    ours: list[int] | None,
+    warned: bool,
+) -> None:
+    parent = RunFolder(shutil.copytree(runs / "a", tmp_path / "patches"))
+    config = parent.config
+    for patch_size, path in ((seen, parent.config_path), (ours, tmp_path / "ours.yaml")):
+        OmegaConf.update(config, "data.items.patch_size", patch_size, force_add=True)
+        OmegaConf.save(config, path)
+    warn_of_patches({"autoencoder": parent}, config)
+    assert ("start_from" in caplog.text) == warned
+    assert ("patches of [8, 8, 8] only" in caplog.text) == warned
 
 
 def test_another_start_under_the_same_path_ends_a_resume(runs: Path, tmp_path: Path) -> None:

@@ -7,10 +7,7 @@ from pathlib import Path
 PANELS = {  # title -> metric, runs
     "PSNR in the brain (dB)": ("val/psnr", ("autoencoder", "unet")),
     "PSNR of one draw (dB)": ("val/psnr", ("controlnet_pixel", "controlnet", "residual")),
-    "loss of the ControlNets": (
-        "val/loss",
-        ("controlnet_pixel", "controlnet"),
-    ),
+    "loss of the ControlNets": ("val/loss", ("controlnet_pixel", "controlnet")),
 }
 
 
@@ -28,6 +25,8 @@ def main() -> None:
     figure, panels = plt.subplots(1, len(PANELS), figsize=(11, 3.2))
     for panel, (title, (metric, runs)) in zip(panels, PANELS.items(), strict=True):
         for run in runs:
+            if not (args.runs / run).is_dir():
+                continue
             steps, values = read_curve(args.runs / run / "metrics.csv", metric)
             panel.plot(steps, values, marker="o", markersize=3, label=run)
         panel.set_title(title, fontsize=9)

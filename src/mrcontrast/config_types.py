@@ -10,7 +10,13 @@ from omegaconf import DictConfig, OmegaConf
 from mrcontrast.errors import UsageError
 
 LISTS = (Sequence, list, tuple)
-TAKES = {bool: bool, int: int, float: int | float, str: str, NoneType: NoneType}
+TAKES = {  # a name may look like a number: name=2024
+    bool: bool,
+    int: int,
+    float: int | float,
+    str: str | int | float,
+    NoneType: NoneType,
+}
 
 
 def refuse_types(config: DictConfig) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from mrcontrast.config import module_name
@@ -15,6 +15,7 @@ from mrcontrast.released import open_run
 from mrcontrast.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
+PATCH_SIZE = "data.items.patch_size"
 
 
 def find_start(config: DictConfig) -> RunFolder | None:
@@ -94,6 +95,23 @@ def warn_of_other_data(start: RunFolder, data: Mapping[str, Any] | None) -> None
                 key,
                 before[key],
                 data[key],
+            )
+
+
+def warn_of_patches(parents: Mapping[str, RunFolder], config: DictConfig) -> None:
+    """Say so where whole volumes are to go through parents that have seen patches alone."""
+    if OmegaConf.select(config, PATCH_SIZE) is not None:
+        return
+    for parent in parents.values():
+        seen = OmegaConf.select(parent.config, PATCH_SIZE)
+        if seen is not None:
+            log.warning(
+                "%s has seen patches of %s only; norms that average over the image shift the "
+                "levels of whole volumes then. Train it on: start_from=%s %s=null.",
+                parent.path,
+                list(seen),
+                parent.path,
+                PATCH_SIZE,
             )
 
 

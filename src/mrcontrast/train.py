@@ -91,7 +91,12 @@ def train_in(
     from lightning import seed_everything
 
     from mrcontrast.callbacks.elapsed import Elapsed
-    from mrcontrast.fine_tuning import origin_of, take_over, warn_of_other_data
+    from mrcontrast.fine_tuning import (
+        origin_of,
+        take_over,
+        warn_of_other_data,
+        warn_of_patches,
+    )
     from mrcontrast.resume import check_origin, is_first_process
     from mrcontrast.tracking import NoTracker, origin_tags, recorded
 
@@ -102,6 +107,7 @@ def train_in(
     datamodule.setup("fit")
     before = folder.provenance
     origin = describe(config, datamodule) | origin_of(parents, earlier)
+    warn_of_patches(parents, config)
     if earlier is not None:
         warn_of_other_data(earlier, origin["data"])
     if before:
