@@ -19,7 +19,6 @@ EXTRAS = {
     "deepbet": "skull stripping (extra prep)",
     "optuna": "search over settings (extra sweep)",
     "submitit": "SLURM (extra sweep)",
-    "generative": "old weights of monai-generative (extra legacy)",
 }
 GIB = 1024**3
 

@@ -170,3 +170,15 @@ def test_every_experiment_has_its_readme(name):
     found = [page for page in pages if page.is_file()]
     assert found, f"experiments/{name}/README.md: question, command, result, lesson"
     assert any(f"study={name}" in page.read_text() or name not in STUDIES for page in found)
+
+
+@pytest.mark.parametrize("condition", ["pixel", "folded", "latent"])
+def test_a_controlnet_takes_each_condition_without_a_run_of_its_own(condition):
+    study = compose("study", ["study=smoke"]).study
+    study.train.autoencoder.overrides.append("stage.contrasts=[t1w,flair]")
+    kept = [each for each in study.train.controlnet.overrides if "condition" not in each]
+    study.train.controlnet.overrides = [*kept, f"stage/condition={condition}"]
+    config = training_configs(study)["controlnet"]
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        stage = build_without_values(config.stage)
+    stage.condition.check(stage.codec, config.data.context_slices)
