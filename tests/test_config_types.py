@@ -50,6 +50,10 @@ def test_a_recipe_is_looked_at_too(tmp_path: Path, capsys: pytest.CaptureFixture
         ({"_target_": "a.B"}, int, True),
         ("anything", Path, True),
         (2024, str, True),
+        ([[2, 2, 1], 2], Sequence[int], True),
+        ([1], tuple, True),
+        ([1, 2], tuple[int, ...], True),
+        (["a"], tuple[int, ...], False),
         ([2024], str, False),
     ],
 )

@@ -10,10 +10,11 @@ from tests.stages.conftest import make_regressor, make_stage
 from mrcontrast.conditions import RegressedPixels
 from mrcontrast.config import compose
 from mrcontrast.files import write_json
-from mrcontrast.report.costs import Source, add_costs, read_costs
+from mrcontrast.report.costs import Source, add_costs, read_costs, training_minutes
 from mrcontrast.report.table import to_markdown
 from mrcontrast.report.terminal import to_rich
 from mrcontrast.study import plan
+from mrcontrast.study_runs import runs_of
 from mrcontrast.translator.cost import cost_of, count_parameters, network_calls
 
 BUDGET = {  # parts of each method's training time
@@ -91,6 +92,22 @@ def test_costs_are_read_from_sidecars_and_runs(predictions: Path, tmp_path: Path
         "peak_memory_gib": 0.5,
         "training_minutes": 2.5,
     }
+
+
+def test_a_start_elsewhere_counts_and_an_unknown_one_is_unknown(tmp_path: Path) -> None:
+    run = tmp_path / "exported"
+    write_json(run / "provenance.json", {"seconds": 60, "start_from": {"seconds": 120}})
+    assert training_minutes([run]) == 3
+    assert training_minutes([run, tmp_path / "not there"]) is None
+    write_json(run / "provenance.json", {"seconds": 60, "start_from": {"seconds": None}})
+    assert training_minutes([run]) is None
+
+
+def test_all_that_a_released_model_was_built_on_counts(tmp_path: Path) -> None:
+    plain = {"train": {"a": {}, "b": {"start_from": "a"}, "c": {"parents": {"autoencoder": "b"}}}}
+    assert [run.name for run in runs_of("c", plain, tmp_path)] == ["c", "b", "a"]
+    names = {run.name for run in runs_of("phantom-2d", plain, tmp_path)}
+    assert names == {"controlnet", "latent_diffusion", "autoencoder", "unet"}
 
 
 def test_what_older_sidecars_do_not_say_is_unknown(tmp_path: Path) -> None:

@@ -121,6 +121,16 @@ def test_released_models_go_by_name(
     assert parents["diffusion"].path == model / "latent_diffusion"
 
 
+def test_a_start_is_told_by_its_hash_and_its_time(chain: list[Path], tmp_path: Path) -> None:
+    tuned = toy_run(tmp_path, "tuned", "stage=toy_autoencoder", f"start_from={chain[0]}")
+    (exported,) = export([tuned.path], tmp_path / "model")
+    first = RunFolder(chain[0])
+    expected = {"weights_sha256": first.verify(), "seconds": first.provenance["seconds"]}
+    assert exported.provenance["start_from"] == expected
+    (again,) = export([exported.path], tmp_path / "again")
+    assert again.provenance["start_from"] == expected
+
+
 def test_a_path_check_lets_released_models_pass(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from mrcontrast.config import build_stage, resolve
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.fine_tuning import (
     find_start,
+    load_trainable,
     origin_of,
     take_over,
     warn_of_other_data,
@@ -84,6 +86,18 @@ def test_a_control_copies_its_base_unless_it_has_a_start(runs: Path, tmp_path: P
     assert torch.equal(tuned.controlnet.weight, theirs["controlnet.weight"])
     assert not torch.equal(tuned.controlnet.weight, base)
     assert torch.equal(tuned.denoiser.weight, base)
+
+
+def test_what_is_frozen_inside_a_trained_part_is_left_alone(tmp_path: Path) -> None:
+    network = torch.nn.Sequential(torch.nn.Linear(1, 1), torch.nn.BatchNorm1d(1))
+    stage = torch.nn.ModuleDict({"denoiser": network})
+    theirs = {name: torch.full_like(value, 7) for name, value in stage.state_dict().items()}
+    network[0].requires_grad_(False)
+    before = network[0].weight.item()
+    run = SimpleNamespace(read_weights=lambda: theirs, weights_path=tmp_path)
+    load_trainable(stage, run)  # type: ignore[arg-type]
+    assert network[0].weight.item() == before
+    assert network[1].weight.item() == network[1].running_mean.item() == 7
 
 
 def test_a_fine_tuned_run_says_so_and_learns_on(runs: Path, tmp_path: Path) -> None:

@@ -215,6 +215,30 @@ def test_a_training_may_start_from_an_earlier_one_of_the_study(tmp_path: Path, r
     assert steps["second"].settings["start_from"] == "lookup"
 
 
+def test_a_training_that_another_needs_stands_before_it(tmp_path: Path, raw: Path) -> None:
+    train = {
+        "lookup": {"overrides": ["stage=lookup"], "start_from": "late"},
+        "late": {"overrides": ["stage=lookup"]},
+    }
+    with pytest.raises(UsageError, match=r"Expected late before lookup.*\(study\.train\)"):
+        steps_of(settings(tmp_path, raw, train=train))
+
+
+@pytest.mark.parametrize(
+    ("node", "words"),
+    [
+        ({"samples": "two"}, r"Expected int, got two \(study\.predict\.lookup\.samples\)"),
+        ({"temperature": -1}, r"temperature of 0 or more, got -1\. Change study\.predict\.lookup"),
+    ],
+)
+def test_draws_are_looked_at_before_anything_runs(
+    tmp_path: Path, raw: Path, node: dict, words: str
+) -> None:
+    predict = {"lookup": {"model": "lookup", **node}}
+    with pytest.raises(UsageError, match=words):
+        steps_of(settings(tmp_path, raw, predict=predict))
+
+
 def test_a_feature_network_is_part_of_the_evaluations_settings(tmp_path: Path) -> None:
     plain = {"features": "efficientnet_lite0"}
     assert evaluate_step(["lookup"], plain, tmp_path).settings["features"] == "efficientnet_lite0"

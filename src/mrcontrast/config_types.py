@@ -75,10 +75,16 @@ def fits(value: Any, hint: Any) -> bool:  # noqa: ANN401 - any value, any annota
     if isinstance(value, dict):
         return True
     if origin in LISTS:
-        each = {*parts} - {Ellipsis}
-        return isinstance(value, list) and all(
-            any(fits(entry, part) for part in each) for entry in value
-        )
+        return isinstance(value, list) and all(fits_one(entry, parts) for entry in value)
     if hint in (int, float) and isinstance(value, bool):
         return False
     return isinstance(value, TAKES.get(hint, object))
+
+
+def fits_one(entry: Any, hints: Sequence[Any]) -> bool:  # noqa: ANN401
+    """Return whether an entry of a list fits one of its annotations.
+
+    Lists pass: networks take one number for each axis where they ask for one.
+    """
+    known = [hint for hint in hints if hint is not Ellipsis]
+    return not known or isinstance(entry, list) or any(fits(entry, hint) for hint in known)

@@ -114,10 +114,19 @@ def export_run(
     old = told["weights_sha256"]
     origin = told.get("exported_from") or {"weights_sha256": old, "precision": "float32"}
     kept = {name: told.get(name) for name in KEPT_PROVENANCE}
-    target.write_provenance(
-        kept | {"parents": parents, "exported_from": origin, "weights_sha256": sha256}
-    )
+    kept |= {"parents": parents, "start_from": shared_start(told.get("start_from"))}
+    target.write_provenance(kept | {"exported_from": origin, "weights_sha256": sha256})
     return old, sha256
+
+
+def shared_start(start: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return what a run started from without its place: hash of its weights, its seconds."""
+    if start is None:
+        return None
+    seconds = start.get("seconds")
+    if seconds is None and "path" in start:
+        seconds = RunFolder(start["path"]).provenance.get("seconds")
+    return {"weights_sha256": start["weights_sha256"], "seconds": seconds}
 
 
 def shared_config(source: RunFolder) -> Any:  # noqa: ANN401 - DictConfig, imported late

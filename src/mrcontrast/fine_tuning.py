@@ -60,7 +60,9 @@ def take_over(
 
 def load_trainable(stage: nn.Module, run: RunFolder) -> None:
     """Load what a stage trains from a run of the same stage, in place; see ``take_over``."""
-    parts = {name.split(".")[0] for name, value in stage.named_parameters() if value.requires_grad}
+    named = dict(stage.named_parameters())
+    parts = {name.split(".")[0] for name, value in named.items() if value.requires_grad}
+    frozen = {name for name, value in named.items() if not value.requires_grad}
     if not parts:
         name = type(stage).__name__
         raise UsageError(
@@ -68,7 +70,11 @@ def load_trainable(stage: nn.Module, run: RunFolder) -> None:
             "Leave start_from out."
         )
     wanted, found = (
-        {key: value for key, value in state.items() if key.split(".")[0] in parts}
+        {
+            key: value
+            for key, value in state.items()
+            if key.split(".")[0] in parts and key not in frozen
+        }
         for state in (stage.state_dict(), run.read_weights())
     )
     check_same(wanted, found, run.weights_path)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
-from mrcontrast.config import build
+from mrcontrast.config import build, resolve
 from mrcontrast.config_types import refuse_types
 from mrcontrast.errors import UsageError
 from mrcontrast.given import refuse_missing
@@ -32,7 +32,7 @@ def prepare(config: DictConfig) -> int:
         UsageError: The config does not fit, a path is not there, or ``out`` holds something else.
     """
     check(config)
-    refuse_types(config)
+    refuse_types(resolve(config))
     from mrcontrast.preparation.dataset import Workers, prepare_dataset
 
     recipe = build(config.recipe)

@@ -70,9 +70,9 @@ class RunFolder:
     def provenance(self) -> dict[str, Any]:
         """Where the run comes from; empty before it starts, without weights until it ends.
 
-        Keys: stage, weights_sha256, parents (name -> sha256), start_from (path, weights_sha256; or
-        null), data_hash, split_hash, git_sha, versions, seed, command, mlflow_run_id, score
-        (monitor, mode, value).
+        Keys: stage, weights_sha256, parents (name -> sha256), start_from (weights_sha256 and path;
+        of an exported run seconds; or null), data_hash, split_hash, git_sha, versions, seed,
+        command, mlflow_run_id, score (monitor, mode, value).
 
         Raises:
             MrcontrastError: The file is not JSON.
@@ -108,6 +108,16 @@ class RunFolder:
     def weights_mb(self) -> float:
         """Size in MB (10^6 bytes) of the weights here, in however many files they lie."""
         return sum(file.stat().st_size for file in self.path.glob("*.safetensors")) / 1e6
+
+    def parents_beside(self) -> list[Path]:
+        """Return the folders of this run's parents, which lie beside it where a model is whole.
+
+        A parent that lies elsewhere is named by its hash: a folder that is not there.
+        """
+        beside = (RunFolder(path.parent) for path in self.path.parent.glob("*/provenance.json"))
+        known = {run.provenance.get("weights_sha256"): run.path for run in beside}
+        wanted = self.provenance.get("parents", {}).values()
+        return [known.get(sha256, self.path.parent / sha256) for sha256 in wanted]
 
     def write_weights(self, state_dict: Mapping[str, "Tensor"]) -> str:
         """Write all tensors of a stage, equal ones once.

@@ -94,8 +94,12 @@ def earlier_run(reference: str, key: str, folder: Path) -> RunFolder:
 
 def runs_of(model: str, plain: dict[str, Any], folder: Path) -> dict[Path, None]:
     """Return the run folders of a model and of all that it was built on, each once."""
-    outside = outside_runs([model], "study.predict", plain, folder)
-    runs = {where(model, outside, folder): None}
-    for parent in plain["train"].get(model, {}).get("parents", {}).values():
-        runs |= runs_of(parent, plain, folder)
+    if model not in plain["train"]:
+        run = outside_runs([model], "study.predict", plain, folder)[model]
+        return {run.path: None} | {parent: None for parent in run.parents_beside()}
+    node = plain["train"][model]
+    runs: dict[Path, None] = {folder / "runs" / model: None}
+    for earlier in (*node.get("parents", {}).values(), node.get("start_from")):
+        if earlier is not None:
+            runs |= runs_of(earlier, plain, folder)
     return runs

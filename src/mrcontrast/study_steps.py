@@ -7,6 +7,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from mrcontrast.config import compose
+from mrcontrast.config_types import fits
 from mrcontrast.draws import Draws
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.run_folder import RunFolder
@@ -20,9 +21,8 @@ from mrcontrast.study_runs import (
     where,
 )
 
-NOISE_KEYS = tuple(field.name for field in fields(Draws))  # of a predict node
-RUN_KEYS = ("steps", "batch_size")  # likewise; see ``from_run``
-DRAW_KEYS = (*NOISE_KEYS, *RUN_KEYS)
+RUN_KEYS = ("steps", "batch_size")  # of a predict node; see ``from_run``
+DRAW_KEYS = (*(field.name for field in fields(Draws)), *RUN_KEYS)
 MASKS = "masks_full_grid"
 EVALUATION, FULL_GRID_EVALUATION = "evaluation", "evaluation_full_grid"
 
@@ -68,6 +68,7 @@ def train_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
         *node["overrides"],
     ]
     inside = [each for each in (*parents.values(), start) if each in plain["train"]]
+    refuse_later(name, inside, list(plain["train"]))
     if start in inside:
         settings["start_from"] = start
         overrides.append(f"start_from={folder / 'runs' / start}")
@@ -90,6 +91,16 @@ def train_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
     return Step(name, f"Train {name}", output, settings, run, ("data", *inside))
 
 
+def refuse_later(name: str, earlier: list[str], order: list[str]) -> None:
+    """Raise UsageError if a training needs one of the study that does not stand before it."""
+    for each in earlier:
+        if order.index(each) >= order.index(name):
+            raise UsageError(
+                f"Expected {each} before {name}, which needs it, got {', '.join(order)} "
+                "(study.train). Put it first."
+            )
+
+
 def full_grid_methods(plain: dict[str, Any]) -> list[str]:
     """Return the methods that translate raw files on their own grids."""
     return [name for name, node in plain["predict"].items() if node.get("full_grid")]
@@ -102,6 +113,7 @@ def predict_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
         UsageError: The model is not trained here, or FLAIR is shuffled between unlike grids.
     """
     node = plain["predict"][name]
+    draws = draws_of(name, node)
     model, full_grid = node["model"], node.get("full_grid", False)
     outside = outside_runs([model], f"study.predict.{name}", plain, folder)
     if full_grid and node.get("shuffle_flair"):
@@ -120,7 +132,7 @@ def predict_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
         records = Manifest.read(folder / "data").split("test")
         translator = from_run(
             str(where(model, outside, folder)),
-            Draws(**{key: node[key] for key in NOISE_KEYS if key in node}),
+            draws,
             **{key: node[key] for key in RUN_KEYS if key in node},
         )
         if full_grid:
@@ -133,6 +145,25 @@ def predict_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
     settings = {**node, **hashes_of(outside)}
     inputs = ("data", *([] if outside else [model]), *([MASKS] if full_grid else []))
     return Step(f"predict-{name}", title, output, settings, run, inputs)
+
+
+def draws_of(name: str, node: dict[str, Any]) -> Draws:
+    """Return the draws of a predict node.
+
+    Raises:
+        UsageError: One of its numbers is of another type or out of range; its key is named.
+    """
+    given = {field: node[field.name] for field in fields(Draws) if field.name in node}
+    for field, value in given.items():
+        if not fits(value, field.type):
+            wanted = getattr(field.type, "__name__", field.type)
+            raise UsageError(
+                f"Expected {wanted}, got {value} (study.predict.{name}.{field.name}). Change it."
+            )
+    try:
+        return Draws(**{field.name: value for field, value in given.items()})
+    except UsageError as error:
+        raise UsageError(f"{error} Change study.predict.{name}.") from error
 
 
 def masks_step(folder: Path) -> Step:

@@ -10,9 +10,10 @@ import torch
 from monai.transforms import RandFlipd
 from omegaconf import OmegaConf
 
+from mrcontrast import keys
 from mrcontrast.config import build
-from mrcontrast.data.datamodule import ContrastDataModule
-from mrcontrast.data.dataset import ItemOptions
+from mrcontrast.data.datamodule import ContrastDataModule, spread
+from mrcontrast.data.dataset import EvenSubset, ItemOptions
 from mrcontrast.data.facts import data_facts
 from mrcontrast.data.manifest import Manifest
 from mrcontrast.errors import MrcontrastError, UsageError
@@ -75,6 +76,13 @@ def test_fixed_patches_lie_all_over_the_brain(prepared_root: Path, split: str) -
     found = [items[index]["t1w"] for index in range(len(items))]
     assert len(found) == 8 * len(patches.manifest.split(split))
     assert len({image.numpy().tobytes() for image in found}) == len(found)
+
+
+def test_a_part_of_the_fixed_patches_has_patches_of_all_subjects(prepared_root: Path) -> None:
+    patches = make(prepared_root, spatial_dims=3, items=ItemOptions(patch_size=[8, 8, 8]))
+    subjects = patches.dataset("train")
+    part = EvenSubset(spread(subjects), len(subjects) + 1)
+    assert {int(item[keys.ITEM]) for item in part} == set(range(len(subjects)))
 
 
 def test_seed_decides_the_order(prepared_root: Path) -> None:

@@ -45,6 +45,26 @@ def test_gradients_are_those_of_pytorch(
         torch.testing.assert_close(ours, theirs, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.parametrize("mean_of_x", [0.0, 10.0])
+@pytest.mark.parametrize("mean_of_gradient", [0.0, 10.0])
+def test_it_is_exact_to_the_rounding_of_bf16(mean_of_x: float, mean_of_gradient: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    shape = (2, 8, 12, 10, 9)
+    x = (torch.randn(shape, generator=generator) + mean_of_x).bfloat16()
+    gradient = (torch.randn(shape, generator=generator) + mean_of_gradient).bfloat16()
+    norm = nn.GroupNorm(4, 8)
+    nn.init.normal_(norm.weight, generator=generator)
+    quick = nn.Sequential(deepcopy(norm))
+    quicken_norms(quick)
+    found = []
+    for module, dtype in ((quick, torch.bfloat16), (norm.double(), torch.float64)):
+        given = x.to(dtype).contiguous(memory_format=torch.channels_last_3d).requires_grad_()
+        module(given).backward(gradient.to(dtype))
+        found.append([given.grad, *(weight.grad for weight in module.parameters())])
+    for ours, exact in zip(*found, strict=True):
+        assert (ours.double() - exact).norm() < 0.004 * exact.norm()
+
+
 def test_it_goes_the_quick_way_in_bf16_channels_last_only() -> None:
     norm = nn.Sequential(nn.GroupNorm(2, 4))
     quicken_norms(norm)

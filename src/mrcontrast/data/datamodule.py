@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from lightning import LightningDataModule
-from torch.utils.data import ConcatDataset, DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from mrcontrast import keys
 from mrcontrast.data.augmentation import AugmentedDataset, FixedDraw, settings
@@ -248,4 +248,6 @@ def spread(items: Items) -> Dataset[Item]:
     drawn = drawn_patches(items)
     if drawn is items:
         return items
-    return ConcatDataset([FixedDraw(drawn, draw) for draw in range(FIXED_PATCHES)])
+    each = range(len(drawn))
+    order = [draw * len(drawn) + item for item in each for draw in range(FIXED_PATCHES)]
+    return Subset(FixedDraw(drawn, variant=0), order)  # by subject: a part of it has all subjects

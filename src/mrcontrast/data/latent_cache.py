@@ -98,7 +98,7 @@ class LatentStore:
     Args:
         folder: Where caches lie, one folder each.
         variants: How many augmented versions of each item to store; the first has none.
-        batch_size: Items that are encoded together.
+        batch_size: Slices that are encoded together.
     """
 
     def __init__(self, folder: str, variants: int = 1, batch_size: int = 32) -> None:
@@ -197,8 +197,9 @@ class LatentStore:
         return writer.finish()
 
     def batches(self, dataset: Dataset) -> DataLoader:
-        """Load a dataset in order; torch's global generator, which training draws from, rests."""
-        return DataLoader(dataset, self.batch_size, generator=torch.Generator())
+        """Load a dataset in order, volumes one at a time; torch's global generator rests."""
+        volumes = dataset[0][keys.T1W].ndim == 4
+        return DataLoader(dataset, 1 if volumes else self.batch_size, generator=torch.Generator())
 
 
 @contextmanager

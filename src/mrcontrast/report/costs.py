@@ -9,6 +9,7 @@ from typing import Any
 
 from mrcontrast.files import write_json, write_text
 from mrcontrast.report.table import to_markdown
+from mrcontrast.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,13 @@ def read_costs(source: Source) -> dict[str, float | None]:
 
 
 def training_minutes(runs: Sequence[Path]) -> float | None:
-    """Return the time that trainings took together; None if one does not say or there is none."""
-    seconds = [
-        json.loads((run / "provenance.json").read_text(encoding="utf-8")).get("seconds")
-        for run in runs
-    ]
+    """Return the time that trainings took together, what they started from at first included.
+
+    None if one does not say, or is not there, or there is none.
+    """
+    origins = [RunFolder(run).provenance for run in runs]
+    seconds: list[Any] = [origin.get("seconds") for origin in origins]
+    seconds += [(origin.get("start_from") or {}).get("seconds", 0.0) for origin in origins]
     return None if not seconds or None in seconds else sum(seconds) / 60
 
 
