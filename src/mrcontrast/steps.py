@@ -26,6 +26,7 @@ class Step:
         settings: All that decides the result, as JSON.
         inputs: Names of the earlier steps whose outputs are read.
         run: Does the work, or goes on with it after an interruption.
+        remark: Returns what a person should know before a finished result is used again, if any.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Step:
     settings: Any
     run: Callable[[], None]
     inputs: tuple[str, ...] = ()
+    remark: Callable[[], str | None] = lambda: None
 
 
 @dataclass

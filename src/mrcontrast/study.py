@@ -47,7 +47,8 @@ def study(config: DictConfig) -> int:
     for number, step in enumerate(steps, start=1):
         head = f"[{number}/{len(steps)}] {step.title}"
         if ledger.is_finished(step):
-            console.print(f"{head}: reused", markup=False)
+            remark = step.remark()
+            console.print(f"{head}: reused{f' ({remark})' if remark else ''}", markup=False)
             continue
         usual = config.study.minutes.get(step.name)
         console.print(head + ("" if usual is None else f" (about {usual:g} min)"), markup=False)

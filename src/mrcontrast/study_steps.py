@@ -12,6 +12,7 @@ from mrcontrast.draws import Draws
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.run_folder import RunFolder
 from mrcontrast.steps import Step
+from mrcontrast.study_changes import changed_setting
 from mrcontrast.study_runs import (
     earlier_run,
     hashes_of,
@@ -88,7 +89,11 @@ def train_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
         key, _, value = override.lstrip("+").partition("=")
         if key == "trainer.devices":
             refuse_processes(value, f"study.train.{name}")
-    return Step(name, f"Train {name}", output, settings, run, ("data", *inside))
+
+    def remark() -> str | None:
+        return changed_setting(RunFolder(output), overrides)
+
+    return Step(name, f"Train {name}", output, settings, run, ("data", *inside), remark)
 
 
 def refuse_later(name: str, earlier: list[str], order: list[str]) -> None:
