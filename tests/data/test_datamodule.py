@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 from mrcontrast import keys
 from mrcontrast.config import build
-from mrcontrast.data.datamodule import ContrastDataModule, spread
+from mrcontrast.data.datamodule import ContrastDataModule, fixed_items
 from mrcontrast.data.dataset import EvenSubset, ItemOptions
 from mrcontrast.data.facts import data_facts
 from mrcontrast.data.manifest import Manifest
@@ -81,7 +81,7 @@ def test_fixed_patches_lie_all_over_the_brain(prepared_root: Path, split: str) -
 def test_a_part_of_the_fixed_patches_has_patches_of_all_subjects(prepared_root: Path) -> None:
     patches = make(prepared_root, spatial_dims=3, items=ItemOptions(patch_size=[8, 8, 8]))
     subjects = patches.dataset("train")
-    part = EvenSubset(spread(subjects), len(subjects) + 1)
+    part = EvenSubset(fixed_items(subjects), len(subjects) + 1)
     assert {int(item[keys.ITEM]) for item in part} == set(range(len(subjects)))
 
 

@@ -134,12 +134,12 @@ class ContrastDataModule(LightningDataModule):
                 self.root,
             )
         items = self.plain_items if self.val_is_train else self.dataset("val")
-        return EvenSubset(spread(items), self.items.max_val_items)
+        return EvenSubset(fixed_items(items), self.items.max_val_items)
 
     @cached_property
     def test_items(self) -> Dataset[Item]:
         """Items of the test subjects without augmentation."""
-        return spread(self.dataset("test"))
+        return fixed_items(self.dataset("test"))
 
     @property
     def item_shape(self) -> tuple[int, ...]:
@@ -243,7 +243,7 @@ def drawn_patches(items: Items) -> Items:
     return RandomPatchDataset(items.store, items.subjects, items.patch_size)
 
 
-def spread(items: Items) -> Dataset[Item]:
+def fixed_items(items: Items) -> Dataset[Item]:
     """Return fixed items that tell of the whole brain: of patches, several of each subject."""
     drawn = drawn_patches(items)
     if drawn is items:
