@@ -13,7 +13,7 @@ FORMATS = {4: torch.channels_last, 5: torch.channels_last_3d}
 class QuickGroupNorm(nn.GroupNorm):
     """``nn.GroupNorm`` with a backward of our own for bf16 channels-last activations on a CPU.
 
-    PyTorch's takes up to nine times as long there; experiments/speed has figures. Forward, and all
+    PyTorch's takes up to five times as long there; experiments/speed has figures. Forward, and all
     else, is PyTorch's.
     """
 
