@@ -9,7 +9,7 @@ import torch
 from monai.networks.nets import DiffusionModelUNet
 from torch import nn
 
-from mrcontrast.networks.group_norm import QuickGroupNorm
+from mrcontrast.networks.group_norm import FORMATS, QuickGroupNorm
 from mrcontrast.networks.memory_format import channels_last
 
 SHAPES = {2: (16, 3, 48, 56), 3: (1, 8, 48, 56, 48)}  # latents of release_2d and release_3d
@@ -41,8 +41,8 @@ def say(name: str, run: Callable[[bool], float], turns: int) -> None:
 
 def norm_backward(width: int, shape: tuple[int, ...]) -> Callable[[bool], float]:
     """Return what times the backward of one norm of the denoiser's first level."""
-    order = torch.channels_last if len(shape) == 4 else torch.channels_last_3d
-    x = torch.randn(shape[0], width, *shape[2:]).bfloat16().contiguous(memory_format=order)
+    x = torch.randn(shape[0], width, *shape[2:]).bfloat16()
+    x = x.contiguous(memory_format=FORMATS[x.ndim])
     norm = QuickGroupNorm(16, width)
 
     def run(quick: bool) -> float:

@@ -31,12 +31,17 @@ def refuse_types(config: DictConfig) -> None:
         UsageError: A value is of another type; it is named with its key.
     """
     for key, value, hint in typed_values(OmegaConf.to_container(config, resolve=True)):
-        if not fits(value, hint):
-            wanted = hint.__name__ if isinstance(hint, type) else hint
-            raise UsageError(
-                f"Expected {str(wanted).replace('collections.abc.', '')}, got {value} ({key}). "
-                "Change it."
-            )
+        refuse_type(value, hint, key)
+
+
+def refuse_type(value: Any, hint: Any, key: str) -> None:  # noqa: ANN401 - any value, any annotation
+    """Raise UsageError if the value of a key does not fit an annotation."""
+    if not fits(value, hint):
+        wanted = hint.__name__ if isinstance(hint, type) else hint
+        raise UsageError(
+            f"Expected {str(wanted).replace('collections.abc.', '')}, got {value} ({key}). "
+            "Change it."
+        )
 
 
 def typed_values(node: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:  # noqa: ANN401

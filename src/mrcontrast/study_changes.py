@@ -2,10 +2,8 @@
 
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from mrcontrast.config import compose, resolve
-from mrcontrast.course import deciding, without
+from mrcontrast.course import without
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.run_folder import RunFolder
 
@@ -26,10 +24,12 @@ def changed_setting(run: RunFolder, overrides: list[str]) -> str | None:
         None where nothing differs, or where today's config cannot be told.
     """
     from mrcontrast.lineage import inherit
+    from mrcontrast.resume import course
 
     try:
         config, _ = inherit(compose("train", overrides))
-        before, today = flat(deciding_values(run.config)), flat(deciding_values(resolve(config)))
+        configs = (run.config, resolve(config))
+        before, today = (flat(without_places(course(each))) for each in configs)
     except MrcontrastError:
         return None
     for key, value in before.items():
@@ -39,13 +39,11 @@ def changed_setting(run: RunFolder, overrides: list[str]) -> str | None:
     return None
 
 
-def deciding_values(config: Any) -> dict[str, Any]:  # noqa: ANN401 - an OmegaConf node
+def without_places(course: dict[str, Any]) -> dict[str, Any]:
     """Return what decides a training, without the places of its data and its earlier runs."""
-    plain: Any = OmegaConf.to_container(config, resolve=True)
-    kept = deciding(plain)
     for path in PLACES:
-        kept = without(kept, path.split("."))
-    return kept
+        course = without(course, path.split("."))
+    return course
 
 
 def flat(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:

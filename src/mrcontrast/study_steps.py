@@ -7,7 +7,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from mrcontrast.config import compose
-from mrcontrast.config_types import fits
+from mrcontrast.config_types import refuse_type
 from mrcontrast.draws import Draws
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.run_folder import RunFolder
@@ -160,11 +160,7 @@ def draws_of(name: str, node: dict[str, Any]) -> Draws:
     """
     given = {field: node[field.name] for field in fields(Draws) if field.name in node}
     for field, value in given.items():
-        if not fits(value, field.type):
-            wanted = getattr(field.type, "__name__", field.type)
-            raise UsageError(
-                f"Expected {wanted}, got {value} (study.predict.{name}.{field.name}). Change it."
-            )
+        refuse_type(value, field.type, f"study.predict.{name}.{field.name}")
     try:
         return Draws(**{field.name: value for field, value in given.items()})
     except UsageError as error:
