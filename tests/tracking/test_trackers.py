@@ -1,6 +1,8 @@
 """MLflow beside a run, and the way from a record back to a stage."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -158,3 +160,22 @@ def test_an_evaluation_joins_the_record_of_its_run(tmp_path: Path) -> None:
 def test_a_run_without_a_record_has_nothing_to_join(tmp_path: Path) -> None:
     folder = toy_run(tmp_path, "a", "stage=toy_autoencoder")
     attach_evaluation(folder, "mine", tmp_path / "nowhere", tmp_path / "report.html")
+
+
+CONNECT = """
+import sys, time
+from pathlib import Path
+import mlflow.store.tracking.sqlalchemy_store
+from mrcontrast.tracking import connect
+folder = Path(sys.argv[1])
+(folder / sys.argv[2]).touch()
+while len(list(folder.glob("ready-*"))) < 2:
+    time.sleep(0.001)
+connect(f"sqlite:///{folder}/mlflow.db")
+"""
+
+
+def test_two_processes_that_start_together_share_a_new_database(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", CONNECT, str(tmp_path)]
+    processes = [subprocess.Popen([*command, f"ready-{number}"]) for number in range(2)]
+    assert [process.wait(timeout=120) for process in processes] == [0, 0]

@@ -4,14 +4,13 @@ import json
 import logging
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
-
 from mrcontrast.errors import one_line
 from mrcontrast.files import write_text
+from mrcontrast.tracking.locks import held
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -116,25 +115,9 @@ class Outbox:
             log.info("MLflow answers again: %d records sent", len(records))
         return True
 
-    @contextmanager
-    def lock(self, seconds: float) -> Iterator[bool]:
-        """Hold the file against other processes, and yield whether it is so.
-
-        A file system without locks, or another process that takes longer, ends no training.
-        """
-        lock = FileLock(self.path.with_name(f".{self.path.name}.lock"))
-        try:
-            lock.acquire(timeout=seconds)
-        except Timeout:
-            yield False
-            return
-        except (OSError, NotImplementedError):
-            yield True
-            return
-        try:
-            yield True
-        finally:
-            lock.release()
+    def lock(self, seconds: float) -> AbstractContextManager[bool]:
+        """Hold the file against other processes; see ``held``."""
+        return held(self.path, seconds)
 
     def deliver(self, record: dict[str, Any]) -> bool:
         """Send one record.

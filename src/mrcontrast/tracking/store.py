@@ -3,10 +3,13 @@
 import logging
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mrcontrast.errors import MrcontrastError, one_line
+from mrcontrast.tracking.locks import held
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -19,6 +22,7 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 SQLITE = "sqlite:///"
+LOCK_SECONDS = 60.0
 
 
 def default_uri() -> str:
@@ -40,13 +44,26 @@ def connect(uri: str) -> "MlflowClient":
     for chatty in ("alembic", "mlflow"):
         logging.getLogger(chatty).setLevel(logging.WARNING)  # MLflow set its own on import
     try:
-        if uri.startswith(SQLITE):
-            Path(uri.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
-        with warnings.catch_warnings():
+        with one_maker(uri), warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # MLflow's own use of SQLAlchemy
             return MlflowClient(uri, registry_uri=uri)
     except (OSError, MlflowException) as error:
         raise no_store(uri, error) from error
+
+
+@contextmanager
+def one_maker(uri: str) -> Iterator[None]:
+    """Make the folder of a SQLite address; let one process at a time make its tables.
+
+    MLflow makes them when it connects; of two trainings that start together the second would fail.
+    """
+    if not uri.startswith(SQLITE):
+        yield
+        return
+    database = Path(uri.removeprefix(SQLITE))
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with held(database, LOCK_SECONDS):
+        yield
 
 
 def no_store(uri: str, error: BaseException) -> MrcontrastError:
