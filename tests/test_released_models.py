@@ -20,8 +20,8 @@ MOST_BYTES = 15e6  # of a model, all its runs together
 
 
 def test_the_models_are_there() -> None:
-    assert released_models() == ["phantom-2d"]
-    assert open_run("phantom-2d").stage_name == "controlnet"
+    assert released_models() == ["phantom-2d", "phantom-3d"]
+    assert {open_run(name).stage_name for name in released_models()} == {"controlnet"}
 
 
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: f"{run.parent.name}-{run.name}")
@@ -61,11 +61,12 @@ def scores(
 
 
 @pytest.mark.slow
-def test_a_phantom_that_no_model_has_seen() -> None:
+@pytest.mark.parametrize("model", released_models())
+def test_a_phantom_that_no_model_has_seen(model: str) -> None:
     subject = make_subject(4321)
     found = {
         name: scores(name, subject.flair, subject.t1w, subject.brain_mask)
-        for name in ("phantom-2d", "phantom-2d/unet", "phantom-2d/lookup")
+        for name in (model, f"{model}/unet", f"{model}/lookup")
     }
     (ours, ours_ssim), (unet, _), (lookup, lookup_ssim) = found.values()
     assert ours > lookup + 1.5
@@ -74,7 +75,8 @@ def test_a_phantom_that_no_model_has_seen() -> None:
 
 
 @pytest.mark.slow
-def test_real_scans_that_no_model_has_seen() -> None:
+@pytest.mark.parametrize("model", released_models())
+def test_real_scans_that_no_model_has_seen(model: str) -> None:
     root = os.environ.get("MRCONTRAST_REAL_DATA")
     if not root:
         pytest.skip("MRCONTRAST_REAL_DATA does not name the folder of openms-mni and mslesseg-mni")
@@ -84,6 +86,6 @@ def test_real_scans_that_no_model_has_seen() -> None:
         flair, t1w = read_volume(path), read_volume(Path(str(path).replace("_FLAIR", "_T1w")))
         mask = Path(str(path).replace("_FLAIR", "_desc-brain_mask"))
         brain = (read_volume(mask).data if mask.exists() else flair.data) > 0
-        _, ours = scores("phantom-2d", flair, t1w, brain, samples=4)
-        _, lookup = scores("phantom-2d/lookup", flair, t1w, brain)
+        _, ours = scores(model, flair, t1w, brain, samples=4)
+        _, lookup = scores(f"{model}/lookup", flair, t1w, brain)
         assert ours > lookup + 0.05, path.name

@@ -5,7 +5,10 @@ import csv
 from pathlib import Path
 
 PANELS = {  # title -> metric, runs
-    "PSNR in the brain (dB)": ("val/psnr", ("autoencoder", "unet")),
+    "PSNR in the brain (dB)": (
+        "val/psnr",
+        ("autoencoder_patches", "autoencoder", "unet_patches", "unet"),
+    ),
     "PSNR of one draw (dB)": ("val/psnr", ("controlnet_pixel", "controlnet", "residual")),
     "loss of the ControlNets": ("val/loss", ("controlnet_pixel", "controlnet")),
 }
