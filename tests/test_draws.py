@@ -1,5 +1,7 @@
 """How volumes are drawn: what numbers pass."""
 
+from typing import Any
+
 import pytest
 
 from mrcontrast.draws import Draws
@@ -14,9 +16,10 @@ from mrcontrast.errors import UsageError
         ({"temperature": -0.1}, r"temperature of 0 or more, got -0\.1"),
         ({"temperature": float("nan")}, "temperature of 0 or more, got nan"),
         ({"temperature": float("inf")}, "temperature of 0 or more, got inf"),
+        ({"precision": "16"}, "32-true or bf16-mixed as precision, got 16"),
     ],
 )
-def test_numbers_out_of_range_are_refused(options: dict[str, float], message: str) -> None:
+def test_what_cannot_be_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Draws(**options)
 

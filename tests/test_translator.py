@@ -249,6 +249,27 @@ def test_temperature_scales_the_noise_at_the_start(spatial_dims: int) -> None:
     assert not change(0).any()
 
 
+class Scaled(Noisy):
+    """Multiply by a convolution, which autocast runs in bfloat16."""
+
+    def forward(
+        self, batch: dict[str, Tensor], noise: Tensor | None = None, generator: Generators = None
+    ) -> Tensor:
+        image = super().forward(batch, noise, generator)
+        return F.conv2d(image, torch.full((1, 1, 1, 1), 1 / 3))
+
+
+def test_bf16_rounds_and_is_told(ras: Volume) -> None:
+    drawn = {}
+    for precision in ("32-true", "bf16-mixed"):
+        maker = translator(Scaled(2), Draws(precision=precision))
+        drawn[precision] = maker.translate(ras, seed=3).mean.data
+        assert drawn[precision].dtype == np.float32
+        assert maker.describe().get("Precision", "32-true") == precision
+    difference = np.abs(drawn["32-true"] - drawn["bf16-mixed"]).max()
+    assert 1e-5 < difference < 2**-8
+
+
 def test_axes_are_padded_to_the_factor() -> None:
     stage = Noisy(3)
     mask = np.ones((10, 15, 9), bool)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mrcontrast.draws import ONE_DRAW, Draws
+from mrcontrast.draws import ONE_DRAW, PRECISIONS, Draws
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.given import refuse_missing
 from mrcontrast.released import refuse_missing_runs
@@ -42,6 +42,8 @@ HEAT_HELP = (
     "(%(default)s, as in training)"
 )
 
+PRECISION_HELP = "bf16-mixed is faster where the hardware has units for it (%(default)s)"
+
 TILE_HELP = (
     "3D only: voxels along each axis that the networks take at once; N,M for autoencoder and "
     "denoiser, 0 for all (default: all if it fits in memory, else the largest tiles that do)"
@@ -63,6 +65,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--seed", type=int, default=0, help="seed of the noise (%(default)s)")
     add("--noise-turn", type=int, default=ONE_DRAW.noise_turn, metavar="N", help=TURN_HELP)
     add("--temperature", type=float, default=ONE_DRAW.temperature, metavar="T", help=HEAT_HELP)
+    add("--precision", choices=PRECISIONS, default=ONE_DRAW.precision, help=PRECISION_HELP)
     add("--batch-size", type=int, default=16, help="slices at once (%(default)s)")
     add("--tile", metavar="N[,M]", help=TILE_HELP)
     add("--device", default="auto", help="auto, cpu or cuda (%(default)s)")
@@ -90,7 +93,7 @@ def run(args: Namespace) -> int:
 
     translator = from_run(
         args.model,
-        Draws(args.samples, args.noise_turn, args.temperature),
+        Draws(args.samples, args.noise_turn, args.temperature, args.precision),
         args.batch_size,
         args.steps,
         args.sampler,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -46,7 +46,7 @@ class Drawing:
 
     Attributes:
         stage: In evaluation mode, on ``device``.
-        draws: How often, and from what noise.
+        draws: How often, from what noise, in what precision.
         batch_size: Slices at once; 2D only.
         device: Where the stage runs.
     """
@@ -131,14 +131,20 @@ class Drawing:
         batch: keys.Batch = {self.stage.source: padded, "brain_mask": inside}  # type: ignore[misc]
         shape = self.stage.noise_shape(tuple(padded.shape[2:]))
         if shape is None:
-            return crop(self.stage(batch, None), images.shape[2:]).float().cpu()
+            return crop(self.call(batch, None), images.shape[2:]).float().cpu()
         if z is None:
             noise = noise_field(shape, seed).unsqueeze(0)
         else:
             noise = slice_noise(shape, seed, z, self.draws.noise_turn)
         later = [torch.Generator().manual_seed(stream(seed, ON_THE_WAY)) for _ in padded]
-        drawn = self.stage(batch, self.draws.temperature * noise.to(self.device), later)
+        drawn = self.call(batch, self.draws.temperature * noise.to(self.device), later)
         return crop(drawn, images.shape[2:]).float().cpu()
+
+    def call(self, batch: keys.Batch, *drawn: Any) -> Tensor:  # noqa: ANN401 - as the stage
+        """Call the stage in the precision that was asked for."""
+        mixed = self.draws.precision == "bf16-mixed"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=mixed):
+            return self.stage(batch, *drawn)
 
 
 @contextmanager

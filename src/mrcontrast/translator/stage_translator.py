@@ -112,6 +112,7 @@ class StageTranslator:
             **self.identity,
             **({} if tiles is None else {"Tile": str(tiles)}),
             **describe_draw(self.drawing),
+            **describe_precision(self.drawing.draws),
             "Samples": self.drawing.draws.samples,
         }
 
@@ -203,6 +204,11 @@ class StageTranslator:
         """Pass on which part of the volume is done."""
         if self.progress is not None:
             self.progress(part)
+
+
+def describe_precision(draws: Draws) -> dict[str, Any]:
+    """Return the precision as JSON; nothing for the usual one, which older sidecars do not name."""
+    return {} if draws.precision == ONE_DRAW.precision else {"Precision": draws.precision}
 
 
 def describe_draw(drawing: Drawing) -> dict[str, Any]:
