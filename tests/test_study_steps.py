@@ -147,9 +147,9 @@ def test_full_grid_steps_stand_where_they_are_wanted_and_nowhere_else(
     assert steps["evaluation_full_grid"].settings == {"methods": ["lookup_full_grid"]}
     plain = steps_of(settings(tmp_path, raw, predict={"lookup": {"model": "lookup"}}))
     assert not [name for name in plain if "full_grid" in name]
-    figure = {"subjects": 0, "methods": []}
-    only = {"lookup": {"model": "lookup", "full_grid": True}}
-    assert "evaluation" not in steps_of(settings(tmp_path, raw, predict=only, figure=figure))
+    config = settings(tmp_path, raw, predict={"ours": {"model": "lookup", "full_grid": True}})
+    del config.study["figure"]
+    assert not {"evaluation", "figures", "report"} & set(steps_of(config))
 
 
 def test_what_full_grid_cannot_do_is_refused(tmp_path: Path, raw: Path) -> None:

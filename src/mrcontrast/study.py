@@ -62,9 +62,10 @@ def plan(config: DictConfig, folder: Path) -> list[Step]:
     """Return the steps of a study in order.
 
     Args:
-        config: Keys prepare, common, train, predict, figure and minutes, source where the raw data
-            is not made, features (a name of ``configs/features``) to measure through, costs where
-            the table is to tell them, and dims 2 to score slices; see ``configs/study``.
+        config: Keys prepare, common, train, predict and minutes, figure where one is wanted,
+            source where the raw data is not made, features (a name of ``configs/features``) to
+            measure through, costs where the table is to tell them, and dims 2 to score slices;
+            see ``configs/study``.
         folder: Where everything goes.
 
     Raises:
@@ -88,7 +89,7 @@ def plan(config: DictConfig, folder: Path) -> list[Step]:
         *(predict_step(name, plain, folder) for name in plain["predict"]),
         *([evaluate_step(prepared, plain, folder)] if prepared else []),
         *([evaluate_full_grid_step(full, folder)] if full else []),
-        figure_step(plain, folder),
+        *([figure_step(plain, folder)] if "figure" in plain else []),
         *([report_step(EVALUATION, prepared, plain, folder)] if prepared else []),
         *([report_step(FULL_GRID_EVALUATION, full, plain, folder)] if full else []),
     ]
@@ -116,7 +117,7 @@ def show(console: Any, folder: Path, steps: list[Step]) -> None:  # noqa: ANN401
             summary = json.loads((step.output / "summary.json").read_text())
             console.print(to_rich(summary, TABLES))
             console.print(f"All tables: {step.output.name}/summary.md", markup=False)
-    pages = ", ".join(
-        f"{step.name}/report.html" for step in steps if step.name.startswith("report")
-    )
-    console.print(f"Everything lies in {folder}: figures/comparison.png, {pages}, ...")
+    shown = {step.name: f"{step.name}/report.html" for step in steps if "report" in step.name}
+    if any(step.name == "figures" for step in steps):
+        shown = {"figures": "figures/comparison.png", **shown}
+    console.print(f"Everything lies in {folder}: {', '.join(shown.values())}, ...")
