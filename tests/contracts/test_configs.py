@@ -110,7 +110,8 @@ def test_every_step_of_every_study_composes(study, tmp_path, monkeypatch):
         assert set(step.inputs) <= set(names[:position]), step.name
     for name, node in config.study.train.items():
         compose("train", [*config.study.common, *node.overrides, f"name={name}"])
-    assert set(config.study.figure.methods) <= set(config.study.predict)
+    if "figure" in config.study:
+        assert set(config.study.figure.methods) <= set(config.study.predict)
 
 
 @pytest.mark.parametrize("study", STUDIES)
