@@ -117,7 +117,6 @@ def show(console: Any, folder: Path, steps: list[Step]) -> None:  # noqa: ANN401
             summary = json.loads((step.output / "summary.json").read_text())
             console.print(to_rich(summary, TABLES))
             console.print(f"All tables: {step.output.name}/summary.md", markup=False)
-    shown = {step.name: f"{step.name}/report.html" for step in steps if "report" in step.name}
-    if any(step.name == "figures" for step in steps):
-        shown = {"figures": "figures/comparison.png", **shown}
-    console.print(f"Everything lies in {folder}: {', '.join(shown.values())}, ...")
+    figures = ["figures/comparison.png" for step in steps if step.name == "figures"]
+    reports = [f"{step.name}/report.html" for step in steps if step.name.startswith("report")]
+    console.print(f"Everything lies in {folder}: {', '.join(figures + reports)}, ...")
