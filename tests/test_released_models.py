@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mrcontrast.draws import ONE_DRAW
 from mrcontrast.metrics.structural import ssim
 from mrcontrast.metrics.voxelwise import peak_signal_to_noise
 from mrcontrast.phantom import PhantomConfig, make_subject
@@ -17,6 +18,7 @@ from mrcontrast.volume import Volume, read_volume
 
 RUNS = sorted(path.parent for path in MODELS.glob("*/*/weights.safetensors"))
 MOST_BYTES = 15e6  # of a model, all its runs together
+HALF = Draws(temperature=0.5, precision="bf16-mixed")  # as the cards have one draw
 
 
 def test_the_models_are_there() -> None:
@@ -51,11 +53,11 @@ def test_a_card_says_what_it_is_and_is_not_for(name: str) -> None:
 
 
 def scores(
-    reference: str, flair: Volume, t1w: Volume, brain: np.ndarray, temperature: float = 1.0
+    reference: str, flair: Volume, t1w: Volume, brain: np.ndarray, draws: Draws = ONE_DRAW
 ) -> tuple[float, float]:
     """Return masked PSNR and SSIM of a translation against the normalised T1w."""
     real = PercentileNormaliser().fit(t1w.data, brain).apply(t1w.data)
-    translator = from_run(reference, Draws(temperature=temperature))
+    translator = from_run(reference, draws)
     synthetic = translator.translate(flair, brain).mean.data
     pair = synthetic, real, 1.0, brain
     return peak_signal_to_noise(*pair), ssim(*pair)
@@ -88,6 +90,6 @@ def test_real_scans_that_no_model_has_seen(model: str) -> None:
         flair, t1w = read_volume(path), read_volume(Path(str(path).replace("_FLAIR", "_T1w")))
         mask = Path(str(path).replace("_FLAIR", "_desc-brain_mask"))
         brain = (read_volume(mask).data if mask.exists() else flair.data) > 0
-        _, ours = scores(model, flair, t1w, brain, temperature=0.5)
+        _, ours = scores(model, flair, t1w, brain, HALF)
         _, lookup = scores(f"{model}/lookup", flair, t1w, brain)
         assert ours > lookup + 0.05, path.name

@@ -415,6 +415,14 @@ def test_description_names_sampler_and_steps() -> None:
     assert translator(Identity(2)).describe()["Sampler"] is None
 
 
+@pytest.mark.parametrize(("start", "told"), [(1.0, {}), (0.9, {"Start": 0.9})])
+def test_a_start_is_told_where_it_is_not_noise(start: float, told: dict[str, float]) -> None:
+    stage = Noisy(2)
+    stage.start = start  # type: ignore[assignment]
+    described = translator(stage).describe()
+    assert {key: described[key] for key in ("Start",) if key in described} == told
+
+
 @pytest.mark.parametrize(
     ("sampler", "settings"),
     [
@@ -499,6 +507,12 @@ def test_steps_need_a_sampler(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run")
     with pytest.raises(UsageError, match="Leave --steps out"):
         from_run(str(folder.path), steps=4, device="cpu")
+
+
+def test_a_start_needs_a_controlnet(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run")
+    with pytest.raises(UsageError, match="Leave --start out"):
+        from_run(str(folder.path), start=0.9, device="cpu")
 
 
 def test_run_without_data_facts_is_refused(tmp_path: Path) -> None:

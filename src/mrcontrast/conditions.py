@@ -21,6 +21,7 @@ class Condition(ABC):
         key: Name in a batch of what can be computed once for each item.
         encodes_flair: Whether FLAIR goes through the autoencoder.
         calls: How often it runs a network of its own for an image.
+        guesses: Whether ``guess`` is there.
 
     Args:
         in_channels: Channels of the condition.
@@ -31,6 +32,7 @@ class Condition(ABC):
     key: ClassVar[str]
     encodes_flair: ClassVar[bool] = False
     calls: ClassVar[int] = 0
+    guesses: ClassVar[bool] = False
 
     def __init__(self, in_channels: int, embedder_channels: Sequence[int] = (1,)) -> None:
         self.in_channels = in_channels
@@ -53,6 +55,10 @@ class Condition(ABC):
     @abstractmethod
     def present(self, value: Tensor, codec: AutoencoderCodec) -> Tensor:
         """Return the condition for what ``key`` holds."""
+
+    def guess(self, condition: Tensor, codec: AutoencoderCodec) -> Tensor:
+        """Return a latent (B, C, *S / f) near that of the T1w, from which a draw may begin."""
+        raise NotImplementedError
 
     def finish(self, image: Tensor, condition: Tensor, codec: AutoencoderCodec) -> Tensor:
         """Return a drawn image (B, 1, *S) in [0, 1] with what the condition adds to it: nothing."""
@@ -251,6 +257,7 @@ class RegressedPixels(Regressed, PixelCondition):
     """
 
     key = keys.REGRESSED
+    guesses = True
 
     def __init__(
         self,
@@ -265,6 +272,10 @@ class RegressedPixels(Regressed, PixelCondition):
     def compute(self, batch: keys.Batch, codec: AutoencoderCodec) -> Tensor:
         """Return FLAIR and the regression's image, (B, 2 + 2k, *S)."""
         return torch.cat([batch["flair"], self.image(batch["flair"])], dim=1)
+
+    def guess(self, condition: Tensor, codec: AutoencoderCodec) -> Tensor:
+        """Return the latent of the regression's image."""
+        return codec.encode((condition[:, -1:] + 1) / 2)
 
     def finish(self, image: Tensor, condition: Tensor, codec: AutoencoderCodec) -> Tensor:
         """Return a drawn image with the detail that the autoencoder cannot hold."""

@@ -22,7 +22,7 @@ from mrcontrast.study_runs import (
     where,
 )
 
-RUN_KEYS = ("steps", "batch_size")  # of a predict node; see ``from_run``
+RUN_KEYS = ("steps", "start", "batch_size")  # of a predict node; see ``from_run``
 DRAW_KEYS = (*(field.name for field in fields(Draws)), *RUN_KEYS)
 MASKS = "masks_full_grid"
 EVALUATION, FULL_GRID_EVALUATION = "evaluation", "evaluation_full_grid"

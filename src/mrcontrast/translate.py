@@ -44,6 +44,11 @@ HEAT_HELP = (
 
 PRECISION_HELP = "bf16-mixed is faster where the hardware has units for it (%(default)s)"
 
+START_HELP = (
+    "time at which a draw begins; 1 from noise, below from the regression's image with noise of "
+    "that time (that of the run)"
+)
+
 TILE_HELP = (
     "3D only: voxels along each axis that the networks take at once; N,M for autoencoder and "
     "denoiser, 0 for all (default: all if it fits in memory, else the largest tiles that do)"
@@ -62,6 +67,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--samples", type=int, default=ONE_DRAW.samples, help=SAMPLES_HELP)
     add("--steps", type=int, help="steps of the sampler (those of the run)")
     add("--sampler", metavar="NAME", help="euler_flow, heun_flow, ddim, ... (that of the run)")
+    add("--start", type=float, metavar="TIME", help=START_HELP)
     add("--seed", type=int, default=0, help="seed of the noise (%(default)s)")
     add("--noise-turn", type=int, default=ONE_DRAW.noise_turn, metavar="N", help=TURN_HELP)
     add("--temperature", type=float, default=ONE_DRAW.temperature, metavar="T", help=HEAT_HELP)
@@ -98,7 +104,8 @@ def run(args: Namespace) -> int:
         args.steps,
         args.sampler,
         args.device,
-        tile=args.tile,
+        args.tile,
+        args.start,
     )
     jobs = find_jobs(args, translator)
     existing = Existing.REDO if args.overwrite else Existing.REFUSE

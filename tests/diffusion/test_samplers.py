@@ -80,6 +80,16 @@ def test_few_steps_land_near_the_exact_flow(
     assert (out.flatten().diff() > 0).all()  # a flow keeps quantiles in their order
 
 
+@pytest.mark.parametrize("start", [0.3, 0.8])
+def test_a_later_start_follows_the_same_flow(
+    start: float, mixture: "Mixture", quantiles: Tensor
+) -> None:
+    schedule, target = RectifiedFlow(), V()
+    predict = mixture.predictor(schedule, target)
+    out = HeunFlow(20, rho=1.5).sample(predict, quantiles, schedule, target, start=start)
+    assert (out - mixture.flow(quantiles, schedule, start)).square().mean().sqrt() < 0.01
+
+
 @pytest.mark.parametrize("sampler", [DDPM(50), DDPM(50, data_std=0.5, rho=2.0), DDPM(1000, 0.0)])
 def test_ancestral_draws_have_the_right_mean_and_spread(
     sampler: DDPM, gaussian: "Mixture", schedule: NoiseSchedule

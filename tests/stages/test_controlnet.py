@@ -3,9 +3,15 @@
 import pytest
 import torch
 from monai.networks.nets import ControlNet
-from tests.stages.conftest import CHANNELS, make_codec, make_denoiser, make_stage
+from tests.stages.conftest import (
+    CHANNELS,
+    make_codec,
+    make_denoiser,
+    make_regressor,
+    make_stage,
+)
 
-from mrcontrast.conditions import LatentCondition, PixelCondition
+from mrcontrast.conditions import LatentCondition, PixelCondition, RegressedPixels
 from mrcontrast.errors import UsageError
 from mrcontrast.networks.control import start_from_denoiser
 from mrcontrast.stages.controlnet import ControlNetDiffusion
@@ -124,3 +130,48 @@ def test_pixels_are_padded_and_centred():
 def test_an_embedder_of_the_wrong_size_is_refused(condition, context_slices):
     with pytest.raises(UsageError, match="Expected an embedder of"):
         condition.check(make_codec(2), context_slices)
+
+
+def make_regressed(dims):
+    plain = make_stage("controlnet", dims)
+    embedder = {
+        "conditioning_embedding_in_channels": 2,
+        "conditioning_embedding_num_channels": (4, 8),
+    }
+    controlnet = ControlNet(dims, 3, **CHANNELS, norm_num_groups=4, num_head_channels=4, **embedder)
+    condition = RegressedPixels(make_regressor(dims), 2, [4, 8])
+    parts = (plain.codec, plain.denoiser, controlnet, condition, plain.process)
+    return ControlNetDiffusion(*parts, plain.optimisation).eval()
+
+
+def test_a_draw_may_begin_from_what_the_condition_guesses(dims, batch):
+    stage = make_regressed(dims)
+    regressed = stage.condition.image(batch["flair"])
+    noise = torch.randn(2, *stage.noise_shape(batch["flair"].shape[2:]))
+
+    def change(start):
+        stage.start = start
+        return (stage(batch, noise) - regressed).abs().mean()
+
+    assert change(1e-4) < 1e-3 < change(0.2) < change(0.9)
+    stage.start = 1.0
+    with torch.no_grad():
+        z = stage.process.sample(stage.conditioned_on(batch), noise)
+    from_noise = stage.codec.decode(z, batch["flair"].shape[2:])
+    condition = stage.condition(batch, stage.codec)
+    torch.testing.assert_close(
+        stage(batch, noise), stage.condition.finish(from_noise, condition, stage.codec)
+    )
+
+
+@pytest.mark.parametrize("start", [0.0, 1.5])
+def test_a_start_that_cannot_be_is_refused(start):
+    with pytest.raises(UsageError, match=r"in \(0, 1\]"):
+        make_regressed(2).start = start
+
+
+def test_pixels_guess_nothing_to_begin_from():
+    stage = make_stage("controlnet", 2)
+    with pytest.raises(UsageError, match="stage/condition=regressed"):
+        stage.start = 0.9
+    assert stage.start == 1

@@ -62,6 +62,31 @@ class DiffusionProcess(nn.Module):
         """Turn noise (B, C, *S) into data of the same shape; see ``Sampler.sample``."""
         return self.sampler.sample(predict, noise, self.schedule, self.target, generator)
 
+    def refine(
+        self,
+        predict: Predict,
+        guess: Tensor,
+        noise: Tensor,
+        start: float,
+        generator: Generators = None,
+    ) -> Tensor:
+        """Turn a guess at the data into data: add noise up to a time, and draw from there.
+
+        Args:
+            predict: See the class.
+            guess: (B, C, *S).
+            noise: Standard normal, (B, C, *S).
+            start: The time, in (0, 1].
+            generator: See ``Sampler.sample``.
+
+        Source: Meng et al. 2022, "SDEdit", arXiv 2108.01073, algorithm 1; Chung et al. 2022,
+        "Come-closer-diffuse-faster", arXiv 2112.05146, algorithm 1, from a network's guess.
+        """
+        t = torch.full((len(guess),), start, device=guess.device)
+        x_t = self.schedule.add_noise(guess, noise, t)
+        ends = self.schedule, self.target
+        return self.sampler.sample(predict, x_t, *ends, generator, start)
+
 
 def fixed_noise(like: Tensor, seed: int) -> Tensor:
     """Return standard normal noise of a tensor's shape that depends on the seed alone."""

@@ -59,10 +59,11 @@ class Denoiser:
 
 
 class Sampler(ABC):
-    """Walks from noise at t = 1 to data at t = 0.
+    """Walks from noise at t = 1, or from noisy data at an earlier time, to data at t = 0.
 
     The grid is start * warp(u**rho), u even from 1 to 0, warp(t) = shift t / (1 + (shift - 1) t);
-    start is 1 unless the target cannot be read there (`Target.min_alpha`).
+    start is the time of what it is given, but no time where the target cannot be read
+    (`Target.min_alpha`).
 
     Args:
         num_steps: Steps of the grid, at least 1; may be set later.
@@ -114,20 +115,22 @@ class Sampler(ABC):
         schedule: NoiseSchedule,
         target: Target,
         generator: Generators = None,
+        start: float = 1.0,
     ) -> Tensor:
-        """Turn noise into data.
+        """Turn noise, or noisy data, into data.
 
         Args:
             predict: Raw network, (x_t (B, C, *S), t (B,) in [0, 1]) -> prediction (B, C, *S).
-            noise: Standard normal, (B, C, *S).
+            noise: Standard normal, (B, C, *S); with an earlier start, data with noise of its time.
             schedule: The schedule that the network was trained with.
             target: The target that the network was trained with.
             generator: For samplers that draw noise on the way; see `draw`.
+            start: Time of ``noise``, in (0, 1].
 
         Returns:
             Data, (B, C, *S), in the dtype of ``noise``; the steps are done in float32 or better.
         """
-        times = self.times() * schedule.latest_time(target.min_alpha)
+        times = self.times() * min(start, schedule.latest_time(target.min_alpha))
         weights = schedule.alpha(times).tolist(), schedule.sigma(times).tolist()
         grid = [Moment(*values) for values in zip(times.tolist(), *weights, strict=True)]
         x = noise.to(torch.promote_types(noise.dtype, torch.float32))

@@ -12,6 +12,7 @@ from mrcontrast.conditions import Condition
 from mrcontrast.data.latent_cache import LatentStore
 from mrcontrast.diffusion.process import DiffusionProcess, fixed_noise
 from mrcontrast.diffusion.sampling import Generators, Predict
+from mrcontrast.errors import UsageError
 from mrcontrast.latent_stage import LatentStage
 from mrcontrast.latents import AutoencoderCodec
 from mrcontrast.networks.control import embedded_once, start_from_denoiser
@@ -36,6 +37,12 @@ class ControlNetDiffusion(LatentStage):
         prompt: What cross-attention is told, that of stage 2, or None if there is none.
         unlock_decoder: Train the denoiser's decoder too, from where stage 2 has left it; its
             encoder stays frozen.
+        start: Time at which a draw begins, in (0, 1]. 1 begins from noise; below, from the
+            condition's guess at the latent with noise of that time (see ``DiffusionProcess``):
+            training sees few times near 1, and levels over large areas are settled there.
+
+    Raises:
+        UsageError: Condition and codec do not fit, or the start is out of range or has no guess.
 
     Source: Zhang et al. 2023, arXiv 2302.05543, eq. 5, on the latents of Rombach et al. 2022. The
     decoder is unlocked as by ``sd_locked = False`` in the authors' own code.
@@ -53,6 +60,7 @@ class ControlNetDiffusion(LatentStage):
         context_slices: int = 0,
         prompt: Prompt | None = None,
         unlock_decoder: bool = False,
+        start: float = 1.0,
     ) -> None:
         super().__init__(codec, denoiser, process, optimisation, store, condition, context_slices)
         denoiser.eval().requires_grad_(False)
@@ -61,7 +69,24 @@ class ControlNetDiffusion(LatentStage):
         for part in self.unlocked:
             part.requires_grad_(True)
         self.prompt = prompt
+        self.start = start
         channels_last(self)
+
+    @property
+    def start(self) -> float:
+        """Time at which a draw begins; setting one that cannot be raises `UsageError`."""
+        return self._start
+
+    @start.setter
+    def start(self, value: float) -> None:
+        if not 0 < value <= 1:
+            raise UsageError(f"Expected a start in (0, 1], got {value:g}. 1 begins from noise.")
+        if value < 1 and not self.condition.guesses:
+            raise UsageError(
+                f"Expected a start of 1 for a {type(self.condition).__name__}, which guesses no "
+                f"T1w, got {value:g}. Train with stage/condition=regressed for a start below 1."
+            )
+        self._start = value
 
     @property
     def trained(self) -> nn.Module:
@@ -77,9 +102,18 @@ class ControlNetDiffusion(LatentStage):
             noise = torch.randn(self.batch_shape(batch))
         condition = self.condition(batch, self.codec)
         with self.steered(condition, self.batch_shape(batch)) as predict:
-            z = self.process.sample(predict, noise.to(self.device), generator)
+            z = self.draw(predict, condition, noise.to(self.device), generator)
         image = self.codec.decode(z, batch["flair"].shape[2:])
         return self.condition.finish(image, condition, self.codec)
+
+    def draw(
+        self, predict: Predict, condition: Tensor, noise: Tensor, generator: Generators
+    ) -> Tensor:
+        """Return latents (B, C, *S / f), drawn from the noise, or from a guess with it added."""
+        if self.start == 1:
+            return self.process.sample(predict, noise, generator)
+        guess = self.condition.guess(condition, self.codec)
+        return self.process.refine(predict, guess, noise, self.start, generator)
 
     @property
     def calls_a_draw(self) -> int:

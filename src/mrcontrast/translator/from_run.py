@@ -25,6 +25,7 @@ def from_run(
     sampler: str | None = None,
     device: str = "auto",
     tile: str | None = None,
+    start: float | None = None,
 ) -> StageTranslator:
     """Build the translator of a finished run.
 
@@ -36,12 +37,13 @@ def from_run(
         sampler: Name of a file in ``configs/stage/process/sampler``; None keeps the run's own.
         device: "cpu", "cuda" or "auto".
         tile: Tiles in voxels, see ``Tiles.from_text``; None takes the largest that fit in memory.
+        start: Time at which a draw begins, see ``ControlNetDiffusion``; None keeps the run's own.
 
     Raises:
         MrcontrastError: The run is missing, unfinished or changed.
-        UsageError: The stage does not see FLAIR; samples, steps, a temperature or a sampler were
-            asked of a stage that has no sampler; no such sampler or device exists; a temperature
-            was asked of a sampler that draws more noise on its way.
+        UsageError: The stage does not see FLAIR; samples, steps, a temperature, a sampler or a
+            start were asked of a stage that has none; no such sampler or device exists; a
+            temperature was asked of a sampler that draws more noise on its way.
     """
     refuse_device(device)
     folder = find_run(str(reference))
@@ -60,6 +62,8 @@ def from_run(
         set_sampler(stage, sampler)
     if steps is not None:
         set_steps(stage, steps)
+    if start is not None:
+        set_start(stage, start)
     if draws.temperature != 1:
         refuse_temperature(stage, draws.temperature)
     grid, normaliser = trained_on(folder, stage.source, stage.factor)
@@ -136,6 +140,20 @@ def set_steps(stage: Any, steps: int) -> None:  # noqa: ANN401 - any stage
             f"({type(stage).__name__}). Leave --steps out."
         )
     sampler.num_steps = steps
+
+
+def set_start(stage: Any, start: float) -> None:  # noqa: ANN401 - any stage
+    """Let a stage's draws begin at another time.
+
+    Raises:
+        UsageError: It always begins from noise or draws nothing, or the time cannot be.
+    """
+    if not hasattr(stage, "start"):
+        raise UsageError(
+            f"Expected a ControlNet for a start of {start:g}, got a {type(stage).__name__}. "
+            "Leave --start out."
+        )
+    stage.start = start
 
 
 def refuse_temperature(stage: Any, temperature: float) -> None:  # noqa: ANN401 - any stage

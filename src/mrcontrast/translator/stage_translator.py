@@ -222,10 +222,12 @@ def describe_draw(drawing: Drawing) -> dict[str, Any]:
         for name, value in sorted(vars(sampler).items())
         if not name.startswith("_") and isinstance(value, int | float | str)
     }
+    start = getattr(stage, "start", 1.0)
     return {
         "Sampler": type(sampler).__name__,
         "Steps": sampler.num_steps,
         "SamplerSettings": settings,
+        **({} if start == 1 else {"Start": start}),
         **({} if prompt is None else {"Guidance": prompt.guidance}),
         **({"NoiseTurn": drawing.draws.noise_turn} if stage.spatial_dims == 2 else {}),
         "Temperature": drawing.draws.temperature,
