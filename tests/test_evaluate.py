@@ -239,7 +239,7 @@ def test_the_range_is_never_guessed(test_records: list[Record], tmp_path: Path) 
     names = "{}_T1w.nii.gz"
     real = write_predictions(tmp_path / "real", test_records, lambda image: 500 * image, names)
     ours = write_predictions(tmp_path / "ours", test_records, lambda image: 500 * noisy(image))
-    with pytest.raises(UsageError, match=r"references in \[0, 1\].*Give --range LO HI"):
+    with pytest.raises(UsageError, match=r"in \[0, 1\], got.*--normalise-references .*--range LO"):
         evaluate({"ours": ours}, real, tmp_path / "out")
     fixed = evaluate({"ours": ours}, real, tmp_path / "out", protocol=Protocol((0, 500)))
     assert fixed["intensity_range"] | {"low": 0, "high": 500} == fixed["intensity_range"]

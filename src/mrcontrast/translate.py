@@ -45,8 +45,8 @@ HEAT_HELP = (
 PRECISION_HELP = "bf16-mixed is faster where the hardware has units for it (%(default)s)"
 
 START_HELP = (
-    "time at which a draw begins; 1 from noise, below from the regression's image with noise of "
-    "that time (that of the run)"
+    "time in (0, 1] at which a draw begins; 1 from noise, below from the regression's image with "
+    "noise of that time, the lower the nearer to it (that of the run)"
 )
 
 TILE_HELP = (
@@ -65,7 +65,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--strip-skull", action="store_true", help=STRIP_HELP)
     add("--split", default="test", help="of a prepared data set: train, val or test (%(default)s)")
     add("--samples", type=int, default=ONE_DRAW.samples, help=SAMPLES_HELP)
-    add("--steps", type=int, help="steps of the sampler (those of the run)")
+    add("--steps", type=int, help="steps of the sampler (those of the run, or --sampler's own)")
     add("--sampler", metavar="NAME", help="euler_flow, heun_flow, ddim, ... (that of the run)")
     add("--start", type=float, metavar="TIME", help=START_HELP)
     add("--seed", type=int, default=0, help="seed of the noise (%(default)s)")

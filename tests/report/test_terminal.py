@@ -29,6 +29,16 @@ def test_no_figure_is_cut_or_broken(width: int) -> None:
     assert text.count("In the brain") == text.count("mean [interval]") == 1
 
 
+def test_headings_wrap_before_a_column_is_cut() -> None:
+    columns = ["Method", "Parameters", "Calls", "s a volume", "Memory (GiB)", "Training (min)"]
+    row = ["controlnet_trained_on", "7,172,828", "12", "210.73", "0.22", "121.7"]
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(Fitted(Sheet("Costs", columns, [row]), "Training: of all that it was built on."))
+    lines = [line.rstrip() for line in console.export_text().splitlines()]
+    assert any(line.endswith("121.7 │") for line in lines)
+    assert "Training: of all that it was built on." in lines
+
+
 def test_intervals_stay_on_the_line_where_there_is_room() -> None:
     assert "17.05 [16.91, 17.26]" in printed(200)
     assert "17.05 [16.91, 17.26]" not in printed(80)

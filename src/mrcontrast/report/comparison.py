@@ -123,7 +123,9 @@ def choose_range(choice: RangeChoice, surveys: list[Survey]) -> IntensityRange:
         if not is_unit(survey.low, survey.high):
             raise UsageError(
                 f"Expected references in [0, 1], got values from {survey.low:g} to "
-                f"{survey.high:g} ({survey.name}). Give --range LO HI, or --range reference."
+                f"{survey.high:g} ({survey.name}). For predictions in [0, 1], as translate writes "
+                "them, add --normalise-references percentile-0.5-99.5; for others in the same "
+                "unit, --range LO HI or --range reference."
             )
     return FixedRange(0.0, 1.0)
 

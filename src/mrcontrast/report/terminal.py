@@ -2,7 +2,7 @@
 
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.table import Table
@@ -35,10 +35,15 @@ class Fitted:
             sheet = replace(sheet, rows=[[_broken(cell) for cell in row] for row in sheet.rows])
         parts = list(split(sheet, width))
         for part in parts:
-            yield self.table(part, last=part is parts[-1], first=part is parts[0])
+            roomy = unwrapped_width(part) <= width
+            yield self.table(part, part is parts[0], part is parts[-1], roomy)
 
-    def table(self, sheet: Sheet, first: bool, last: bool) -> Table:
-        """Return a table; the first has the title and the last the caption."""
+    def table(self, sheet: Sheet, first: bool, last: bool, roomy: bool) -> Table:
+        """Return a table; the first has the title and the last the caption.
+
+        Where not all is ``roomy`` each column has just the width that it needs: rich would share
+        out the lack otherwise, and cut the last.
+        """
         table = Table(title_justify="left", caption_justify="left")
         table.title = Text(sheet.title) if first else None
         table.caption = Text(self.caption) if last else None
@@ -46,7 +51,8 @@ class Fitted:
             zip(sheet.columns, column_widths(sheet), strict=True)
         ):
             words = index < sheet.text_columns
-            table.add_column(column, justify="left" if words else "right", min_width=width - BORDER)
+            justify: Literal["left", "right"] = "left" if words else "right"
+            table.add_column(column, justify=justify, width=None if roomy else width - BORDER)
         for row in sheet.rows:
             table.add_row(*map(Text, row))
         return table
@@ -95,6 +101,13 @@ def column_widths(sheet: Sheet) -> list[int]:
         texts = [text for cell in cells for text in (cell.split() if wraps else cell.splitlines())]
         widths.append(BORDER + max(map(len, [*heading.split(), *texts]), default=0))
     return widths
+
+
+def unwrapped_width(sheet: Sheet) -> int:
+    """Return the characters that a table takes if nothing in it wraps."""
+    columns = zip(sheet.columns, *sheet.rows, strict=True)
+    longest = [max(len(line) for cell in column for line in cell.split("\n")) for column in columns]
+    return sum(BORDER + length for length in longest) + 1
 
 
 def _columns(sheet: Sheet, indices: list[int]) -> Sheet:
