@@ -21,7 +21,8 @@ class Condition(ABC):
         key: Name in a batch of what can be computed once for each item.
         encodes_flair: Whether FLAIR goes through the autoencoder.
         calls: How often it runs a network of its own for an image.
-        guesses: Whether ``guess`` is there.
+        guesses: Whether it has ``guess(condition, codec)``: a latent (B, C, *S / f) near that of
+            the T1w, from which a draw may begin.
 
     Args:
         in_channels: Channels of the condition.
@@ -55,10 +56,6 @@ class Condition(ABC):
     @abstractmethod
     def present(self, value: Tensor, codec: AutoencoderCodec) -> Tensor:
         """Return the condition for what ``key`` holds."""
-
-    def guess(self, condition: Tensor, codec: AutoencoderCodec) -> Tensor:
-        """Return a latent (B, C, *S / f) near that of the T1w, from which a draw may begin."""
-        raise NotImplementedError
 
     def finish(self, image: Tensor, condition: Tensor, codec: AutoencoderCodec) -> Tensor:
         """Return a drawn image (B, 1, *S) in [0, 1] with what the condition adds to it: nothing."""
