@@ -111,13 +111,22 @@ def test_the_autoencoder_blurs_only_what_a_draw_changes_in_the_regression(dims):
     codec, regressor = make_codec(dims), make_regressor(dims)
     flair = make_batch(SHAPES[dims])["flair"]
     regressed = regressor.image(flair)
-    condition = RegressedPixels(regressor, 2, [4, 8])
-    value = condition({"flair": flair}, codec)
-    unchanged = codec.decode(codec.encode(regressed), flair.shape[2:])
+    batch = RegressedPixels(regressor, 2, [4, 8]).prepare({"flair": flair}, codec)
+    assert torch.equal(batch["guess"], codec.encode(regressed))
+    unchanged = codec.decode(batch["guess"], flair.shape[2:])
     assert not torch.allclose(unchanged, regressed, atol=1e-3)
-    assert torch.allclose(condition.finish(unchanged, value, codec), regressed, atol=1e-5)
+    assert torch.allclose(unchanged + batch["lost"], regressed, atol=1e-5)
     blurred = RegressedPixels(regressor, 2, [4, 8], keep_detail=False)
-    assert torch.equal(blurred.finish(unchanged, value, codec), unchanged)
+    assert "lost" not in blurred.prepare({"flair": flair}, codec)
+
+
+def test_what_is_prepared_is_not_computed_again():
+    codec, flair = make_codec(2), make_batch(SHAPES[2])["flair"]
+    for kind in (FoldedCondition(4), RegressedPixels(make_regressor(2), 2, [4, 8])):
+        once = kind.prepare({"flair": flair}, codec)
+        twice = kind.prepare(once, codec)
+        assert once.keys() == twice.keys()
+        assert all(twice[key] is value for key, value in once.items())
 
 
 def test_a_cache_can_hold_what_each_condition_computes():

@@ -66,6 +66,11 @@ class Noisy(Identity):
         self.fresh = fresh
         self.sampler = Sampler()
         self.batches: list[tuple[int, ...]] = []
+        self.prepared_batches = 0
+
+    def prepared(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        self.prepared_batches += 1
+        return batch
 
     def noise_shape(self, image_shape: tuple[int, ...]) -> tuple[int, ...]:
         assert all(size % self.factor == 0 for size in image_shape)
@@ -302,6 +307,18 @@ def test_samples_are_averaged(ras: Volume) -> None:
     result = machine.translate(ras)
     assert result.std is not None
     assert result.std.data.max() > 0.01
+
+
+@pytest.mark.parametrize(("spatial_dims", "batches"), [(2, 3), (3, 1)])
+def test_draws_share_what_is_prepared_and_progress_goes_up(spatial_dims: int, batches: int) -> None:
+    stage, parts = Noisy(spatial_dims), list[float]()
+    drawing = translator(stage, Draws(samples=4), batch_size=4).drawing
+    mask = np.ones((8, 12, 9), bool)
+    drawing.draw(np.full(mask.shape, 0.5, np.float32), mask, 0, parts.append)
+    assert stage.prepared_batches == batches
+    assert len(stage.batches) == len(parts) == 4 * batches
+    assert parts == sorted(parts)
+    assert parts[-1] == 1
 
 
 def test_neighbouring_seeds_share_no_draw() -> None:

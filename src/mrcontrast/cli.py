@@ -39,6 +39,7 @@ MODULES = {
     "info": "doctor",
     "doctor": "doctor",
 }
+SIGNALS = {130: "Ctrl-C", 143: "SIGTERM"}
 SWEEP_FLAGS = {"-m", "--multirun"}
 EXAMPLES = """examples:
   mrcontrast prepare recipe=phantom out=outputs/data/phantom
@@ -48,7 +49,8 @@ EXAMPLES = """examples:
   mrcontrast evaluate --predictions DIR --references DIR
 
 `mrcontrast COMMAND --help` says more. --debug shows the traceback of an error.
-Exit codes: 0 done, 1 fault of the data or the run, 2 wrong usage, 130 stopped by Ctrl-C."""
+Exit codes: 0 done, 1 fault of the data or the run, 2 wrong usage, 130 stopped by Ctrl-C,
+143 by SIGTERM."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -68,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
-        return complain("stopped by Ctrl-C. The same command goes on from the last checkpoint", 130)
+        return stopped(SystemExit(130))
     except SystemExit as stop:
         return stopped(stop)
     except BrokenPipeError:  # whoever read the output, such as head, has had enough
@@ -229,9 +231,11 @@ def exit_code(result: Any) -> int:  # noqa: ANN401 - whatever a command returns
 def stopped(stop: SystemExit) -> int:
     """Return the code of an exit that was asked for: usage (2), a signal, or --help (0)."""
     code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-    if code in (130, 143):
-        signal = "Ctrl-C" if code == 130 else "SIGTERM"
-        complain(f"stopped by {signal}. The same command goes on from the last checkpoint", code)
+    if code in SIGNALS:
+        complain(
+            f"stopped by {SIGNALS[code]}. The same command goes on from what is done and saved",
+            code,
+        )
     return code
 
 

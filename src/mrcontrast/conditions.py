@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mrcontrast import keys
 from mrcontrast.errors import UsageError
-from mrcontrast.latents import AutoencoderCodec, crop, pad_to_multiple
+from mrcontrast.latents import AutoencoderCodec, pad_to_multiple
 from mrcontrast.networks.fingerprint import module_hash
 from mrcontrast.regressor import Regressor
 
@@ -21,8 +21,7 @@ class Condition(ABC):
         key: Name in a batch of what can be computed once for each item.
         encodes_flair: Whether FLAIR goes through the autoencoder.
         calls: How often it runs a network of its own for an image.
-        guesses: Whether it has ``guess(condition, codec)``: a latent (B, C, *S / f) near that of
-            the T1w, from which a draw may begin.
+        guesses: Whether it prepares a ``guess`` at the T1w, from which a draw may begin.
 
     Args:
         in_channels: Channels of the condition.
@@ -57,9 +56,11 @@ class Condition(ABC):
     def present(self, value: Tensor, codec: AutoencoderCodec) -> Tensor:
         """Return the condition for what ``key`` holds."""
 
-    def finish(self, image: Tensor, condition: Tensor, codec: AutoencoderCodec) -> Tensor:
-        """Return a drawn image (B, 1, *S) in [0, 1] with what the condition adds to it: nothing."""
-        return image
+    def prepare(self, batch: keys.Batch, codec: AutoencoderCodec) -> keys.Batch:
+        """Return the batch with all that draws of its images share, computed only once."""
+        if self.key in batch:
+            return batch
+        return {**batch, self.key: self.compute(batch, codec)}  # type: ignore[misc]
 
     @abstractmethod
     def expected(self, codec: AutoencoderCodec, slices: int) -> tuple[int, int]:
@@ -270,17 +271,17 @@ class RegressedPixels(Regressed, PixelCondition):
         """Return FLAIR and the regression's image, (B, 2 + 2k, *S)."""
         return torch.cat([batch["flair"], self.image(batch["flair"])], dim=1)
 
-    def guess(self, condition: Tensor, codec: AutoencoderCodec) -> Tensor:
-        """Return the latent of the regression's image."""
-        return codec.encode((condition[:, -1:] + 1) / 2)
-
-    def finish(self, image: Tensor, condition: Tensor, codec: AutoencoderCodec) -> Tensor:
-        """Return a drawn image with the detail that the autoencoder cannot hold."""
+    def prepare(self, batch: keys.Batch, codec: AutoencoderCodec) -> keys.Batch:
+        """Return the batch with the regression's latent as ``guess``, and what is ``lost``."""
+        batch = super().prepare(batch, codec)
+        if "guess" in batch:
+            return batch
+        regressed = batch["regressed"][:, -1:]
+        guess = codec.encode(regressed)
         if not self.keep_detail:
-            return image
-        regressed = crop((condition[:, -1:] + 1) / 2, image.shape[2:])
-        lost = regressed - codec.decode(codec.encode(regressed), image.shape[2:])
-        return (image + lost).clamp(0, 1)
+            return {**batch, "guess": guess}
+        lost = regressed - codec.decode(guess, regressed.shape[2:])
+        return {**batch, "guess": guess, "lost": lost}
 
     def expected(self, codec: AutoencoderCodec, slices: int) -> tuple[int, int]:
         """Return one channel a slice and one for the image, and the codec's downsampling."""

@@ -36,6 +36,8 @@ class Batch(TypedDict, total=False):
         anchor: Latent that a method starts from or adds to, then FLAIR pixels as channels; see
             mrcontrast.conditions.AnchoredCondition.
         regressed: FLAIR and a regression's T1w beside it, (B, 2 + 2 * context_slices, *S), [0, 1].
+        guess: Standardised latent near that of the T1w, (B, C, *S / f); a draw may begin there.
+        lost: What the autoencoder loses of the image of that guess, (B, 1, *S), in [-1, 1].
         subject: Names of the subjects, one an item, such as "sub-03".
         item: Index of the item in its dataset, (B,), int64.
     """
@@ -48,5 +50,7 @@ class Batch(TypedDict, total=False):
     flair_latent: Tensor
     anchor: Tensor
     regressed: Tensor
+    guess: Tensor
+    lost: Tensor
     subject: list[str]
     item: Tensor

@@ -84,6 +84,15 @@ class LatentStage(LightningModule, ABC):
         flair = batch["flair"]
         return (len(flair), *self.codec.latent_shape(flair.shape[2:]))
 
+    def prepared(self, batch: keys.Batch) -> keys.Batch:
+        """Return the batch with all that draws of its images share, computed only once."""
+        return batch if self.condition is None else self.condition.prepare(batch, self.codec)
+
+    @property
+    def calls_to_prepare(self) -> int:
+        """Return how often networks run for an image before its draws."""
+        return 0 if self.condition is None else int(self.condition.calls)
+
     @abstractmethod
     def loss(self, batch: keys.Batch) -> Tensor:
         """Return the mean squared error of the prediction, a scalar, at random times."""

@@ -68,20 +68,16 @@ class LatentTranslation(LatentStage):
         self, batch: keys.Batch, noise: Tensor | None = None, generator: Generators = None
     ) -> Tensor:
         """Draw the T1w image of each FLAIR, (B, 1, *S) in [0, 1]."""
+        batch = self.prepared(batch)
         condition = self.condition(batch, self.codec)
         if noise is None:
             noise = torch.randn(self.batch_shape(batch))
         start = self.noise_end(noise.to(self.device), condition)
         data = self.process.sample(self.conditioned_on(condition), start, generator)
-        return self.image(self.latent(data, condition), condition, batch)
+        return self.image(self.latent(data, condition), batch)
 
-    @property
-    def calls_a_draw(self) -> int:
-        """Return how often networks run for an image: the denoiser, and those of the condition."""
-        return self.sampler.num_calls + self.condition.calls
-
-    def image(self, z: Tensor, condition: Tensor, batch: keys.Batch) -> Tensor:
-        """Return the image (B, 1, *S) in [0, 1] of a T1w latent."""
+    def image(self, z: Tensor, batch: keys.Batch) -> Tensor:
+        """Return the image (B, 1, *S) in [0, 1] of a T1w latent, for a batch that is prepared."""
         return self.codec.decode(z, batch["flair"].shape[2:])
 
     def conditioned_on(self, condition: Tensor) -> Predict:

@@ -28,6 +28,7 @@ def summary() -> dict[str, Any]:
         "intensity_range": {"low": 0.0, "high": 1.0},
         "normalisation": "none: voxels as stored",
         "inputs": {"masks": "of the user"},
+        "subjects": [f"sub-{number:02}" for number in range(1, 8)],
         "missing": {"lookup": {"no_prediction": ["sub-03"], "no_reference": []}},
     }
 
@@ -53,6 +54,20 @@ def test_rich(summary: dict[str, Any]) -> None:
     text = capture.get()
     assert text.index("In the brain") < text.index("14.50 [13.50, 15.50]")
     assert text.index("Whole image") < text.index("19.50 [18.50, 20.50]")
+    assert "mean over subjects" in text
+    assert text.rstrip().endswith("- lookup, no prediction: sub-03")
+
+
+def test_one_subject_and_one_method_are_told_in_words(summary: dict[str, Any]) -> None:
+    summary |= {"subjects": ["sub-01"], "tests": compare_methods([], seed=0)}
+    console = Console(width=140)
+    with console.capture() as capture:
+        console.print(to_rich(summary))
+    text = capture.get()
+    assert "one subject, so no interval" in text
+    assert "mean over subjects" not in text
+    assert "Paired tests in the brain: Expected two methods to compare" in text
+    assert "Holm" not in text
 
 
 def test_latex_escapes_and_aligns(summary: dict[str, Any]) -> None:

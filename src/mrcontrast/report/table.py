@@ -19,6 +19,7 @@ __all__ = [
 ]
 
 CAPTION = "mean over subjects [95 % bootstrap interval]"
+ONE_SUBJECT = "one subject, so no interval"
 LATEX = {
     "\\": r"\textbackslash{}",
     **{character: "\\" + character for character in "&%$#_{}"},
@@ -98,22 +99,29 @@ FORMATS: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
 def caption(summary: Mapping[str, Any]) -> str:
     """Say what the figures are, and what the references were normalised with if they were."""
     normaliser = summary.get("reference_normaliser")
-    return CAPTION if normaliser is None else f"{CAPTION}; references normalised by {normaliser}"
+    text = CAPTION if len(summary["subjects"]) > 1 else ONE_SUBJECT
+    return text if normaliser is None else f"{text}; references normalised by {normaliser}"
+
+
+def left_out(summary: Mapping[str, Any]) -> list[str]:
+    """Return a line on each list of sessions that lack a counterpart."""
+    return [
+        f"- {method}, {kind.replace('_', ' ')}: {', '.join(names)}"
+        for method, lists in summary["missing"].items()
+        for kind, names in lists.items()
+        if names
+    ]
 
 
 def _notes(summary: Mapping[str, Any]) -> list[str]:
     """Return what a reader must know beside the figures."""
     intensity = summary["intensity_range"]
     ends, text = f"{intensity['low']} to {intensity['high']}", caption(summary)
-    notes = [
+    note = (
         f"{text[0].upper()}{text[1:]}. Intensity range {ends}; "
         f"normalisation: {summary['normalisation']}. Masks: {summary['inputs']['masks']}."
-    ]
-    for method, lists in summary["missing"].items():
-        for kind, names in lists.items():
-            if names:
-                notes.append(f"- {method}, {kind.replace('_', ' ')}: {', '.join(names)}")
-    return notes
+    )
+    return [note, *left_out(summary)]
 
 
 def _line(cells: list[str]) -> str:

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mrcontrast.report.sheets import Sheet
-from mrcontrast.report.table import caption, tables_of
+from mrcontrast.report.table import caption, left_out, tables_of
 
 BORDER = 3  # characters that a column takes beside its text
 
@@ -66,7 +66,15 @@ def to_rich(summary: Mapping[str, Any], titles: Container[str] | None = None) ->
         titles: Of the tables to show; None for all.
     """
     sheets = [sheet for sheet in tables_of(summary) if titles is None or sheet.title in titles]
-    return Group(*(Fitted(sheet, " ".join(sheet.notes) or caption(summary)) for sheet in sheets))
+    return Group(
+        *(shown(sheet, caption(summary)) for sheet in sheets), *map(Text, left_out(summary))
+    )
+
+
+def shown(sheet: Sheet, caption: str) -> RenderableType:
+    """Return a table with its notes, or else a caption, below; only the notes if it is empty."""
+    notes = " ".join(sheet.notes)
+    return Fitted(sheet, notes or caption) if sheet.rows else Text(f"{sheet.title}: {notes}")
 
 
 def split(sheet: Sheet, width: int) -> Iterator[Sheet]:

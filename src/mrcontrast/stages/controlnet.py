@@ -100,26 +100,24 @@ class ControlNetDiffusion(LatentStage):
         """Draw the T1w image of each FLAIR, (B, 1, *S) in [0, 1]."""
         if noise is None:
             noise = torch.randn(self.batch_shape(batch))
-        condition = self.condition(batch, self.codec)
-        with self.steered(condition, self.batch_shape(batch)) as predict:
-            z = self.draw(predict, condition, noise.to(self.device), generator)
+        batch = self.prepared(batch)
+        with self.steered(self.condition(batch, self.codec), self.batch_shape(batch)) as predict:
+            z = self.draw(predict, batch, noise.to(self.device), generator)
         image = self.codec.decode(z, batch["flair"].shape[2:])
-        return self.condition.finish(image, condition, self.codec)
+        return (image + batch["lost"]).clamp(0, 1) if "lost" in batch else image
 
     def draw(
-        self, predict: Predict, condition: Tensor, noise: Tensor, generator: Generators
+        self, predict: Predict, batch: keys.Batch, noise: Tensor, generator: Generators
     ) -> Tensor:
         """Return latents (B, C, *S / f), drawn from the noise, or from a guess with it added."""
         if self.start == 1:
             return self.process.sample(predict, noise, generator)
-        guess = self.condition.guess(condition, self.codec)
-        return self.process.refine(predict, guess, noise, self.start, generator)
+        return self.process.refine(predict, batch["guess"], noise, self.start, generator)
 
     @property
     def calls_a_draw(self) -> int:
-        """Return how often networks run for an image, ControlNet and denoiser counted as one."""
-        guided = self.prompt.calls if self.prompt else 1
-        return self.sampler.num_calls * guided + self.condition.calls
+        """Return how often ControlNet and denoiser, counted as one, run for a draw."""
+        return self.sampler.num_calls * (self.prompt.calls if self.prompt else 1)
 
     def conditioned_on(self, batch: keys.Batch) -> Predict:
         """Return ``predict(z_t, t)`` for the FLAIR of a batch; it fuses tiles if there are any."""

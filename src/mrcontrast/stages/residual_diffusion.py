@@ -63,14 +63,27 @@ class ResidualDiffusion(LatentTranslation):
         """Add a residual to the mean."""
         return self.condition.anchor(condition, self.codec) + self.scale(data) * data
 
-    def image(self, z: Tensor, condition: Tensor, batch: keys.Batch) -> Tensor:
-        """Return the regression's image and what the residual changes in it once both are decoded.
+    def prepared(self, batch: keys.Batch) -> keys.Batch:
+        """Return the batch with what decoding loses of the regression's image as ``lost``."""
+        batch = super().prepared(batch)
+        if "lost" in batch:
+            return batch
+        regressed = self.condition.image(batch["flair"])
+        anchor = self.condition.anchor(self.condition(batch, self.codec), self.codec)
+        lost = regressed - self.codec.decode(anchor, regressed.shape[2:])
+        return {**batch, "lost": lost}
+
+    @property
+    def calls_to_prepare(self) -> int:
+        """Return how often the regression runs for an image: for its latent, and for itself."""
+        return 2 * int(self.condition.calls)
+
+    def image(self, z: Tensor, batch: keys.Batch) -> Tensor:
+        """Return the decoded latent with what decoding loses of the regression's image.
 
         So the autoencoder blurs the residual alone, and no residual is the regression itself.
         """
-        shape, anchor = batch["flair"].shape[2:], self.condition.anchor(condition, self.codec)
-        change = self.codec.decode(z, shape) - self.codec.decode(anchor, shape)
-        return (self.condition.image(batch["flair"]) + change).clamp(0, 1)
+        return (super().image(z, batch) + batch["lost"]).clamp(0, 1)
 
     def scale(self, like: Tensor) -> Tensor:
         """Return the residual's standard deviation, shaped (C, 1, ...) to meet latents."""

@@ -26,12 +26,14 @@ def network_calls(stage: Any, samples: int) -> int:  # noqa: ANN401 - any stage
     A ControlNet and its denoiser count as one; encoding and decoding do not count.
 
     Args:
-        stage: See ``mrcontrast.stages``; ``calls_a_draw`` says it where its sampler does not.
+        stage: See ``mrcontrast.stages``; ``calls_a_draw`` says it where its sampler does not, and
+            ``calls_to_prepare`` what runs once for all draws.
         samples: Draws.
     """
     sampler = getattr(stage, "sampler", None)
     usual = int(count_parameters(stage) > 0) if sampler is None else sampler.num_calls
-    return samples * int(getattr(stage, "calls_a_draw", usual))
+    once = int(getattr(stage, "calls_to_prepare", 0))
+    return once + samples * int(getattr(stage, "calls_a_draw", usual))
 
 
 def reset_peak(device: torch.device) -> None:

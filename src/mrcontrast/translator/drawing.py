@@ -14,6 +14,7 @@ from mrcontrast.diffusion.sampling import Generators
 from mrcontrast.draws import Draws
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.latents import crop, pad_to_multiple
+from mrcontrast.translator.moments import Moments
 from mrcontrast.translator.slice_noise import noise_field, slice_noise, stream
 
 Progress = Callable[[float], None]
@@ -72,38 +73,22 @@ class Drawing:
 
         Raises:
             MrcontrastError: The model gives NaN, or memory runs out.
-
-        Source: Welford 1962, Technometrics 4(3): equal draws give a deviation of exactly 0.
         """
         brain = torch.from_numpy(mask)
         image = torch.from_numpy(np.where(mask, source, 0).astype(np.float32))
-        mean, squares = torch.zeros_like(image), torch.zeros_like(image)
-        for k in range(self.draws.samples):
-
-            def report_draw(part: float, k: int = k) -> None:
-                report((k + part) / self.draws.samples)
-
-            drawn = self.sample(image, brain, stream(seed, k), report_draw)
-            change = drawn - mean
-            mean += change / (k + 1)
-            squares += change * (drawn - mean)
-        if not torch.isfinite(mean).all():
-            raise MrcontrastError("Expected finite voxels, got NaN from the model. Train it again.")
-        if self.draws.samples == 1:
-            return mean.clamp(0, 1).numpy(), None
-        std = (squares / (self.draws.samples - 1)).clamp_min(0).sqrt()
-        return mean.clamp(0, 1).numpy(), std.numpy()
-
-    def sample(self, image: Tensor, brain: Tensor, seed: int, report: Progress) -> Tensor:
-        """Draw one volume (X, Y, Z), 0 off the brain."""
         form = self.slices if self.stage.spatial_dims == 2 else self.volume
         with memory_named(), torch.inference_mode():
-            drawn = form(image, brain, seed, report)
-        return drawn * brain
+            mean, std = form(image, brain, seed, report)
+        if not torch.isfinite(mean).all():
+            raise MrcontrastError("Expected finite voxels, got NaN from the model. Train it again.")
+        several = self.draws.samples > 1
+        return (mean.clamp(0, 1) * brain).numpy(), (std * brain).numpy() if several else None
 
-    def slices(self, image: Tensor, brain: Tensor, seed: int, report: Progress) -> Tensor:
+    def slices(
+        self, image: Tensor, brain: Tensor, seed: int, report: Progress
+    ) -> tuple[Tensor, Tensor]:
         """Draw the axial slices of (X, Y, Z) that hold brain; the others stay 0."""
-        result = torch.zeros_like(image)
+        mean, std = torch.zeros_like(image), torch.zeros_like(image)
         chosen = brain.any(0).any(0).nonzero().flatten()
         steps = torch.arange(-self.stage.context_slices, self.stage.context_slices + 1)
         for done in range(0, len(chosen), self.batch_size):
@@ -111,40 +96,57 @@ class Drawing:
             around = (z[:, None] + steps).clamp(0, image.shape[2] - 1)  # (B, 1 + 2k)
             slabs = image[:, :, around].permute(2, 3, 0, 1)  # (B, 1 + 2k, X, Y)
             masks = brain[:, :, z].permute(2, 0, 1).unsqueeze(1)
-            result[:, :, z] = self.run(slabs, masks, seed, z)[:, 0].permute(1, 2, 0)
-            report((done + len(z)) / len(chosen))
-        return result
+            moments = Moments()
+            for drawn in self.run(slabs, masks, seed, z):
+                moments.add(drawn[:, 0].permute(1, 2, 0))
+                part = moments.count / self.draws.samples
+                report((done + part * len(z)) / len(chosen))
+            mean[:, :, z], std[:, :, z] = moments.mean, moments.std
+        return mean, std
 
-    def volume(self, image: Tensor, brain: Tensor, seed: int, report: Progress) -> Tensor:
+    def volume(
+        self, image: Tensor, brain: Tensor, seed: int, report: Progress
+    ) -> tuple[Tensor, Tensor]:
         """Draw the whole of (X, Y, Z); the stage cuts tiles if it was told to."""
-        result = self.run(image[None, None], brain[None, None], seed, None)[0, 0]
-        report(1.0)
-        return result
+        moments = Moments()
+        for drawn in self.run(image[None, None], brain[None, None], seed, None):
+            moments.add(drawn[0, 0])
+            report(moments.count / self.draws.samples)
+        return moments.mean, moments.std
 
-    def run(self, images: Tensor, masks: Tensor, seed: int, z: Tensor | None) -> Tensor:
-        """Run the stage on (B, C, *S) and masks (B, 1, *S), padded to axes that it can take.
+    def run(self, images: Tensor, masks: Tensor, seed: int, z: Tensor | None) -> Iterator[Tensor]:
+        """Yield each draw (B, 1, *S) for (B, C, *S) and masks (B, 1, *S).
 
+        All are padded to axes that the stage can take. What draws share is computed only once.
         ``z`` are the places (B,) of slices in their volume; None for a whole volume.
         """
         padded = pad_to_multiple(images, self.stage.factor).to(self.device)
         inside = pad_to_multiple(masks.float(), self.stage.factor).to(self.device)
         batch: keys.Batch = {self.stage.source: padded, "brain_mask": inside}  # type: ignore[misc]
         shape = self.stage.noise_shape(tuple(padded.shape[2:]))
-        if shape is None:
-            return crop(self.call(batch, None), images.shape[2:]).float().cpu()
+        if (prepared := getattr(self.stage, "prepared", None)) is not None:
+            batch = self.precisely(prepared, batch)
+        for k in range(self.draws.samples):
+            random = [None] if shape is None else self.random(shape, stream(seed, k), z)
+            drawn = self.precisely(self.stage, batch, *random)
+            yield crop(drawn, images.shape[2:]).float().cpu()
+
+    def random(
+        self, shape: tuple[int, ...], seed: int, z: Tensor | None
+    ) -> tuple[Tensor, list[torch.Generator]]:
+        """Return the noise (B, C, *S / f) of a draw, and what its sampler draws from on its way."""
         if z is None:
             noise = noise_field(shape, seed).unsqueeze(0)
         else:
             noise = slice_noise(shape, seed, z, self.draws.noise_turn)
-        later = [torch.Generator().manual_seed(stream(seed, ON_THE_WAY)) for _ in padded]
-        drawn = self.call(batch, self.draws.temperature * noise.to(self.device), later)
-        return crop(drawn, images.shape[2:]).float().cpu()
+        later = [torch.Generator().manual_seed(stream(seed, ON_THE_WAY)) for _ in noise]
+        return self.draws.temperature * noise.to(self.device), later
 
-    def call(self, batch: keys.Batch, *drawn: Any) -> Tensor:  # noqa: ANN401 - as the stage
-        """Call the stage in the precision that was asked for."""
+    def precisely(self, function: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ANN401 - as it
+        """Call in the precision that was asked for."""
         mixed = self.draws.precision == "bf16-mixed"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=mixed):
-            return self.stage(batch, *drawn)
+            return function(*arguments)
 
 
 @contextmanager
