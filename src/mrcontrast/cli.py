@@ -40,6 +40,7 @@ MODULES = {
     "doctor": "doctor",
 }
 SIGNALS = {130: "Ctrl-C", 143: "SIGTERM"}
+GOES_ON = "The same command goes on from what is done and saved"
 SWEEP_FLAGS = {"-m", "--multirun"}
 EXAMPLES = """examples:
   mrcontrast prepare recipe=phantom out=outputs/data/phantom
@@ -232,10 +233,7 @@ def stopped(stop: SystemExit) -> int:
     """Return the code of an exit that was asked for: usage (2), a signal, or --help (0)."""
     code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     if code in SIGNALS:
-        complain(
-            f"stopped by {SIGNALS[code]}. The same command goes on from what is done and saved",
-            code,
-        )
+        complain(f"stopped by {SIGNALS[code]}. {GOES_ON}", code)
     return code
 
 
