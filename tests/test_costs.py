@@ -139,6 +139,7 @@ def test_costs_are_a_table_of_their_own_if_they_are_known(
         "normalisation": "none",
         "inputs": {"masks": "given"},
         "missing": {},
+        "subjects": ["sub-01", "sub-02"],
     }
     assert "Calls" not in to_markdown(summary)
     write_json(tmp_path / "out" / "summary.json", summary)
