@@ -10,6 +10,7 @@ from mrcontrast.config_types import fits
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.files import UNFINISHED
 
+TEXTS = (list[str], dict[str, str])
 WORDS = {
     "command": ("train", "study"),
     "state": ("waiting", "running", "finished", "failed", "stopped"),
@@ -49,10 +50,10 @@ def refuse_content(content: Any, hints: Mapping[str, Any]) -> None:  # noqa: ANN
     for key, value in content.items():
         hint = hints.get(key)
         is_table = get_origin(hint) is dict
-        words = hint == dict[str, str] and isinstance(value, dict)
         if isinstance(value, dict) != is_table or not (is_table or fits(value, hint)):
             raise TypeError(f"{key} {value!r}")
-        if words and not all(isinstance(each, str) for each in value.values()):
+        entries = list(value.values()) if is_table else value
+        if hint in TEXTS and not all(isinstance(entry, str) for entry in entries):
             raise TypeError(f"{key} {value!r}")
         if value not in WORDS.get(key, (value,)):
             raise ValueError(f"{key} {value!r}")

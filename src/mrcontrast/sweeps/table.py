@@ -113,6 +113,7 @@ def show(folder: Path, path: Path | None = None) -> None:
     """Print the table of a sweep, the keys by their last names."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     rows = rows_of(folder)
     hidden = {"job", "folder", "attempts"}
@@ -120,11 +121,12 @@ def show(folder: Path, path: Path | None = None) -> None:
         if not any(row[column] for row in rows):
             hidden.add(column)
     columns = [column for row in rows[:1] for column in row if column not in hidden]
-    table = Table(title=f"{folder.name}, best first")
+    table = Table(title=Text(f"{folder.name}, best first"))
     for column in columns:
-        table.add_column(column if "/" in column else column.split(".")[-1], overflow="fold")
+        head = column if "/" in column else column.split(".")[-1]
+        table.add_column(Text(head), overflow="fold")
     for row in rows:
-        table.add_row(*(row.get(column, "") for column in columns))
+        table.add_row(*(Text(row.get(column, "")) for column in columns))
     console = Console(highlight=False)
     console.print(table)
     console.print(f"{path or folder / RESULTS}", markup=False, soft_wrap=True)
