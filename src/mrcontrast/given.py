@@ -105,6 +105,4 @@ def refuse_shared(folder: Path, key: str, shared: Iterable[Path]) -> None:
     path = folder.resolve()
     for other in map(Path.resolve, shared):
         if path == other or path in other.parents:
-            raise UsageError(
-                f"Expected a folder of its own, got {path} ({key}). Set {key}=FOLDER."
-            )
+            raise UsageError(f"Expected a folder of its own, got {path} ({key}). Set {key}=FOLDER.")

@@ -79,7 +79,7 @@ def place_of(config: DictConfig) -> Path:
         UsageError: It is empty, or shared with others; or the name of the study leads elsewhere.
     """
     refuse_name(config.study.get("name"), "study.name")
-    refuse_empty(OmegaConf.select(config, "paths.outputs"), "paths.outputs")
+    refuse_empty(OmegaConf.select(config, "paths.outputs", default="."), "paths.outputs")
     folder = Path(refuse_empty(config.folder, "folder"))
     refuse_shared(folder, "folder", [Path.home(), Path.cwd().parent])
     return folder.absolute()
