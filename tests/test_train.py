@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from omegaconf import OmegaConf
 
 from mrcontrast.config import compose
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.files import write_text
+from mrcontrast.files import sha256_file, write_text
 from mrcontrast.folder_lock import alone
 from mrcontrast.resume import read_checkpoint
 from mrcontrast.run_contents import LOCK
@@ -248,6 +249,34 @@ def test_other_processes_of_a_training_take_no_lock(
     assert train(toy_config(tmp_path, "name=a", "stage=toy_autoencoder")) == 0.5
     os.kill(process, signal.SIGKILL)
     end_of(process)
+
+
+def test_a_run_is_named_after_the_choice_of_its_stage(tmp_path: Path) -> None:
+    for choice in ("lookup", "toy_lookup", "toy_autoencoder"):
+        config = toy_config(tmp_path, f"stage={choice}")
+        assert config.name == choice
+        assert config.run_dir == f"{tmp_path}/runs/{choice}"
+    assert toy_config(tmp_path, "stage=lookup", "name=mine").name == "mine"
+
+
+@pytest.mark.parametrize("way", ["absolute", "relative", "moved"])
+def test_the_same_data_by_another_path_are_the_same(
+    make_root: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    root = make_root("train", "val")
+    monkeypatch.chdir(tmp_path)
+    options = ["stage=lookup", "data=prepared", "data.augmentation=null"]
+    toy_run(tmp_path, "a", *options, "data.root=prepared")
+    if way == "moved":
+        root = root.rename(tmp_path / "elsewhere")
+    where = "../" + tmp_path.name + "/prepared" if way == "relative" else root
+    folder = toy_run(tmp_path, "a", *options, f"data.root={where}")
+    assert folder.finished
+    record = root / "sub-01" / "anat" / "sub-01_T1w.nii.gz"
+    table = (root / "manifest.tsv").read_text()
+    (root / "manifest.tsv").write_text(table.replace(sha256_file(record), "0" * 64))
+    with pytest.raises(MrcontrastError, match="Expected the data_hash that training began with"):
+        toy_run(tmp_path, "a", *options, f"data.root={where}")
 
 
 def test_data_and_parents_may_move(tmp_path: Path) -> None:
