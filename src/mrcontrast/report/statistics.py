@@ -25,6 +25,9 @@ PERCEPTUAL = "perceptual_"
 COLUMNS = (*METRICS, OUTSIDE, *STRUCTURE, *VOLUMES, *LESIONS)
 
 
+FIXED_COLUMNS = ("subject", "session", "method", "region", "voxels", "range_low", "range_high")
+
+
 @dataclass(frozen=True)
 class Row:
     """The figures of one session, method and region.
@@ -92,9 +95,7 @@ def to_csv(rows: list[Row]) -> str:
     """Format rows as CSV with a header, one line a session, method and region; blank: no figure."""
     columns, text = columns_of(rows), io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        ["subject", "session", "method", "region", "voxels", "range_low", "range_high", *columns]
-    )
+    writer.writerow([*FIXED_COLUMNS, *columns])
     for row in rows:
         session = row.name.removeprefix(row.subject).removeprefix("_")
         fixed = [row.subject, session, row.method, row.region, row.voxels, row.low, row.high]
