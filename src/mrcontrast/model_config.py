@@ -1,6 +1,7 @@
 """The config of a run folder: data from anywhere, checked before an object is built from it."""
 
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from omegaconf.errors import OmegaConfBaseException
 from mrcontrast.errors import MrcontrastError, one_line
 from mrcontrast.trust import is_trusted
 
-MOST_BYTES = 1_000_000  # a config has some thousand
+MOST_BYTES = 200_000  # a config has some thousand
+MOST_BRACKETS = 500  # the time to parse YAML grows with the square of open ones
 STORE_FOLDER = "outputs/cache/latents"
 
 # All that the config of a run may name by `_target_`, by package. A class belongs here only if its
@@ -101,9 +103,11 @@ def read_config(path: Path) -> DictConfig:
         if path.stat().st_size > MOST_BYTES:
             raise ValueError(f"more than {MOST_BYTES} bytes")
         text = path.read_text(encoding="utf-8")
+        if text.count("[") + text.count("{") > MOST_BRACKETS:
+            raise ValueError(f"more than {MOST_BRACKETS} brackets")
         if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
             raise ValueError("a YAML alias")
-        config = OmegaConf.create(text)
+        config = OmegaConf.load(StringIO(text))
         if not isinstance(config, DictConfig):
             raise ValueError("a list")
         for key, value in leaves(OmegaConf.to_container(config, resolve=False)):

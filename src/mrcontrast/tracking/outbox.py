@@ -117,7 +117,7 @@ class Outbox:
 
     def flush_alone(self) -> bool:
         """Send what waits; see ``flush``."""
-        waiting, wrong = read_records(self.path)
+        waiting, wrong = read_records(self.path) if self.path.exists() else ([], [])
         if wrong:
             told = (len(wrong), self.path, wrong[0])
             log.warning("%d lines that are no records are left out (%s, first in line %d)", *told)

@@ -41,8 +41,8 @@ def lines_of(path: Path) -> list[str]:
         MrcontrastError: It cannot be read.
     """
     try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as error:
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
         raise MrcontrastError(
             f"Expected records for MLflow, got: {one_line(error)} ({path}). Remove the file."
         ) from error
