@@ -23,6 +23,7 @@ from mrcontrast.data.dataset import (
 )
 from mrcontrast.data.epoch_order import EpochOrder, LateLoader
 from mrcontrast.data.manifest import Manifest, Record
+from mrcontrast.data.scanned import scanned_slices
 from mrcontrast.data.volume_store import STORE_VERSION, open_store, store_folder
 from mrcontrast.errors import MrcontrastError, UsageError
 
@@ -113,9 +114,11 @@ class ContrastDataModule(LightningDataModule):
 
     def fingerprint(self) -> dict[str, Any]:
         """Return all that decides the voxels of training items, as JSON."""
+        scanned = [scanned_slices(record) for record in self.manifest.records]
         return {
             "store": STORE_VERSION,
             "data": self.manifest.data_hash,
+            **({"scanned_slices": scanned} if self.context_slices and any(scanned) else {}),
             "split": self.manifest.split_hash,
             "spatial_dims": self.spatial_dims,
             "context_slices": self.context_slices,
@@ -200,7 +203,8 @@ class ContrastDataModule(LightningDataModule):
         subjects = [record.name for record in records]
         if self.spatial_dims == 2:
             least = self.items.min_brain_fraction
-            return SliceDataset(store, subjects, self.context_slices, least)
+            scanned = [scanned_slices(record) for record in records]
+            return SliceDataset(store, subjects, self.context_slices, least, scanned)
         return VolumeDataset(store, subjects, self.items.patch_size)
 
     def loader(self, items: Dataset[Item], **options: Any) -> DataLoader:  # noqa: ANN401
