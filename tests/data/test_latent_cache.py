@@ -1,5 +1,6 @@
 """The latent cache: built once, for one set of facts, whole or not at all, equal to encoding."""
 
+import errno
 import json
 import os
 import pickle
@@ -185,7 +186,8 @@ def test_a_build_that_stops_half_way_leaves_nothing_to_read(prepared_root, tmp_p
             installed(prepared_root, tmp_path, codec)
 
         assert end_of(in_child(work)) == 9
-    assert only_cache(tmp_path).suffix == ".partial"
+        assert only_cache(tmp_path).suffix == ".partial"
+    assert len([path for path in tmp_path.iterdir() if path.is_dir()]) == (death == "kill")
     fresh = make_codec(2)
     spy = Spy(fresh)
     module = installed(prepared_root, tmp_path, fresh)
@@ -291,10 +293,14 @@ def test_a_place_that_cannot_be_written_is_a_fault_in_one_line(
     with pytest.raises(MrcontrastError, match="MRCONTRAST_CACHE") as caught:
         installed(prepared_root, tmp_path / "file" / "latents", make_codec(2))
     assert "\n" not in str(caught.value)
-    full = shutil.disk_usage(tmp_path)._replace(free=1000)
-    monkeypatch.setattr(shutil, "disk_usage", lambda folder: full)
-    with pytest.raises(MrcontrastError, match=r"0\.0 GB free where"):
+
+    def refuse(*arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    with pytest.raises(MrcontrastError, match=r"MB of free space, got: No space left.*MRCONTRAST"):
         installed(prepared_root, tmp_path, make_codec(2))
+    assert not [path for path in tmp_path.iterdir() if path.is_dir()]  # the disk is full enough
 
 
 def test_half_precision_would_err_where_a_channel_lies_far_from_zero():

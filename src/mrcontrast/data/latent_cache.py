@@ -185,8 +185,12 @@ class LatentStore:
     ) -> dict[str, list[int]]:
         """Write the arrays of a cache and return their shapes by name."""
         datasets = [datamodule.variant(index) for index in range(self.variants)]
-        writer = ArrayWriter(folder, sum(len(dataset) for dataset in datasets), PRECISION)
-        with on_fastest_device(codec) as device, on_fastest_device(condition):
+        length = sum(len(dataset) for dataset in datasets)
+        with (
+            on_fastest_device(codec) as device,
+            on_fastest_device(condition),
+            ArrayWriter(folder, length, PRECISION) as writer,
+        ):
             for batch in (batch for dataset in datasets for batch in self.batches(dataset)):
                 images = {name: batch[name].to(device) for name in keys.CONTRASTS}
                 posterior = codec.moments(images[keys.T1W])
@@ -194,7 +198,7 @@ class LatentStore:
                 if condition is not None:
                     found[condition.key] = condition.compute(images, codec)  # type: ignore[arg-type]
                 writer.append(found)
-        return writer.finish()
+            return writer.finish()
 
     def batches(self, dataset: Dataset) -> DataLoader:
         """Load a dataset in order, volumes one at a time; torch's global generator rests."""
