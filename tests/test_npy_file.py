@@ -52,7 +52,10 @@ def test_it_is_read_as_it_was_written(tmp_path: Path, shape: tuple, dtype: type)
         file.append(np.asfortranarray(values[2:]))
         file.finish()
     assert np.array_equal(np.load(tmp_path / "a.npy", "r"), values)
-    with NpyFile(tmp_path / "b.npy", np.dtype(dtype), shape) as file, pytest.raises(ValueError):
+    with (
+        NpyFile(tmp_path / "b.npy", np.dtype(dtype), shape) as file,
+        pytest.raises(ValueError, match="items"),
+    ):
         file.append(np.zeros((8, *shape[1:]), dtype))
 
 
@@ -66,8 +69,9 @@ def test_all_space_is_reserved_before_the_first_item(tmp_path: Path) -> None:
 def test_the_size_and_the_folder_are_named_before_any_item_is_written(tmp_path: Path) -> None:
     with (
         largest_file(1_000_000),
-        pytest.raises(MrcontrastError, match=r"Expected 2\.5 MB of free space, got: File too large")
-        as caught,
+        pytest.raises(
+            MrcontrastError, match=r"Expected 2\.5 MB of free space, got: File too large"
+        ) as caught,
     ):
         fill(tmp_path)
     assert str(tmp_path) in str(caught.value)

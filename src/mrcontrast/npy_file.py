@@ -52,7 +52,7 @@ class NpyFile:
         end = self.items + len(items)
         if items.shape[1:] != self.shape[1:] or end > self.shape[0]:
             raise ValueError(f"items {items.shape} at {self.items} of {self.shape}")
-        left = memoryview(np.ascontiguousarray(items, self.dtype)).cast("B")
+        left = memoryview(items.astype(self.dtype, copy=False).tobytes())
         while left:  # a write to a disk that fills up may take a part
             left = left[self.file.write(left) :]
         self.items = end
