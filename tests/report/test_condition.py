@@ -1,4 +1,4 @@
-"""Who follows its FLAIR: a noisy truth does; a constant, a mean brain and a copy of FLAIR do not."""
+"""Who follows FLAIR: a noisy truth does; a constant, a mean brain and a copy of FLAIR do not."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -25,10 +25,10 @@ from mrcontrast.segmentation.tissue_classes import CSF
 MARGIN = 0.1  # of the correlation; bias fields that both scans share may give a copy of FLAIR less
 MIN_VOXELS = 50
 WORDS = (
-    "the own FLAIR against another subject's, over the voxels that both brains share; correlation: "
-    "of synthetic and real T1w over the grey and white matter of the real one, its outermost voxels "
-    "left out, where a constant has 0 and a copy of FLAIR falls. follows_flair: the interval of the "
-    f"gain in correlation lies above {MARGIN:g}; null below {MIN_SUBJECTS} subjects"
+    "the own FLAIR against another subject's, over the voxels that both brains share; correlation "
+    "of synthetic and real T1w over the inner grey and white matter of the real one, where a "
+    "constant gains nothing and a copy of FLAIR loses. follows_flair: the interval of the gain in "
+    f"correlation lies above {MARGIN:g}; null below {MIN_SUBJECTS} subjects"
 )
 
 
