@@ -58,7 +58,12 @@ class Drawing:
     device: torch.device
 
     def draw(
-        self, source: np.ndarray, mask: np.ndarray, seed: int, report: Progress
+        self,
+        source: np.ndarray,
+        mask: np.ndarray,
+        seed: int,
+        report: Progress,
+        field: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Draw ``draws.samples`` volumes, each with noise of its own.
 
@@ -67,6 +72,8 @@ class Drawing:
             mask: (X, Y, Z), bool.
             seed: Of the first draw.
             report: Called with the part that is done, in [0, 1].
+            field: (X, Y, Z), bool, the field of view; beyond it context slices repeat the last
+                one. None: the field of view is the volume.
 
         Returns:
             Mean in [0, 1], and standard deviation or None for one draw; float32, 0 off the mask.
@@ -75,7 +82,10 @@ class Drawing:
             MrcontrastError: The model gives NaN, or memory runs out.
         """
         brain = torch.from_numpy(mask)
-        image = torch.from_numpy(np.where(mask, source, 0).astype(np.float32))
+        inside = np.where(mask, source, 0).astype(np.float32)
+        if field is not None and self.stage.spatial_dims == 2 and self.stage.context_slices:
+            inside = repeat_ends(inside, field)
+        image = torch.from_numpy(inside)
         form = self.slices if self.stage.spatial_dims == 2 else self.volume
         with memory_named(), torch.inference_mode():
             mean, std = form(image, brain, seed, report)
@@ -149,6 +159,14 @@ class Drawing:
         mixed = self.draws.precision == "bf16-mixed"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=mixed):
             return function(*arguments)
+
+
+def repeat_ends(image: np.ndarray, field: np.ndarray) -> np.ndarray:
+    """Continue an image (X, Y, Z) along z beyond its field of view (X, Y, Z) by its last voxels."""
+    depth = image.shape[2]
+    first, last = field.argmax(axis=2), depth - 1 - field[:, :, ::-1].argmax(axis=2)
+    nearest = np.clip(np.arange(depth), first[:, :, None], last[:, :, None])
+    return np.take_along_axis(image, nearest, axis=2)
 
 
 @contextmanager
