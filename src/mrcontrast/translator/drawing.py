@@ -15,10 +15,10 @@ from mrcontrast.draws import Draws
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.latents import crop, pad_to_multiple
 from mrcontrast.translator.moments import Moments
-from mrcontrast.translator.slice_noise import noise_field, slice_noise, stream
+from mrcontrast.translator.slice_noise import NoiseOnTheWay, noise_field, slice_noise, stream
 
 Progress = Callable[[float], None]
-ON_THE_WAY = 2**32 - 1  # stream of a draw for what its sampler draws on its way
+ON_THE_WAY = 2**32 - 1  # stream of a draw for the noise that its sampler adds step by step
 
 
 class VolumeStage(Protocol):
@@ -42,8 +42,8 @@ class VolumeStage(Protocol):
 class Drawing:
     """How volumes are drawn with a stage.
 
-    The noise of a slice depends on the seed and its place alone, and what a sampler draws on its
-    way on the seed alone, so the batch size changes no result.
+    The noise of a slice, at the start and at each step, depends on the seed and its place alone, so
+    the batch size changes no result.
 
     Attributes:
         stage: In evaluation mode, on ``device``.
@@ -143,13 +143,15 @@ class Drawing:
 
     def random(
         self, shape: tuple[int, ...], seed: int, z: Tensor | None
-    ) -> tuple[Tensor, list[torch.Generator]]:
-        """Return the noise (B, C, *S / f) of a draw, and what its sampler draws from on its way."""
+    ) -> tuple[Tensor, Generators]:
+        """Return the noise (B, C, *S / f) of a draw, and the source of the later noise."""
+        later: Generators
         if z is None:
             noise = noise_field(shape, seed).unsqueeze(0)
+            later = [torch.Generator().manual_seed(stream(seed, ON_THE_WAY))]
         else:
             noise = slice_noise(shape, seed, z, self.draws.noise_turn)
-        later = [torch.Generator().manual_seed(stream(seed, ON_THE_WAY)) for _ in noise]
+            later = NoiseOnTheWay(stream(seed, ON_THE_WAY), z, self.draws.noise_turn)
         return self.draws.temperature * noise.to(self.device), later
 
     def precisely(self, function: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ANN401 - as it
