@@ -51,7 +51,7 @@ def compose(entry: str, overrides: list[str] | None = None, with_hydra: bool = F
             return hydra_compose(entry, overrides or [], return_hydra_config=with_hydra)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         keys = partial(keys_without, entry, overrides or [])
-        raise usage_error(error, entry, keys) from error
+        raise usage_error(error, entry, keys, config_dir()) from error
 
 
 def keys_without(entry: str, overrides: Sequence[str], unknown: str) -> list[str]:
