@@ -53,7 +53,7 @@ def compose(entry: str, overrides: list[str] | None = None, with_hydra: bool = F
             return named_by_stage(config, with_hydra)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         keys = partial(keys_without, entry, overrides or [])
-        raise usage_error(error, entry, keys) from error
+        raise usage_error(error, entry, keys, config_dir()) from error
 
 
 def named_by_stage(config: DictConfig, with_hydra: bool) -> DictConfig:
