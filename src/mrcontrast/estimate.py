@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mrcontrast.config import compose, resolve
 from mrcontrast.errors import UsageError
+from mrcontrast.given import refuse_replacing
 from mrcontrast.training_cost import Cost, cost_of_training
 
 GIB = 1024**3
@@ -32,6 +33,8 @@ def estimate(config: DictConfig) -> int:
     """
     from rich.console import Console
 
+    if config.out is not None:
+        refuse_replacing(Path(config.out), '"gpu_hours"', "out=")
     rate = config.peak_tflops * 1e12 * config.achieved_share
     costs = study_costs(config.study)
     console = Console(highlight=False, width=max(Console().width, 100))

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mrcontrast.errors import UsageError
+from mrcontrast.errors import MrcontrastError, UsageError
 
 LEAST = {  # of whole numbers of a training
     "seed": 0,
@@ -14,6 +14,7 @@ LEAST = {  # of whole numbers of a training
     "trainer.accumulate_grad_batches": 1,
 }
 UNLIMITED = {"trainer.max_steps": -1}
+SIGN_WITHIN = 65536  # bytes from the start of a file
 POSITIVE = ("stage.optimisation.optimizer.lr", "stage.discriminator_optimisation.optimizer.lr")
 
 
@@ -89,6 +90,30 @@ def refuse_name(name: Any, key: str, parts: int | None = None) -> None:  # noqa:
     inside = path.parts and ".." not in path.parts and not path.is_absolute()
     if not inside or (parts is not None and len(path.parts) > parts):
         raise UsageError(f"Expected the name of a folder, got '{name}' ({key}). Set {key}=NAME.")
+
+
+def refuse_replacing(path: Path, sign: str, key: str) -> None:
+    """Refuse to write over a file that no command of ours has written.
+
+    Args:
+        path: To be written.
+        sign: Text near the start of a file of ours.
+        key: Option that named the path, for the message.
+
+    Raises:
+        MrcontrastError: There is another file.
+    """
+    if not path.exists():
+        return
+    found = b""
+    if path.is_file():
+        with path.open("rb") as file:
+            found = file.read(SIGN_WITHIN)
+    if sign.encode() not in found:
+        raise MrcontrastError(
+            f"Expected no file or one that this command has written, got another ({path}). "
+            f"Choose another {key}."
+        )
 
 
 def refuse_shared(folder: Path, key: str, shared: Iterable[Path]) -> None:

@@ -32,7 +32,7 @@ from mrcontrast.report.protocol import Protocol, RangeChoice
 from mrcontrast.report.reference import Survey, survey_case
 from mrcontrast.report.scoring import CaseResult, Scorer
 from mrcontrast.report.statistics import FIXED_COLUMNS, Row, summarise_rows, to_csv
-from mrcontrast.report.table import to_markdown
+from mrcontrast.report.table import FORMATS, to_markdown
 from mrcontrast.segmentation.tissue_classes import METHOD
 from mrcontrast.transforms.normalise import Normaliser
 from mrcontrast.transforms.standardise import normaliser_from_name
@@ -89,7 +89,8 @@ def refuse_foreign(out: Path) -> None:
     Raises:
         MrcontrastError: It is one.
     """
-    there = [name for name in RESULTS if (out / name).exists()]
+    names = dict.fromkeys((*RESULTS, *(name for name, _ in FORMATS.values())))
+    there = [name for name in names if (out / name).exists()]
     rows = out / RESULTS[0]
     with suppress(OSError, UnicodeDecodeError):
         if not there or first_line(rows).startswith(",".join(FIXED_COLUMNS)):
