@@ -115,3 +115,19 @@ def test_wrong_usage_is_said_in_the_last_line(
     monkeypatch.chdir(tmp_path)
     assert main(["cache", *options]) == 2
     assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_folder_that_is_no_cache_is_left_alone(tmp_path: Path) -> None:
+    """Its name alone, 24 hexadecimal digits, makes it none of ours."""
+    foreign = tmp_path / ("5" * 24)
+    foreign.mkdir()
+    (foreign / "notes.txt").write_text("mine")
+    nested = tmp_path / ("6" * 24)
+    (nested / "t1w_mean.npy").mkdir(parents=True)
+    elsewhere = make_cache(tmp_path / "elsewhere", "7")
+    (elsewhere / "t1w_mean.npy").write_bytes(b"")
+    (tmp_path / ("7" * 24)).symlink_to(elsewhere)
+    assert main(["cache", "--folder", str(tmp_path), "--prune"]) == 0
+    assert (foreign / "notes.txt").is_file()
+    assert nested.is_dir()
+    assert (elsewhere / "cache.json").is_file()

@@ -29,6 +29,11 @@ LOOKUP = "mrcontrast.stages.baselines.IntensityLookup"
 SETTINGS = {"name": "percentile-0-100", "clip": True}
 
 
+@pytest.fixture(autouse=True)
+def only_these_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mrcontrast.doctor.MODELS", tmp_path / "no released models")
+
+
 @pytest.fixture
 def lookup(tmp_path: Path) -> RunFolder:
     """A finished run that turns x into 1 - x, below outputs/runs."""

@@ -15,6 +15,7 @@ from mrcontrast.files import sha256_file, write_text
 MANIFEST = "manifest.tsv"
 ABSENT = "n/a"
 PATHS = ("flair", "t1w", "brain_mask", "lesion_mask", "labels")
+NAMES = ("subject", "session")
 OPTIONAL_PATHS = ("lesion_mask", "labels")
 SOURCES = ("source_flair", "source_t1w", "source_mask")
 SPACING_TOLERANCE_MM = 2e-3  # between two sessions: an oblique affine's columns are rounded
@@ -233,7 +234,11 @@ def _from_cell(column: str, cell: str | None, root: Path) -> Any:  # noqa: ANN40
             return ""
         raise ValueError(f"{column} is {ABSENT}")
     if column in PATHS:
+        if Path(cell).is_absolute() or ".." in Path(cell).parts:
+            raise ValueError(f"{column} is {cell}, which leads out of the data set")
         return root / cell
+    if column in NAMES and (Path(cell).name != cell or "\\" in cell):
+        raise ValueError(f"{column} is {cell!r}, which is no name")  # outputs are named after it
     if column in SOURCES:
         return Path(cell)
     if column in JSON:

@@ -59,8 +59,17 @@ def read_card(folder: Path) -> dict[str, Any] | None:
 
 def stored_caches(folder: Path) -> list[StoredCache]:
     """Return the caches in a folder, the largest first; other folders there are left out."""
-    paths = [path for path in folder.glob("*") if path.is_dir() and NAME.fullmatch(path.name)]
+    paths = [path for path in folder.glob("*") if NAME.fullmatch(path.name) and is_ours(path)]
     return sorted(map(look_at, paths), key=lambda cache: -cache.size_bytes)
+
+
+def is_ours(folder: Path) -> bool:
+    """Return whether a folder holds what a cache writes and nothing else."""
+    if folder.is_symlink() or not folder.is_dir():
+        return False
+    return all(
+        path.is_file() and (path.suffix == ".npy" or CARD in path.name) for path in folder.iterdir()
+    )
 
 
 def look_at(folder: Path) -> StoredCache:

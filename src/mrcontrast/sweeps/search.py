@@ -136,10 +136,10 @@ class OptunaSearch:
         """Lay an earlier job before the sampler, or keep it to be finished."""
         from optuna.trial import TrialState, create_trial
 
-        if set(job.searched) != set(self.space):
+        if not fits(job.searched, self.space):
             return
         self.asked += 1
-        point = Point(job.varied, job.searched)
+        point = point_of(job.searched)  # not as the file spells it, which may override other keys
         failed = job.state == FAILED or (job.state == FINISHED and job.score is None)
         if not failed and job.state != FINISHED:
             self.unfinished.append(point)
@@ -161,7 +161,7 @@ class OptunaSearch:
             if self.asked >= self.n_trials:
                 break
             trial = self.study.ask(self.space)
-            point = Point({key: typed(value) for key, value in trial.params.items()}, trial.params)
+            point = point_of(trial.params)
             key = key_of(point)
             if key not in self.trials and key not in self.scores:
                 self.asked += 1
@@ -219,6 +219,24 @@ def space_of(override: Override) -> Any:  # noqa: ANN401 - an Optuna distributio
     if isinstance(interval.start, int):
         return IntDistribution(interval.start, interval.end, log=log)
     return FloatDistribution(interval.start, interval.end, log=log)
+
+
+def fits(values: Any, space: Mapping[str, Any]) -> bool:  # noqa: ANN401 - read from a file
+    """Return whether values are one point of a search space."""
+    if not isinstance(values, Mapping) or set(values) != set(space):
+        return False
+    try:
+        return all(
+            distribution._contains(distribution.to_internal_repr(values[key]))
+            for key, distribution in space.items()
+        )
+    except (TypeError, ValueError):
+        return False
+
+
+def point_of(searched: Mapping[str, Any]) -> Point:
+    """Return the point of plain values, spelled as overrides."""
+    return Point({key: typed(value) for key, value in searched.items()}, dict(searched))
 
 
 def key_of(point: Point) -> str:
