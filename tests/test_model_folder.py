@@ -69,7 +69,10 @@ COMMANDS: dict[str, Words] = {
     ],
     "info": lambda run, root, _: ["info", "--outputs", str(root / "outputs")],
 }
-TRAININGS = {"parent": "stage=toy_diffusion autoencoder", "start": "stage=toy_autoencoder start_from"}
+TRAININGS = {
+    "parent": "stage=toy_diffusion autoencoder",
+    "start": "stage=toy_autoencoder start_from",
+}
 
 
 def attack(folder: RunFolder, marker: Path, key: str, kind: str) -> None:
@@ -247,8 +250,10 @@ WRONG = {
     "start_from": ["[]", '"text"', "{}", '{"weights_sha256": 5}'],
     "score": ["5", '{"value": "high"}', '{"value": true}'],
     "versions": ["[]"],
-    "data": ['"text"', "[]", '{"shape": 5}', '{"shape": [1, 2]}', '{"shape": ["a", 1, 1]}']
-    + ['{"spacing_mm": "2"}', '{"spacing_mm": -2}', '{"normaliser_flair": 5}'],
+    "data": [
+        *('"text"', "[]", '{"shape": 5}', '{"shape": [1, 2]}', '{"shape": ["a", 1, 1]}'),
+        *('{"spacing_mm": "2"}', '{"spacing_mm": -2}', '{"normaliser_flair": 5}'),
+    ],
 }
 
 
@@ -257,7 +262,9 @@ def test_a_provenance_of_wrong_types_is_named(key: str, tmp_path: Path) -> None:
     path = tmp_path / "provenance.json"
     for value in WRONG[key]:
         path.write_text(f'{{"{key}": {value}}}' if key else value, encoding="latin-1")
-        with pytest.raises(MrcontrastError, match=rf"^Expected .*{path}.*Restore the file") as caught:
+        with pytest.raises(
+            MrcontrastError, match=rf"^Expected .*{path}.*Restore the file"
+        ) as caught:
             read_provenance(path)
         assert "\n" not in str(caught.value)
 

@@ -222,7 +222,8 @@ def hydra_help(command: str) -> str:
     text = (folder / f"{command}.yaml").read_text(encoding="utf-8")
     choice = "stage=autoencoder " if command == "train" else ""
     lines = [
-        f"usage: mrcontrast {command} [KEY=VALUE ...] [-m] [--cfg job] [--hydra-help] [--trust MODULE] [--debug]",
+        f"usage: mrcontrast {command} [KEY=VALUE ...] [-m] [--cfg job] [--hydra-help]",
+        "                  [--trust MODULE] [--debug]",
         "",
         f"{HYDRA_COMMANDS[command]}.",
         "",

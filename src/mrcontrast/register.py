@@ -21,7 +21,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("run", metavar="RUN", help="a finished run; takes the references of `translate --model`")
     add("--name", required=True, help="of the model, such as flair2t1w")
     add("--alias", default="best", help="`translate --model models:/NAME@ALIAS` (%(default)s)")
-    add("--tracking-uri", metavar="URI", help="of the registry, where the run was recorded elsewhere")
+    add(
+        "--tracking-uri",
+        metavar="URI",
+        help="of the registry, if the run was recorded elsewhere",
+    )
 
 
 def run(args: Namespace) -> int:
@@ -105,8 +109,8 @@ def register(folder: RunFolder, name: str, alias: str, uri: str) -> str:
     from mlflow.exceptions import MlflowException
 
     from mrcontrast.tracking import connect, origin_tags
-    from mrcontrast.tracking.store import no_store
     from mrcontrast.tracking.registry import FOLDER_TAG
+    from mrcontrast.tracking.store import no_store
 
     folder.verify()
     client = connect(uri)
@@ -158,8 +162,8 @@ def run_of(folder: RunFolder, uri: str) -> "Run":
     from mlflow.exceptions import MlflowException
 
     from mrcontrast.tracking import connect
-    from mrcontrast.tracking.store import experiment_id
     from mrcontrast.tracking.registry import FOLDER_TAG
+    from mrcontrast.tracking.store import experiment_id
 
     client, run_id = connect(uri), folder.provenance.get("mlflow_run_id")
     try:

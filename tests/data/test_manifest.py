@@ -181,12 +181,10 @@ def test_spacings_that_differ_by_rounding_are_one_grid(tmp_path: Path) -> None:
         ("session", "ses\\1"),
     ],
 )
-def test_a_row_cannot_lead_out_of_the_data_set(
-    manifest: Manifest, column: str, cell: str
-) -> None:
+def test_a_row_cannot_lead_out_of_the_data_set(manifest: Manifest, column: str, cell: str) -> None:
     path = manifest.root / MANIFEST
     head, first, *rest = path.read_text().splitlines()
     cells = dict(zip(head.split("\t"), first.split("\t"), strict=True)) | {column: cell}
     path.write_text("\n".join([head, "\t".join(cells.values()), *rest]) + "\n")
-    with pytest.raises(MrcontrastError, match="leads out of the data set|is no name"):
+    with pytest.raises(MrcontrastError, match=r"leads out of the data set|is no name"):
         Manifest.read(manifest.root)

@@ -96,7 +96,9 @@ def test_nothing_to_search_is_a_fault_of_usage() -> None:
         random_search(3)
 
 
-@pytest.mark.parametrize("searched", [{"x": 5.0}, {"x": "0.5,y=1"}, {"x": None}, {"y": 0.5}, "x", 5])
+@pytest.mark.parametrize(
+    "searched", [{"x": 5.0}, {"x": "0.5,y=1"}, {"x": None}, {"y": 0.5}, "x", 5]
+)
 def test_a_job_from_elsewhere_adds_no_override(searched: object) -> None:
     point = Point({"stage._target_": "os.system", "x": "0.5"}, {"x": 0.5})
     known = [job_of(point, "stopped"), job_of(point, "stopped")]
