@@ -44,6 +44,34 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_what_only_looks_like_a_cache_is_kept(
+    folder: Path, capsys: pytest.CaptureFixture[str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = make_cache(tmp_path_factory.mktemp("elsewhere"), "9")
+    (elsewhere / "cache.json").unlink()
+    noted, other, linked = (folder / (digit * 24) for digit in "567")
+    (make_cache(folder, "5") / "notes.txt").write_text("mine")
+    (noted / "cache.json").write_text("{")
+    other.mkdir()
+    (other / "flair.npy").write_text("an image of somebody whose folders have such names")
+    linked.symlink_to(elsewhere)
+    assert main(["cache", "--prune", "--older-than-days", "0", "--folder", str(folder)]) == 0
+    assert left(folder) == {"5", "6", "7", "m"}
+    assert len(list(noted.iterdir())) == 3
+    assert (elsewhere / "t1w_mean.npy").is_file()
+    assert not any(digit * 24 in capsys.readouterr().out for digit in "567")
+
+
+def test_a_card_of_somebody_else_is_shown_without_trust(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cache = make_cache(tmp_path, "1")
+    card = json.loads((cache / "cache.json").read_text())
+    (cache / "cache.json").write_text(json.dumps(card | {"facts": {"items": 3, "condition": 4}}))
+    assert main(["cache", "--folder", str(tmp_path)]) == 0
+    assert "finished" in capsys.readouterr().out
+
+
 def left(folder: Path) -> set[str]:
     return {path.name[:1] for path in folder.iterdir() if path.is_dir()}
 
@@ -115,19 +143,3 @@ def test_wrong_usage_is_said_in_the_last_line(
     monkeypatch.chdir(tmp_path)
     assert main(["cache", *options]) == 2
     assert message in capsys.readouterr().err.splitlines()[-1]
-
-
-def test_a_folder_that_is_no_cache_is_left_alone(tmp_path: Path) -> None:
-    """Its name alone, 24 hexadecimal digits, makes it none of ours."""
-    foreign = tmp_path / ("5" * 24)
-    foreign.mkdir()
-    (foreign / "notes.txt").write_text("mine")
-    nested = tmp_path / ("6" * 24)
-    (nested / "t1w_mean.npy").mkdir(parents=True)
-    elsewhere = make_cache(tmp_path / "elsewhere", "7")
-    (elsewhere / "t1w_mean.npy").write_bytes(b"")
-    (tmp_path / ("7" * 24)).symlink_to(elsewhere)
-    assert main(["cache", "--folder", str(tmp_path), "--prune"]) == 0
-    assert (foreign / "notes.txt").is_file()
-    assert nested.is_dir()
-    assert (elsewhere / "cache.json").is_file()

@@ -48,7 +48,7 @@ def write_tensors(path: Path, tensors: Mapping[str, "Tensor"], beside: Sequence[
             equal[name] = place
     files = {file for file, _ in equal.values()}
     used = {other for other in beside if relative(other, path) in files}
-    with replacing(path) as unfinished:
+    with replacing(path, durable=True) as unfinished:
         save_file(own, unfinished, metadata=metadata_of(path, equal, used))
         unfinished.chmod(0o666 & ~umask())  # safetensors lets the owner alone read it
     return sha256_file(path)

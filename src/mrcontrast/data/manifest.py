@@ -256,7 +256,7 @@ def _inside(column: str, cell: str) -> str:
 
 def _name(column: str, cell: str) -> str:
     """Return a subject or session unless a file named after it would lie in another folder."""
-    if Path(cell).name != cell or "\\" in cell:
+    if Path(cell).name != cell or cell == ".." or "\\" in cell:
         raise ValueError(f"{column} is {cell!r}, which is no name")
     return cell
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from omegaconf import OmegaConf
+from torch.cuda import device_count
 
 from mrcontrast.config import build, config_dir
 from mrcontrast.draws import ONE_DRAW, Draws
@@ -81,8 +82,14 @@ def from_run(
 
 
 def refuse_device(device: str) -> None:
-    """Raise UsageError for CUDA where there is none."""
-    if device.startswith("cuda") and not torch.cuda.is_available():
+    """Raise UsageError for a name that is no device, and for CUDA where there is none."""
+    try:
+        place = None if device == "auto" else torch.device(device)
+    except RuntimeError as error:
+        raise UsageError(
+            f"Expected auto, cpu, cuda or cuda:N, got {device} (--device). Choose one."
+        ) from error
+    if place is not None and place.type == "cuda" and (place.index or 0) >= device_count():
         raise UsageError(
             f"Expected a CUDA device, got none (--device {device}). Pass --device cpu."
         )
