@@ -288,8 +288,18 @@ def test_a_broken_file_of_a_model_is_one_line(
     refused(words, lookup.path / ("provenance.json" if file.startswith("p") else file), capsys)
 
 
-@pytest.mark.parametrize("facts", [None, {}, {"shape": [1, 1, 1]}])
+@pytest.mark.parametrize(
+    ("command", "facts"),
+    [
+        ("translate", None),
+        ("translate", {}),
+        ("translate", {"shape": [1, 1, 1]}),
+        ("register", None),
+        ("register", {}),
+    ],
+)
 def test_a_model_that_does_not_say_its_grid_is_one_line(
+    command: str,
     facts: object,
     lookup: RunFolder,
     tmp_path: Path,
@@ -297,7 +307,7 @@ def test_a_model_that_does_not_say_its_grid_is_one_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     lookup.write_provenance(lookup.provenance | {"data": facts})
-    words = COMMANDS["translate"](lookup, tmp_path, prepared_root)
+    words = COMMANDS[command](lookup, tmp_path, prepared_root)
     refused(words, lookup.provenance_path, capsys)
 
 

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mrcontrast import __version__
+from mrcontrast import __version__, keys
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.released import open_run
 from mrcontrast.run_folder import RunFolder
@@ -111,8 +111,10 @@ def register(folder: RunFolder, name: str, alias: str, uri: str) -> str:
     from mrcontrast.tracking import connect, origin_tags
     from mrcontrast.tracking.registry import FOLDER_TAG
     from mrcontrast.tracking.store import no_store
+    from mrcontrast.translator.from_run import trained_on
 
     folder.verify()
+    trained_on(folder, keys.FLAIR, 1)  # refuses a run that does not say its grid
     client = connect(uri)
     try:
         version = store(folder, name, uri)
