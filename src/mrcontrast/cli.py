@@ -15,7 +15,7 @@ from mrcontrast.config_errors import names_in, suggestion
 from mrcontrast.config_flags import refuse_flags
 from mrcontrast.errors import MrcontrastError, UsageError, one_line, with_cause
 from mrcontrast.logs import show_progress
-from mrcontrast.trust import trusting
+from mrcontrast.trust import take_trust, trusting
 
 HYDRA_COMMANDS = {
     "prepare": "raw BIDS data, folders or phantoms -> a prepared data set",
@@ -44,7 +44,6 @@ MODULES = {
 }
 SIGNALS = {130: "Ctrl-C", 143: "SIGTERM"}
 GOES_ON = "The same command goes on from what is done and saved"
-TRUST = "--trust"
 SWEEP_FLAGS = {"-m", "--multirun"}
 EXAMPLES = """examples:
   mrcontrast prepare recipe=phantom out=outputs/data/phantom
@@ -93,28 +92,6 @@ def main(argv: list[str] | None = None) -> int:
             raise
         message = f"{type(error).__name__}: {with_cause(error)} (add --debug for the traceback)"
         return complain(message, 1)
-
-
-def take_trust(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """Return the arguments without each ``--trust MODULE``, and the modules.
-
-    Raises:
-        UsageError: No module is named.
-
-    >>> take_trust(["translate", "--trust", "my_parts", "a", "--trust=other"])
-    (['translate', 'a'], ['my_parts', 'other'])
-    """
-    words = [part for word in arguments for part in without_sign(word)]
-    if words[-1:] == [TRUST]:
-        raise UsageError("Expected a module, got none (--trust). Name it: --trust my_package.")
-    places = [place for place, word in enumerate(words) if word == TRUST]
-    rest = [word for place, word in enumerate(words) if not {place, place - 1} & set(places)]
-    return rest, [words[place + 1] for place in places]
-
-
-def without_sign(word: str) -> list[str]:
-    """Return ``--trust=MODULE`` as two words, any other as it is."""
-    return word.split("=", 1) if word.startswith(f"{TRUST}=") else [word]
 
 
 def dispatch(arguments: list[str]) -> int:
@@ -230,7 +207,8 @@ def hydra_help(command: str) -> str:
     text = (folder / f"{command}.yaml").read_text(encoding="utf-8")
     choice = "stage=autoencoder " if command == "train" else ""
     lines = [
-        f"usage: mrcontrast {command} [KEY=VALUE ...] [-m] [--cfg job] [--hydra-help] [--trust MODULE] [--debug]",
+        f"usage: mrcontrast {command} [KEY=VALUE ...] [-m] [--cfg job] [--hydra-help]",
+        "                  [--trust MODULE] [--debug]",
         "",
         f"{HYDRA_COMMANDS[command]}.",
         "",
