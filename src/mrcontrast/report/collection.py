@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from mrcontrast.errors import MrcontrastError
+from mrcontrast.errors import MrcontrastError, printable
 from mrcontrast.report.pairing import (
     LABELS,
     LESIONS,
     MASKS,
     PREDICTIONS,
-    REFERENCES,
     TREE_LESIONS,
     TREE_MASKS,
     Case,
@@ -18,6 +18,7 @@ from mrcontrast.report.pairing import (
     listing,
     match,
 )
+from mrcontrast.report.real_images import doubt, index_references, refuse_doubtful
 
 # Where brain masks come from, in words, if no folder was given
 DERIVED_MASKS = "non-zero voxels of each reference: largest component, holes filled"
@@ -40,6 +41,7 @@ class Collection:
         lesion_source: Where the lesion masks come from, in words; None if there are none.
         training: T1w of the sessions that our models were trained on, on the references' grid;
             empty if nobody knows.
+        doubts: Why a reference is no real T1w image, of the sessions whose reference is none.
     """
 
     cases: list[Case]
@@ -47,6 +49,21 @@ class Collection:
     missing: Missing
     lesion_source: str | None = None
     training: Mapping[str, Path] = field(default_factory=dict)
+    doubts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def files(self) -> dict[str, dict[str, Any]]:
+        """The files of each session, as text."""
+        return {
+            case.name: {
+                "reference": _text(case.reference),
+                "mask": _text(case.mask),
+                "lesion_mask": _text(case.lesions),
+                "labels": _text(case.labels),
+                "predictions": {name: _text(path) for name, path in case.predictions.items()},
+            }
+            for case in self.cases
+        }
 
 
 def collect(
@@ -57,6 +74,7 @@ def collect(
     splits: Mapping[str, str],
     lesion_masks: Path | None = None,
     shared: bool = True,
+    any_reference: bool = False,
 ) -> Collection:
     """Find the sessions to score, their masks, and who lacks a counterpart.
 
@@ -71,12 +89,14 @@ def collect(
             one counts in no figure of lesions.
         shared: Whether only sessions that all methods predict are taken, so that methods are
             compared over the same subjects; else those that one predicts.
+        any_reference: Whether references may be synthetic or taken after contrast agent.
 
     Raises:
         MrcontrastError: A counterpart is missing and ``allow_missing`` is off, a file is
-            ambiguous, only some sessions have a mask, or nothing is left.
+            ambiguous, only some sessions have a mask, a reference is no real T1w image, or
+            nothing is left.
     """
-    known = every = index_folder(references, REFERENCES)
+    known = every = index_references(references)
     found: dict[str, dict[str, Path]] = {}
     foreign: dict[str, list[str]] = {}
     for method, folder in predictions.items():
@@ -93,8 +113,11 @@ def collect(
         missing, used = _shared(missing, found, predictions)
     training = {name: path for name, path in every.items() if splits.get(name) == "train"}
     chosen = {name: known[name] for name in sorted(used)}
+    doubts = {name: words for name, path in chosen.items() if (words := doubt(path)) is not None}
+    if not any_reference:
+        refuse_doubtful(chosen, doubts)
     found_all = _cases(chosen, found, references, bool(splits), masks, lesion_masks)
-    return replace(found_all, missing=missing, training=training)
+    return replace(found_all, missing=missing, training=training, doubts=doubts)
 
 
 def _lacks(
@@ -184,7 +207,7 @@ def _find_masks(
             f"Expected a brain mask of every subject, got none of {listing(absent)} "
             f"({masks or references}). Add them."
         )
-    return found, str(masks or f"{references}{MASKS_BESIDE}")
+    return found, printable(str(masks or f"{references}{MASKS_BESIDE}"))
 
 
 def _find_lesions(
@@ -197,9 +220,9 @@ def _find_lesions(
     """
     if folder is None:
         found = _beside(names, references, TREE_LESIONS)
-        source = f"{references}: *_label-lesion_mask"
+        source = printable(f"{references}: *_label-lesion_mask")
     else:
-        found, source = _beside(names, folder, LESIONS), str(folder)
+        found, source = _beside(names, folder, LESIONS), printable(str(folder))
         if not found:
             raise MrcontrastError(
                 f"Expected a lesion mask of some subject, got none of {listing(names)} ({folder}). "
@@ -231,3 +254,8 @@ def _missing_fault(
         f"({method}: {predictions[method]} and {references}). Name files by their sub- entity or "
         "all alike, or pass --allow-missing to leave these out and list them."
     )
+
+
+def _text(path: Path | None) -> str | None:
+    """Return a path as text for JSON."""
+    return None if path is None else printable(str(path))
