@@ -142,10 +142,13 @@ def evaluate(
         What summary.json holds.
 
     Raises:
-        UsageError: The intensity range has to be given, or does not go with the normaliser.
+        UsageError: The intensity range has to be given, or does not go with the normaliser; or
+            ``out`` is a file.
         MrcontrastError: Files are missing, ambiguous, unreadable or not on one grid.
     """
     references, protocol = Path(references), protocol or Protocol()
+    if Path(out).exists() and not Path(out).is_dir():
+        raise UsageError(f"Expected a folder for the results, got a file ({out}). Choose another.")
     splits = _splits_of(references)
     check_normaliser(protocol, bool(splits))
     found = collect(
@@ -158,8 +161,8 @@ def evaluate(
         any_reference=any_reference,
     )
     inputs = {
-        "predictions": {name: printable(str(folder)) for name, folder in predictions.items()},
-        "references": printable(str(references)),
+        "predictions": {name: str(folder) for name, folder in predictions.items()},
+        "references": str(references),
         "masks": found.mask_source,
         "splits": sorted({splits[case.name] for case in found.cases}) if splits else None,
     }

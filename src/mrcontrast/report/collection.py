@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mrcontrast.errors import MrcontrastError, printable
+from mrcontrast.errors import MrcontrastError
 from mrcontrast.report.pairing import (
     LABELS,
     LESIONS,
@@ -96,11 +96,11 @@ def collect(
             ambiguous, only some sessions have a mask, a reference is no real T1w image, or
             nothing is left.
     """
-    known = every = index_references(references)
+    known = every = _filled(index_references(references), references)
     found: dict[str, dict[str, Path]] = {}
     foreign: dict[str, list[str]] = {}
     for method, folder in predictions.items():
-        index = index_folder(folder, PREDICTIONS)
+        index = _filled(index_folder(folder, PREDICTIONS), folder)
         found[method], foreign[method] = match(index, known, folder)
     used = {name for paths in found.values() for name in paths}
     if splits:
@@ -118,6 +118,17 @@ def collect(
         refuse_doubtful(chosen, doubts)
     found_all = _cases(chosen, found, references, bool(splits), masks, lesion_masks)
     return replace(found_all, missing=missing, training=training, doubts=doubts)
+
+
+def _filled(index: dict[str, Path], folder: Path) -> dict[str, Path]:
+    """Return the images of a folder.
+
+    Raises:
+        MrcontrastError: There is none.
+    """
+    if not index:
+        raise MrcontrastError(f"Expected NIfTI images, got none ({folder}). Check the path.")
+    return index
 
 
 def _lacks(
@@ -207,7 +218,7 @@ def _find_masks(
             f"Expected a brain mask of every subject, got none of {listing(absent)} "
             f"({masks or references}). Add them."
         )
-    return found, printable(str(masks or f"{references}{MASKS_BESIDE}"))
+    return found, str(masks or f"{references}{MASKS_BESIDE}")
 
 
 def _find_lesions(
@@ -220,9 +231,9 @@ def _find_lesions(
     """
     if folder is None:
         found = _beside(names, references, TREE_LESIONS)
-        source = printable(f"{references}: *_label-lesion_mask")
+        source = f"{references}: *_label-lesion_mask"
     else:
-        found, source = _beside(names, folder, LESIONS), printable(str(folder))
+        found, source = _beside(names, folder, LESIONS), str(folder)
         if not found:
             raise MrcontrastError(
                 f"Expected a lesion mask of some subject, got none of {listing(names)} ({folder}). "
@@ -240,11 +251,6 @@ def _missing_fault(
     missing: Missing, predictions: Mapping[str, Path], references: Path
 ) -> MrcontrastError:
     """Word the first lack; both folders are named, for either may be the wrong one."""
-    if not missing:
-        folders = (references, *predictions.values())
-        empty = [str(folder) for folder in folders if not any(folder.rglob("*.nii*"))]
-        named = ", ".join(empty or map(str, folders))
-        return MrcontrastError(f"Expected NIfTI images, got none ({named}). Check the paths.")
     method, lists = next(iter(missing.items()))
     kind, other = (
         ("prediction", "reference") if lists["no_prediction"] else ("reference", "prediction")
@@ -258,4 +264,4 @@ def _missing_fault(
 
 def _text(path: Path | None) -> str | None:
     """Return a path as text for JSON."""
-    return None if path is None else printable(str(path))
+    return None if path is None else str(path)

@@ -9,6 +9,7 @@ import numpy as np
 
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.metrics.multiscale import count_scales
+from mrcontrast.metrics.structural import WINDOW
 from mrcontrast.report.anatomy import Anatomy
 from mrcontrast.report.pairing import Case
 from mrcontrast.transforms.brain import brain_from_nonzero
@@ -49,6 +50,11 @@ def survey_case(case: Case, normaliser: Normaliser | None = None, dims: int = 3)
     reference, _ = read_reference(case, normaliser)
     with naming(case.reference):
         axial = axial_axis(reference)
+        if dims == 3 and reference.shape[axial] < WINDOW:
+            raise MrcontrastError(
+                f"Expected volumes of at least {WINDOW} axial slices for SSIM, got "
+                f"{reference.shape[axial]}. Pass --dims 2 to compare slice by slice."
+            )
         shape = [n for axis, n in enumerate(reference.shape) if dims == 3 or axis != axial]
         num_scales = count_scales(tuple(shape))
     low, high = float(reference.data.min()), float(reference.data.max())

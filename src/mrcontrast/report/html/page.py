@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mrcontrast.errors import printable
 from mrcontrast.files import write_text
 from mrcontrast.report.html.agreement import REAL, SYNTHETIC, IntensityAgreement, scored_agreements
 from mrcontrast.report.html.evaluation import Evaluation, read_evaluation
@@ -89,7 +90,7 @@ def write_report(source: Path, out: Path | None = None, choices: Choices | None 
     context = _context(evaluation, sessions, ranking, gathered)
     folder = evaluation.folder if evaluation.folder == Path(source) else Path(source) / "report"
     path = Path(out) if out is not None else folder / "report.html"
-    write_text(path, environment().get_template("page.html.j2").render(context))
+    write_text(path, printable(environment().get_template("page.html.j2").render(context)))
     return path
 
 
