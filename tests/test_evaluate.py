@@ -560,7 +560,7 @@ def test_slices_are_scored_in_two_dimensions(
     middle = 12
     real = write_predictions(tmp_path / "real", test_records, lambda i: i[..., [middle]], names)
     ours = write_predictions(tmp_path / "ours", test_records, lambda i: noisy(i)[..., [middle]])
-    with pytest.raises(MrcontrastError, match="at least 11 voxels for SSIM"):
+    with pytest.raises(MrcontrastError, match="at least 11 axial slices for SSIM"):
         evaluate({"ours": ours}, real, tmp_path / "out")
     summary = evaluate({"ours": ours}, real, tmp_path / "out", protocol=Protocol(dims=2))
     expected = []

@@ -75,7 +75,12 @@ def compare(
         "checks": check_all(found, results),
         "features": compare_features(results, scorer),
         "diversity": diversity,
-        "inputs": inputs | {"lesion_masks": found.lesion_source},
+        "inputs": inputs
+        | {
+            "lesion_masks": found.lesion_source,
+            "doubtful_references": found.doubts,
+            "files": found.files,
+        },
         "missing": found.missing,
     }
     write_text(out / "summary.md", to_markdown(summary))
