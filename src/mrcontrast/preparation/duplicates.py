@@ -11,8 +11,7 @@ from scipy import ndimage
 
 from mrcontrast.preparation.operators.masks import brain_of
 from mrcontrast.preparation.outcome import Outcome
-from mrcontrast.preparation.subject import Dropped, Subject
-from mrcontrast.preparation.tables import Remark
+from mrcontrast.preparation.subject import Dropped, Remark, Subject
 from mrcontrast.transforms.grid import resample
 from mrcontrast.volume import Volume
 
