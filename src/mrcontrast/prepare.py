@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mrcontrast.preparation.dataset import Prepared
 
 MOST_NAMES = 6  # of subjects, on one line
+MOST_REMARKS = 12
 
 
 def prepare(config: DictConfig) -> int:
@@ -80,8 +81,10 @@ def conclude(result: "Prepared", allow_dropped: bool) -> int:
         _say(EMPTY_VAL.format(len({record.subject for record in manifest.records})))
     if result.changed_sides:
         _say(_moved(result.changed_sides))
-    for remark in result.remarks:
+    for remark in result.remarks[:MOST_REMARKS]:
         _say(f"look at: {remark.text}")
+    if (more := len(result.remarks) - MOST_REMARKS) > 0:
+        _say(f"look at: {more} more in remarks.tsv in {manifest.root}")
     wrong = [item for item in result.dropped if item.kind in (FAULT, BROKEN)]
     if wrong:
         _say(f"{len(wrong)} left out, see dropped.tsv and quality.html in {manifest.root}:")
