@@ -41,8 +41,8 @@ class Deduplicate:
     """Drop sessions whose voxels another session has too; report who looks like one person.
 
     The session whose name comes first stays. Two ids that share a FLAIR or a T1w are one person,
-    whose sessions all stand on one side of the split. Looks are compared on the grid of the data set, so
-    that a person is found again in another scan only where ``ToMni`` has brought both to one pose.
+    whose sessions all stand on one side of the split. Looks are compared on the grid of the data
+    set, so that a person is found again only where ``ToMni`` has brought both scans to one pose.
 
     Attributes:
         same_person: Correlation of two looks, in (0, 1), from which different ids are reported;
@@ -168,8 +168,8 @@ def _remark(first: Outcome, second: Outcome, measure: str, value: float, bound: 
 def _one_contrast(first: Outcome, second: Outcome, contrast: str) -> Remark:
     """Return what should be mended at the source: one file in two subjects."""
     text = (
-        f"{first.name} and {second.name} have the same {contrast} voxels: one person under two ids, "
-        "or a wrong file. All that both have stands on one side of the split. Correct it."
+        f"{first.name} and {second.name} have the same {contrast} voxels: one person under two "
+        "ids, or a wrong file. All that both have stands on one side of the split. Correct it."
     )
     return Remark(f"{first.name} {second.name}", NAME, f"same_{contrast}_voxels", 1.0, "0", text)
 
