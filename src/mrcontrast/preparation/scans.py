@@ -148,16 +148,17 @@ def choose_pairs(flairs: Iterable[Scan], t1ws: Iterable[Scan]) -> list[Choice]:
     with the fewest entities, of the lowest run, the first by name. Among several FLAIRs the one
     with the better T1w is taken, then by the same order.
     """
-    flairs, t1ws = list(flairs), list(t1ws)
-    both = sorted({scan.run for scan in flairs} & {scan.run for scan in t1ws}, key=_number)
+    every = sorted(product(flairs, t1ws), key=lambda pair: _rank(*pair))
+    both = {flair.run for flair, t1w in every if flair.run == t1w.run}
     if len(both) > 1:
-        found = []
-        for run in both:
-            of_run = [[scan for scan in scans if scan.run == run] for scans in (flairs, t1ws)]
-            found.append(min(product(*of_run), key=lambda pair: _rank(*pair)))
-        return [Choice(*pair, run=pair[0].run, sure=False) for pair in found]
-    pair = min(product(flairs, t1ws), key=lambda pair: _rank(*pair))
-    return [Choice(*pair, sure=len(flairs) == 1 and pair[0].entities == pair[1].entities)]
+        best = {
+            run: next(pair for pair in every if {scan.run for scan in pair} == {run})
+            for run in sorted(both, key=_number)
+        }
+        return [Choice(flair, t1w, run, sure=False) for run, (flair, t1w) in best.items()]
+    flair, t1w = every[0]
+    only = len({scan.path for scan, _ in every}) == 1
+    return [Choice(flair, t1w, sure=only and flair.entities == t1w.entities)]
 
 
 def _rank(flair: Scan, t1w: Scan) -> tuple[Any, ...]:
