@@ -13,6 +13,7 @@ from mrcontrast import __version__
 from mrcontrast.config import compose, config_dir
 from mrcontrast.errors import MrcontrastError, UsageError, one_line, with_cause
 from mrcontrast.logs import show_progress
+from mrcontrast.trust import trusting
 
 HYDRA_COMMANDS = {
     "prepare": "raw BIDS data, folders or phantoms -> a prepared data set",
@@ -41,6 +42,7 @@ MODULES = {
 }
 SIGNALS = {130: "Ctrl-C", 143: "SIGTERM"}
 GOES_ON = "The same command goes on from what is done and saved"
+TRUST = "--trust"
 SWEEP_FLAGS = {"-m", "--multirun"}
 EXAMPLES = """examples:
   mrcontrast prepare recipe=phantom out=outputs/data/phantom
@@ -49,7 +51,8 @@ EXAMPLES = """examples:
   mrcontrast translate FLAIR.nii.gz T1w.nii.gz --model outputs/runs/controlnet
   mrcontrast evaluate --predictions DIR --references DIR
 
-`mrcontrast COMMAND --help` says more. --debug shows the traceback of an error.
+`mrcontrast COMMAND --help` says more. --debug shows the traceback of an error. --trust MODULE lets
+model folders name classes of that module or package of yours; so does MRCONTRAST_TRUST.
 Exit codes: 0 done, 1 fault of the data or the run, 2 wrong usage, 130 stopped by Ctrl-C,
 143 by SIGTERM."""
 
@@ -67,7 +70,9 @@ def main(argv: list[str] | None = None) -> int:
     debug = "--debug" in arguments or os.environ.get("MRCONTRAST_DEBUG", "0") not in ("", "0")
     arguments = [argument for argument in arguments if argument != "--debug"]
     try:
-        code = dispatch(arguments)
+        arguments, modules = take_trust(arguments)
+        with trusting(modules):
+            code = dispatch(arguments)
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
@@ -86,6 +91,28 @@ def main(argv: list[str] | None = None) -> int:
             raise
         message = f"{type(error).__name__}: {with_cause(error)} (add --debug for the traceback)"
         return complain(message, 1)
+
+
+def take_trust(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Return the arguments without each ``--trust MODULE``, and the modules.
+
+    Raises:
+        UsageError: No module is named.
+
+    >>> take_trust(["translate", "--trust", "my_parts", "a", "--trust=other"])
+    (['translate', 'a'], ['my_parts', 'other'])
+    """
+    words = [part for word in arguments for part in without_sign(word)]
+    if words[-1:] == [TRUST]:
+        raise UsageError("Expected a module, got none (--trust). Name it: --trust my_package.")
+    places = [place for place, word in enumerate(words) if word == TRUST]
+    rest = [word for place, word in enumerate(words) if not {place, place - 1} & set(places)]
+    return rest, [words[place + 1] for place in places]
+
+
+def without_sign(word: str) -> list[str]:
+    """Return ``--trust=MODULE`` as two words, any other as it is."""
+    return word.split("=", 1) if word.startswith(f"{TRUST}=") else [word]
 
 
 def dispatch(arguments: list[str]) -> int:
@@ -110,7 +137,7 @@ def first_level() -> argparse.ArgumentParser:
         description="MRI contrast translation by latent diffusion: FLAIR to T1w, in 2D and 3D.",
         epilog="\n".join(["commands:", *lines, "", EXAMPLES]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        usage="mrcontrast COMMAND [ARGUMENTS] [--debug]",
+        usage="mrcontrast COMMAND [ARGUMENTS] [--trust MODULE] [--debug]",
     )
     parser.add_argument("command", nargs="?", choices=list(commands), help=argparse.SUPPRESS)
     parser.add_argument("--version", action="version", version=f"mrcontrast {__version__}")
@@ -121,7 +148,9 @@ def run_plain(command: str, arguments: list[str]) -> int:
     """Run a command with its own command line: ``add_arguments(parser)`` and ``run(args)``."""
     module = import_module(f"mrcontrast.{MODULES.get(command, command)}")
     parser = argparse.ArgumentParser(
-        prog=f"mrcontrast {command}", description=f"{PLAIN_COMMANDS[command]}."
+        prog=f"mrcontrast {command}",
+        description=f"{PLAIN_COMMANDS[command]}.",
+        epilog="every command takes --trust MODULE and --debug: see mrcontrast --help",
     )
     parser.set_defaults(command=command)
     module.add_arguments(parser)
@@ -193,7 +222,7 @@ def hydra_help(command: str) -> str:
     text = (folder / f"{command}.yaml").read_text(encoding="utf-8")
     choice = "stage=autoencoder " if command == "train" else ""
     lines = [
-        f"usage: mrcontrast {command} [KEY=VALUE ...] [-m] [--cfg job] [--hydra-help] [--debug]",
+        f"usage: mrcontrast {command} [KEY=VALUE ...] [-m] [--cfg job] [--hydra-help] [--trust MODULE] [--debug]",
         "",
         f"{HYDRA_COMMANDS[command]}.",
         "",

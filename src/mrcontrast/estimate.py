@@ -90,7 +90,7 @@ def training_configs(study: DictConfig) -> dict[str, DictConfig]:
         for key, parent in node.get("parents", {}).items():
             if parent not in found:
                 refuse_missing_runs({f"study.train.{name}.parents.{key}": parent})
-            theirs = found[parent] if parent in found else open_run(parent).config
+            theirs = found[parent] if parent in found else open_run(parent).checked_config()
             fill_gaps(config, theirs, PARENTS[key], parent)
         found[name] = resolve(config)
     return found

@@ -159,7 +159,7 @@ def check_spare(config: DictConfig, name: str, parents: Mapping[str, RunFolder])
 
 def copy_parts(config: DictConfig, parent: RunFolder, inheritance: Inheritance) -> None:
     """Copy a parent's parts into the gaps of a config, in place."""
-    fill_gaps(config, parent.config, inheritance, parent.config_path)
+    fill_gaps(config, parent.checked_config(), inheritance, parent.config_path)
 
 
 def fill_gaps(

@@ -23,7 +23,7 @@ def random_search(n_trials: int, *dimensions: str, known: list[Job] | None = Non
 
 
 def job_of(point: Point, state: str, score: float | None = None) -> Job:
-    job = Job(Path("x"), "train", [], dict(point.varied), "hash", searched=dict(point.searched))
+    job = Job(Path("x"), "train", [], dict(point.varied), {}, searched=dict(point.searched))
     job.state, job.score = state, score
     return job
 

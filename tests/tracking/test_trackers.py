@@ -9,6 +9,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from mrcontrast import released
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.run_folder import RunFolder
 from mrcontrast.tracking import (
@@ -16,7 +17,6 @@ from mrcontrast.tracking import (
     absolute_uri,
     artifact_location,
     connect,
-    find_run,
     load_stage,
     recorded,
 )
@@ -110,9 +110,9 @@ def test_a_stage_is_found_by_its_mlflow_run(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow/mlflow.db")
     (run,) = mlflow_runs(tmp_path)
     assert run.info.run_id == folder.provenance["mlflow_run_id"]
-    assert find_run(f"runs:/{run.info.run_id}").path == folder.path.resolve()
+    assert released.open_run(f"runs:/{run.info.run_id}").path == folder.path.resolve()
     with pytest.raises(MrcontrastError, match="Expected a run of mrcontrast"):
-        find_run("runs:/" + "0" * 32)
+        released.open_run("runs:/" + "0" * 32)
     names = {artifact.path for artifact in connect_to(tmp_path).list_artifacts(run.info.run_id)}
     assert names == {"config.yaml", "provenance.json", "pictures"}
 

@@ -23,6 +23,7 @@ from mrcontrast.data.dataset import (
 )
 from mrcontrast.data.epoch_order import EpochOrder, LateLoader
 from mrcontrast.data.manifest import Manifest, Record
+from mrcontrast.data.scanned import scanned_slices
 from mrcontrast.data.volume_store import open_store, record_key, store_folder
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.identity import UnidentifiedError, hashed, identity
@@ -121,9 +122,11 @@ class ContrastDataModule(LightningDataModule):
         if isinstance(self.augmentation_identity, UnidentifiedError):
             raise self.augmentation_identity
         stored = [record_key(record) for record in self.manifest.split("train")]
+        scanned = [scanned_slices(record) for record in self.manifest.records]
         return {
             "store": hashed(*stored),
             "data": self.manifest.data_hash,
+            **({"scanned_slices": scanned} if self.context_slices and any(scanned) else {}),
             "split": self.manifest.split_hash,
             "spatial_dims": self.spatial_dims,
             "context_slices": self.context_slices,
@@ -208,7 +211,8 @@ class ContrastDataModule(LightningDataModule):
         subjects = [record.name for record in records]
         if self.spatial_dims == 2:
             least = self.items.min_brain_fraction
-            return SliceDataset(store, subjects, self.context_slices, least)
+            scanned = [scanned_slices(record) for record in records]
+            return SliceDataset(store, subjects, self.context_slices, least, scanned)
         return VolumeDataset(store, subjects, self.items.patch_size)
 
     def loader(self, items: Dataset[Item], **options: Any) -> DataLoader:  # noqa: ANN401

@@ -10,6 +10,7 @@ from mrcontrast.data.manifest import MANIFEST, Manifest, Record
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.preparation.cluster import on_cluster
 from mrcontrast.preparation.duplicates import Compared
+from mrcontrast.preparation.header_remarks import header_remarks
 from mrcontrast.preparation.outcome import Outcome, files_of, read_outcome, write_outcome
 from mrcontrast.preparation.output import check_out, remove_strangers, write_descriptions
 from mrcontrast.preparation.processes import in_processes
@@ -97,6 +98,7 @@ def prepare_dataset(
         reused = sum(outcome.reused for outcome in outcomes)
         compared = _compared(recipe, outcomes, stage, report)
         outcomes, remarks = compared.outcomes, compared.remarks
+        remarks = [*remarks, *header_remarks(outcomes)]
         dropped += [outcome.dropped for outcome in outcomes if outcome.dropped is not None]
         records = [outcome.record for outcome in outcomes if outcome.record is not None]
         manifest = Manifest(_with_splits(recipe, records, dropped, compared.person_of), stage)

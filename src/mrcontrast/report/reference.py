@@ -11,7 +11,7 @@ from mrcontrast.errors import MrcontrastError
 from mrcontrast.metrics.multiscale import count_scales
 from mrcontrast.report.anatomy import Anatomy
 from mrcontrast.report.pairing import Case
-from mrcontrast.transforms.grid import brain_from_nonzero
+from mrcontrast.transforms.brain import brain_from_nonzero
 from mrcontrast.transforms.normalise import Normaliser
 from mrcontrast.volume import Volume, read_mask, read_volume, same_grid
 

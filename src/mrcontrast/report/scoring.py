@@ -13,8 +13,10 @@ from mrcontrast.metrics.intensity import IntensityRange
 from mrcontrast.metrics.panel import Scores, score_regions
 from mrcontrast.metrics.slices import score_slices
 from mrcontrast.report.anatomy import Anatomy
+from mrcontrast.report.condition import Swap, brain_of, compare_swap
 from mrcontrast.report.feature_scores import FeatureScorer
 from mrcontrast.report.neighbours import Nearest, TrainingSet
+from mrcontrast.report.paired_tests import SHUFFLED
 from mrcontrast.report.pairing import Case
 from mrcontrast.report.reference import axial_axis, naming, read_anatomy, read_reference
 from mrcontrast.report.statistics import Row
@@ -31,6 +33,7 @@ class CaseResult:
         rows: Figures by method and region.
         calibrations: Error against predicted spread, of methods that predict one.
         nearest: Nearest training neighbour by method, if the training data are known.
+        swaps: The own FLAIR against another's, of methods that come with a shuffled one.
         real_vectors: Features of the real image, (n, dim); None without a feature network.
         vectors: Features of each method's image.
     """
@@ -39,6 +42,7 @@ class CaseResult:
     rows: list[Row] = field(default_factory=list)
     calibrations: dict[str, Calibration] = field(default_factory=dict)
     nearest: dict[str, Nearest] = field(default_factory=dict)
+    swaps: dict[str, Swap] = field(default_factory=dict)
     real_vectors: np.ndarray | None = None
     vectors: dict[str, np.ndarray] = field(default_factory=dict)
 
@@ -101,6 +105,11 @@ class Scorer:
             if self.training is not None:
                 pair = prediction, session.reference
                 result.nearest[method] = self.training.nearest(*pair, session.mask)
+            own = method.removesuffix(SHUFFLED)
+            if own != method and own in case.predictions:
+                found = session.swap(case.predictions[own], image, brain_of(prediction.data))
+                if found is not None:
+                    result.swaps[own] = found
         return result
 
 
@@ -169,6 +178,14 @@ class Session:
             for region, scores in regions.items()
             for count in [_count(anatomy.regions[region], image)]
         ]
+
+    def swap(self, own: Path, other: np.ndarray, other_brain: np.ndarray) -> Swap | None:
+        """Compare the image of the own FLAIR with that of another's, (X, Y, Z), on one grid."""
+        prediction = read_volume(own)
+        same_grid(self.reference, prediction, self.case.reference, own)
+        image = self.scorer.rule.rescale(prediction.data, self.ends)
+        low, high = self.scorer.rule.measured(self.ends)
+        return compare_swap(image, other, other_brain, self.anatomy, high - low)
 
     def spread(self, prediction: Path) -> np.ndarray | None:
         """Return the predicted deviation in the brain, (N,), in the units of the metrics, or None.

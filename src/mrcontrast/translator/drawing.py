@@ -15,10 +15,10 @@ from mrcontrast.draws import Draws
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.latents import crop, pad_to_multiple
 from mrcontrast.translator.moments import Moments
-from mrcontrast.translator.slice_noise import noise_field, slice_noise, stream
+from mrcontrast.translator.slice_noise import NoiseOnTheWay, noise_field, slice_noise, stream
 
 Progress = Callable[[float], None]
-ON_THE_WAY = 2**32 - 1  # stream of a draw for what its sampler draws on its way
+ON_THE_WAY = 2**32 - 1  # stream of a draw for the noise that its sampler adds step by step
 
 
 class VolumeStage(Protocol):
@@ -42,8 +42,8 @@ class VolumeStage(Protocol):
 class Drawing:
     """How volumes are drawn with a stage.
 
-    The noise of a slice depends on the seed and its place alone, and what a sampler draws on its
-    way on the seed alone, so the batch size changes no result.
+    The noise of a slice, at the start and at each step, depends on the seed and its place alone, so
+    the batch size changes no result.
 
     Attributes:
         stage: In evaluation mode, on ``device``.
@@ -58,7 +58,12 @@ class Drawing:
     device: torch.device
 
     def draw(
-        self, source: np.ndarray, mask: np.ndarray, seed: int, report: Progress
+        self,
+        source: np.ndarray,
+        mask: np.ndarray,
+        seed: int,
+        report: Progress,
+        field: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Draw ``draws.samples`` volumes, each with noise of its own.
 
@@ -67,6 +72,8 @@ class Drawing:
             mask: (X, Y, Z), bool.
             seed: Of the first draw.
             report: Called with the part that is done, in [0, 1].
+            field: (X, Y, Z), bool, the field of view; beyond it context slices repeat the last
+                one. None: the field of view is the volume.
 
         Returns:
             Mean in [0, 1], and standard deviation or None for one draw; float32, 0 off the mask.
@@ -75,7 +82,10 @@ class Drawing:
             MrcontrastError: The model gives NaN, or memory runs out.
         """
         brain = torch.from_numpy(mask)
-        image = torch.from_numpy(np.where(mask, source, 0).astype(np.float32))
+        inside = np.where(mask, source, 0).astype(np.float32)
+        if field is not None and self.stage.spatial_dims == 2 and self.stage.context_slices:
+            inside = repeat_ends(inside, field)
+        image = torch.from_numpy(inside)
         form = self.slices if self.stage.spatial_dims == 2 else self.volume
         with memory_named(), torch.inference_mode():
             mean, std = form(image, brain, seed, report)
@@ -133,13 +143,15 @@ class Drawing:
 
     def random(
         self, shape: tuple[int, ...], seed: int, z: Tensor | None
-    ) -> tuple[Tensor, list[torch.Generator]]:
-        """Return the noise (B, C, *S / f) of a draw, and what its sampler draws from on its way."""
+    ) -> tuple[Tensor, Generators]:
+        """Return the noise (B, C, *S / f) of a draw, and the source of the later noise."""
+        later: Generators
         if z is None:
             noise = noise_field(shape, seed).unsqueeze(0)
+            later = [torch.Generator().manual_seed(stream(seed, ON_THE_WAY))]
         else:
             noise = slice_noise(shape, seed, z, self.draws.noise_turn)
-        later = [torch.Generator().manual_seed(stream(seed, ON_THE_WAY)) for _ in noise]
+            later = NoiseOnTheWay(stream(seed, ON_THE_WAY), z, self.draws.noise_turn)
         return self.draws.temperature * noise.to(self.device), later
 
     def precisely(self, function: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ANN401 - as it
@@ -147,6 +159,14 @@ class Drawing:
         mixed = self.draws.precision == "bf16-mixed"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=mixed):
             return function(*arguments)
+
+
+def repeat_ends(image: np.ndarray, field: np.ndarray) -> np.ndarray:
+    """Continue an image (X, Y, Z) along z beyond its field of view (X, Y, Z) by its last voxels."""
+    depth = image.shape[2]
+    first, last = field.argmax(axis=2), depth - 1 - field[:, :, ::-1].argmax(axis=2)
+    nearest = np.clip(np.arange(depth), first[:, :, None], last[:, :, None])
+    return np.take_along_axis(image, nearest, axis=2)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from mrcontrast.report.html.evaluation import Evaluation
 from mrcontrast.report.pairing import Case, index_folder, listing, match
 from mrcontrast.report.reference import axial_axis
 from mrcontrast.report.scoring import read_reference
-from mrcontrast.transforms.grid import mask_from_nonzero
+from mrcontrast.transforms.brain import mask_from_nonzero
 from mrcontrast.transforms.standardise import normaliser_from_name
 from mrcontrast.volume import Volume, read_volume, same_grid
 
