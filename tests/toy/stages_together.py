@@ -66,7 +66,7 @@ class Agreement(Callback):
     def on_before_backward(
         self, trainer: Trainer, pl_module: LightningModule, loss: Tensor
     ) -> None:
-        self.losses.append(float(loss))
+        self.losses.append(float(loss.detach()))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         trained = {n: p.detach() for n, p in pl_module.named_parameters() if p.requires_grad}
