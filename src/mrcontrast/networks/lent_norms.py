@@ -18,7 +18,7 @@ def has_group_norms(network: nn.Module) -> bool:
 
 
 @contextmanager
-def lent_norms(network: Any, lenders: Tensor) -> Iterator[None]:
+def lent_norms(network: Any, lenders: Tensor) -> Iterator[None]:  # noqa: ANN401 - any stage
     """Let each item of a batch be normalised by the statistics of another, within this block.
 
     A slice with little brain has statistics that a network never saw. Those of a neighbour with

@@ -24,7 +24,7 @@ CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 class DynUNet(nets.DynUNet):
     """``monai.networks.nets.DynUNet``; its convolutions have a bias."""
 
-    def __init__(self, *args: Any, **settings: Any) -> None:
+    def __init__(self, *args: Any, **settings: Any) -> None:  # noqa: ANN401 - MONAI's
         group = {"norm_name": ("group", {"num_groups": 1})}
         super().__init__(*args, **settings | group)
         for part in self.modules():
@@ -36,7 +36,7 @@ class DynUNet(nets.DynUNet):
 class AutoencoderKL(nets.AutoencoderKL):
     """``monai.networks.nets.AutoencoderKL``."""
 
-    def __init__(self, *args: Any, **settings: Any) -> None:
+    def __init__(self, *args: Any, **settings: Any) -> None:  # noqa: ANN401 - MONAI's
         super().__init__(*args, **settings | {"norm_num_groups": 1})
         plain = ("quant_conv_mu", "quant_conv_log_sigma", "post_quant_conv")
         normalise_filters(self, plain, gain=1.0)
@@ -45,7 +45,7 @@ class AutoencoderKL(nets.AutoencoderKL):
 class DiffusionModelUNet(nets.DiffusionModelUNet):
     """``monai.networks.nets.DiffusionModelUNet``."""
 
-    def __init__(self, *args: Any, **settings: Any) -> None:
+    def __init__(self, *args: Any, **settings: Any) -> None:  # noqa: ANN401 - MONAI's
         super().__init__(*args, **settings | {"norm_num_groups": 1})
         normalise_filters(self, ("conv2", "proj_out", "out"), gain=1.0)
 
@@ -53,7 +53,7 @@ class DiffusionModelUNet(nets.DiffusionModelUNet):
 class ControlNet(nets.ControlNet):
     """``monai.networks.nets.ControlNet``."""
 
-    def __init__(self, *args: Any, **settings: Any) -> None:
+    def __init__(self, *args: Any, **settings: Any) -> None:  # noqa: ANN401 - MONAI's
         super().__init__(*args, **settings | {"norm_num_groups": 1})
         own = (
             "controlnet_cond_embedding",
@@ -128,7 +128,7 @@ def normalise_filters(
                 nn.init.constant_(filters.weight.original0, gain)
 
 
-def add_bias(convolution: Any) -> None:
+def add_bias(convolution: Any) -> None:  # noqa: ANN401 - of 2D or 3D
     """Give a convolution the bias that PyTorch would."""
     weight = convolution.weight
     bound = weight[0].numel() ** -0.5

@@ -16,8 +16,11 @@ from mrcontrast.errors import MrcontrastError
 from mrcontrast.latents import crop, pad_to_multiple
 from mrcontrast.networks.lent_norms import has_group_norms, lent_norms
 from mrcontrast.translator.field import (
+    Box,
     field_remarks,
+    in_field,
     lending_slices,
+    out_of_field,
     usual_field,
     with_lenders,
 )
@@ -58,8 +61,8 @@ class Drawing:
         batch_size: Slices at once; 2D only.
         device: Where the stage runs.
         trained: Axes of the volumes that the stage was trained on; where its norms see the field,
-            larger fields and slabs are cut to as much background as there was (``usual_field``).
-            None cuts nothing.
+            larger fields and slabs get as much background as there was (``usual_field``). None
+            changes no field.
     """
 
     stage: VolumeStage
@@ -96,24 +99,25 @@ class Drawing:
         inside = np.where(mask, source, 0).astype(np.float32)
         if field is not None and self.stage.spatial_dims == 2 and self.stage.context_slices:
             inside = repeat_ends(inside, field)
-        image, box = torch.from_numpy(inside), self.box(mask)
         form = self.slices if self.stage.spatial_dims == 2 else self.volume
-        mean, std = torch.zeros_like(image), torch.zeros_like(image)
+        box = self.box(mask)
+        image, present = (in_field(volume, box) for volume in (torch.from_numpy(inside), brain))
         with memory_named(), torch.inference_mode():
-            mean[box], std[box] = form(image[box], brain[box], seed, report)
+            drawn = form(image, present, seed, report)
+        mean, std = (out_of_field(part, box, brain.shape) for part in drawn)
         if not torch.isfinite(mean).all():
             raise MrcontrastError("Expected finite voxels, got NaN from the model. Train it again.")
         several = self.draws.samples > 1
         return (mean.clamp(0, 1) * brain).numpy(), (std * brain).numpy() if several else None
 
-    def box(self, mask: np.ndarray) -> tuple[slice, ...]:
+    def box(self, mask: np.ndarray) -> Box:
         """Return the part of a volume that the stage works on, for the brain (X, Y, Z)."""
-        if self.trained is None or not self.sees_field:
-            return (slice(None),) * 3
+        if self.trained is None or not self.sees_field or not mask.any():
+            return [(0, n) for n in mask.shape]
         return usual_field(mask, self.trained, self.stage.spatial_dims, self.stage.factor)
 
     def remarks(self, mask: np.ndarray, spacing_mm: float) -> tuple[str, ...]:
-        """Say where the field of a brain (X, Y, Z) is unlike those that the stage was trained on."""
+        """Say where the field of a brain (X, Y, Z) is unlike all fields of training."""
         return field_remarks(mask, self.stage.spatial_dims, spacing_mm) if self.sees_field else ()
 
     @property

@@ -9,38 +9,57 @@ from math import ceil
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 LEAST_SLICE = 0.05  # of an axial slice: training leaves out slices with less brain
 LEAST_SPAN = 0.5  # of an axis, by the brain; a whole brain spans 0.6 or more in training
-USUAL_SPAN = 0.7
 LEAST_SLAB_MM = 20.0  # below it the level is off by more than 0.03
 
 
-def usual_field(
-    mask: np.ndarray, trained: Sequence[int], spatial_dims: int, multiple: int
-) -> tuple[slice, ...]:
-    """Return the part of a volume that is as full of brain as the fields of training.
+Box = list[tuple[int, int]]  # start and stop along each axis; they may lie outside the volume
+
+
+def usual_field(mask: np.ndarray, trained: Sequence[int], spatial_dims: int, multiple: int) -> Box:
+    """Return the field about a brain that is as full of it as the fields of training.
 
     Args:
         mask: (X, Y, Z), bool, the brain.
         trained: Axes of the volumes of training.
         spatial_dims: 2: the axes of a slice are cut, where they are longer than those of training;
-            3: all axes, and of a slab more of the empty part.
-        multiple: Axes are cut to multiples of this.
+            3: all axes, and a slab gets an empty part of its own thickness.
+        multiple: Axes that change become multiples of this.
     """
-    box = [slice(0, n) for n in mask.shape]
+    box = [(0, n) for n in mask.shape]
     for axis in range(spatial_dims):
         found = np.flatnonzero(mask.any(tuple({0, 1, 2} - {axis})))
         first, span = int(found[0]), int(found[-1] - found[0] + 1)
-        goal, whole = trained[axis], mask.shape[axis]
-        if spatial_dims == 3 and span < LEAST_SPAN * goal:
-            goal = round(span / USUAL_SPAN)
-        wanted = multiple * ceil(max(goal, span) / multiple)
-        if wanted < whole:
-            start = min(max(first + (span - wanted) // 2, 0), whole - wanted)
-            box[axis] = slice(start, start + wanted)
-    return tuple(box)
+        goal, whole = max(trained[axis], span), mask.shape[axis]
+        slab = spatial_dims == 3 and span < LEAST_SPAN * goal
+        if slab:
+            goal = round(span / LEAST_SPAN)
+        wanted = multiple * ceil(goal / multiple)
+        if wanted < whole or slab:
+            room = whole - wanted
+            start = first + (span - wanted) // 2
+            start = min(max(start, min(room, 0)), max(room, 0))
+            box[axis] = (start, start + wanted)
+    return box
+
+
+def in_field(volume: Tensor, box: Box) -> Tensor:
+    """Return the part of (X, Y, Z) in a box, 0 outside the volume."""
+    sides = [
+        side
+        for (start, stop), n in zip(reversed(box), reversed(volume.shape), strict=True)
+        for side in (-start, stop - n)
+    ]
+    return F.pad(volume, sides)  # negative sides cut
+
+
+def out_of_field(part: Tensor, box: Box, shape: Sequence[int]) -> Tensor:
+    """Return a volume of axes ``shape`` with what was drawn in a box, 0 elsewhere."""
+    return in_field(part, [(-start, n - start) for (start, _), n in zip(box, shape, strict=True)])
 
 
 def field_remarks(mask: np.ndarray, spatial_dims: int, spacing_mm: float) -> tuple[str, ...]:
@@ -49,7 +68,7 @@ def field_remarks(mask: np.ndarray, spatial_dims: int, spacing_mm: float) -> tup
         most = mask.mean((0, 1)).max()
         if most >= LEAST_SLICE:
             return ()
-        found = f"brain fills {most:.1%} of the fullest slice, {LEAST_SLICE:.0%} or more in training"
+        found = f"brain fills {most:.1%} of the fullest slice, training had {LEAST_SLICE:.0%}"
     else:
         thinnest = min(np.ptp(places) + 1 for places in np.nonzero(mask)) * spacing_mm
         if thinnest >= LEAST_SLAB_MM:
