@@ -158,7 +158,8 @@ def train_in(
             score = fit(trainer, stage, datamodule, checkpoint, folder)
         else:
             score = tabulate(trainer, stage, datamodule, config.stage.checkpoint)
-        origin |= {"seconds": round(clock.seconds(), 1), "score": score}
+        origin |= {"seconds": round(clock.seconds(), 1), "steps": trainer.global_step}
+        origin["score"] = score
         origin["report_card"] = getattr(stage, "report_card", None)
         if trainer.is_global_zero:
             hand_over(stage, folder, origin, tracker)

@@ -14,12 +14,14 @@ from mrcontrast.data.predictions import read_sidecar
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.files import write_json, write_text
 from mrcontrast.logs import counted
-from mrcontrast.metrics.bootstrap import CONFIDENCE, RESAMPLES
 from mrcontrast.metrics.definitions import REGIONS
 from mrcontrast.metrics.descriptions import describe_metrics, describe_structure
 from mrcontrast.metrics.intensity import FixedRange, IntensityRange, ReferenceRange, is_unit
-from mrcontrast.report.checks import check_ceiling, check_condition, check_uncertainty
+from mrcontrast.metrics.intervals import CONFIDENCE, MIN_SUBJECTS
+from mrcontrast.metrics.intervals import METHOD as INTERVAL
+from mrcontrast.report.checks import check_ceiling, check_uncertainty
 from mrcontrast.report.collection import Collection
+from mrcontrast.report.condition import check_condition
 from mrcontrast.report.diversity import measure_diversity
 from mrcontrast.report.feature_scores import FeatureScorer, compare_sets
 from mrcontrast.report.neighbours import store_training, summarise_nearest
@@ -36,7 +38,6 @@ from mrcontrast.transforms.normalise import Normaliser
 from mrcontrast.transforms.standardise import normaliser_from_name
 
 PACKAGES = ("mrcontrast", "numpy", "scipy", "nibabel")
-SEED = 0  # of the bootstrap
 RESULTS = ("subjects.csv", "summary.json", "summary.md")
 Item = TypeVar("Item")
 
@@ -74,7 +75,12 @@ def compare(
         "checks": check_all(found, results),
         "features": compare_features(results, scorer),
         "diversity": diversity,
-        "inputs": inputs | {"lesion_masks": found.lesion_source},
+        "inputs": inputs
+        | {
+            "lesion_masks": found.lesion_source,
+            "doubtful_references": found.doubts,
+            "files": found.files,
+        },
         "missing": found.missing,
     }
     write_text(out / "summary.md", to_markdown(summary))
@@ -173,10 +179,12 @@ def check_all(found: Collection, results: list[CaseResult]) -> dict[str, Any]:
     if found.training:
         nearest = summarise_nearest(by_method({r.name: r.nearest for r in results}))
     return {
-        "shuffled_flair": check_condition(rows, SEED),
-        "autoencoder_ceiling": check_ceiling(rows, ceilings, SEED),
+        "shuffled_flair": check_condition(
+            by_method({r.name: r.swaps for r in results}), list(sidecars)
+        ),
+        "autoencoder_ceiling": check_ceiling(rows, ceilings),
         "uncertainty": check_uncertainty(
-            by_method({r.name: r.calibrations for r in results}), samples, SEED
+            by_method({r.name: r.calibrations for r in results}), samples
         ),
         "nearest_training": nearest,
     }
@@ -202,22 +210,21 @@ def summarise_all(rows: list[Row], scorer: Scorer) -> dict[str, Any]:
     if normaliser is not None:
         intensity["normalisation"] = describe_normaliser(normaliser)
     return {
-        "methods": summarise_rows(rows, SEED),
+        "methods": summarise_rows(rows),
         "intensity_range": intensity,
         "normalisation": intensity["normalisation"],
         "reference_normaliser": None if normaliser is None else normaliser.name,
-        "tests": compare_methods(rows, SEED),
+        "tests": compare_methods(rows),
         "regions": {name: words for name, words in REGIONS.items() if name in present},
         "metrics": describe_metrics(num_scales, intensity["data_range"], scorer.dims)
         | describe_structure(METHOD),
         "statistics": {
             "unit": "subject; several sessions of one are averaged first",
             "sd": "n - 1; null for one subject",
-            "ci95": "percentile bootstrap of the mean; null for one subject",
+            "ci95": f"interval of the mean: {INTERVAL}",
             "mean": "null when a subject's value is infinite (PSNR of equal images)",
             "confidence": CONFIDENCE,
-            "resamples": RESAMPLES,
-            "seed": SEED,
+            "min_subjects": MIN_SUBJECTS,
         },
         "subjects": sorted({row.name for row in rows}),
         "versions": {name: version(name) for name in PACKAGES}

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mrcontrast.errors import printable
 from mrcontrast.files import write_text
 from mrcontrast.given import refuse_replacing
 from mrcontrast.report.html.agreement import REAL, SYNTHETIC, IntensityAgreement, scored_agreements
@@ -93,7 +94,7 @@ def write_report(source: Path, out: Path | None = None, choices: Choices | None 
     ranking = rank(evaluation, method, metric, BRAIN if BRAIN in regions else regions[0])
     gathered = _gather(evaluation, sessions, ranking, choices)
     context = _context(evaluation, sessions, ranking, gathered)
-    write_text(path, environment().get_template("page.html.j2").render(context))
+    write_text(path, printable(environment().get_template("page.html.j2").render(context)))
     return path
 
 
