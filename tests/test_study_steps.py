@@ -96,7 +96,7 @@ def test_the_chain_reaches_the_grids_that_subjects_were_scanned_on(
     with_mlflow(tmp_path)
     assert study(config) == 0
     folder = Path(config.folder)
-    assert [path.name for path in (folder / "masks_full_grid").iterdir()] == [
+    assert [path.name for path in (folder / "masks_full_grid").glob("[!.]*")] == [
         "sub-04_desc-brain_mask.nii.gz"
     ]
     for subject in ("sub-03", "sub-04"):
