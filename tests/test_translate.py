@@ -240,12 +240,19 @@ def test_existing_file_is_refused_before_the_model_is_read(bids: Path, tmp_path:
     assert output.read_text() == "mine"
 
 
-def test_overwrite_replaces(bids: Path, model: str, tmp_path: Path) -> None:
+def test_overwrite_replaces_what_is_ours_alone(bids: Path, model: str, tmp_path: Path) -> None:
     source = bids / "sub-01" / "anat" / "sub-01_FLAIR.nii.gz"
     output = tmp_path / "out.nii.gz"
-    output.write_text("mine")
+    assert call(source, output, "--model", model) == 0
+    before = output.read_bytes()
+    with pytest.raises(UsageError, match="Pass --overwrite"):
+        call(source, output, "--model", model)
     assert call(source, output, "--model", model, "--overwrite") == 0
-    assert read_volume(output).shape == (32, 40, 24)
+    assert output.read_bytes() == before
+    output.write_text("mine")
+    with pytest.raises(UsageError, match="did not write"):
+        call(source, output, "--model", model, "--overwrite")
+    assert output.read_text() == "mine"
 
 
 @pytest.mark.parametrize(

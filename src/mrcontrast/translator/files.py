@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.progress import Progress, TimeElapsedColumn
 
 from mrcontrast import __version__
+from mrcontrast.absent import refuse_absent
 from mrcontrast.data.predictions import Existing, PredictionFiles
 from mrcontrast.data.translation_jobs import Job
 from mrcontrast.errors import MrcontrastError, UsageError, one_line, printable
@@ -146,6 +147,8 @@ def facts_of(job: Job, translator: Translator) -> dict[str, Any]:
     """
     hashes = []
     for path in (job.source, job.mask):
+        if path is not None:
+            refuse_absent(path, "a NIfTI file")
         try:
             hashes.append(None if path is None else sha256_file(path))
         except OSError as error:
