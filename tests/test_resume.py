@@ -34,13 +34,15 @@ def start_and_signal(root: Path, number: int) -> int:
     """Train in a child, send a signal after some steps, and return the child's exit code."""
     overrides = ["stage=toy_autoencoder", *with_mlflow(root), *STEPS, SLOW]
     process = in_child(lambda: main(["train", *arguments(root, *overrides)]))
-    wait_for((root / "runs/autoencoder/checkpoints/last.ckpt").exists)
+    wait_for((root / "runs/toy_autoencoder/checkpoints/last.ckpt").exists)
     os.kill(process, number)
     return end_of(process)
 
 
 def go_on(root: Path) -> RunFolder:
-    return toy_run(root, "autoencoder", "stage=toy_autoencoder", *with_mlflow(root), *STEPS, SLOW)
+    return toy_run(
+        root, "toy_autoencoder", "stage=toy_autoencoder", *with_mlflow(root), *STEPS, SLOW
+    )
 
 
 @pytest.mark.parametrize(
@@ -57,7 +59,7 @@ def test_a_stopped_training_goes_on(
     assert start_and_signal(tmp_path, number) == code
     (run,) = mlflow_runs(tmp_path)
     assert run.info.status == status
-    folder = RunFolder(tmp_path / "runs/autoencoder")
+    folder = RunFolder(tmp_path / "runs/toy_autoencoder")
     assert not folder.finished
     stopped_at = read_checkpoint(folder.last_checkpoint)["global_step"]
     assert 0 < stopped_at < 12

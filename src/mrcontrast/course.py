@@ -7,6 +7,8 @@ from typing import Any
 FREE_KEYS = ("resume", "overwrite", "logger", "paths", "run_dir", "save_every_n_steps")
 FREE_PATHS = ("data.num_workers", "stage.store.folder")
 FREE_CALLBACK_KEYS = ("folder", "path", "dirpath", "every_n_steps", "every_seconds", "count")
+# Places of data and of earlier runs: hashes tell whether their content is the same.
+PLACES = ("name", "data.root", "autoencoder", "diffusion", "regression", "start_from")
 RENAMED = {  # classes that older runs name, and what does the same today
     "lightning.pytorch.callbacks.ModelCheckpoint": "mrcontrast.callbacks.checkpoints.BestCheckpoint"
 }
@@ -28,6 +30,14 @@ def deciding(plain: Mapping[str, Any], free: Sequence[str] = FREE_KEYS) -> dict[
     if "callbacks" in kept:
         callbacks = kept["callbacks"] or {}
         kept["callbacks"] = {name: work_of(node) for name, node in callbacks.items() if node}
+    return kept
+
+
+def without_places(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what decides a training, without the places of its data and its earlier runs."""
+    kept = dict(plain)
+    for path in PLACES:
+        kept = without(kept, path.split("."))
     return kept
 
 

@@ -189,7 +189,7 @@ def test_config_builds_and_serves(prepared_root: Path, spatial_dims: int) -> Non
     module = build(config.data)
     batch = next(iter(module.train_dataloader()))
     assert batch["flair"].shape[2:] == ((32, 40) if spatial_dims == 2 else (32, 40, 24))
-    assert [part["class"].rsplit(".", 1)[1] for part in module.augmentation_settings] == [
+    assert [type(part).__name__ for part in module.augmentation] == [
         "RandFlipd",
         "RandAffined",
         "RandAdjustContrastd",

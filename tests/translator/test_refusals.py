@@ -19,7 +19,7 @@ def test_a_model_that_does_not_see_flair_is_refused(
     folder = SimpleNamespace(path=tmp_path, stage_name="latent_diffusion")
     module = sys.modules[from_run.__module__]  # the package has a function of that name
     blind = object.__new__(LatentDiffusion)
-    monkeypatch.setattr(module, "find_run", lambda _: folder)
+    monkeypatch.setattr(module, "open_run", lambda _: folder)
     monkeypatch.setattr(module, "load_stage", lambda *_: blind)
     with pytest.raises(UsageError, match="sees FLAIR, got a latent_diffusion"):
         from_run(str(tmp_path))

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, TimeElapsedColumn
 
-from mrcontrast import __version__
+from mrcontrast import __version__, logs
 from mrcontrast.absent import refuse_absent
 from mrcontrast.data.predictions import Existing, PredictionFiles
 from mrcontrast.data.translation_jobs import Job
@@ -226,22 +226,27 @@ def faults_kept(job: Job, outcome: Outcome) -> Iterator[None]:
 
 @contextmanager
 def bar(translator: Translator, total: int) -> Iterator[Callable[[str], None]]:
-    """Show one progress bar over all volumes; yield what is called after each of them."""
+    """Show progress over all volumes, as a bar or as lines; yield what is called after each."""
     columns = (*Progress.get_default_columns(), TimeElapsedColumn())
     before = translator.progress
     console = Console(stderr=True)
     hidden = not console.is_terminal
+    lines = logs.Progress("translated", total)
     with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
         task = progress.add_task("translate", total=total)
         finished = 0
 
         def advance(part: float) -> None:
             progress.update(task, completed=finished + part)
+            if hidden:
+                lines.update(finished + part)
 
         def done(name: str) -> None:
             nonlocal finished
             finished += 1
             progress.update(task, completed=finished, description=escape(printable(name)))
+            if hidden:
+                lines.update(finished)
 
         translator.progress = advance
         try:

@@ -8,8 +8,9 @@ from omegaconf import OmegaConf
 from mrcontrast.config import build, config_dir
 from mrcontrast.draws import ONE_DRAW, Draws
 from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.released import open_run
 from mrcontrast.run_folder import RunFolder
-from mrcontrast.tracking import find_run, load_stage
+from mrcontrast.tracking import load_stage
 from mrcontrast.transforms.grid import ModelGrid
 from mrcontrast.transforms.normalise import Normaliser
 from mrcontrast.transforms.standardise import normaliser_from_name
@@ -31,7 +32,7 @@ def from_run(
     """Build the translator of a finished run.
 
     Args:
-        reference: Run folder, or ``runs:/ID`` of MLflow.
+        reference: See ``open_run``.
         draws: How often a volume is drawn, and from what noise.
         batch_size: Slices at once; 2D only.
         steps: Steps of the sampler; None keeps those of the run.
@@ -47,7 +48,7 @@ def from_run(
             temperature was asked of a sampler that draws more noise on its way.
     """
     refuse_device(device)
-    folder = find_run(str(reference))
+    folder = open_run(reference)
     stage: Any = load_stage(folder.path, device)
     if not getattr(stage, "sees_source", True):
         raise UsageError(
@@ -111,9 +112,10 @@ def trained_on(folder: RunFolder, source: str, factor: int) -> tuple[ModelGrid, 
         settings = facts[f"normaliser_{source}"]
         grid = ModelGrid(facts["spacing_mm"], tuple(facts["shape"]), factor)
         return grid, normaliser_from_name(settings["name"], settings["clip"])
-    except KeyError as error:
+    except (KeyError, TypeError) as error:
+        missing = error if isinstance(error, KeyError) else "data"
         raise MrcontrastError(
-            f"Expected grid and normaliser of the training data, got no {error} "
+            f"Expected grid and normaliser of the training data, got no {missing} "
             f"({folder.provenance_path}). Train the run again."
         ) from error
 
