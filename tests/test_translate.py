@@ -288,10 +288,11 @@ def test_remarks_are_said_once_for_all_volumes(
     bids: Path, model: str, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     for path in bids.rglob("*_FLAIR.nii.gz"):
-        image = nib.load(path)
-        image.set_qform(image.affine + np.diag([0, 0, 0, 0]), 1)
-        moved = image.affine.copy()
+        volume = read_volume(path)
+        image = nib.Nifti1Image(volume.data, volume.affine)
+        moved = volume.affine.copy()
         moved[2, 3] += 10
+        image.set_qform(volume.affine, 1)
         image.set_sform(moved, 1)
         nib.save(image, path)
     call(bids, tmp_path / "out", "--model", model)
