@@ -10,8 +10,9 @@ import pytest
 from mrcontrast.cli import main
 from mrcontrast.data.manifest import Manifest, Record
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.evaluate import evaluate, name_predictions
+from mrcontrast.evaluate import evaluate
 from mrcontrast.report import pairing
+from mrcontrast.report.protocol import name_predictions
 from mrcontrast.report.real_images import doubt
 from mrcontrast.volume import Volume, read_volume, write_volume
 
