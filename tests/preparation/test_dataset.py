@@ -23,7 +23,8 @@ TEXT = "recipe: test\n"
 
 def run(recipe: Recipe, out: Path, num_workers: int = 1) -> tuple[Prepared, list[str]]:
     lines: list[str] = []
-    return prepare_dataset(recipe, out, TEXT, num_workers, lines.append), lines
+    made = prepare_dataset(recipe, out, TEXT, num_workers, lines.append)
+    return made, [line for line in lines if not line.startswith("warning: the validation split")]
 
 
 def flair_of(bids: Path, subject: str) -> Path:
