@@ -61,7 +61,7 @@ def test_unknown_commands_and_options_are_faults_of_usage(
         ([], 2, "Expected stage=NAME, got none. Choose one of"),
         (["stage=toy_diffusion"], 2, "Add autoencoder=RUN."),
         (["stage=toy_diffusion", "autoencoder=nowhere"], 2, "(nowhere)"),
-        (["stage=toy_autoencoder", "run_dir=/dev/null/run"], 1, "/dev/null/run"),
+        (["stage=toy_autoencoder", "out=/dev/null/run"], 1, "/dev/null/run"),
         (["stage=toy_autoencoder", "trainer.precision=7"], 2, "7"),
     ],
 )

@@ -96,7 +96,7 @@ def test_another_recipe_does_not_overwrite(tmp_path: Path) -> None:
         (["recipe=bids_pairs", "out=x"], "source=FOLDER"),
         (["recipe=bids_pairs", "source=/nowhere/at/all", "out=x"], "/nowhere/at/all"),
         (["recipe=phantom"], "out=FOLDER"),
-        (["recipe=phantom", "out=x", "num_workers=0"], "num_workers >= 1"),
+        (["recipe=phantom", "out=x", "workers=0"], "workers >= 1"),
         (
             ["recipe=bids_pairs", "source=.", "out=x", "recipe.grid.spacing_mm=-1"],
             "positive spacing_mm",

@@ -13,6 +13,7 @@ from mrcontrast import __version__
 from mrcontrast.config import compose, config_dir
 from mrcontrast.errors import MrcontrastError, UsageError, one_line, with_cause
 from mrcontrast.logs import show_progress
+from mrcontrast.option_names import renamed_keys, renamed_options
 from mrcontrast.trust import trusting
 
 HYDRA_COMMANDS = {
@@ -154,7 +155,7 @@ def run_plain(command: str, arguments: list[str]) -> int:
     )
     parser.set_defaults(command=command)
     module.add_arguments(parser)
-    return module.run(parser.parse_args(arguments))
+    return module.run(parser.parse_args(renamed_options(command, arguments)))
 
 
 def run_hydra(command: str, arguments: list[str]) -> int:
@@ -162,6 +163,7 @@ def run_hydra(command: str, arguments: list[str]) -> int:
     if "-h" in arguments or "--help" in arguments:
         sys.stdout.write(hydra_help(command))
         return 0
+    arguments = renamed_keys(command, arguments)
     flags = {argument for argument in arguments if argument.startswith("-")}
     if flags and flags <= SWEEP_FLAGS:
         return run_sweep(command, [word for word in arguments if word not in SWEEP_FLAGS])

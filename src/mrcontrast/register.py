@@ -21,7 +21,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("run", metavar="RUN", help="a finished run; takes the references of `translate --model`")
     add("--name", required=True, help="of the model, such as flair2t1w")
     add("--alias", default="best", help="`translate --model models:/NAME@ALIAS` (%(default)s)")
-    add("--tracking-uri", metavar="URI", help="of the registry, where the run was recorded elsewhere")
+    add(
+        "--tracking-uri",
+        metavar="URI",
+        help="of the registry, where the run was recorded elsewhere",
+    )
 
 
 def run(args: Namespace) -> int:

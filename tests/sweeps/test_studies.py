@@ -31,11 +31,11 @@ def fake_study(config: DictConfig) -> int:
 
 
 def test_a_study_is_ranked_by_its_last_method(tmp_path: Path) -> None:
-    config = compose("study", ["study=demo", f"folder={tmp_path}"])
+    config = compose("study", ["study=demo", f"out={tmp_path}"])
     assert monitor_of("study", config) == ("controlnet/brain/psnr", "max")  # not the shuffled one
     write_summary(tmp_path, 21.5)
     assert score_of(config) == 21.5
-    other = compose("study", ["study=demo", f"folder={tmp_path}", "objective.method=lookup"])
+    other = compose("study", ["study=demo", f"out={tmp_path}", "objective.method=lookup"])
     with pytest.raises(MrcontrastError, match="Expected lookup/brain/psnr"):
         score_of(other)
 
