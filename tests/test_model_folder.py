@@ -29,6 +29,11 @@ LOOKUP = "mrcontrast.stages.baselines.IntensityLookup"
 SETTINGS = {"name": "percentile-0-100", "clip": True}
 
 
+@pytest.fixture(autouse=True)
+def only_these_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mrcontrast.doctor.MODELS", tmp_path / "no released models")
+
+
 @pytest.fixture
 def lookup(tmp_path: Path) -> RunFolder:
     """A finished run that turns x into 1 - x, below outputs/runs."""
@@ -64,7 +69,10 @@ COMMANDS: dict[str, Words] = {
     ],
     "info": lambda run, root, _: ["info", "--outputs", str(root / "outputs")],
 }
-TRAININGS = {"parent": "stage=toy_diffusion autoencoder", "start": "stage=toy_autoencoder start_from"}
+TRAININGS = {
+    "parent": "stage=toy_diffusion autoencoder",
+    "start": "stage=toy_autoencoder start_from",
+}
 
 
 def attack(folder: RunFolder, marker: Path, key: str, kind: str) -> None:
@@ -242,8 +250,10 @@ WRONG = {
     "start_from": ["[]", '"text"', "{}", '{"weights_sha256": 5}'],
     "score": ["5", '{"value": "high"}', '{"value": true}'],
     "versions": ["[]"],
-    "data": ['"text"', "[]", '{"shape": 5}', '{"shape": [1, 2]}', '{"shape": ["a", 1, 1]}']
-    + ['{"spacing_mm": "2"}', '{"spacing_mm": -2}', '{"normaliser_flair": 5}'],
+    "data": [
+        *('"text"', "[]", '{"shape": 5}', '{"shape": [1, 2]}', '{"shape": ["a", 1, 1]}'),
+        *('{"spacing_mm": "2"}', '{"spacing_mm": -2}', '{"normaliser_flair": 5}'),
+    ],
 }
 
 
@@ -252,7 +262,9 @@ def test_a_provenance_of_wrong_types_is_named(key: str, tmp_path: Path) -> None:
     path = tmp_path / "provenance.json"
     for value in WRONG[key]:
         path.write_text(f'{{"{key}": {value}}}' if key else value, encoding="latin-1")
-        with pytest.raises(MrcontrastError, match=rf"^Expected .*{path}.*Restore the file") as caught:
+        with pytest.raises(
+            MrcontrastError, match=rf"^Expected .*{path}.*Restore the file"
+        ) as caught:
             read_provenance(path)
         assert "\n" not in str(caught.value)
 
@@ -276,8 +288,18 @@ def test_a_broken_file_of_a_model_is_one_line(
     refused(words, lookup.path / ("provenance.json" if file.startswith("p") else file), capsys)
 
 
-@pytest.mark.parametrize("facts", [None, {}, {"shape": [1, 1, 1]}])
+@pytest.mark.parametrize(
+    ("command", "facts"),
+    [
+        ("translate", None),
+        ("translate", {}),
+        ("translate", {"shape": [1, 1, 1]}),
+        ("register", None),
+        ("register", {}),
+    ],
+)
 def test_a_model_that_does_not_say_its_grid_is_one_line(
+    command: str,
     facts: object,
     lookup: RunFolder,
     tmp_path: Path,
@@ -285,7 +307,7 @@ def test_a_model_that_does_not_say_its_grid_is_one_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     lookup.write_provenance(lookup.provenance | {"data": facts})
-    words = COMMANDS["translate"](lookup, tmp_path, prepared_root)
+    words = COMMANDS[command](lookup, tmp_path, prepared_root)
     refused(words, lookup.provenance_path, capsys)
 
 

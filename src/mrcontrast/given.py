@@ -6,7 +6,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from mrcontrast.errors import UsageError
+from mrcontrast.errors import MrcontrastError, UsageError
 
 MOST = 2**31 - 1
 MOST_SEED = 2**32 - 1  # NumPy's
@@ -124,6 +124,7 @@ RULES: dict[str, Rule] = {  # of a training's values; null passes
         }.items()
     },
 }
+SIGN_WITHIN = 65536  # bytes from the start of a file
 
 
 def refuse_missing(paths: Mapping[str, Path | str | None]) -> None:
@@ -190,6 +191,30 @@ def refuse_name(name: Any, key: str, parts: int | None = None) -> None:  # noqa:
     inside = path.parts and ".." not in path.parts and not path.is_absolute()
     if not inside or (parts is not None and len(path.parts) > parts):
         raise UsageError(f"Expected the name of a folder, got '{name}' ({key}). Set {key}=NAME.")
+
+
+def refuse_replacing(path: Path, sign: str, key: str) -> None:
+    """Refuse to write over a file that no command of ours has written.
+
+    Args:
+        path: To be written.
+        sign: Text near the start of a file of ours.
+        key: Option that named the path, for the message.
+
+    Raises:
+        MrcontrastError: There is another file.
+    """
+    if not path.exists():
+        return
+    found = b""
+    if path.is_file():
+        with path.open("rb") as file:
+            found = file.read(SIGN_WITHIN)
+    if sign.encode() not in found:
+        raise MrcontrastError(
+            f"Expected no file or one that this command has written, got another ({path}). "
+            f"Choose another {key}."
+        )
 
 
 def refuse_shared(folder: Path, key: str, shared: Iterable[Path]) -> None:

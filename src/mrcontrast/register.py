@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mrcontrast import __version__
+from mrcontrast import __version__, keys
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.released import open_run
 from mrcontrast.run_folder import RunFolder
@@ -24,7 +24,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add(
         "--tracking-uri",
         metavar="URI",
-        help="of the registry, where the run was recorded elsewhere",
+        help="of the registry, if the run was recorded elsewhere",
     )
 
 
@@ -109,10 +109,12 @@ def register(folder: RunFolder, name: str, alias: str, uri: str) -> str:
     from mlflow.exceptions import MlflowException
 
     from mrcontrast.tracking import connect, origin_tags
-    from mrcontrast.tracking.store import no_store
     from mrcontrast.tracking.registry import FOLDER_TAG
+    from mrcontrast.tracking.store import no_store
+    from mrcontrast.translator.from_run import trained_on
 
     folder.verify()
+    trained_on(folder, keys.FLAIR, 1)  # refuses a run that does not say its grid
     client = connect(uri)
     try:
         version = store(folder, name, uri)
@@ -162,8 +164,8 @@ def run_of(folder: RunFolder, uri: str) -> "Run":
     from mlflow.exceptions import MlflowException
 
     from mrcontrast.tracking import connect
-    from mrcontrast.tracking.store import experiment_id
     from mrcontrast.tracking.registry import FOLDER_TAG
+    from mrcontrast.tracking.store import experiment_id
 
     client, run_id = connect(uri), folder.provenance.get("mlflow_run_id")
     try:

@@ -23,10 +23,10 @@ def write_summary(folder: Path, psnr: float) -> None:
 
 
 def fake_study(config: DictConfig) -> int:
-    write_summary(Path(config.folder), 20.0 + config.study.figure.subjects)
-    (Path(config.folder) / "parent.txt").write_text(os.environ["MRCONTRAST_PARENT_RUN"])
-    (Path(config.folder) / "report").mkdir()
-    (Path(config.folder) / "report" / "report.html").write_text("<html>")
+    write_summary(Path(config.out), 20.0 + config.study.figure.subjects)
+    (Path(config.out) / "parent.txt").write_text(os.environ["MRCONTRAST_PARENT_RUN"])
+    (Path(config.out) / "report").mkdir()
+    (Path(config.out) / "report" / "report.html").write_text("<html>")
     return 0
 
 
