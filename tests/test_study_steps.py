@@ -85,7 +85,7 @@ def settings(root: Path, raw: Path | None, **changes: object) -> DictConfig:
 
 
 def steps_of(config: DictConfig) -> dict[str, Step]:
-    return {step.name: step for step in plan(config.study, Path(config.folder))}
+    return {step.name: step for step in plan(config.study, Path(config.out))}
 
 
 def test_the_chain_reaches_the_grids_that_subjects_were_scanned_on(
@@ -95,7 +95,7 @@ def test_the_chain_reaches_the_grids_that_subjects_were_scanned_on(
     config = settings(tmp_path, raw)
     with_mlflow(tmp_path)
     assert study(config) == 0
-    folder = Path(config.folder)
+    folder = Path(config.out)
     assert [path.name for path in (folder / "masks_full_grid").glob("[!.]*")] == [
         "sub-04_desc-brain_mask.nii.gz"
     ]
@@ -161,7 +161,7 @@ def test_a_second_study_in_a_folder_is_refused(
 ) -> None:
     monkeypatch.setattr("mrcontrast.folder_lock.PATIENCE_SECONDS", 0.2)
     config = settings(tmp_path, raw)
-    steps = Path(config.folder) / "steps"
+    steps = Path(config.out) / "steps"
 
     def hold() -> int:
         with alone(steps, ".study.lock", "study"):
@@ -175,10 +175,12 @@ def test_a_second_study_in_a_folder_is_refused(
         study(config)
     os.kill(process, signal.SIGKILL)
     end_of(process)
-    assert [path.name for path in Path(config.folder).iterdir()] == ["steps"]
+    assert [path.name for path in Path(config.out).iterdir()] == ["steps"]
 
 
-@pytest.mark.parametrize("override", ["overwrite=true", "run_dir=/x", "name=x", "+data.root=x"])
+@pytest.mark.parametrize(
+    "override", ["overwrite=true", "out=/x", "run_dir=/x", "name=x", "+data.root=x"]
+)
 def test_what_a_study_sets_itself_is_refused(tmp_path: Path, raw: Path, override: str) -> None:
     node = {"lookup": {"overrides": ["stage=lookup", override]}}
     with pytest.raises(UsageError, match="in a study, which sets it itself"):
@@ -196,7 +198,7 @@ def test_a_training_whose_name_leads_elsewhere_is_refused(
 
 @pytest.mark.parametrize(
     "override",
-    ["folder=", "folder=/", "folder=..", "study.name=", "study.name=../x", "study.name=/x"]
+    ["out=", "out=/", "out=..", "study.name=", "study.name=../x", "study.name=/x"]
     + ["paths.outputs="],
 )
 def test_a_study_without_a_place_of_its_own_is_refused(

@@ -8,7 +8,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from peak_memory import GIB, peak_bytes
 
-from mrcontrast.config import compose
+from mrcontrast.config import config_dir
 from mrcontrast.networks.memory_format import channels_last
 
 SHAPE = (64, 80, 64)  # the latent of a 1 mm volume of 256 x 320 x 256 voxels
@@ -17,11 +17,10 @@ SEED = 0
 
 def predict(fused: bool) -> None:
     """Run the default denoiser once and print its peak (GiB) and a few outputs."""
-    overrides = ["stage=latent_diffusion", "stage.codec.autoencoder.latent_channels=4"]
-    place = ["+stage.codec.autoencoder.spatial_dims=3"]
-    node = compose("train", [*overrides, *place]).stage.denoiser
+    node = OmegaConf.load(config_dir() / "stage" / "latent_diffusion.yaml").denoiser
+    node.update({"spatial_dims": 3, "in_channels": 4, "out_channels": 4})
     torch.manual_seed(SEED)
-    network = instantiate(OmegaConf.to_container(node, resolve=True)).eval()
+    network = instantiate(node, _convert_="all").eval()
     channels_last(network)
     for part in network.modules():
         if hasattr(part, "use_flash_attention"):

@@ -15,6 +15,7 @@ from mrcontrast.config_errors import names_in, suggestion
 from mrcontrast.config_flags import refuse_flags
 from mrcontrast.errors import MrcontrastError, UsageError, one_line, with_cause
 from mrcontrast.logs import show_progress
+from mrcontrast.option_names import renamed_keys, renamed_options
 from mrcontrast.trust import take_trust, trusting
 
 HYDRA_COMMANDS = {
@@ -138,7 +139,7 @@ def run_plain(command: str, arguments: list[str]) -> int:
     )
     parser.set_defaults(command=command)
     module.add_arguments(parser)
-    return module.run(parser.parse_args(arguments))
+    return module.run(parser.parse_args(renamed_options(command, arguments)))
 
 
 def run_hydra(command: str, arguments: list[str]) -> int:
@@ -146,6 +147,7 @@ def run_hydra(command: str, arguments: list[str]) -> int:
     if "-h" in arguments or "--help" in arguments:
         sys.stdout.write(hydra_help(command))
         return 0
+    arguments = renamed_keys(command, arguments)
     refuse_flags(command, arguments, config_dir())
     flags = {argument for argument in arguments if argument.startswith("-")}
     if flags and flags <= SWEEP_FLAGS:

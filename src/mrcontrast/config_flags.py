@@ -7,6 +7,7 @@ from typing import Any
 
 from mrcontrast.config_errors import HELP, suggestion
 from mrcontrast.errors import UsageError
+from mrcontrast.option_names import KEYS
 
 OF_HYDRA = (  # its own flags, long and short
     *("--help", "--hydra-help", "--version", "--cfg", "--resolve", "--package", "--run"),
@@ -32,7 +33,8 @@ def refuse_flags(command: str, arguments: Sequence[str], folder: Path) -> None:
         flag, equals, value = argument.partition("=")
         if not flag.startswith("-") or flag in OF_HYDRA or NUMBER.fullmatch(argument):
             continue
-        key = flag.lstrip("-").replace("-", "_")
+        typed = flag.lstrip("-").replace("-", "_")
+        key = KEYS.get(command, {}).get(typed, typed)
         known = first_keys(folder, command)
         first = re.split(r"[./@]", key)[0]
         if first not in known:

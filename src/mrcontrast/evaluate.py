@@ -41,9 +41,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     references = "folder of real volumes: flat, BIDS, or a prepared data set"
     add("--references", type=Path, required=True, metavar="DIR", help=references)
     masks = "brain masks; default: those beside the references, else non-zero voxels"
-    add("--masks", type=Path, metavar="DIR", help=masks)
+    add("--mask", dest="masks", type=Path, metavar="DIR", help=masks)
     lesions = "lesion masks; default: *_label-lesion_mask beside the references, if there are any"
-    add("--lesion-masks", type=Path, metavar="DIR", help=lesions)
+    add("--lesion-mask", dest="lesion_masks", type=Path, metavar="DIR", help=lesions)
     add("--method", metavar="NAME", help="name of the only folder of predictions")
     add("--out", type=Path, default=Path("evaluation"), metavar="DIR", help="(%(default)s)")
     limits = "intensity range LO HI, or 'reference'; default: 0 1 if all references lie in it"
@@ -79,8 +79,8 @@ def run(args: Namespace) -> int:
         {
             **{f"--predictions {name}": folder for name, folder in predictions.items()},
             "--references": args.references,
-            "--masks": args.masks,
-            "--lesion-masks": args.lesion_masks,
+            "--mask": args.masks,
+            "--lesion-mask": args.lesion_masks,
         }
     )
     summary = evaluate(

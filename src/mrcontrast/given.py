@@ -86,6 +86,7 @@ RULES: dict[str, Rule] = {  # of a training's values; null passes
     "spatial_dims": ("2 or 3", lambda value: value in (2, 3)),
     "save_every_n_steps": whole(1),
     "data.batch_size": whole(1),
+    "workers": whole(0),
     "data.num_workers": whole(0),
     "data.context_slices": whole(0),
     "data.items.max_val_items": whole(1),

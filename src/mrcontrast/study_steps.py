@@ -68,7 +68,7 @@ def train_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
     overrides = [
         "data=prepared",
         f"data.root={folder / 'data'}",
-        f"run_dir={output}",
+        f"out={output}",
         f"name={plain['name']}/{name}",
         *plain["common"],
         *(f"{key}={where(parent, outside, folder)}" for key, parent in parents.items()),

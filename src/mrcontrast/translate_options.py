@@ -18,6 +18,8 @@ EPILOG = """which model (seconds of one draw of a 1 mm volume on two cores):
 A finer volume comes back on its own grid with the detail of the model's 2 or 1 mm.
 --samples N takes N times as long."""
 
+OUT_HELP = "a NIfTI file, or a folder if IN is one; --out OUT says the same"
+
 MASK_HELP = (
     "brain mask of IN, or a folder of masks; default: a file *_desc-brain_mask beside each volume, "
     "else its largest non-zero component"
@@ -64,7 +66,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.epilog, parser.formatter_class = EPILOG, RawDescriptionHelpFormatter
     add = parser.add_argument
     add("input", type=Path, metavar="IN", help="a NIfTI file, a folder, or a prepared data set")
-    add("output", type=Path, metavar="OUT", help="a NIfTI file, or a folder if IN is one")
+    add("output", type=Path, metavar="OUT", help=OUT_HELP)
     add("--model", required=True, metavar="RUN", help=MODEL_HELP)
     add("--mask", type=Path, metavar="PATH", help=MASK_HELP)
     add("--strip-skull", action="store_true", help=STRIP_HELP)
