@@ -53,7 +53,7 @@ def find_lesions(
         if not found:
             raise MrcontrastError(
                 f"Expected a lesion mask of some subject, got none of {listing(names)} ({folder}). "
-                "Check the path, or leave --lesion-masks out."
+                "Check the path, or leave --lesion-mask out."
             )
     return found, f"{source}, of {len(found)} of {len(names)} sessions" if found else None
 
