@@ -11,6 +11,8 @@ from typing import Any
 
 from mrcontrast import __version__
 from mrcontrast.config import compose, config_dir
+from mrcontrast.config_errors import names_in, suggestion
+from mrcontrast.config_flags import refuse_flags
 from mrcontrast.errors import MrcontrastError, UsageError, one_line, with_cause
 from mrcontrast.logs import show_progress
 from mrcontrast.trust import take_trust, trusting
@@ -101,6 +103,11 @@ def dispatch(arguments: list[str]) -> int:
     if command in PLAIN_COMMANDS:
         show_progress()
         return run_plain(command, arguments[1:])
+    if not command.startswith("-"):
+        meant = suggestion(command, HYDRA_COMMANDS | PLAIN_COMMANDS)
+        raise UsageError(
+            f"Expected a command, got {command}.{meant} `mrcontrast --help` lists all."
+        )
     first_level().parse_args([command])
     return 0
 
@@ -139,6 +146,7 @@ def run_hydra(command: str, arguments: list[str]) -> int:
     if "-h" in arguments or "--help" in arguments:
         sys.stdout.write(hydra_help(command))
         return 0
+    refuse_flags(command, arguments, config_dir())
     flags = {argument for argument in arguments if argument.startswith("-")}
     if flags and flags <= SWEEP_FLAGS:
         return run_sweep(command, [word for word in arguments if word not in SWEEP_FLAGS])
@@ -184,7 +192,7 @@ def run_hydra_main(command: str, arguments: list[str]) -> int:
     try:
         decorate(keep)()
     except (HydraException, OmegaConfBaseException) as error:
-        raise usage_error(error, command) from error
+        raise usage_error(error, command, folder=config_dir()) from error
     return max(codes)
 
 
@@ -223,12 +231,6 @@ def choices(folder: Path, text: str) -> list[tuple[str, list[str]]]:
     groups = [path for path in sorted([*named, *parts]) if path.is_dir() and path.name != "hydra"]
     listed = [(str(path.relative_to(folder)), names_in(path)) for path in groups]
     return [(group, names) for group, names in listed if names]
-
-
-def names_in(group: Path) -> list[str]:
-    """Return what ``GROUP=`` takes; folders are groups of their own, but for experiments."""
-    deep = group.rglob if group.name == "experiment" else group.glob
-    return sorted(path.relative_to(group).with_suffix("").as_posix() for path in deep("*.yaml"))
 
 
 def exit_code(result: Any) -> int:  # noqa: ANN401 - whatever a command returns

@@ -53,7 +53,7 @@ def compose(entry: str, overrides: list[str] | None = None, with_hydra: bool = F
             return named_by_stage(config, with_hydra)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         keys = partial(keys_without, entry, overrides or [])
-        raise usage_error(error, entry, keys) from error
+        raise usage_error(error, entry, keys, config_dir()) from error
 
 
 def named_by_stage(config: DictConfig, with_hydra: bool) -> DictConfig:
@@ -157,6 +157,7 @@ def register_resolvers() -> None:
         "product": lambda *numbers: prod(numbers),
         "cell_voxels": cell_voxels,
         "share": share,
+        "beside": beside,
     }
     for name, resolver in resolvers.items():
         if not OmegaConf.has_resolver(name):
@@ -174,6 +175,15 @@ def cell_voxels(channels: Sequence[int], spatial_dims: int) -> int:
     16
     """
     return int(2 ** (spatial_dims * (len(channels) - 1)))
+
+
+def beside(target: str, name: str) -> str:
+    """Return the dotted name of what lies in the same module as a ``_target_``.
+
+    >>> beside("monai.networks.nets.DiffusionModelUNet", "ControlNet")
+    'monai.networks.nets.ControlNet'
+    """
+    return f"{target.rpartition('.')[0]}.{name}"
 
 
 def share(whole: int, parts: int) -> int:

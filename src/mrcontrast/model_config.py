@@ -70,6 +70,12 @@ PARTS = frozenset(
             "time_sampling.LogitNormalTimes",
             "time_sampling.UniformTimes",
         ),
+        "mrcontrast.networks.local": (
+            "AutoencoderKL",
+            "ControlNet",
+            "DiffusionModelUNet",
+            "DynUNet",
+        ),
         "monai.networks.nets": (
             "AutoencoderKL",
             "ControlNet",

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from mrcontrast.config_errors import suggestion
 from mrcontrast.errors import UsageError
 from mrcontrast.given import is_missing
 from mrcontrast.run_folder import RunFolder
@@ -63,10 +64,11 @@ def refuse_missing_runs(references: Mapping[str, str | None]) -> None:
     """
     for option, reference in references.items():
         if is_missing(reference) and released_run(str(reference)) is None:
-            names = ", ".join([*released_models(), *released_runs()])
+            models = released_models()
+            meant = suggestion(str(reference), [*models, *released_runs()])
             raise UsageError(
-                f"Expected a run folder or a released model ({names}), got none ({reference}). "
-                f"Check the path of {option}."
+                f"Expected a run folder or a released model ({', '.join(models)}), got none "
+                f"({reference}).{meant} Check the path of {option}."
             )
 
 

@@ -77,8 +77,9 @@ def test_results_of_other_data_stand_below(tmp_path: Path, prepared_root: Path) 
 
 
 def test_results_of_an_older_config_stand_below(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     configs = tmp_path / "configs"
     shutil.copytree(CONFIGS, configs)
     words = ["stage=toy_autoencoder", "data=toy", "stage.lr=0.1,0.2"]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.report.pairing import (
@@ -10,7 +11,6 @@ from mrcontrast.report.pairing import (
     LESIONS,
     MASKS,
     PREDICTIONS,
-    REFERENCES,
     TREE_LESIONS,
     TREE_MASKS,
     Case,
@@ -18,6 +18,7 @@ from mrcontrast.report.pairing import (
     listing,
     match,
 )
+from mrcontrast.report.real_images import doubt, index_references, refuse_doubtful
 
 # Where brain masks come from, in words, if no folder was given
 DERIVED_MASKS = "non-zero voxels of each reference: largest component, holes filled"
@@ -40,6 +41,7 @@ class Collection:
         lesion_source: Where the lesion masks come from, in words; None if there are none.
         training: T1w of the sessions that our models were trained on, on the references' grid;
             empty if nobody knows.
+        doubts: Why a reference is no real T1w image, of the sessions whose reference is none.
     """
 
     cases: list[Case]
@@ -47,6 +49,21 @@ class Collection:
     missing: Missing
     lesion_source: str | None = None
     training: Mapping[str, Path] = field(default_factory=dict)
+    doubts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def files(self) -> dict[str, dict[str, Any]]:
+        """The files of each session, as text."""
+        return {
+            case.name: {
+                "reference": _text(case.reference),
+                "mask": _text(case.mask),
+                "lesion_mask": _text(case.lesions),
+                "labels": _text(case.labels),
+                "predictions": {name: _text(path) for name, path in case.predictions.items()},
+            }
+            for case in self.cases
+        }
 
 
 def collect(
@@ -57,6 +74,7 @@ def collect(
     splits: Mapping[str, str],
     lesion_masks: Path | None = None,
     shared: bool = True,
+    any_reference: bool = False,
 ) -> Collection:
     """Find the sessions to score, their masks, and who lacks a counterpart.
 
@@ -71,16 +89,18 @@ def collect(
             one counts in no figure of lesions.
         shared: Whether only sessions that all methods predict are taken, so that methods are
             compared over the same subjects; else those that one predicts.
+        any_reference: Whether references may be synthetic or taken after contrast agent.
 
     Raises:
         MrcontrastError: A counterpart is missing and ``allow_missing`` is off, a file is
-            ambiguous, only some sessions have a mask, or nothing is left.
+            ambiguous, only some sessions have a mask, a reference is no real T1w image, or
+            nothing is left.
     """
-    known = every = index_folder(references, REFERENCES)
+    known = every = _filled(index_references(references), references)
     found: dict[str, dict[str, Path]] = {}
     foreign: dict[str, list[str]] = {}
     for method, folder in predictions.items():
-        index = index_folder(folder, PREDICTIONS)
+        index = _filled(index_folder(folder, PREDICTIONS), folder)
         found[method], foreign[method] = match(index, known, folder)
     used = {name for paths in found.values() for name in paths}
     if splits:
@@ -93,8 +113,22 @@ def collect(
         missing, used = _shared(missing, found, predictions)
     training = {name: path for name, path in every.items() if splits.get(name) == "train"}
     chosen = {name: known[name] for name in sorted(used)}
+    doubts = {name: words for name, path in chosen.items() if (words := doubt(path)) is not None}
+    if not any_reference:
+        refuse_doubtful(chosen, doubts)
     found_all = _cases(chosen, found, references, bool(splits), masks, lesion_masks)
-    return replace(found_all, missing=missing, training=training)
+    return replace(found_all, missing=missing, training=training, doubts=doubts)
+
+
+def _filled(index: dict[str, Path], folder: Path) -> dict[str, Path]:
+    """Return the images of a folder.
+
+    Raises:
+        MrcontrastError: There is none.
+    """
+    if not index:
+        raise MrcontrastError(f"Expected NIfTI images, got none ({folder}). Check the path.")
+    return index
 
 
 def _lacks(
@@ -217,11 +251,6 @@ def _missing_fault(
     missing: Missing, predictions: Mapping[str, Path], references: Path
 ) -> MrcontrastError:
     """Word the first lack; both folders are named, for either may be the wrong one."""
-    if not missing:
-        folders = (references, *predictions.values())
-        empty = [str(folder) for folder in folders if not any(folder.rglob("*.nii*"))]
-        named = ", ".join(empty or map(str, folders))
-        return MrcontrastError(f"Expected NIfTI images, got none ({named}). Check the paths.")
     method, lists = next(iter(missing.items()))
     kind, other = (
         ("prediction", "reference") if lists["no_prediction"] else ("reference", "prediction")
@@ -231,3 +260,8 @@ def _missing_fault(
         f"({method}: {predictions[method]} and {references}). Name files by their sub- entity or "
         "all alike, or pass --allow-missing to leave these out and list them."
     )
+
+
+def _text(path: Path | None) -> str | None:
+    """Return a path as text for JSON."""
+    return None if path is None else str(path)

@@ -112,8 +112,9 @@ class StageTranslator:
         if batch_size < 1:
             raise UsageError(f"Expected 1 or more slices a batch, got {batch_size}.")
         ready: Any = stage.to(device).eval()
-        self.drawing = Drawing(ready, draws, batch_size, torch.device(device))
         self.grid = replace(grid, multiple=max(grid.multiple, int(ready.factor)))
+        place, shape = torch.device(device), self.grid.shape
+        self.drawing = Drawing(ready, draws, batch_size, place, shape)
         self.normaliser = normaliser
         self.progress: Progress | None = None  # set it to hear what part of a volume is done
         self.fitting: Fitting | None = None  # set it to choose tiles and to refuse what cannot fit
@@ -165,7 +166,9 @@ class StageTranslator:
         )
         assert mean is not None
         seconds, cost = perf_counter() - started, self.cost(shape)
-        remarks = detail_remarks(volume, self.grid.spacing_mm)
+        spacing_mm = self.grid.spacing_mm
+        remarks = detail_remarks(volume, spacing_mm)
+        remarks += self.drawing.remarks(gridded.mask, spacing_mm)
         return Translation(mean, std, fitted.to_dict(), seconds, tiles, cost, remarks)
 
     def translate_prepared(
@@ -203,7 +206,8 @@ class StageTranslator:
         mean, std = self.drawing.draw(volume.data, brain, seed, self.report, field)
         uncertainty = None if std is None else Volume(std, volume.affine)
         seconds, cost = perf_counter() - started, self.cost(volume.shape)
-        return Translation(Volume(mean, volume.affine), uncertainty, None, seconds, tiles, cost)
+        image, remarks = Volume(mean, volume.affine), self.drawing.remarks(brain, spacing.max())
+        return Translation(image, uncertainty, None, seconds, tiles, cost, remarks)
 
     def fit(self, shape: tuple[int, int, int]) -> str | None:
         """Choose the tiles of a volume of axes (X, Y, Z), if that was asked for."""
