@@ -33,9 +33,9 @@ def experiments_of(study: str) -> set[str]:
 
 
 def targets(node: object) -> list[str]:
-    """Return each ``_target_`` below a config node."""
+    """Return each ``_target_`` below a config node, but for those that are computed."""
     if isinstance(node, dict):
-        own = [node["_target_"]] if "_target_" in node else []
+        own = [node["_target_"]] if not str(node.get("_target_", "${")).startswith("${") else []
         return own + [name for value in node.values() for name in targets(value)]
     if isinstance(node, list):
         return [name for value in node for name in targets(value)]
