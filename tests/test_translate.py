@@ -296,7 +296,9 @@ def test_remarks_are_said_once_for_all_volumes(
         image.set_sform(moved, 1)
         nib.save(image, path)
     call(bids, tmp_path / "out", "--model", model)
-    said = [line for line in capsys.readouterr().err.splitlines() if "10 mm apart" in line]
+    said = [
+        line for line in capsys.readouterr().err.splitlines() if "10 mm apart; the sform" in line
+    ]
     assert len(said) == 1
     assert "and 1 more" in said[0]  # sub-03 has a mask in another place
 
