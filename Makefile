@@ -9,7 +9,7 @@ export OMP_NUM_THREADS ?= 2
 export MLFLOW_DISABLE_TELEMETRY := true
 
 help: ## Show this help
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 setup: $(STAMP) ## Make .venv and install torch, then the project (TORCH=torch keeps your CUDA build)
 
@@ -37,7 +37,13 @@ check: setup ## Lint, format, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-clean: ## Remove what the project made; leaves .venv
-	rm -rf outputs multirun .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+clean: ## Remove caches of the tools; leaves .venv and all outputs
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
-.PHONY: help setup demo test test-slow check clean
+clean-outputs: ## Remove outputs/ and multirun/: data, runs, studies, records (CONFIRM=yes)
+	@du -shc outputs multirun 2>/dev/null || true
+	@test "$(CONFIRM)" = yes || \
+		{ echo "This removes the folders above, all trained models in them. Add CONFIRM=yes."; exit 2; }
+	rm -rf outputs multirun
+
+.PHONY: help setup demo test test-slow check clean clean-outputs

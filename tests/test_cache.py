@@ -44,6 +44,34 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_what_only_looks_like_a_cache_is_kept(
+    folder: Path, capsys: pytest.CaptureFixture[str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = make_cache(tmp_path_factory.mktemp("elsewhere"), "9")
+    (elsewhere / "cache.json").unlink()
+    noted, other, linked = (folder / (digit * 24) for digit in "567")
+    (make_cache(folder, "5") / "notes.txt").write_text("mine")
+    (noted / "cache.json").write_text("{")
+    other.mkdir()
+    (other / "flair.npy").write_text("an image of somebody whose folders have such names")
+    linked.symlink_to(elsewhere)
+    assert main(["cache", "--prune", "--older-than-days", "0", "--folder", str(folder)]) == 0
+    assert left(folder) == {"5", "6", "7", "m"}
+    assert len(list(noted.iterdir())) == 3
+    assert (elsewhere / "t1w_mean.npy").is_file()
+    assert not any(digit * 24 in capsys.readouterr().out for digit in "567")
+
+
+def test_a_card_of_somebody_else_is_shown_without_trust(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cache = make_cache(tmp_path, "1")
+    card = json.loads((cache / "cache.json").read_text())
+    (cache / "cache.json").write_text(json.dumps(card | {"facts": {"items": 3, "condition": 4}}))
+    assert main(["cache", "--folder", str(tmp_path)]) == 0
+    assert "finished" in capsys.readouterr().out
+
+
 def left(folder: Path) -> set[str]:
     return {path.name[:1] for path in folder.iterdir() if path.is_dir()}
 

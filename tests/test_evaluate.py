@@ -17,9 +17,10 @@ from conftest import LESION_CENTRE
 from mrcontrast.cli import main
 from mrcontrast.data.manifest import Manifest, Record
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.evaluate import evaluate, name_predictions
+from mrcontrast.evaluate import evaluate
+from mrcontrast.files import write_text
 from mrcontrast.metrics.definitions import METRICS, REGIONS
-from mrcontrast.report.protocol import Protocol, read_features, read_range
+from mrcontrast.report.protocol import Protocol, name_predictions, read_features, read_range
 from mrcontrast.report.terminal import to_rich
 from mrcontrast.volume import Volume, read_mask, read_volume, write_volume
 
@@ -111,7 +112,7 @@ def test_a_volume_with_itself(
     figures = evaluate({"same": same}, prepared_root, tmp_path / "out")["methods"]["same"]["brain"]
     assert figures["mae"]["mean"] == 0
     assert figures["ssim"]["mean"] == pytest.approx(1.0, abs=1e-12)
-    assert figures["ms_ssim"]["ci95"] == pytest.approx((1.0, 1.0), abs=1e-12)
+    assert (figures["ms_ssim"]["sd"], figures["ms_ssim"]["ci95"]) == (pytest.approx(0), None)
     assert figures["psnr"]["mean"] is None
     assert {row["psnr"] for row in rows_of(tmp_path / "out")} == {str(math.inf)}
 
@@ -200,6 +201,18 @@ def test_a_missing_reference_is_refused_or_listed(
         evaluate({"ours": ours}, prepared_root, tmp_path / "out")
     summary = evaluate({"ours": ours}, prepared_root, tmp_path / "out", allow_missing=True)
     assert summary["missing"]["ours"]["no_reference"] == ["sub-77"]
+
+
+@pytest.mark.parametrize("name", ["subjects.csv", "summary.json", "summary.md", "summary.tex"])
+def test_tables_of_others_are_not_replaced(
+    test_records: list[Record], prepared_root: Path, tmp_path: Path, name: str
+) -> None:
+    predictions = {"same": write_predictions(tmp_path / "same", test_records, np.copy)}
+    out = tmp_path / "out"
+    write_text(out / name, "theirs")
+    with pytest.raises(MrcontrastError, match=rf"got {name} of something else"):
+        evaluate(predictions, prepared_root, out)
+    assert [path.read_text() for path in out.iterdir()] == ["theirs"]
 
 
 def test_nothing_in_common_is_refused_even_when_missing_is_allowed(
@@ -457,7 +470,7 @@ def test_every_evaluation_of_ours_is_checked(
         (tmp_path / "ours" / f"{record.name}_desc-synth_T1w.json").write_text('{"Samples": 8}')
     summary = evaluate(predictions, prepared_root, tmp_path / "out")
     checks = summary["checks"]
-    assert checks["shuffled_flair"]["methods"]["ours"]["follows_flair"] is True
+    assert checks["shuffled_flair"]["methods"]["ours"]["change"]["correlation"]["mean"] > 0.5
     assert checks["shuffled_flair"]["untested"] == ["thief", "autoencoder"]
     gap = checks["autoencoder_ceiling"]["ceilings"]["autoencoder"]["gap"]
     assert gap["ours"]["psnr"]["mean"] == pytest.approx(60 - 20, abs=1)
@@ -474,7 +487,12 @@ def test_every_evaluation_of_ours_is_checked(
     assert diversity["thief"] == {"mean": pytest.approx(1), "pairs": 1}
     assert diversity["real"]["mean"] < 0.99
     text = (tmp_path / "out" / "summary.md").read_text()
-    for words in ("| ours | yes |", "| thief | sub-05, sub-06 |", "| ours | 8 |", "## Diversity"):
+    for words in (
+        "| ours | unknown | 2 |",
+        "| thief | sub-05, sub-06 |",
+        "| ours | 8 |",
+        "## Diversity",
+    ):
         assert words in text
 
 
@@ -542,7 +560,7 @@ def test_slices_are_scored_in_two_dimensions(
     middle = 12
     real = write_predictions(tmp_path / "real", test_records, lambda i: i[..., [middle]], names)
     ours = write_predictions(tmp_path / "ours", test_records, lambda i: noisy(i)[..., [middle]])
-    with pytest.raises(MrcontrastError, match="at least 11 voxels for SSIM"):
+    with pytest.raises(MrcontrastError, match="at least 11 axial slices for SSIM"):
         evaluate({"ours": ours}, real, tmp_path / "out")
     summary = evaluate({"ours": ours}, real, tmp_path / "out", protocol=Protocol(dims=2))
     expected = []

@@ -124,7 +124,7 @@ def test_another_split_keeps_the_sessions(
         (["recipe=bids_pairs", "out=x"], "source=FOLDER"),
         (["recipe=bids_pairs", "source=/nowhere/at/all", "out=x"], "/nowhere/at/all"),
         (["recipe=phantom"], "out=FOLDER"),
-        (["recipe=phantom", "out=x", "num_workers=0"], "num_workers >= 1"),
+        (["recipe=phantom", "out=x", "workers=0"], "workers >= 1"),
         (
             ["recipe=bids_pairs", "source=.", "out=x", "recipe.grid.spacing_mm=-1"],
             "positive spacing_mm",

@@ -34,13 +34,15 @@ def start_and_signal(root: Path, number: int) -> int:
     """Train in a child, send a signal after some steps, and return the child's exit code."""
     overrides = ["stage=toy_autoencoder", *with_mlflow(root), *STEPS, SLOW]
     process = in_child(lambda: main(["train", *arguments(root, *overrides)]))
-    wait_for((root / "runs/autoencoder/checkpoints/last.ckpt").exists)
+    wait_for((root / "runs/toy_autoencoder/checkpoints/last.ckpt").exists)
     os.kill(process, number)
     return end_of(process)
 
 
 def go_on(root: Path) -> RunFolder:
-    return toy_run(root, "autoencoder", "stage=toy_autoencoder", *with_mlflow(root), *STEPS, SLOW)
+    return toy_run(
+        root, "toy_autoencoder", "stage=toy_autoencoder", *with_mlflow(root), *STEPS, SLOW
+    )
 
 
 @pytest.mark.parametrize(
@@ -57,7 +59,7 @@ def test_a_stopped_training_goes_on(
     assert start_and_signal(tmp_path, number) == code
     (run,) = mlflow_runs(tmp_path)
     assert run.info.status == status
-    folder = RunFolder(tmp_path / "runs/autoencoder")
+    folder = RunFolder(tmp_path / "runs/toy_autoencoder")
     assert not folder.finished
     stopped_at = read_checkpoint(folder.last_checkpoint)["global_step"]
     assert 0 < stopped_at < 12
@@ -172,7 +174,7 @@ def test_a_moved_run_keeps_its_best_and_its_seconds(tmp_path: Path) -> None:
     state["callbacks"]["Elapsed"]["seconds"] = 5000.0
     folder = RunFolder(last.parent.parent.rename(tmp_path / "runs" / "moved"))
     torch.save(state, tmp_path / "half.ckpt")
-    overrides = ["stage=toy_autoencoder", f"run_dir={folder.path}", "trainer.max_steps=8"]
+    overrides = ["stage=toy_autoencoder", f"out={folder.path}", "trainer.max_steps=8"]
     train(toy_config(tmp_path, *overrides, f"resume={tmp_path}/half.ckpt"))
     assert read_checkpoint(folder.last_checkpoint)["global_step"] == 8
     assert read_checkpoint(folder.best_checkpoint)["global_step"] == 4

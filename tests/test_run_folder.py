@@ -14,7 +14,7 @@ from mrcontrast.run_folder import RunFolder, first_difference, software
 @pytest.fixture
 def finished(tmp_path: Path) -> RunFolder:
     folder = RunFolder(tmp_path / "run")
-    folder.write_config(OmegaConf.create({"stage": {"_target_": "a.b.C"}}))
+    folder.write_config(OmegaConf.create({"stage": {"_target_": "torch.nn.Identity"}}))
     sha256 = folder.write_weights({"weight": torch.arange(6.0).reshape(2, 3)})
     folder.write_provenance({"weights_sha256": sha256})
     return folder
@@ -24,7 +24,7 @@ def test_weights_come_back_exactly_even_when_shared_or_strided(tmp_path: Path) -
     folder = RunFolder(tmp_path / "run")
     weight = torch.randn(2, 3)
     state = {"a": weight, "b": weight, "transposed": weight.T, "count": torch.tensor(3)}
-    folder.write_config(OmegaConf.create({}))
+    folder.write_config(OmegaConf.create({"stage": {"_target_": "torch.nn.Identity"}}))
     folder.write_provenance({"weights_sha256": folder.write_weights(state)})
     read = folder.read_weights()
     assert read.keys() == state.keys()

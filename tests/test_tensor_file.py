@@ -54,7 +54,7 @@ def family(tmp_path: Path) -> tuple[RunFolder, RunFolder]:
         (child, {"frozen.net": KERNEL, "mine": KERNEL + 2}, [parent.weights_path]),
     ):
         run.config_path.parent.mkdir(parents=True)
-        run.config_path.write_text("stage: {_target_: a.b.C}\n")
+        run.config_path.write_text("stage: {_target_: torch.nn.Identity}\n")
         sha256 = write_tensors(run.weights_path, weights, beside)
         run.write_provenance({"weights_sha256": sha256})
     return parent, child

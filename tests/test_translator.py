@@ -23,8 +23,8 @@ from mrcontrast.run_folder import RunFolder
 from mrcontrast.transforms.grid import ModelGrid
 from mrcontrast.transforms.normalise import PercentileNormaliser
 from mrcontrast.translator import Draws, StageTranslator, from_run
-from mrcontrast.translator.from_run import refuse_temperature
 from mrcontrast.translator.slice_noise import stream
+from mrcontrast.translator.temperature import lower_temperature, refuse_temperature
 from mrcontrast.volume import Volume, read_mask, read_volume, write_volume
 
 SPACING_MM = 3.0
@@ -328,17 +328,22 @@ def test_neighbouring_seeds_share_no_draw() -> None:
     assert stream(7, 0) == 7
 
 
-def test_what_a_sampler_draws_on_its_way_is_one_for_all_slices_of_any_batch() -> None:
+@pytest.mark.parametrize("noise_turn", [0, 4])
+def test_noise_on_the_way_turns_with_the_slices_whatever_the_batch(noise_turn: int) -> None:
     mask = np.ones((8, 12, 5), bool)
     source = np.full(mask.shape, 0.5, np.float32)
-    draws = []
-    for batch_size in (2, 5):
-        drawing = translator(
-            Noisy(2, fresh=0.1), Draws(noise_turn=0), batch_size=batch_size
-        ).drawing
-        draws.append(drawing.draw(source, mask, 3, lambda part: None)[0])
-    np.testing.assert_array_equal(draws[0], draws[1])
-    np.testing.assert_array_equal(draws[0], np.repeat(draws[0][:, :, :1], 5, axis=2))
+
+    def draw_with(fresh: float, batch_size: int) -> np.ndarray:
+        draws = Draws(noise_turn=noise_turn)
+        drawing = translator(Noisy(2, fresh=fresh), draws, batch_size=batch_size).drawing
+        return drawing.draw(source, mask, 3, lambda part: None)[0]
+
+    start, whole, parts = draw_with(0.0, 5), draw_with(0.05, 5), draw_with(0.05, 2)
+    np.testing.assert_array_equal(whole, parts)
+    on_the_way = whole - start
+    assert on_the_way.std() > 0.04
+    changes = np.abs(np.diff(on_the_way, axis=2)).max(axis=(0, 1))
+    assert (changes < 1e-6).all() if noise_turn == 0 else (changes > 0.01).all()
 
 
 @pytest.mark.parametrize("spatial_dims", [2, 3])
@@ -518,6 +523,15 @@ def test_a_temperature_needs_a_sampler_without_noise_on_its_way(tmp_path: Path) 
     with pytest.raises(UsageError, match=r"got DDPM.*--sampler ddim"):
         refuse_temperature(SimpleNamespace(sampler=DDPM(4)), 0.5)
     refuse_temperature(SimpleNamespace(sampler=DDIM(4)), 0.5)
+
+
+def test_one_draw_is_at_a_lower_temperature_where_that_can_be() -> None:
+    for sampler, expected in ((DDIM(4), 0.5), (DDPM(4), 1.0), (None, 1.0)):
+        stage = Noisy(2)
+        stage.sampler = sampler  # type: ignore[assignment]
+        machine = translator(stage)
+        lower_temperature(machine)
+        assert machine.drawing.draws.temperature == expected
 
 
 def test_steps_need_a_sampler(tmp_path: Path) -> None:

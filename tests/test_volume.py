@@ -55,18 +55,6 @@ def test_sha256_of_known_bytes(tmp_path: Path) -> None:
     assert sha256_file(tmp_path / "abc").startswith("ba7816bf8f01cfea")
 
 
-def test_header_fields_are_kept_and_scaling_is_not(tmp_path: Path) -> None:
-    like = nib.Nifti1Image(np.ones(SHAPE, np.int16), np.eye(4))
-    like.header["descrip"] = b"scanner"
-    like.header.set_slope_inter(2.0, 5.0)
-    nib.save(like, tmp_path / "like.nii.gz")
-    write_volume(tmp_path / "out.nii.gz", make_volume(), like_header=tmp_path / "like.nii.gz")
-    image = nib.load(tmp_path / "out.nii.gz")
-    assert image.header["descrip"].item() == b"scanner"
-    assert image.get_data_dtype() == np.float32
-    np.testing.assert_array_equal(read_volume(tmp_path / "out.nii.gz").data, make_volume().data)
-
-
 def test_a_fourth_axis_of_one_is_dropped_and_integers_are_scaled(tmp_path: Path) -> None:
     image = nib.Nifti1Image(np.full((*SHAPE, 1), 3, np.int16), np.eye(4))
     image.header.set_slope_inter(2.0, 1.0)

@@ -100,13 +100,14 @@ def contents(cache: StoredCache) -> str:
     """Return in words what a finished cache was made from; hashes by their first digits."""
     if not cache.facts:
         return ""
-    facts, items = cache.facts, cache.facts["items"]
+    facts, items = cache.facts, cache.facts.get("items")
+    known = items if isinstance(items, dict) else {}
     words = [
-        f"{items['spatial_dims']}D" if "spatial_dims" in items else "",
-        f"data {items['data'][:8]}" if "data" in items else "",
-        f"autoencoder {facts['autoencoder'][:8]}",
-        f"variants {facts['variants']}",
-        f"with {facts['condition']}" if facts["condition"] else "",
+        f"{known['spatial_dims']}D" if "spatial_dims" in known else "",
+        f"data {str(known['data'])[:8]}" if "data" in known else "",
+        f"autoencoder {str(facts.get('autoencoder'))[:8]}",
+        f"variants {facts.get('variants')}",
+        f"with {facts['condition']}" if facts.get("condition") else "",
     ]
     return ", ".join(word for word in words if word)
 

@@ -11,8 +11,12 @@ from typing import Any
 
 from mrcontrast import __version__
 from mrcontrast.config import compose, config_dir
+from mrcontrast.config_errors import names_in, suggestion
+from mrcontrast.config_flags import refuse_flags
 from mrcontrast.errors import MrcontrastError, UsageError, one_line, with_cause
 from mrcontrast.logs import show_progress
+from mrcontrast.option_names import renamed_keys, renamed_options
+from mrcontrast.trust import take_trust, trusting
 
 HYDRA_COMMANDS = {
     "prepare": "raw BIDS data, folders or phantoms -> a prepared data set",
@@ -49,7 +53,8 @@ EXAMPLES = """examples:
   mrcontrast translate FLAIR.nii.gz T1w.nii.gz --model outputs/runs/controlnet
   mrcontrast evaluate --predictions DIR --references DIR
 
-`mrcontrast COMMAND --help` says more. --debug shows the traceback of an error.
+`mrcontrast COMMAND --help` says more. --debug shows the traceback of an error. --trust MODULE lets
+model folders name classes of that module or package of yours; so does MRCONTRAST_TRUST.
 Exit codes: 0 done, 1 fault of the data or the run, 2 wrong usage, 130 stopped by Ctrl-C,
 143 by SIGTERM."""
 
@@ -67,7 +72,9 @@ def main(argv: list[str] | None = None) -> int:
     debug = "--debug" in arguments or os.environ.get("MRCONTRAST_DEBUG", "0") not in ("", "0")
     arguments = [argument for argument in arguments if argument != "--debug"]
     try:
-        code = dispatch(arguments)
+        arguments, modules = take_trust(arguments)
+        with trusting(modules):
+            code = dispatch(arguments)
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
@@ -97,6 +104,11 @@ def dispatch(arguments: list[str]) -> int:
     if command in PLAIN_COMMANDS:
         show_progress()
         return run_plain(command, arguments[1:])
+    if not command.startswith("-"):
+        meant = suggestion(command, HYDRA_COMMANDS | PLAIN_COMMANDS)
+        raise UsageError(
+            f"Expected a command, got {command}.{meant} `mrcontrast --help` lists all."
+        )
     first_level().parse_args([command])
     return 0
 
@@ -110,7 +122,7 @@ def first_level() -> argparse.ArgumentParser:
         description="MRI contrast translation by latent diffusion: FLAIR to T1w, in 2D and 3D.",
         epilog="\n".join(["commands:", *lines, "", EXAMPLES]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        usage="mrcontrast COMMAND [ARGUMENTS] [--debug]",
+        usage="mrcontrast COMMAND [ARGUMENTS] [--trust MODULE] [--debug]",
     )
     parser.add_argument("command", nargs="?", choices=list(commands), help=argparse.SUPPRESS)
     parser.add_argument("--version", action="version", version=f"mrcontrast {__version__}")
@@ -121,11 +133,13 @@ def run_plain(command: str, arguments: list[str]) -> int:
     """Run a command with its own command line: ``add_arguments(parser)`` and ``run(args)``."""
     module = import_module(f"mrcontrast.{MODULES.get(command, command)}")
     parser = argparse.ArgumentParser(
-        prog=f"mrcontrast {command}", description=f"{PLAIN_COMMANDS[command]}."
+        prog=f"mrcontrast {command}",
+        description=f"{PLAIN_COMMANDS[command]}.",
+        epilog="every command takes --trust MODULE and --debug: see mrcontrast --help",
     )
     parser.set_defaults(command=command)
     module.add_arguments(parser)
-    return module.run(parser.parse_args(arguments))
+    return module.run(parser.parse_args(renamed_options(command, arguments)))
 
 
 def run_hydra(command: str, arguments: list[str]) -> int:
@@ -133,6 +147,8 @@ def run_hydra(command: str, arguments: list[str]) -> int:
     if "-h" in arguments or "--help" in arguments:
         sys.stdout.write(hydra_help(command))
         return 0
+    arguments = renamed_keys(command, arguments)
+    refuse_flags(command, arguments, config_dir())
     flags = {argument for argument in arguments if argument.startswith("-")}
     if flags and flags <= SWEEP_FLAGS:
         return run_sweep(command, [word for word in arguments if word not in SWEEP_FLAGS])
@@ -178,7 +194,7 @@ def run_hydra_main(command: str, arguments: list[str]) -> int:
     try:
         decorate(keep)()
     except (HydraException, OmegaConfBaseException) as error:
-        raise usage_error(error, command) from error
+        raise usage_error(error, command, folder=config_dir()) from error
     return max(codes)
 
 
@@ -193,7 +209,8 @@ def hydra_help(command: str) -> str:
     text = (folder / f"{command}.yaml").read_text(encoding="utf-8")
     choice = "stage=autoencoder " if command == "train" else ""
     lines = [
-        f"usage: mrcontrast {command} [KEY=VALUE ...] [-m] [--cfg job] [--hydra-help] [--debug]",
+        f"usage: mrcontrast {command} [KEY=VALUE ...] [-m] [--cfg job] [--hydra-help]",
+        "                  [--trust MODULE] [--debug]",
         "",
         f"{HYDRA_COMMANDS[command]}.",
         "",
@@ -216,12 +233,6 @@ def choices(folder: Path, text: str) -> list[tuple[str, list[str]]]:
     groups = [path for path in sorted([*named, *parts]) if path.is_dir() and path.name != "hydra"]
     listed = [(str(path.relative_to(folder)), names_in(path)) for path in groups]
     return [(group, names) for group, names in listed if names]
-
-
-def names_in(group: Path) -> list[str]:
-    """Return what ``GROUP=`` takes; folders are groups of their own, but for experiments."""
-    deep = group.rglob if group.name == "experiment" else group.glob
-    return sorted(path.relative_to(group).with_suffix("").as_posix() for path in deep("*.yaml"))
 
 
 def exit_code(result: Any) -> int:  # noqa: ANN401 - whatever a command returns

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from mrcontrast import keys
 from mrcontrast.errors import UsageError
 from mrcontrast.latents import AutoencoderCodec, pad_to_multiple
-from mrcontrast.networks.fingerprint import module_hash
 from mrcontrast.regressor import Regressor
 
 
@@ -37,11 +36,6 @@ class Condition(ABC):
     def __init__(self, in_channels: int, embedder_channels: Sequence[int] = (1,)) -> None:
         self.in_channels = in_channels
         self.embedder_channels = list(embedder_channels)
-
-    @property
-    def identity(self) -> str:
-        """What decides the result of ``compute`` beside batch and codec, for caches."""
-        return self.key
 
     def __call__(self, batch: keys.Batch, codec: AutoencoderCodec) -> Tensor:
         """Return the condition, (B, in_channels, ...), for a batch."""
@@ -207,11 +201,6 @@ class Regressed(Condition, nn.Module):
         nn.Module.__init__(self)
         Condition.__init__(self, in_channels, embedder_channels)
         self.regressor = regressor.eval().requires_grad_(False)
-
-    @property
-    def identity(self) -> str:
-        """The key and the hash of the regression."""
-        return f"{self.key} {module_hash(self.regressor)}"
 
     def train(self, mode: bool = True) -> "Regressed":
         """Stay in evaluation mode: the regression is frozen."""

@@ -6,13 +6,15 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from mrcontrast.config_errors import usage_error
 from mrcontrast.errors import MrcontrastError, UsageError, with_cause
+from mrcontrast.option_names import renamed_keys
 
 PACKAGE = Path(__file__).resolve().parent
+NAME_OF_STAGE = "${hydra:runtime.choices.stage}"  # in configs/train.yaml
 
 
 def config_dir() -> Path:
@@ -44,14 +46,26 @@ def compose(entry: str, overrides: list[str] | None = None, with_hydra: bool = F
     from hydra.errors import HydraException
     from yaml import YAMLError
 
+    overrides = renamed_keys(entry, overrides or [])
     register_resolvers()
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(config_dir()), version_base="1.3"):
-            return hydra_compose(entry, overrides or [], return_hydra_config=with_hydra)
+            config = hydra_compose(entry, overrides, return_hydra_config=True)
+            return named_by_stage(config, with_hydra)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
-        keys = partial(keys_without, entry, overrides or [])
-        raise usage_error(error, entry, keys) from error
+        keys = partial(keys_without, entry, overrides)
+        raise usage_error(error, entry, keys, config_dir()) from error
+
+
+def named_by_stage(config: DictConfig, with_hydra: bool) -> DictConfig:
+    """Replace Hydra's interpolation in the name of a run, which only its own command resolves."""
+    with open_dict(config):
+        if OmegaConf.to_container(config).get("name") == NAME_OF_STAGE:  # type: ignore[union-attr]
+            config.name = config.hydra.runtime.choices.stage
+        if not with_hydra:
+            del config["hydra"]
+    return config
 
 
 def keys_without(entry: str, overrides: Sequence[str], unknown: str) -> list[str]:
@@ -134,18 +148,18 @@ def module_name(target: str) -> str:
 
 
 def register_resolvers() -> None:
-    """Let configs compute what they would else repeat: ``${module:...}``, ``${sum:...}`` and so on.
+    """Let configs compute what they would else repeat: ``${sum:...}`` and so on.
 
     >>> register_resolvers()
     >>> OmegaConf.create({"k": 2, "slices": "${sum:1,${k},${k}}", "all": "${product:3,4}"})["all"]
     12
     """
     resolvers: dict[str, Callable[..., Any]] = {
-        "module": module_name,
         "sum": lambda *numbers: sum(numbers),
         "product": lambda *numbers: prod(numbers),
         "cell_voxels": cell_voxels,
         "share": share,
+        "beside": beside,
     }
     for name, resolver in resolvers.items():
         if not OmegaConf.has_resolver(name):
@@ -163,6 +177,15 @@ def cell_voxels(channels: Sequence[int], spatial_dims: int) -> int:
     16
     """
     return int(2 ** (spatial_dims * (len(channels) - 1)))
+
+
+def beside(target: str, name: str) -> str:
+    """Return the dotted name of what lies in the same module as a ``_target_``.
+
+    >>> beside("monai.networks.nets.DiffusionModelUNet", "ControlNet")
+    'monai.networks.nets.ControlNet'
+    """
+    return f"{target.rpartition('.')[0]}.{name}"
 
 
 def share(whole: int, parts: int) -> int:

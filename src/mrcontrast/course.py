@@ -4,9 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 # What may change between the parts of one training without changing its course.
-FREE_KEYS = ("resume", "overwrite", "logger", "paths", "run_dir", "save_every_n_steps")
+FREE_KEYS = ("resume", "overwrite", "logger", "paths", "out", "workers", "save_every_n_steps")
+EARLIER_FREE_KEYS = ("run_dir",)  # of older runs
 FREE_PATHS = ("data.num_workers", "stage.store.folder")
 FREE_CALLBACK_KEYS = ("folder", "path", "dirpath", "every_n_steps", "every_seconds", "count")
+# Places of data and of earlier runs: hashes tell whether their content is the same.
+PLACES = ("name", "data.root", "autoencoder", "diffusion", "regression", "start_from")
 RENAMED = {  # classes that older runs name, and what does the same today
     "lightning.pytorch.callbacks.ModelCheckpoint": "mrcontrast.callbacks.checkpoints.BestCheckpoint"
 }
@@ -22,12 +25,20 @@ def deciding(plain: Mapping[str, Any], free: Sequence[str] = FREE_KEYS) -> dict[
     >>> deciding({"seed": 0, "resume": "auto", "stage": {"lr": 1, "store": {"folder": "a"}}})
     {'seed': 0, 'stage': {'lr': 1, 'store': {}}}
     """
-    kept = {key: value for key, value in plain.items() if key not in free}
+    kept = {key: v for key, v in plain.items() if key not in (*free, *EARLIER_FREE_KEYS)}
     for path in FREE_PATHS:
         kept = without(kept, path.split("."))
     if "callbacks" in kept:
         callbacks = kept["callbacks"] or {}
         kept["callbacks"] = {name: work_of(node) for name, node in callbacks.items() if node}
+    return kept
+
+
+def without_places(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what decides a training, without the places of its data and its earlier runs."""
+    kept = dict(plain)
+    for path in PLACES:
+        kept = without(kept, path.split("."))
     return kept
 
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from mrcontrast.config import compose, config_dir
-from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.config import compose, config_dir, module_name
+from mrcontrast.errors import MrcontrastError, UsageError, one_line
 from mrcontrast.released import MODELS
 from mrcontrast.run_folder import RunFolder, software
 
@@ -34,13 +34,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run ``args.command`` and return the exit code."""
     if args.command == "info":
-        sys.stdout.write("".join(f"{line}\n" for line in info(args.outputs)))
-        return 0
+        refused: list[str] = []
+        sys.stdout.write("".join(f"{line}\n" for line in info(args.outputs, refused)))
+        return 1 if refused else 0
     return doctor(args.outputs)
 
 
-def info(outputs: Path) -> Iterator[str]:
-    """Yield lines on versions, devices, memory and trained models."""
+def info(outputs: Path, refused: list[str]) -> Iterator[str]:
+    """Yield lines on versions, devices, memory and trained models.
+
+    Args:
+        outputs: Folder of runs.
+        refused: Gets a line for each run that cannot be used.
+    """
     known = software()
     yield "versions"
     yield from (f"  {name:<11} {version}" for name, version in known["versions"].items())
@@ -48,8 +54,8 @@ def info(outputs: Path) -> Iterator[str]:
     yield "devices"
     yield from (f"  {line}" for line in devices())
     yield f"trained models: those released, and in {outputs}"
-    found = list(trained(outputs))
-    yield from (f"  {line}" for line in found or ["none"])
+    found = list(trained(outputs, refused))
+    yield from (f"  {line}" for line in found + refused or ["none"])
 
 
 def devices() -> Iterator[str]:
@@ -79,21 +85,29 @@ def refuse_accelerator(name: str) -> None:
         )
 
 
-def trained(outputs: Path) -> Iterator[str]:
+def trained(outputs: Path, refused: list[str]) -> Iterator[str]:
     """Yield one line for each released run, by name, and each finished run below the outputs."""
     studies = sorted((outputs / "study").glob("*/runs"))
     places = [MODELS, outputs / "runs", outputs / "sweeps", *studies]
     for path in (found for place in places for found in sorted(place.glob("**/provenance.json"))):
-        folder = RunFolder(path.parent)
-        if folder.finished:
-            origin = folder.provenance
-            score = origin.get("score") or {}
-            value = score.get("value")
-            figure = "unknown" if value is None else f"{value:.4g}"
-            best = f"{score.get('monitor', 'score')} {figure}"
-            inside = folder.path.is_relative_to(MODELS)
-            name = folder.path.relative_to(MODELS) if inside else folder.path
-            yield f"{name}: {origin['stage']}, {best}, {folder.weights_mb:.1f} MB"
+        try:
+            folder = RunFolder(path.parent)
+            if folder.finished:
+                yield line_of(folder, str(folder.checked_config().stage._target_))
+        except MrcontrastError as error:
+            refused.append(f"{path.parent}: {one_line(error)}")
+
+
+def line_of(folder: RunFolder, target: str) -> str:
+    """Return name, stage, best score and size of a finished run."""
+    origin = folder.provenance
+    score = origin.get("score") or {}
+    value = score.get("value")
+    figure = "unknown" if value is None else f"{value:.4g}"
+    inside = folder.path.is_relative_to(MODELS)
+    name = folder.path.relative_to(MODELS) if inside else folder.path
+    best = f"{score.get('monitor', 'score')} {figure}"
+    return f"{name}: {module_name(target)}, {best}, {folder.weights_mb:.1f} MB"
 
 
 def doctor(outputs: Path) -> int:

@@ -26,6 +26,15 @@ def one_line(error: BaseException, most: int | None = None) -> str:
     return " ".join(str(error).split())[:most]
 
 
+def printable(text: str) -> str:
+    r"""Return text that any UTF-8 terminal takes: bytes of a file name that are none are escaped.
+
+    >>> printable("sub-01 \udcff")
+    'sub-01 \\udcff'
+    """
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def with_cause(error: BaseException) -> str:
     """Return the message of an error, and of its cause if it has one, on one line.
 

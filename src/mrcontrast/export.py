@@ -27,7 +27,6 @@ KEPT_PROVENANCE = (
     "score",
     "report_card",
 )
-STORE_FOLDER = "outputs/cache/latents"
 MOST_BYTES = 4_000_000  # of a file of weights: repositories and their hosts take no large ones
 SMALL = 64  # elements; scales and means of so few stay in full precision
 
@@ -35,7 +34,7 @@ SMALL = 64  # elements; scales and means of so few stay in full precision
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of ``mrcontrast export``."""
     add = parser.add_argument
-    add("runs", nargs="+", type=Path, metavar="RUN", help="run folders, parents first")
+    add("runs", nargs="+", metavar="RUN", help="as `translate --model` takes them, parents first")
     add("--out", type=Path, required=True, metavar="DIR", help="gets a folder for each run")
     card = "model card in Markdown, copied to DIR/README.md"
     add("--card", type=Path, metavar="FILE", help=card)
@@ -57,7 +56,7 @@ def run(args: Namespace) -> int:
     return 0
 
 
-def export(runs: Sequence[Path], out: Path, card: Path | None = None) -> list[RunFolder]:
+def export(runs: Sequence[str | Path], out: Path, card: Path | None = None) -> list[RunFolder]:
     """Write runs as models to share; what was there already stays.
 
     Args:
@@ -133,10 +132,7 @@ def shared_config(source: RunFolder) -> Any:  # noqa: ANN401 - DictConfig, impor
     """Return what rebuilds the stage, without this machine's folders."""
     from omegaconf import OmegaConf
 
-    config = OmegaConf.masked_copy(source.config, list(KEPT_CONFIG))
-    if OmegaConf.select(config, "stage.store.folder") is not None:
-        OmegaConf.update(config, "stage.store.folder", STORE_FOLDER)
-    return config
+    return OmegaConf.masked_copy(source.checked_config(), list(KEPT_CONFIG))
 
 
 def halved(name: str, value: "Tensor") -> "Tensor":

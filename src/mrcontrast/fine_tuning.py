@@ -10,7 +10,7 @@ from torch import nn
 
 from mrcontrast.config import module_name
 from mrcontrast.errors import UsageError
-from mrcontrast.lineage import adopt_weights, check_run, check_same
+from mrcontrast.lineage import LOCAL, adopt_weights, check_run, check_same
 from mrcontrast.released import open_run
 from mrcontrast.run_folder import RunFolder
 
@@ -29,10 +29,10 @@ def find_start(config: DictConfig) -> RunFolder | None:
     if config.get("start_from") is None:
         return None
     run = open_run(config.start_from)
-    if run.path.resolve() == Path(config.run_dir).resolve():
+    if run.path.resolve() == Path(config.out).resolve():
         raise UsageError(
-            f"Expected start_from to be another run than run_dir, got {run.path} twice. "
-            "Add name=NAME or run_dir=FOLDER."
+            f"Expected start_from to be another run than out, got {run.path} twice. "
+            "Add name=NAME or out=FOLDER."
         )
     check_run(run, "start_from", [module_name(config.stage._target_)], config)
     return run
@@ -110,7 +110,7 @@ def warn_of_patches(parents: Mapping[str, RunFolder], config: DictConfig) -> Non
         return
     for parent in parents.values():
         seen = OmegaConf.select(parent.config, PATCH_SIZE)
-        if seen is not None:
+        if seen is not None and LOCAL not in OmegaConf.to_yaml(parent.config.stage):
             log.warning(
                 "%s has seen patches of %s only; norms that average over the image shift the "
                 "levels of whole volumes then. Train it on: start_from=%s %s=null.",

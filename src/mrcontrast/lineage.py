@@ -66,8 +66,15 @@ PARENTS = {
 }
 
 
+LOCAL = "mrcontrast.networks.local"  # networks without norms over the image
+FAMILIES = {LOCAL, "monai.networks.nets"}  # the same names
+NORMS = ("_target_", "norm_name", "norm_num_groups")
+
+
 def inherit(config: DictConfig) -> tuple[DictConfig, dict[str, RunFolder]]:
     """Fill the ``???`` of a stage with the parts of its parents.
+
+    Networks get the norms of the run that their weights start from, if there is one.
 
     Args:
         config: Of ``mrcontrast train``; ``config.autoencoder`` and its like name runs.
@@ -88,6 +95,10 @@ def inherit(config: DictConfig) -> tuple[DictConfig, dict[str, RunFolder]]:
             check_spare(config, name, parents)
     for name, parent in parents.items():
         copy_parts(config, parent, PARENTS[name])
+    start = None if config.get("start_from") is None else open_run(config.start_from)
+    if start is not None and start.config_path.is_file():
+        with open_dict(config):
+            follow_norms(config.stage, start.config.stage)
     return config, parents
 
 
@@ -159,7 +170,7 @@ def check_spare(config: DictConfig, name: str, parents: Mapping[str, RunFolder])
 
 def copy_parts(config: DictConfig, parent: RunFolder, inheritance: Inheritance) -> None:
     """Copy a parent's parts into the gaps of a config, in place."""
-    fill_gaps(config, parent.config, inheritance, parent.config_path)
+    fill_gaps(config, parent.checked_config(), inheritance, parent.config_path)
 
 
 def fill_gaps(
@@ -180,6 +191,23 @@ def fill_gaps(
                     f"Expected a part {source}, got none ({where}). Name another run."
                 )
             OmegaConf.update(config, path, part, force_add=True)
+
+
+def follow_norms(stage: DictConfig, theirs: DictConfig) -> None:
+    """Give networks the norms of those whose weights they start from, in place.
+
+    Args:
+        stage: Node of a stage, or of a part of it.
+        theirs: Resolved node of the same stage in the earlier run.
+    """
+    for key in [key for key in stage if not OmegaConf.is_missing(stage, key)]:
+        node = None if OmegaConf.is_interpolation(stage, key) else stage[key]
+        other = theirs.get(key)
+        if isinstance(node, DictConfig) and isinstance(other, DictConfig):
+            follow_norms(node, other)
+    ours, other = stage.get("_target_"), theirs.get("_target_")
+    if {str(ours).rpartition(".")[0], str(other).rpartition(".")[0]} == FAMILIES:
+        stage.update({name: theirs[name] for name in NORMS if name in theirs})
 
 
 def adopt_weights(stage: nn.Module, parents: Mapping[str, RunFolder]) -> None:

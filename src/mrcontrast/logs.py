@@ -2,13 +2,87 @@
 
 import logging
 import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+log = logging.getLogger(__name__)
+FIRST_SECONDS, MOST_SECONDS = 30.0, 300.0  # between two lines of a log that nobody watches
 
 
 def show_progress() -> None:
     """Write our own log lines to the standard output, as they are."""
-    log = logging.getLogger("mrcontrast")
+    ours = logging.getLogger("mrcontrast")
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(logging.Formatter("%(message)s"))
-    log.handlers = [handler]
-    log.setLevel(logging.INFO)
-    log.propagate = False
+    ours.handlers = [handler]
+    ours.setLevel(logging.INFO)
+    ours.propagate = False
+
+
+class Pace:
+    """When a line of progress is due: a tenth of the time so far after the last one, in bounds.
+
+    Args:
+        first: Least seconds between two lines; 0: each line is due.
+        most: Most seconds.
+    """
+
+    def __init__(self, first: float = FIRST_SECONDS, most: float = MOST_SECONDS) -> None:
+        self.first, self.most = first, most
+        self.began = self.last = time.monotonic()
+
+    def is_due(self) -> bool:
+        """Return whether a line is due, and count from now on if so."""
+        now = time.monotonic()
+        wait = max(self.first, min((now - self.began) / 10, self.most)) if self.first else 0.0
+        if now - self.last < wait:
+            return False
+        self.last = now
+        return True
+
+
+class Progress:
+    """Say now and then how much of some work is done, in plain lines, and how long it will take.
+
+    Args:
+        work: Done to each item: "translated".
+        total: Number of items.
+    """
+
+    def __init__(self, work: str, total: int) -> None:
+        self.work, self.total, self.pace = work, total, Pace()
+
+    def update(self, done: float) -> None:
+        """Write a line if it is due.
+
+        Args:
+            done: Items; a part of one counts.
+        """
+        if done < self.total and self.pace.is_due():
+            spent = self.pace.last - self.pace.began
+            left = f", {duration(spent * (self.total / done - 1))} left" if done > 0 else ""
+            log.info("%s %d of %d%s", self.work, int(done), self.total, left)
+
+
+def counted(items: Iterable[Item], work: str, total: int) -> Iterator[Item]:
+    """Yield items, and say now and then how many there were; see ``Progress``."""
+    progress = Progress(work, total)
+    for done, item in enumerate(items, start=1):
+        yield item
+        progress.update(done)
+
+
+def duration(seconds: float) -> str:
+    """Return a span of time with two units at most.
+
+    >>> duration(5), duration(125), duration(7300)
+    ('5 s', '2 min 5 s', '2 h 1 min')
+    """
+    whole = round(seconds)
+    hours, minutes, rest = whole // 3600, whole % 3600 // 60, whole % 60
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -21,7 +21,7 @@ def prepare(config: DictConfig) -> int:
     """Run the recipe of ``configs/prepare.yaml``.
 
     Args:
-        config: Keys recipe, source, out, num_workers, scheduler, allow_dropped.
+        config: Keys recipe, source, out, workers, scheduler, allow_dropped.
 
     Returns:
         Exit code: 1 when an operator broke, or when a pair was dropped for a fault and
@@ -37,7 +37,7 @@ def prepare(config: DictConfig) -> int:
 
     recipe = build(config.recipe)
     text = OmegaConf.to_yaml(config.recipe, resolve=True)
-    workers = Workers(config.num_workers, config.scheduler)
+    workers = Workers(config.workers, config.scheduler)
     result = prepare_dataset(recipe, str(config.out), text, workers, _say)
     return conclude(result, bool(config.allow_dropped))
 
@@ -50,8 +50,8 @@ def check(config: DictConfig) -> None:
     """
     if OmegaConf.is_missing(config, "out"):
         raise UsageError("Expected a folder for the data set, got none. Give out=FOLDER.")
-    if config.num_workers < 1:
-        raise UsageError(f"Expected num_workers >= 1, got {config.num_workers}. Change it.")
+    if config.workers < 1:
+        raise UsageError(f"Expected workers >= 1, got {config.workers}. Change it.")
     if config.source is None and "${source}" in OmegaConf.to_yaml(config.recipe):
         raise UsageError("Expected a folder of raw data, got none. Give source=FOLDER.")
     refuse_missing({"source=": config.source})

@@ -6,7 +6,9 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mrcontrast import __version__, keys
 from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.released import open_run
 from mrcontrast.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -16,10 +18,14 @@ if TYPE_CHECKING:
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of ``mrcontrast register``."""
     add = parser.add_argument
-    add("run", metavar="RUN", help="a finished run: its folder, or runs:/ID of MLflow")
+    add("run", metavar="RUN", help="a finished run; takes the references of `translate --model`")
     add("--name", required=True, help="of the model, such as flair2t1w")
     add("--alias", default="best", help="`translate --model models:/NAME@ALIAS` (%(default)s)")
-    add("--tracking-uri", metavar="URI", help="of the registry (that of the run, else the default)")
+    add(
+        "--tracking-uri",
+        metavar="URI",
+        help="of the registry, if the run was recorded elsewhere",
+    )
 
 
 def run(args: Namespace) -> int:
@@ -32,10 +38,11 @@ def run(args: Namespace) -> int:
         UsageError: MLflow takes no such name.
         MrcontrastError: The run is unfinished or does not translate, or MLflow does not answer.
     """
-    from mrcontrast.tracking import absolute_uri, find_run
+    from mrcontrast.tracking import absolute_uri
 
     refuse_name(args.name)
-    folder = find_run(args.run)
+    folder = open_run(args.run)
+    folder.verify()
     uri = absolute_uri(args.tracking_uri) if args.tracking_uri else uri_of(folder)
     before = alias_of(args.name, args.alias, uri)
     version = register(folder, args.name, args.alias, uri)
@@ -63,13 +70,22 @@ def alias_of(name: str, alias: str, uri: str) -> str | None:
 
 
 def uri_of(folder: RunFolder) -> str:
-    """Return the address of the store that a run was recorded in, else the default."""
+    """Return the address that commands look at, unless a run was recorded at another.
+
+    Raises:
+        UsageError: It was; its folder may come from elsewhere, so that the user has to say which.
+    """
     from omegaconf import OmegaConf
 
     from mrcontrast.tracking import absolute_uri, default_uri
 
-    recorded = OmegaConf.select(folder.config, "logger.tracking_uri")
-    return default_uri() if recorded is None else absolute_uri(recorded)
+    recorded, usual = OmegaConf.select(folder.config, "logger.tracking_uri"), default_uri()
+    if recorded is not None and absolute_uri(str(recorded)) != usual:
+        raise UsageError(
+            f"Expected a run that was recorded in {usual}, got one recorded in {recorded} "
+            f"({folder.config_path}). Add --tracking-uri URI to choose."
+        )
+    return usual
 
 
 def register(folder: RunFolder, name: str, alias: str, uri: str) -> str:
@@ -93,10 +109,12 @@ def register(folder: RunFolder, name: str, alias: str, uri: str) -> str:
     from mlflow.exceptions import MlflowException
 
     from mrcontrast.tracking import connect, origin_tags
+    from mrcontrast.tracking.registry import FOLDER_TAG
     from mrcontrast.tracking.store import no_store
-    from mrcontrast.tracking.trackers import FOLDER_TAG
+    from mrcontrast.translator.from_run import trained_on
 
     folder.verify()
+    trained_on(folder, keys.FLAIR, 1)  # refuses a run that does not say its grid
     client = connect(uri)
     try:
         version = store(folder, name, uri)
@@ -132,7 +150,7 @@ def store(folder: RunFolder, name: str, uri: str) -> str:
             artifacts={"run": str(files)},
             signature=signature_of(),
             input_example=example_of(folder),
-            pip_requirements=[f"mrcontrast=={folder.provenance['versions']['mrcontrast']}"],
+            pip_requirements=[f"mrcontrast=={__version__}"],
         )
     if info.registered_model_version is None:
         raise MrcontrastError(
@@ -146,8 +164,8 @@ def run_of(folder: RunFolder, uri: str) -> "Run":
     from mlflow.exceptions import MlflowException
 
     from mrcontrast.tracking import connect
+    from mrcontrast.tracking.registry import FOLDER_TAG
     from mrcontrast.tracking.store import experiment_id
-    from mrcontrast.tracking.trackers import FOLDER_TAG
 
     client, run_id = connect(uri), folder.provenance.get("mlflow_run_id")
     try:

@@ -1,37 +1,55 @@
-"""The trained models that come with the package, by name."""
+"""Runs by reference: released with the package, in a folder, or known to MLflow."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from mrcontrast.config_errors import suggestion
 from mrcontrast.errors import UsageError
 from mrcontrast.given import is_missing
 from mrcontrast.run_folder import RunFolder
 
 MODELS = Path(__file__).resolve().parent / "models"
 MAIN_RUN = "controlnet"  # what the name of a model alone means
+RUNS, REGISTERED = "runs:/", "models:/"  # how a reference to MLflow begins
 CONFIG = "config.yaml"  # what makes a folder a run
 
 
 def open_run(reference: str | Path) -> RunFolder:
-    """Return the run that a folder or the name of a released model means.
+    """Return the run that a reference means.
 
     Args:
-        reference: A run folder, or one that holds a model with its ControlNet; else "NAME" for the
-            ControlNet of a released model, or "NAME/RUN" for another of its runs, such as
-            "phantom-2d/unet".
+        reference: "NAME" for the ControlNet of a released model, "NAME/RUN" for another of its
+            runs, such as "phantom-2d/unet"; "runs:/ID" or "models:/NAME@ALIAS" of MLflow; else a
+            run folder, or one that holds a model with its ControlNet. A folder with the name of a
+            released model is "./NAME".
+
+    Raises:
+        MrcontrastError: MLflow does not know the run or model.
+        UsageError: The reference is empty, or to MLflow and malformed.
     """
+    text = str(reference)
+    if not text:
+        raise UsageError("Expected a model or run, got an empty name. Check the variable.")
+    if text.startswith((RUNS, REGISTERED)):
+        from mrcontrast.tracking.registry import folder_of  # imports MLflow
+
+        return RunFolder(folder_of(text))
+    if (released := released_run(text)) is not None:
+        return RunFolder(released)
     folder = Path(reference)
     for place in (folder, folder / MAIN_RUN):
         if (place / CONFIG).is_file():
             return RunFolder(place)
-    return RunFolder(released_run(str(reference)) or folder)
+    return RunFolder(folder)
 
 
 def released_run(reference: str) -> Path | None:
     """Return the folder of a released run, "NAME" or "NAME/RUN"; None if none has that name."""
     name, _, run = reference.partition("/")
+    is_path = not name or not {os.curdir, os.pardir}.isdisjoint(reference.split("/"))
     folder = MODELS / name / (run or MAIN_RUN)
-    return folder if name and folder.is_dir() else None
+    return None if is_path or not (folder / CONFIG).is_file() else folder
 
 
 def refuse_missing_runs(references: Mapping[str, str | None]) -> None:
@@ -45,10 +63,11 @@ def refuse_missing_runs(references: Mapping[str, str | None]) -> None:
     """
     for option, reference in references.items():
         if is_missing(reference) and released_run(str(reference)) is None:
-            names = ", ".join([*released_models(), *released_runs()])
+            models = released_models()
+            meant = suggestion(str(reference), [*models, *released_runs()])
             raise UsageError(
-                f"Expected a run folder or a released model ({names}), got none ({reference}). "
-                f"Check the path of {option}."
+                f"Expected a run folder or a released model ({', '.join(models)}), got none "
+                f"({reference}).{meant} Check the path of {option}."
             )
 
 

@@ -2,7 +2,6 @@
 
 import os
 import pickle
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,50 +10,129 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from mrcontrast.course import deciding
-from mrcontrast.errors import MrcontrastError, one_line
+from mrcontrast.course import deciding, without_places
+from mrcontrast.errors import MrcontrastError, UsageError, one_line
 from mrcontrast.lineage import check_same
+from mrcontrast.run_contents import keep_copy, refuse_foreign, set_aside
 from mrcontrast.run_folder import RunFolder, first_difference
+
+LONGER = ("trainer.max_steps", "trainer.max_epochs", "trainer.max_time")
 
 
 @dataclass(frozen=True)
 class Start:
-    """How a training starts: anew, from a checkpoint, or not at all since it is done."""
+    """How a training starts: anew, from a checkpoint, or not at all since it is done.
+
+    Attributes:
+        checkpoint: To go on from.
+        finished: There is nothing left to do.
+        moved: An earlier run has just moved aside.
+    """
 
     checkpoint: Path | None = None
     finished: bool = False
+    moved: bool = False
 
 
 def how_to_start(folder: RunFolder, config: DictConfig) -> Start:
-    """Decide from ``resume``, ``overwrite`` and what lies in the run folder.
+    """Decide from ``resume``, ``overwrite`` and the content of the run folder.
+
+    A run that is to be replaced moves aside, whole.
 
     Raises:
-        MrcontrastError: The folder holds a run with another config; the first key is named.
+        MrcontrastError: The folder holds a run with another config, whose first key is named, or
+            files that no training of ours has written.
+        UsageError: The checkpoint to resume from would move aside with its run.
     """
-    if config.resume not in (None, "auto"):
-        checkpoint = Path(config.resume)
-        if not checkpoint.is_file():
-            raise MrcontrastError(
-                f"Expected a checkpoint, got no file ({checkpoint}). Check resume=PATH."
-            )
+    checkpoint = given_checkpoint(folder, config)
+    if not is_first_process():
+        if checkpoint is None and config.resume == "auto" and not config.overwrite:
+            checkpoint = last_of(folder)
         return Start(checkpoint)
+    refuse_foreign(folder, replace=is_replacing(config))
     if not folder.config_path.exists():
-        return Start()
+        return Start(checkpoint)
     if config.overwrite:
-        if is_first_process():
-            clear(folder)
-        return Start()
-    difference = first_difference(course(folder.config), course(config))
+        set_aside(folder)
+        return Start(checkpoint, moved=True)
+    difference = changed_course(folder, config)
+    if checkpoint is not None:
+        if folder.finished or difference is not None:
+            keep_copy(folder)
+        return Start(checkpoint)
     if difference is not None:
-        key, theirs, ours = difference
-        raise MrcontrastError(
-            f"Expected the config of the run that is there, got {key}={ours} where it has "
-            f"{theirs} ({folder.path}). Choose another run_dir, or add overwrite=true."
-        )
+        raise refusal(folder, *difference)
     if folder.finished:
+        folder.verify()
         return Start(finished=True)
-    going_on = config.resume == "auto" and folder.last_checkpoint.is_file()
-    return Start(folder.last_checkpoint if going_on else None)
+    if config.resume == "auto" or last_of(folder) is None:
+        return Start(last_of(folder) if config.resume == "auto" else None)
+    set_aside(folder)
+    return Start(moved=True)
+
+
+def is_replacing(config: DictConfig) -> bool:
+    """Return whether a training is to take the place of a run in its folder."""
+    return bool(config.overwrite) or config.resume != "auto"
+
+
+def given_checkpoint(folder: RunFolder, config: DictConfig) -> Path | None:
+    """Return the checkpoint that ``resume`` names, if it names one.
+
+    Raises:
+        MrcontrastError: There is none.
+        UsageError: It would move aside with its run.
+    """
+    if config.resume in (None, "auto"):
+        return None
+    checkpoint = Path(config.resume)
+    if not checkpoint.is_file():
+        raise MrcontrastError(
+            f"Expected a checkpoint, got no file ({checkpoint}). Check resume=PATH."
+        )
+    if config.overwrite and folder.path.resolve() in checkpoint.resolve().parents:
+        raise UsageError(
+            f"Expected no overwrite=true, got it with a checkpoint of the run itself "
+            f"({checkpoint}). Leave it out, or choose another name=."
+        )
+    return checkpoint
+
+
+def last_of(folder: RunFolder) -> Path | None:
+    """Return the last checkpoint of a run, if there is one."""
+    return folder.last_checkpoint if folder.last_checkpoint.is_file() else None
+
+
+def changed_course(folder: RunFolder, config: DictConfig) -> tuple[str, Any, Any] | None:
+    """Return the first setting that differs from that of a run: key, its value, today's.
+
+    More steps come first, since there is a way to get them. Where data and earlier runs lie does
+    not count; ``check_origin`` compares their hashes.
+    """
+    theirs, ours = course(folder.config), course(config)
+    if folder.provenance.get("data_hash") is not None:
+        theirs, ours = without_places(theirs), without_places(ours)
+    for key in LONGER:
+        section, name = key.split(".")
+        pair = theirs.get(section, {}).get(name), ours.get(section, {}).get(name)
+        if pair[0] != pair[1]:
+            return key, *pair
+    return first_difference(theirs, ours)
+
+
+def refusal(folder: RunFolder, key: str, theirs: object, ours: object) -> MrcontrastError:
+    """Return the error of a run that is there with another config."""
+    if key in LONGER and folder.finished:
+        advice = (
+            f"That run is finished: to train on from its weights, add start_from={folder.path} "
+            "name=NEW."
+        )
+    else:
+        advice = "Choose another name= or out=; overwrite=true moves that run aside."
+    return MrcontrastError(
+        f"Expected the config of the run that is there, got {key}={ours} where it has "
+        f"{theirs} ({folder.path}). {advice}"
+    )
 
 
 def course(config: DictConfig) -> dict[str, Any]:
@@ -63,23 +141,21 @@ def course(config: DictConfig) -> dict[str, Any]:
     return deciding(plain)
 
 
-def clear(folder: RunFolder) -> None:
-    """Remove what an earlier run wrote, and nothing else that lies in the folder."""
-    for path in (folder.checkpoints, folder.pictures):
-        shutil.rmtree(path, ignore_errors=True)
-    files = (folder.config_path, folder.weights_path, folder.provenance_path, folder.metrics_path)
-    for path in (*files, folder.path / "nan_batch.pt"):
-        path.unlink(missing_ok=True)
-
-
 def check_origin(before: dict[str, Any], now: dict[str, Any], folder: RunFolder) -> None:
     """Refuse to go on when data or earlier runs are not those that the training began with."""
     for key in ("data_hash", "split_hash", "parents", "start_from"):
-        if key in before and before[key] != now[key]:
+        if key in before and weights_in(before[key]) != weights_in(now[key]):
             raise MrcontrastError(
                 f"Expected the {key} that training began with, got another one ({folder.path}). "
-                "Add overwrite=true to train anew."
+                "Choose another name= or out=; overwrite=true moves that run aside."
             )
+
+
+def weights_in(origin: Any) -> Any:  # noqa: ANN401 - a hash, hashes by name, or path and hash
+    """Return what an entry of the provenance says without the place of a run."""
+    if isinstance(origin, dict):
+        return {key: value for key, value in origin.items() if key not in ("path", "seconds")}
+    return origin
 
 
 def check_checkpoint(stage: nn.Module, checkpoint: Path) -> None:

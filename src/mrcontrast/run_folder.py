@@ -1,24 +1,29 @@
 """One run on disk: the config it was built from, its weights, and where they come from."""
 
 import importlib.metadata
-import json
+import logging
 import platform
 import subprocess
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from mrcontrast.config import module_name
-from mrcontrast.errors import MrcontrastError, one_line
+from mrcontrast.errors import MrcontrastError
 from mrcontrast.files import sha256_file, write_json, write_text
+from mrcontrast.model_config import checked_config, read_config
+from mrcontrast.provenance import read_provenance
 from mrcontrast.tensor_file import read_tensors, refuse_strangers, write_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+log = logging.getLogger(__name__)
+
+WEIGHTS_HASH, CONFIG_HASH = "weights_sha256", "config_sha256"  # keys of the provenance
 PACKAGES = ("mrcontrast", "torch", "monai", "lightning", "numpy", "nibabel")
 
 
@@ -45,46 +50,46 @@ class RunFolder:
 
     @property
     def config(self) -> DictConfig:
-        """The resolved config.
+        """The resolved config as it lies there, to compare and to show; see ``checked_config``.
 
         Raises:
             MrcontrastError: There is no run here, or its config cannot be read.
         """
-        import yaml
-
         if not self.config_path.is_file():
             raise MrcontrastError(
                 f"Expected a run folder, got no config.yaml ({self.path}). Check the path."
             )
-        try:
-            config = OmegaConf.load(self.config_path)
-        except (OSError, yaml.YAMLError, OmegaConfBaseException) as error:
-            reason = one_line(error)
+        return read_config(self.config_path)
+
+    def checked_config(self) -> DictConfig:
+        """Return the config to build from; the one way from a run folder to objects.
+
+        Raises:
+            MrcontrastError: It has changed since the run was finished, or names code that is not
+                known and not trusted; see ``model_config``.
+        """
+        recorded = self.provenance.get(CONFIG_HASH)
+        if recorded is None:
+            warn_without_hash(self.path)
+        elif recorded != (found := sha256_file(self.config_path)):
             raise MrcontrastError(
-                f"Expected a config, got: {reason} ({self.config_path}). Restore the file."
-            ) from error
-        assert isinstance(config, DictConfig)
-        return config
+                f"Expected a config with SHA-256 {recorded[:12]}, got {found[:12]} "
+                f"({self.config_path}). Restore the file or train again."
+            )
+        return checked_config(self.config, self.config_path)
 
     @property
     def provenance(self) -> dict[str, Any]:
         """Where the run comes from; empty before it starts, without weights until it ends.
 
-        Keys: stage, weights_sha256, parents (name -> sha256), start_from (weights_sha256 and path;
-        of an exported run seconds; or null), data_hash, split_hash, git_sha, versions, seed,
-        command, mlflow_run_id, score (monitor, mode, value).
+        Keys: stage, weights_sha256, config_sha256, parents (name -> sha256), start_from
+        (weights_sha256 and path; of an exported run seconds; or null), data_hash, split_hash,
+        git_sha, versions, seed, command, mlflow_run_id, score (monitor, mode, value).
 
         Raises:
-            MrcontrastError: The file is not JSON.
+            MrcontrastError: The file is not JSON, or a value is of another type.
         """
-        if not self.provenance_path.is_file():
-            return {}
-        try:
-            return json.loads(self.provenance_path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise MrcontrastError(
-                f"Expected JSON, got: {error} ({self.provenance_path}). Restore the file."
-            ) from error
+        return read_provenance(self.provenance_path) if self.provenance_path.is_file() else {}
 
     @property
     def stage_name(self) -> str:
@@ -94,7 +99,7 @@ class RunFolder:
     @property
     def finished(self) -> bool:
         """Whether training came to its end and its weights are here."""
-        return self.weights_path.is_file() and "weights_sha256" in self.provenance
+        return self.weights_path.is_file() and WEIGHTS_HASH in self.provenance
 
     def write_config(self, config: DictConfig) -> None:
         """Write the config, every value resolved.
@@ -141,8 +146,11 @@ class RunFolder:
         return copy
 
     def write_provenance(self, provenance: Mapping[str, Any]) -> None:
-        """Write where the run comes from."""
-        write_json(self.provenance_path, dict(provenance))
+        """Write where the run comes from; of a finished one with the hash of its config."""
+        facts = dict(provenance)
+        if WEIGHTS_HASH in facts:
+            facts[CONFIG_HASH] = sha256_file(self.config_path)
+        write_json(self.provenance_path, facts)
 
     def verify(self) -> str:
         """Refuse a run that is absent, unfinished or changed since it was written.
@@ -151,8 +159,9 @@ class RunFolder:
             The SHA-256 of the weights.
 
         Raises:
-            MrcontrastError: The weights are missing, or their hash is not the recorded one; or so
-                it is with a run beside this one that holds a part of them.
+            MrcontrastError: The config or the weights are missing, their hash is not the recorded
+                one, or the config names unknown code; or so it is with the weights of a run beside
+                this one that holds a part of them.
         """
         if not self.path.is_dir():
             raise MrcontrastError(f"Expected a run folder, got none ({self.path}). Check the path.")
@@ -166,7 +175,8 @@ class RunFolder:
                 f"Expected a finished run, got one without weights ({self.path}). "
                 "Train it to its end first."
             )
-        recorded, found = self.provenance["weights_sha256"], sha256_file(self.weights_path)
+        self.checked_config()
+        recorded, found = self.provenance[WEIGHTS_HASH], sha256_file(self.weights_path)
         if recorded != found:
             raise MrcontrastError(
                 f"Expected weights with SHA-256 {recorded[:12]}, got {found[:12]} "
@@ -174,6 +184,12 @@ class RunFolder:
             )
         refuse_strangers(self.weights_path)
         return found
+
+
+@cache
+def warn_without_hash(path: Path) -> None:
+    """Say once of a run of an earlier version that its config cannot be verified."""
+    log.warning("%s has no hash of its config.yaml: only its weights are verified.", path)
 
 
 def first_difference(

@@ -6,7 +6,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from mrcontrast.errors import UsageError
+from mrcontrast.folder_lock import alone
+from mrcontrast.given import refuse_empty, refuse_name, refuse_shared
 from mrcontrast.steps import Ledger, Step
+from mrcontrast.study_changes import outlook
 from mrcontrast.study_steps import (
     DRAW_KEYS,
     EVALUATION,
@@ -41,21 +44,45 @@ def study(config: DictConfig) -> int:
     from rich.console import Console
 
     console = Console(highlight=False)
-    folder = Path(config.folder).absolute()
+    folder = place_of(config)
     steps = plan(config.study, folder)
     ledger = Ledger(folder / "steps")
-    for number, step in enumerate(steps, start=1):
-        head = f"[{number}/{len(steps)}] {step.title}"
-        if ledger.is_finished(step):
-            remark = step.remark()
-            console.print(f"{head}: reused{f' ({remark})' if remark else ''}", markup=False)
-            continue
-        usual = config.study.minutes.get(step.name)
-        console.print(head + ("" if usual is None else f" (about {usual:g} min)"), markup=False)
-        seconds = ledger.run(step)
-        console.print(f"{head}: {seconds:.0f} s", markup=False)
+    outlook(ledger, steps)  # refuses a folder of others before anything is written to it
+    with alone(ledger.folder, ".study.lock", "study"):
+        for line in outlook(ledger, steps):
+            console.print(line, markup=False, soft_wrap=True)
+        for number, step in enumerate(steps, start=1):
+            do(ledger, step, f"[{number}/{len(steps)}] {step.title}", config, console)
     show(console, folder, steps)
     return 0
+
+
+def do(ledger: Ledger, step: Step, head: str, config: DictConfig, console: Any) -> None:  # noqa: ANN401 - rich's, late
+    """Use the result of a step again, bring an earlier one back, or run the step."""
+    if ledger.is_finished(step):
+        remark = step.remark()
+        console.print(f"{head}: reused{f' ({remark})' if remark else ''}", markup=False)
+        return
+    if (earlier := ledger.restore(step)) is not None:
+        console.print(f"{head}: the earlier result from {earlier}", markup=False)
+        return
+    usual = config.study.minutes.get(step.name)
+    console.print(head + ("" if usual is None else f" (about {usual:g} min)"), markup=False)
+    seconds = ledger.run(step)
+    console.print(f"{head}: {seconds:.0f} s", markup=False)
+
+
+def place_of(config: DictConfig) -> Path:
+    """Return the folder of a study.
+
+    Raises:
+        UsageError: It is empty, or shared with others; or the name of the study leads elsewhere.
+    """
+    refuse_name(config.study.get("name"), "study.name")
+    refuse_empty(OmegaConf.select(config, "paths.outputs", default="."), "paths.outputs")
+    folder = Path(refuse_empty(config.out, "out"))
+    refuse_shared(folder, "out", [Path.home(), Path.cwd().parent])
+    return folder.absolute()
 
 
 def plan(config: DictConfig, folder: Path) -> list[Step]:
@@ -80,9 +107,12 @@ def plan(config: DictConfig, folder: Path) -> list[Step]:
         )
     refuse_unknown_keys(plain["train"], TRAIN_KEYS, "study.train")
     refuse_unknown_keys(plain["predict"], PREDICT_KEYS, "study.predict")
+    for key in ("train", "predict"):
+        for name in plain[key]:
+            refuse_name(name, f"study.{key}", parts=1)
     full = full_grid_methods(plain)
     prepared = [name for name in plain["predict"] if name not in full]
-    return [
+    steps = [
         prepare_step(plain, folder),
         *(train_step(name, plain, folder) for name in plain["train"]),
         *([masks_step(folder)] if full else []),
@@ -93,6 +123,13 @@ def plan(config: DictConfig, folder: Path) -> list[Step]:
         *([report_step(EVALUATION, prepared, plain, folder)] if prepared else []),
         *([report_step(FULL_GRID_EVALUATION, full, plain, folder)] if full else []),
     ]
+    names = [step.name for step in steps]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UsageError(
+            f"Expected names of its own for each step, got {', '.join(twice)} twice (study.train). "
+            "Rename the training."
+        )
+    return steps
 
 
 def refuse_unknown_keys(nodes: dict[str, dict[str, Any]], known: set[str], where: str) -> None:

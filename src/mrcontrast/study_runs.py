@@ -9,6 +9,8 @@ from mrcontrast.errors import UsageError
 from mrcontrast.released import open_run
 from mrcontrast.run_folder import RunFolder
 
+OWN_KEYS = ("out", "run_dir", "overwrite", "data.root", "name")  # of each training
+
 
 def outside_runs(
     names: Iterable[str], key: str, plain: dict[str, Any], folder: Path
@@ -55,6 +57,20 @@ def refuse_processes(devices: object, where: str) -> None:
             f"Expected trainer.devices=1 in a study, got {devices} ({where}). Remove it, or train "
             "that stage by `mrcontrast train` and let the study use its run folder."
         )
+
+
+def refuse_own_keys(overrides: Iterable[str], where: str) -> None:
+    """Refuse overrides of a training that the study sets itself.
+
+    Raises:
+        UsageError: One is among them.
+    """
+    for override in overrides:
+        if (key := override.lstrip("+~").partition("=")[0]) in OWN_KEYS:
+            raise UsageError(
+                f"Expected no {key} in a study, which sets it itself, got {override} ({where}). "
+                "Leave it out."
+            )
 
 
 def outside_names(plain: Mapping[str, Any]) -> list[str]:

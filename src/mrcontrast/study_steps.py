@@ -17,6 +17,7 @@ from mrcontrast.study_runs import (
     earlier_run,
     hashes_of,
     outside_runs,
+    refuse_own_keys,
     refuse_processes,
     runs_of,
     where,
@@ -26,6 +27,7 @@ RUN_KEYS = ("steps", "start", "batch_size")  # of a predict node; see ``from_run
 DRAW_KEYS = (*(field.name for field in fields(Draws)), *RUN_KEYS)
 MASKS = "masks_full_grid"
 EVALUATION, FULL_GRID_EVALUATION = "evaluation", "evaluation_full_grid"
+TABLES = ("summary.json", "summary.md", "subjects.csv")
 
 
 def prepare_step(plain: dict[str, Any], folder: Path) -> Step:
@@ -43,7 +45,11 @@ def prepare_step(plain: dict[str, Any], folder: Path) -> Step:
             )
 
     settings = OmegaConf.to_container(compose("prepare", overrides).recipe, resolve=True)
-    return Step("data", "Prepare the data", output, settings, run)
+    files = ("*.tsv", "*.yaml", "*.json", "sub-*/**/*")
+    anchors = ("manifest.tsv", "recipe.yaml")
+    return Step(
+        "data", "Prepare the data", output, settings, run, files=files, anchors=anchors, whole=True
+    )
 
 
 def train_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
@@ -62,7 +68,7 @@ def train_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
     overrides = [
         "data=prepared",
         f"data.root={folder / 'data'}",
-        f"run_dir={output}",
+        f"out={output}",
         f"name={plain['name']}/{name}",
         *plain["common"],
         *(f"{key}={where(parent, outside, folder)}" for key, parent in parents.items()),
@@ -89,11 +95,23 @@ def train_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
         key, _, value = override.lstrip("+").partition("=")
         if key == "trainer.devices":
             refuse_processes(value, f"study.train.{name}")
+    refuse_own_keys([*plain["common"], *node["overrides"]], f"study.train.{name}")
 
     def remark() -> str | None:
         return changed_setting(RunFolder(output), overrides)
 
-    return Step(name, f"Train {name}", output, settings, run, ("data", *inside), remark)
+    return Step(
+        name,
+        f"Train {name}",
+        output,
+        settings,
+        run,
+        ("data", *inside),
+        remark,
+        files=("config.yaml", "weights.safetensors", "provenance.json"),
+        anchors=("config.yaml",),
+        verify=RunFolder(output).verify,
+    )
 
 
 def refuse_later(name: str, earlier: list[str], order: list[str]) -> None:
@@ -149,7 +167,8 @@ def predict_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
     title = f"Translate held-out subjects: {name}"
     settings = {**node, **hashes_of(outside)}
     inputs = ("data", *([] if outside else [model]), *([MASKS] if full_grid else []))
-    return Step(f"predict-{name}", title, output, settings, run, inputs)
+    files = ("*.nii.gz", "*.json")
+    return Step(f"predict-{name}", title, output, settings, run, inputs, files=files)
 
 
 def draws_of(name: str, node: dict[str, Any]) -> Draws:
@@ -177,7 +196,8 @@ def masks_step(folder: Path) -> Step:
 
         write_masks(Manifest.read(folder / "data").split("test"), output)
 
-    return Step(MASKS, "Find the brains on their own grids", output, {}, run, ("data",))
+    title = "Find the brains on their own grids"
+    return Step(MASKS, title, output, {}, run, ("data",), files=("*.nii.gz",))
 
 
 def evaluate_step(methods: list[str], plain: dict[str, Any], folder: Path) -> Step:
@@ -207,7 +227,9 @@ def evaluate_step(methods: list[str], plain: dict[str, Any], folder: Path) -> St
             )
 
     inputs = ("data", *(f"predict-{name}" for name in methods))
-    return Step("evaluation", "Evaluate", output, settings, run, inputs)
+    return Step(
+        "evaluation", "Evaluate", output, settings, run, inputs, files=TABLES, anchors=TABLES
+    )
 
 
 def evaluate_full_grid_step(methods: list[str], folder: Path) -> Step:
@@ -224,7 +246,10 @@ def evaluate_full_grid_step(methods: list[str], folder: Path) -> Step:
 
     inputs = ("data", MASKS, *(f"predict-{name}" for name in methods))
     title = "Evaluate at full grid"
-    return Step(FULL_GRID_EVALUATION, title, output, {"methods": methods}, run, inputs)
+    settings = {"methods": methods}
+    return Step(
+        FULL_GRID_EVALUATION, title, output, settings, run, inputs, files=TABLES, anchors=TABLES
+    )
 
 
 def report_step(evaluation: str, methods: list[str], plain: dict[str, Any], folder: Path) -> Step:
@@ -242,7 +267,8 @@ def report_step(evaluation: str, methods: list[str], plain: dict[str, Any], fold
                 attach_evaluation(trained, name, folder / evaluation, output / "report.html")
 
     inputs = ("data", *(f"predict-{name}" for name in methods), evaluation)
-    return Step(output.name, f"Write {output.name}", output, {"methods": methods}, run, inputs)
+    title, settings = f"Write {output.name}", {"methods": methods}
+    return Step(output.name, title, output, settings, run, inputs, files=("report.html",))
 
 
 def figure_step(plain: dict[str, Any], folder: Path) -> Step:
@@ -286,4 +312,5 @@ def figure_step(plain: dict[str, Any], folder: Path) -> Step:
         comparison_figure(rows, output / "comparison.png")
 
     inputs = ("data", *(f"predict-{name}" for name in shown["methods"]))
-    return Step("figures", "Draw the figure", output, plain["figure"], run, inputs)
+    files = ("comparison.png",)
+    return Step("figures", "Draw the figure", output, plain["figure"], run, inputs, files=files)

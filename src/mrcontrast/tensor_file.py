@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mrcontrast.errors import MrcontrastError
+from mrcontrast.errors import MrcontrastError, one_line
 from mrcontrast.files import replacing, sha256_file
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def write_tensors(path: Path, tensors: Mapping[str, "Tensor"], beside: Sequence[
             equal[name] = place
     files = {file for file, _ in equal.values()}
     used = {other for other in beside if relative(other, path) in files}
-    with replacing(path) as unfinished:
+    with replacing(path, durable=True) as unfinished:
         save_file(own, unfinished, metadata=metadata_of(path, equal, used))
         unfinished.chmod(0o666 & ~umask())  # safetensors lets the owner alone read it
     return sha256_file(path)
@@ -90,42 +90,77 @@ def read_tensors(path: Path, device: str = "cpu") -> dict[str, "Tensor"]:
     Args:
         path: The file; ``refuse_strangers`` has passed.
         device: Where the tensors go.
+
+    Raises:
+        MrcontrastError: A file is damaged, or lacks a tensor that it should hold.
     """
     own = stored(path, device)
     equal = told(path, EQUAL)
     files = {file: stored(path.parent / file, device) for file in told(path, BESIDE)} | {"": own}
-    return own | {name: files[file][there] for name, (file, there) in equal.items()}
+    try:
+        return own | {name: files[file][there] for name, (file, there) in equal.items()}
+    except (KeyError, ValueError, TypeError) as error:
+        raise damaged(path, error) from error
 
 
 def refuse_strangers(path: Path) -> None:
     """Refuse a file beside which the files that it names are missing or changed.
 
     Raises:
-        MrcontrastError: One is.
+        MrcontrastError: One is, or is not a file of this run or of a run beside it.
     """
     for file, sha256 in told(path, BESIDE).items():
         other = path.parent / file
+        *above, _ = Path(file).parts or ("",)
+        if above and not (len(above) == 2 and above[0] == ".." != above[1]):
+            raise damaged(path, ValueError(f"the file {file} of another folder"))
         if not other.is_file() or sha256_file(other) != sha256:
             found = "another" if other.is_file() else "none"
             raise MrcontrastError(
-                f"Expected a file with SHA-256 {sha256[:12]} beside {path}, got {found} ({other}). "
-                "Copy the whole model, with all its runs."
+                f"Expected a file with SHA-256 {str(sha256)[:12]} beside {path}, got {found} "
+                f"({other}). Copy the whole model, with all its runs."
             )
 
 
 def stored(path: Path, device: str = "cpu") -> dict[str, "Tensor"]:
-    """Return the tensors that lie in the file itself."""
+    """Return the tensors that lie in the file itself.
+
+    Raises:
+        MrcontrastError: The file is damaged.
+    """
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    return load_file(path, device=device)
+    try:
+        return load_file(path, device=device)
+    except (OSError, SafetensorError) as error:
+        raise damaged(path, error) from error
 
 
 def told(path: Path, key: str) -> dict:
-    """Return a table of a file's metadata; empty if it has none."""
-    from safetensors import safe_open
+    """Return a table of a file's metadata; empty if it has none.
 
-    with safe_open(path, framework="np") as file:  # without torch: it is only looked at
-        return json.loads((file.metadata() or {}).get(key, "{}"))
+    Raises:
+        MrcontrastError: The file or its table is damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as file:  # without torch: it is only looked at
+            table = json.loads((file.metadata() or {}).get(key, "{}"))
+    except (OSError, ValueError, RecursionError, SafetensorError) as error:
+        raise damaged(path, error) from error
+    if not isinstance(table, dict):
+        raise damaged(path, ValueError(f"no table under {key}"))
+    return table
+
+
+def damaged(path: Path, error: Exception) -> MrcontrastError:
+    """Return the error of a file of tensors that cannot be read."""
+    reason = one_line(error, most=200)
+    return MrcontrastError(
+        f"Expected tensors, got a damaged file: {reason} ({path}). Copy it again."
+    )
 
 
 def metadata_of(

@@ -4,6 +4,7 @@ import logging
 import shlex
 import signal
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,16 @@ from omegaconf import DictConfig, OmegaConf
 
 from mrcontrast.config import build, build_stage, module_name, resolve
 from mrcontrast.config_types import refuse_types
-from mrcontrast.given import refuse_missing, refuse_numbers
+from mrcontrast.folder_lock import alone
+from mrcontrast.given import (
+    refuse_empty,
+    refuse_missing,
+    refuse_name,
+    refuse_numbers,
+    refuse_shared,
+)
 from mrcontrast.released import refuse_missing_runs
+from mrcontrast.run_contents import LOCK, refuse_foreign
 from mrcontrast.run_folder import RunFolder, software
 from mrcontrast.trainer import build_trainer
 
@@ -42,7 +51,7 @@ def train(config: DictConfig) -> float | None:
     from mrcontrast.doctor import refuse_accelerator
     from mrcontrast.fine_tuning import find_start, origin_of
     from mrcontrast.lineage import inherit
-    from mrcontrast.resume import how_to_start, is_first_process
+    from mrcontrast.resume import how_to_start, is_first_process, is_replacing
 
     quieten(is_first_process())
     refuse_accelerator(config.trainer.accelerator)
@@ -50,12 +59,31 @@ def train(config: DictConfig) -> float | None:
     config = resolve(config)
     refuse_numbers(config)
     refuse_types(config)
-    folder, earlier = RunFolder(config.run_dir), find_start(config)
-    start = how_to_start(folder, config)
-    if start.finished:
-        return finished_before(folder, config, origin_of(parents, earlier))
-    with terminable():
-        return train_in(folder, config, parents, earlier, start.checkpoint)
+    refuse_places(config)
+    folder, earlier = RunFolder(config.out), find_start(config)
+    with ExitStack() as locks:
+        if is_first_process():
+            refuse_foreign(folder, is_replacing(config))  # before a lock is written
+            locks.enter_context(alone(folder.path, LOCK, "training"))
+        start = how_to_start(folder, config)
+        if start.moved:
+            locks.enter_context(alone(folder.path, LOCK, "training"))
+        if start.finished:
+            return finished_before(folder, config, origin_of(parents, earlier))
+        with terminable():
+            return train_in(folder, config, parents, earlier, start.checkpoint)
+
+
+def refuse_places(config: DictConfig) -> None:
+    """Refuse a run folder that is shared with others, or a name that leads elsewhere.
+
+    Raises:
+        UsageError: The place is empty, as an unset variable of a shell leaves it, or not its own.
+    """
+    refuse_name(config.get("name"), "name")
+    outputs = Path(refuse_empty(OmegaConf.select(config, "paths.outputs"), "paths.outputs"))
+    out = Path(refuse_empty(config.get("out"), "out"))
+    refuse_shared(out, "out", [Path.cwd(), Path.home(), outputs / "runs"])
 
 
 def finished_before(
@@ -76,7 +104,8 @@ def finished_before(
             tell_end(folder, provenance, tracker)
             tracker.close("FINISHED")
     score = provenance.get("score", {}).get("value")
-    log.info("Finished before: %s (score %s). overwrite=true trains again.", folder.path, score)
+    told = "Finished before: %s (score %s). overwrite=true moves it aside and trains again."
+    log.info(told, folder.path, score)
     return score
 
 
@@ -113,7 +142,8 @@ def train_in(
     if before:
         check_origin(before, origin, folder)
     tracker: NoTracker = build(config.logger) if is_first_process() else NoTracker()
-    if is_first_process():
+    if is_first_process():  # provenance first: it tells whose folder this is
+        folder.write_provenance(origin | {"mlflow_run_id": before.get("mlflow_run_id")})
         folder.write_config(config)
     tracker.open(folder, config, before.get("mlflow_run_id"))
     origin["mlflow_run_id"] = tracker.run_id
@@ -128,7 +158,8 @@ def train_in(
             score = fit(trainer, stage, datamodule, checkpoint, folder)
         else:
             score = tabulate(trainer, stage, datamodule, config.stage.checkpoint)
-        origin |= {"seconds": round(clock.seconds(), 1), "score": score}
+        origin |= {"seconds": round(clock.seconds(), 1), "steps": trainer.global_step}
+        origin["score"] = score
         origin["report_card"] = getattr(stage, "report_card", None)
         if trainer.is_global_zero:
             hand_over(stage, folder, origin, tracker)

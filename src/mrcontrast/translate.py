@@ -1,15 +1,19 @@
 """Files in, files out: one volume, a folder, a BIDS tree, or a split of a prepared data set."""
 
-from argparse import ArgumentParser, Namespace
+import os
+from argparse import Namespace
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mrcontrast.draws import ONE_DRAW, PRECISIONS, Draws
-from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.absent import absence
+from mrcontrast.draws import ONE_DRAW, Draws
+from mrcontrast.errors import MrcontrastError, UsageError, printable
 from mrcontrast.given import refuse_missing
 from mrcontrast.released import refuse_missing_runs
+from mrcontrast.translate_options import add_arguments, refuse_options
+
+__all__ = ["add_arguments", "run", "translate_originals", "translate_records"]
 
 if TYPE_CHECKING:
     from mrcontrast.data.manifest import Record
@@ -19,64 +23,6 @@ if TYPE_CHECKING:
     from mrcontrast.translator import Translator
     from mrcontrast.translator.files import Outcome
 
-MASK_HELP = (
-    "brain mask of IN, or a folder of masks; default: a file *_desc-brain_mask beside each volume, "
-    "else its largest non-zero component"
-)
-
-STRIP_HELP = (
-    "find the brain of a head with deepbet (extra prep) where no mask is given or lies beside it"
-)
-
-MODEL_HELP = "a run folder, a released model by name, or runs:/ID or models:/NAME@ALIAS of MLflow"
-
-SAMPLES_HELP = "draws; 2 or more also give a std (%(default)s)"
-
-TURN_HELP = (
-    "2D only: slices over which the noise of a draw turns into other noise; 0 gives all slices "
-    "the same (%(default)s)"
-)
-
-HEAT_HELP = (
-    "standard deviation of the noise that a draw starts from; below 1 it is nearer to the mean "
-    "(%(default)s, as in training)"
-)
-
-PRECISION_HELP = "bf16-mixed is faster where the hardware has units for it (%(default)s)"
-
-START_HELP = (
-    "time in (0, 1] at which a draw begins; 1 from noise, below from the regression's image with "
-    "noise of that time, the lower the nearer to it (that of the run)"
-)
-
-TILE_HELP = (
-    "3D only: voxels along each axis that the networks take at once; N,M for autoencoder and "
-    "denoiser, 0 for all (default: all if it fits in memory, else the largest tiles that do)"
-)
-
-
-def add_arguments(parser: ArgumentParser) -> None:
-    """Add the arguments of ``mrcontrast translate``."""
-    add = parser.add_argument
-    add("input", type=Path, metavar="IN", help="a NIfTI file, a folder, or a prepared data set")
-    add("output", type=Path, metavar="OUT", help="a NIfTI file, or a folder if IN is one")
-    add("--model", required=True, metavar="RUN", help=MODEL_HELP)
-    add("--mask", type=Path, metavar="PATH", help=MASK_HELP)
-    add("--strip-skull", action="store_true", help=STRIP_HELP)
-    add("--split", default="test", help="of a prepared data set: train, val or test (%(default)s)")
-    add("--samples", type=int, default=ONE_DRAW.samples, help=SAMPLES_HELP)
-    add("--steps", type=int, help="steps of the sampler (those of the run, or --sampler's own)")
-    add("--sampler", metavar="NAME", help="euler_flow, heun_flow, ddim, ... (that of the run)")
-    add("--start", type=float, metavar="TIME", help=START_HELP)
-    add("--seed", type=int, default=0, help="seed of the noise (%(default)s)")
-    add("--noise-turn", type=int, default=ONE_DRAW.noise_turn, metavar="N", help=TURN_HELP)
-    add("--temperature", type=float, default=ONE_DRAW.temperature, metavar="T", help=HEAT_HELP)
-    add("--precision", choices=PRECISIONS, default=ONE_DRAW.precision, help=PRECISION_HELP)
-    add("--batch-size", type=int, default=16, help="slices at once (%(default)s)")
-    add("--tile", metavar="N[,M]", help=TILE_HELP)
-    add("--device", default="auto", help="auto, cpu or cuda (%(default)s)")
-    add("--overwrite", action="store_true", help="make volumes anew that exist")
-
 
 def run(args: Namespace) -> int:
     """Run ``mrcontrast translate``.
@@ -85,9 +31,12 @@ def run(args: Namespace) -> int:
         Exit code: 0, or 1 if volumes of a folder could not be translated.
 
     Raises:
-        UsageError: IN and OUT do not fit, or OUT exists and differs.
+        UsageError: An option is out of range, IN and OUT do not fit, or OUT exists and differs.
         MrcontrastError: The model or a single volume is at fault.
     """
+    given = ONE_DRAW.temperature if args.temperature is None else args.temperature
+    draws = Draws(args.samples, args.noise_turn, given, args.precision)
+    refuse_options(args)
     refuse_paths(args.input, args.output, args.overwrite)
     refuse_missing_runs({"--model": args.model})
     refuse_missing({"--mask": args.mask})
@@ -96,10 +45,11 @@ def run(args: Namespace) -> int:
     from mrcontrast.data.predictions import Existing
     from mrcontrast.translator import from_run
     from mrcontrast.translator.files import translate_files
+    from mrcontrast.translator.temperature import lower_temperature
 
     translator = from_run(
         args.model,
-        Draws(args.samples, args.noise_turn, args.temperature, args.precision),
+        draws,
         args.batch_size,
         args.steps,
         args.sampler,
@@ -107,6 +57,8 @@ def run(args: Namespace) -> int:
         args.tile,
         args.start,
     )
+    if args.temperature is None and args.samples == 1:
+        lower_temperature(translator)
     jobs = find_jobs(args, translator)
     existing = Existing.REDO if args.overwrite else Existing.REFUSE
     outcome = translate_files(jobs, translator, existing)
@@ -206,10 +158,10 @@ def find_jobs(args: Namespace, translator: "Translator") -> list["Job"]:
 
     source, out, seed, strip = translator.source, args.output, args.seed, args.strip_skull
     if not jobs.is_prepared(args.input):
-        given = (args.input, out, source, args.mask, seed)
+        given = (args.input, out, source, args.mask, seed, args.any_contrast)
         one = args.input.is_file()
         found = [jobs.file_job(*given)] if one else jobs.folder_jobs(*given)
-        return [replace(job, strip_skull=strip and job.mask is None) for job in found]
+        return [job.stripped() for job in found] if strip else found
     if args.mask is not None or strip:
         raise UsageError(
             f"Expected no {'--strip-skull' if strip else '--mask'} for a prepared data set, which "
@@ -238,12 +190,18 @@ def refuse_paths(source: Path, output: Path, overwrite: bool) -> None:
     Raises:
         UsageError: IN is not there, OUT exists, or the one is a folder and the other is not.
     """
-    if not source.exists():
-        raise UsageError(f"Expected a file or folder, got none ({source}). Check the path.")
+    if not source.is_dir() and (found := absence(source)) is not None:
+        raise UsageError(f"Expected a file or folder, got {found[0]} ({source}). {found[1]}.")
     if source.resolve() == output.resolve():
         raise UsageError(f"Expected OUT to be another place than IN, got {output}.")
-    if source.is_file() and output.is_file() and not overwrite:
-        raise UsageError(f"Expected no file, got one ({output}). Pass --overwrite to replace it.")
+    if source.is_file() and os.path.lexists(output) and not output.is_dir():
+        from mrcontrast.data.predictions import PredictionFiles
+
+        PredictionFiles(output).refuse_foreign()
+        if not overwrite:
+            raise UsageError(
+                f"Expected no file, got one ({output}). Pass --overwrite to replace it."
+            )
     if source.is_dir() and (output.is_file() or output.name.endswith((".nii", ".nii.gz"))):
         raise UsageError(f"Expected a folder as OUT of a folder, got {output}.")
 
@@ -253,12 +211,20 @@ def tell(outcome: "Outcome", output: Path) -> None:
     from rich.console import Console
 
     out = Console(highlight=False, soft_wrap=True, markup=False)
+    err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
     for name, seconds in outcome.written.items():
-        out.print(f"{name}: {seconds:.1f} s")
+        out.print(printable(f"{name}: {seconds:.1f} s"))
+    named: dict[str, list[str]] = {}
+    for name, remarks in outcome.remarks.items():
+        for remark in remarks:
+            named.setdefault(remark, []).append(name)
+    for remark, names in named.items():
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        err.print(printable(f"note: {names[0]}{more}: {remark}"))
     for name, message in outcome.failed.items():
-        Console(stderr=True, highlight=False, soft_wrap=True, markup=False).print(
-            f"{name}: {message}"
-        )
+        err.print(printable(f"{name}: {message}"))
     counts = f"{len(outcome.written)} translated, {len(outcome.kept)} kept"
     mean = sum(outcome.written.values()) / max(len(outcome.written), 1)
-    out.print(f"{counts}, {len(outcome.failed)} failed; {mean:.1f} s a volume -> {output}")
+    out.print(
+        printable(f"{counts}, {len(outcome.failed)} failed; {mean:.1f} s a volume -> {output}")
+    )

@@ -1,22 +1,17 @@
 """NIfTI in and out: one volume with its place in the world."""
 
-import gzip
-import math
-import zlib
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
 
-from mrcontrast.errors import MrcontrastError, may_pass
+from mrcontrast.errors import MrcontrastError
 from mrcontrast.files import replacing
+from mrcontrast.nifti import affine_in_mm, fault, geometry_of, open_nifti, read_voxels, times
 
-DEFLATE_LIMIT = 1032  # bytes that one byte of a .gz can stand for
-UNREADABLE = (OSError, EOFError, ValueError, zlib.error, ImageFileError, HeaderDataError)
+LEAST_IN_MASK = -0.5  # splines may overshoot below 0; labels of -1 may mean inside or outside
 
 
 @dataclass(frozen=True)
@@ -53,31 +48,41 @@ class Volume:
         return "".join(nib.orientations.aff2axcodes(self.affine))
 
 
-def read_volume(path: str | Path, zeros: bool = False) -> Volume:
+def read_volume(path: str | Path, zeros: bool = False, nan: bool = False) -> Volume:
     """Read one 3D NIfTI file, scaled by its header; a fourth axis of length 1 is dropped.
 
     Args:
         path: ``.nii`` or ``.nii.gz``.
         zeros: Whether it may be all zero, as the deviation of draws that are all alike.
+        nan: Whether voxels may be NaN, as the background that SPM writes.
 
     Raises:
         MrcontrastError: The file is missing, truncated, not NIfTI, not 3D, RGB or complex, all
-            zero, holds NaN or infinite voxels, or has a singular affine.
+            zero, larger than the free memory, holds infinite voxels or NaN, has a singular affine,
+            or units that its spacing contradicts.
     """
-    volume = _read(Path(path))
-    if not zeros and not volume.data.any():
-        raise _fault("an image", "only zeros", Path(path), "Export it again or leave it out")
+    volume = _read(Path(path), nan)
+    missing = int(np.isnan(volume.data).sum()) if nan else 0
+    if not zeros and np.count_nonzero(volume.data) == missing:
+        got = "only zeros and NaN" if missing else "only zeros"
+        raise fault("an image", got, Path(path), "Export it again or leave it out")
     return volume
 
 
 def read_mask(path: str | Path, like: Volume, like_path: str | Path = "its image") -> np.ndarray:
     """Read a mask that lies on the grid of ``like``; above 0.5 is inside, and it may be empty.
 
+    NaN is outside; axes may be stored in another order or direction.
+
     Raises:
-        MrcontrastError: As ``read_volume`` (all zero excepted), or the grids differ.
+        MrcontrastError: As ``read_volume`` (all zero excepted), the grids differ, or values show
+            that 0 is not outside and 1 not inside.
     """
-    mask = _read(Path(path))
-    same_grid(like, mask, like_path, path)
+    mask = onto_grid(_read(Path(path), nan=True), like, path, like_path)
+    least, most = (float(bound.reduce(mask.data, axis=None)) for bound in (np.fmin, np.fmax))
+    if least < LEAST_IN_MASK or (least > 0.5 and least < most):  # no outside among its labels
+        got = f"values from {least:g} to {most:g}"
+        raise fault("a mask of 0 outside and 1 inside", got, Path(path), "Make it so")
     return mask.data > 0.5
 
 
@@ -86,19 +91,50 @@ def write_volume(path: str | Path, volume: Volume, like_header: str | Path | Non
 
     Args:
         path: ``.nii`` or ``.nii.gz``; the same voxels give the same bytes.
-        volume: Its affine becomes sform and qform.
-        like_header: File whose other header fields (units, codes, description) are kept.
+        volume: Its affine becomes sform and qform, in mm.
+        like_header: File on the same grid whose sform, qform, their codes and unit are written
+            instead; no other field of its header is.
 
     Raises:
         MrcontrastError: The folder or the file cannot be written.
     """
-    header = None if like_header is None else _header_of(Path(like_header))
-    _write(Path(path), np.asarray(volume.data, np.float32), volume.affine, header)
+    data = np.asarray(volume.data, np.float32)
+    if like_header is None:
+        _write(Path(path), _image(data, volume.affine))
+    else:
+        kind, header = geometry_of(Path(like_header))
+        header.set_data_dtype(data.dtype)
+        _write(Path(path), kind(data, None, header))
 
 
-def write_labels(path: str | Path, labels: np.ndarray, affine: np.ndarray) -> None:
-    """Write a mask or tissue labels, (X, Y, Z), as uint8 NIfTI, whole or not at all."""
-    _write(Path(path), np.asarray(labels, np.uint8), affine, None)
+def write_labels(
+    path: str | Path, labels: np.ndarray, affine: np.ndarray, like_header: str | Path | None = None
+) -> None:
+    """Write a mask or tissue labels, (X, Y, Z), as uint8 NIfTI, as ``write_volume`` does."""
+    data = np.asarray(labels, np.uint8)
+    if like_header is None:
+        _write(Path(path), _image(data, affine))
+    else:
+        kind, header = geometry_of(Path(like_header))
+        header.set_data_dtype(data.dtype)
+        _write(Path(path), kind(data, None, header))
+
+
+def onto_grid(
+    volume: Volume, like: Volume, path: str | Path, like_path: str | Path = "its image"
+) -> Volume:
+    """Return a volume with its axes in the order and directions of another; no voxel is changed.
+
+    Raises:
+        MrcontrastError: The two still do not lie on one voxel grid.
+    """
+    turn = nib.orientations.io_orientation(np.linalg.inv(like.affine) @ volume.affine)
+    if not (turn == [[0, 1], [1, 1], [2, 1]]).all():
+        data = nib.orientations.apply_orientation(volume.data, turn)
+        back = nib.orientations.inv_ornt_aff(turn, volume.shape)
+        volume = Volume(np.ascontiguousarray(data), volume.affine @ back)
+    same_grid(like, volume, like_path, path)
+    return volume
 
 
 def same_grid(
@@ -111,7 +147,7 @@ def same_grid(
             ``tolerance_mm`` apart; both files and the difference are named.
     """
     if a.shape != b.shape:
-        difference = f"shapes {_times(a.shape)} and {_times(b.shape)}"
+        difference = f"shapes {times(a.shape)} and {times(b.shape)}"
     elif (distance := _corner_distance_mm(a, b)) > tolerance_mm:
         difference = f"corners {distance:.3g} mm apart"
     else:
@@ -122,98 +158,28 @@ def same_grid(
     )
 
 
-def _read(path: Path) -> Volume:
+def _read(path: Path, nan: bool = False) -> Volume:
     """Read any real-valued 3D NIfTI, zeros included."""
-    image = _open(path)
-    affine = _checked_affine(image, path)
-    _refuse_giant(image, path)
-    try:
-        with np.errstate(over="ignore"):
-            data = np.asarray(image.get_fdata(dtype=np.float32, caching="unchanged"))
-        if path.suffix == ".gz":
-            with gzip.open(path) as file:  # nibabel stops before the checksum
-                while file.read(1 << 24):
-                    continue
-    except (*UNREADABLE, MemoryError) as error:
-        got = f"a truncated or damaged one: {_short(error)}"
-        raise _unread("a whole NIfTI file", got, path, "Copy it again", error) from error
-    if bad := int(data.size - np.isfinite(data).sum()):
-        raise _fault("finite voxels", f"{bad} NaN or infinite", path, "Repair the volume")
+    image = open_nifti(path)
+    affine = affine_in_mm(image, path)
+    data = read_voxels(image, path)
+    bad = int(np.isinf(data).sum()) if nan else int(data.size - np.isfinite(data).sum())
+    if bad:
+        raise fault("finite voxels", f"{bad} NaN or infinite", path, "Repair the volume")
     return Volume(data.reshape(data.shape[:3]), affine)
 
 
-def _open(path: Path) -> nib.Nifti1Image:
-    """Open the header of a single-file NIfTI."""
-    if not path.is_file():
-        raise _fault("a NIfTI file", "none", path, "Check the path")
-    try:
-        image = nib.load(path)
-    except UNREADABLE as error:
-        got = f"another or a damaged one: {_short(error)}"
-        raise _unread("a NIfTI file", got, path, "Convert it or copy it again", error) from error
-    if not isinstance(image, nib.Nifti1Image):
-        raise _fault("a NIfTI file", type(image).__name__, path, "Convert it to NIfTI")
+def _image(data: np.ndarray, affine: np.ndarray) -> nib.Nifti1Image:
+    """Return an image with one affine as sform and qform, in mm."""
+    image = nib.Nifti1Image(data, affine, dtype=data.dtype)
+    image.set_sform(affine, 1)
+    image.set_qform(affine, 1)
+    image.header.set_xyzt_units("mm")
     return image
 
 
-def _checked_affine(image: nib.Nifti1Image, path: Path) -> np.ndarray:
-    """Refuse what is no real-valued 3D image with an affine that can be inverted."""
-    shape, dtype = image.shape, image.get_data_dtype()
-    if len(shape) < 3 or any(n != 1 for n in shape[3:]) or 0 in shape:
-        raise _fault("a 3D volume", f"shape {_times(shape)}", path, "Extract one 3D volume")
-    if dtype.kind not in "iuf":
-        raise _fault("real-valued voxels", str(dtype), path, "Export the magnitude image")
-    affine = np.asarray(image.affine, np.float64)
-    if not np.isfinite(affine).all() or np.linalg.matrix_rank(affine[:3, :3]) < 3:
-        raise _fault("an invertible affine", "a singular one", path, "Repair the header")
-    return affine
-
-
-def _refuse_giant(image: nib.Nifti1Image, path: Path) -> None:
-    """Refuse a header that claims more voxels than its file can hold, before memory is asked for.
-
-    Source: zlib technical details, on the largest factor of deflate.
-    """
-    most = path.stat().st_size * {".gz": DEFLATE_LIMIT, ".nii": 1}.get(path.suffix, math.inf)
-    claimed = math.prod(map(int, image.shape)) * image.get_data_dtype().itemsize
-    if claimed > most:
-        got = f"a truncated or damaged one: {claimed} bytes of voxels do not fit into it"
-        raise _fault("a whole NIfTI file", got, path, "Copy it again")
-
-
-def _unread(
-    expected: str, got: str, path: Path, advice: str, error: BaseException
-) -> MrcontrastError:
-    """Word why a file could not be read, and whether the file is to blame."""
-    if may_pass(error):
-        got = f"the error: {_short(error)}"
-        return _fault("a file that can be read", got, path, "Try again")
-    return _fault(expected, got, path, advice)
-
-
-def _fault(expected: str, got: str, path: Path, advice: str) -> MrcontrastError:
-    """Word the fault of one file."""
-    return MrcontrastError(f"Expected {expected}, got {got} ({path}). {advice}.")
-
-
-def _header_of(path: Path) -> nib.Nifti1Header:
-    """Copy a header without what belongs to its own voxels."""
-    header = _open(path).header.copy()
-    header.extensions.clear()
-    header["cal_max"] = header["cal_min"] = 0
-    header.set_slope_inter(1, 0)
-    return header
-
-
-def _write(
-    path: Path, data: np.ndarray, affine: np.ndarray, header: nib.Nifti1Header | None
-) -> None:
-    """Write one image atomically with sform and qform set."""
-    image = nib.Nifti1Image(data, affine, header, dtype=data.dtype)
-    code = 1 if header is None else int(header["sform_code"]) or 1
-    image.set_sform(affine, code)
-    image.set_qform(affine, code)
-    image.header.set_xyzt_units("mm")
+def _write(path: Path, image: nib.Nifti1Image) -> None:
+    """Write one image, whole or not at all."""
     with replacing(path) as unfinished:
         nib.save(image, unfinished)
 
@@ -223,13 +189,3 @@ def _corner_distance_mm(a: Volume, b: Volume) -> float:
     corners = np.array(list(product(*((0, n - 1) for n in a.shape))))
     shifts = corners @ (a.affine - b.affine)[:3, :3].T + (a.affine - b.affine)[:3, 3]
     return float(np.linalg.norm(shifts, axis=1).max())
-
-
-def _times(shape: tuple[int, ...]) -> str:
-    """Format a shape: (64, 80, 64) -> "64x80x64"."""
-    return "x".join(map(str, shape))
-
-
-def _short(error: BaseException) -> str:
-    """Return an error's message on one line of at most 120 characters."""
-    return " ".join((str(error) or type(error).__name__).split())[:120]

@@ -64,7 +64,7 @@ def test_a_training_fails_before_its_weights_are_spoilt(tmp_path: Path) -> None:
     overrides = ["stage=toy_autoencoder", "stage.lr=1e30", "trainer.gradient_clip_val=null"]
     with pytest.raises(MrcontrastError, match="Expected a finite loss"):
         train(toy_config(tmp_path, *overrides, *with_mlflow(tmp_path)))
-    folder = RunFolder(tmp_path / "runs/autoencoder")
+    folder = RunFolder(tmp_path / "runs/toy_autoencoder")
     assert (folder.path / "nan_batch.pt").exists()
     assert not folder.finished
     (run,) = mlflow_runs(tmp_path)

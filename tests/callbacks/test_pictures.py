@@ -1,5 +1,7 @@
 """Pictures of fixed subjects."""
 
+import logging
+from errno import ENOSPC
 from pathlib import Path
 from unittest.mock import MagicMock
 
@@ -72,3 +74,22 @@ def test_drawing_moves_neither_generators_nor_modes(tmp_path: Path) -> None:
 def test_a_stage_without_pictures_is_left_alone(tmp_path: Path) -> None:
     SamplePictures(str(tmp_path / "pictures")).draw(MagicMock(global_step=0), nn.Identity())
     assert not (tmp_path / "pictures").exists()
+
+
+def test_a_full_disk_is_told_once_and_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(ENOSPC, "No space left on device")
+
+    callback = SamplePictures(str(tmp_path), count=2)
+    callback.batch = {"subject": ["a", "b"]}
+    with monkeypatch.context() as patch, caplog.at_level(logging.WARNING, logger="mrcontrast"):
+        patch.setattr("matplotlib.figure.Figure.savefig", full)
+        for step in (200, 400):
+            callback.draw(MagicMock(global_step=step, loggers=[]), Stage())
+    (record,) = caplog.records
+    assert "training goes on" in record.getMessage()
+    assert list(tmp_path.iterdir()) == []
+    callback.draw(MagicMock(global_step=600, loggers=[]), Stage())
+    assert [path.name for path in tmp_path.iterdir()] == ["step_000600.png"]

@@ -10,6 +10,7 @@ import torch
 
 from mrcontrast.callbacks.whole_files import WholeFiles
 from mrcontrast.errors import MrcontrastError
+from mrcontrast.files import unfinished_name
 
 
 @contextmanager
@@ -26,10 +27,10 @@ def room_for(size: int) -> Iterator[None]:
 def test_it_is_written_beside_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path / "gone"))
     seen = []
-    monkeypatch.setattr("os.fsync", lambda file: seen.append(list(tmp_path.glob("*/.*.partial"))))
+    monkeypatch.setattr("os.fsync", lambda file: seen.append(list(tmp_path.glob("*/.*.ckpt"))))
     path = tmp_path / "checkpoints" / "last.ckpt"
     WholeFiles().save_checkpoint({"a": torch.ones(2)}, path)
-    assert [part.name.startswith(".last.ckpt.") for part in seen[0]] == [True]
+    assert [part.name.endswith("-last.ckpt") for part in seen[0]] == [True]
     assert list(path.parent.iterdir()) == [path]
     assert torch.equal(torch.load(path, weights_only=True)["a"], torch.ones(2))
 
@@ -43,7 +44,9 @@ def test_a_full_disk_leaves_the_one_before(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_a_kill_left_is_removed(tmp_path: Path) -> None:
-    (tmp_path / ".last.ckpt.1.partial").touch()
+def test_what_a_kill_left_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.getpid", lambda: 2**22 + 1)  # above Linux's largest process id
+    unfinished_name(tmp_path / "last.ckpt").touch()
+    monkeypatch.undo()
     WholeFiles().save_checkpoint({}, tmp_path / "last.ckpt")
     assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]

@@ -1,10 +1,8 @@
-import json
-
 import pytest
 import torch
 from monai.transforms import RandAdjustContrastd, RandAffined, RandFlipd
 
-from mrcontrast.data.augmentation import AugmentedDataset, FixedDraw, settings
+from mrcontrast.data.augmentation import AugmentedDataset, FixedDraw
 from mrcontrast.data.dataset import SliceDataset, VolumeDataset
 from mrcontrast.data.manifest import Record
 from mrcontrast.data.volume_store import open_store
@@ -75,19 +73,3 @@ def test_fixed_draw_repeats_and_leaves_the_generator(
     assert torch.equal(torch.get_rng_state(), state)
     assert not torch.equal(first["flair"], FixedDraw(drawn, 2)[2]["flair"])
     assert not torch.equal(first["flair"], items[2]["flair"])
-
-
-def test_settings_name_what_decides_the_images() -> None:
-    gamma = RandAdjustContrastd(["flair"], prob=0.1, gamma=[0.97, 1.03])
-    parts = [affine(), gamma]
-    text = json.dumps(settings(parts), sort_keys=True)
-    assert text == json.dumps(settings([affine(), gamma]), sort_keys=True)
-    assert json.dumps(settings([affine(4.0), gamma]), sort_keys=True) != text
-    other = RandAdjustContrastd(["flair"], prob=0.1, gamma=[0.97, 1.05])
-    assert json.dumps(settings([affine(), other]), sort_keys=True) != text
-    assert "0x" not in text  # no address of an object
-
-
-def test_settings_do_not_depend_on_the_random_state() -> None:
-    assert settings(affine().set_random_state(3)) == settings(affine().set_random_state(4))
-    assert settings(affine().set_random_state(3)) == settings(affine())

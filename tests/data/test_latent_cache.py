@@ -1,9 +1,10 @@
 """The latent cache: built once, for one set of facts, whole or not at all, equal to encoding."""
 
+import errno
 import json
 import os
 import pickle
-import shutil
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -11,16 +12,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from monai.transforms import RandAffined, RandFlipd
-from tests.stages.conftest import make_codec
+from monai.transforms import Lambdad, RandAffined, RandFlipd
+from tests.stages.conftest import make_codec, make_regressor
 from torch.utils.data import DataLoader
 
-from mrcontrast.conditions import LatentCondition, PixelCondition
+from mrcontrast.conditions import FoldedCondition, LatentCondition, PixelCondition, RegressionAnchor
 from mrcontrast.data.datamodule import ContrastDataModule
 from mrcontrast.data.latent_cache import LatentDataset, LatentStore
 from mrcontrast.data.manifest import Manifest
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.latents import LatentStatistics, Posterior
+from mrcontrast.volume import read_volume, write_labels
 from toy.runs import end_of, in_child
 
 LATENTS = ("t1w_mean", "t1w_sigma")
@@ -132,13 +134,34 @@ def test_a_build_leaves_the_random_numbers_of_training_alone(prepared_root, tmp_
 
 def test_the_key_is_that_of_all_facts(prepared_root, tmp_path):
     codec, other, wider = make_codec(2), make_codec(2), make_codec(2)
+    regressor, other_regressor = make_regressor(2), make_regressor(2)
+    next(other_regressor.parameters()).data += 1e-6
     with torch.no_grad():
         next(other.autoencoder.parameters()).view(-1)[0] += 1e-6
     wider.latent_multiple = 4
     grouped = make_codec(2)
     grouped.autoencoder.encoder.blocks[1].norm1.eps = 1e-3  # no weight tells
+    shifted, stretched = make_codec(2), make_codec(2)
+    shifted.mean += 1e-3
+    stretched.std *= 1.001
+    scaled, tiled = make_codec(2), make_codec(2)
+    scaled.scale = 0.5
+    tiled.tiling.tile_voxels = 16
     plain = make_data(prepared_root)
     keys = [
+        LatentStore("", 1).key(plain, shifted, None),
+        LatentStore("", 1).key(plain, stretched, None),
+        LatentStore("", 1).key(plain, scaled, None),
+        LatentStore("", 1).key(plain, tiled, None),
+        LatentStore("", 1).key(plain, make_codec(2), FoldedCondition(4)),
+        LatentStore("", 1).key(plain, make_codec(2), RegressionAnchor(regressor, 7)),
+        LatentStore("", 1).key(plain, make_codec(2), RegressionAnchor(other_regressor, 7)),
+        LatentStore("", 1).key(
+            make_data(prepared_root, augmentation=[lambda item: item]), codec, None
+        ),
+        LatentStore("", 1).key(
+            make_data(prepared_root, augmentation=[lambda item: dict(item)]), codec, None
+        ),
         LatentStore("", 1).key(plain, codec, None),
         LatentStore("", 2).key(plain, codec, None),
         LatentStore("", 1).key(plain, codec, PIXELS),
@@ -155,7 +178,62 @@ def test_the_key_is_that_of_all_facts(prepared_root, tmp_path):
     again = LatentStore(str(tmp_path), 1, batch_size=3).key(
         make_data(prepared_root, batch_size=2, seed=5), make_codec(2), None
     )
-    assert again == keys[0]  # the order of training is no fact of the cache
+    assert again == keys[9]  # the order of training is no fact of the cache
+
+
+def test_a_changed_brain_mask_is_another_key(make_root):
+    root = make_root("train", "train", "test")
+    codec, store = make_codec(2), LatentStore("")
+    before = store.key(make_data(root), codec, None)
+    record = Manifest.read(root).split("train")[0]
+    mask = read_volume(record.brain_mask)
+    mask.data[16, 20, 12] = 0
+    write_labels(record.brain_mask, mask.data > 0.5, mask.affine)
+    assert store.key(make_data(root), codec, None) != before
+
+
+def locked(lock):
+    def change(image):
+        with lock:
+            return image
+
+    return change
+
+
+def test_what_has_no_hash_is_encoded_at_each_step_and_said_once(prepared_root, tmp_path, caplog):
+    module = make_data(prepared_root, augmentation=[Lambdad(KEYS, func=locked(threading.Lock()))])
+    with caplog.at_level("WARNING"):
+        LatentStore(str(tmp_path)).install(module, make_codec(2), None)
+    assert list(tmp_path.iterdir()) == []
+    assert [record.getMessage() for record in caplog.records] == [
+        "No latents are stored, each step encodes its images: what decides them holds a lock, "
+        "which has no hash."
+    ]
+    assert "t1w" in module.train_items[0]
+
+
+def test_a_cache_from_elsewhere_is_named_and_made_again(prepared_root, tmp_path, caplog):
+    """Its arrays are whole and its name is right, and yet it holds other latents."""
+    codec = make_codec(2)
+    key = LatentStore("").key(make_data(prepared_root), codec, None)
+    installed(prepared_root, tmp_path, codec, augmented=False)
+    only_cache(tmp_path).rename(tmp_path / key)
+    spy = Spy(codec)
+    with caplog.at_level("WARNING"):
+        module = installed(prepared_root, tmp_path, codec)
+    found = f"Latents in {tmp_path / key} cannot be used: cache.json tells of other data"
+    assert found in caplog.text
+    assert spy.items == len(module.train_items)
+
+
+def test_a_build_deletes_nothing_but_latents(prepared_root, tmp_path):
+    codec = make_codec(2)
+    target = tmp_path / LatentStore("").key(make_data(prepared_root), codec, None)
+    target.mkdir()
+    (target / "notes.txt").write_text("mine")
+    with pytest.raises(MrcontrastError, match=r"nothing but latents, got notes\.txt .*Move it"):
+        installed(prepared_root, tmp_path, codec)
+    assert (target / "notes.txt").read_text() == "mine"
 
 
 def test_other_voxels_are_another_key(make_root):
@@ -185,12 +263,24 @@ def test_a_build_that_stops_half_way_leaves_nothing_to_read(prepared_root, tmp_p
             installed(prepared_root, tmp_path, codec)
 
         assert end_of(in_child(work)) == 9
-    assert only_cache(tmp_path).suffix == ".partial"
+        assert only_cache(tmp_path).suffix == ".partial"
+    assert len([path for path in tmp_path.iterdir() if path.is_dir()]) == (death == "kill")
     fresh = make_codec(2)
     spy = Spy(fresh)
     module = installed(prepared_root, tmp_path, fresh)
     assert spy.items == len(module.train_items)
     assert only_cache(tmp_path).suffix == ""
+
+
+def rewrite(folder, change):
+    array = change(np.load(folder / "t1w_mean.npy"))
+    np.save(folder / "t1w_mean.npy", array, allow_pickle=True)
+
+
+def edit(folder, change):
+    card = json.loads((folder / "cache.json").read_text())
+    change(card)
+    (folder / "cache.json").write_text(json.dumps(card))
 
 
 def cut_array(folder):
@@ -205,19 +295,36 @@ def cut_array(folder):
         lambda folder: (folder / "t1w_sigma.npy").unlink(),
         lambda folder: (folder / "cache.json").unlink(),
         lambda folder: (folder / "cache.json").write_text("{"),
+        lambda folder: (folder / "cache.json").write_text("[1]"),
+        lambda folder: (folder / "cache.json").write_bytes(b"\xff\xfe"),
+        lambda folder: rewrite(folder, lambda array: array[:, :1]),
+        lambda folder: rewrite(folder, lambda array: array[:-1]),
+        lambda folder: rewrite(folder, lambda array: array.astype(np.float64)),
+        lambda folder: rewrite(folder, lambda array: array.astype(object)),
+        lambda folder: edit(folder, lambda card: card["arrays"].update({"../t1w_mean": [1]})),
+        lambda folder: edit(folder, lambda card: card.update(created="yesterday")),
+        lambda folder: edit(folder, lambda card: card["facts"].update(version=3)),
     ],
-    ids=["cut", "no sigma", "no card", "bad card"],
+    ids=[
+        *("cut", "no sigma", "no card", "bad card", "list", "no text", "shape", "length", "type"),
+        *("pickle", "path", "date", "version"),
+    ],
 )
 def test_a_damaged_cache_is_built_again(prepared_root, tmp_path, damage):
     codec = make_codec(2)
     before = installed(prepared_root, tmp_path, codec).train_items[5]["t1w_mean"]
     damage(only_cache(tmp_path))
-    with pytest.raises(MrcontrastError, match="whole latent cache"):
-        LatentDataset(only_cache(tmp_path))
     spy = Spy(codec)
     module = installed(prepared_root, tmp_path, codec)
     assert spy.items == len(module.train_items)
     assert torch.equal(module.train_items[5]["t1w_mean"], before)
+
+
+def test_a_cache_that_is_cut_while_it_is_opened_is_named(prepared_root, tmp_path):
+    installed(prepared_root, tmp_path, make_codec(2))
+    cut_array(only_cache(tmp_path))
+    with pytest.raises(MrcontrastError, match=r"whole latent cache, .*t1w_mean\.npy.*cut"):
+        LatentDataset(only_cache(tmp_path))
 
 
 def test_of_two_processes_one_builds_and_both_read(prepared_root, tmp_path):
@@ -291,10 +398,14 @@ def test_a_place_that_cannot_be_written_is_a_fault_in_one_line(
     with pytest.raises(MrcontrastError, match="MRCONTRAST_CACHE") as caught:
         installed(prepared_root, tmp_path / "file" / "latents", make_codec(2))
     assert "\n" not in str(caught.value)
-    full = shutil.disk_usage(tmp_path)._replace(free=1000)
-    monkeypatch.setattr(shutil, "disk_usage", lambda folder: full)
-    with pytest.raises(MrcontrastError, match=r"0\.0 GB free where"):
+
+    def refuse(*arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    with pytest.raises(MrcontrastError, match=r"MB of free space, got: No space left.*MRCONTRAST"):
         installed(prepared_root, tmp_path, make_codec(2))
+    assert not [path for path in tmp_path.iterdir() if path.is_dir()]  # the disk is full enough
 
 
 def test_half_precision_would_err_where_a_channel_lies_far_from_zero():

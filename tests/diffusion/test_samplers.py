@@ -101,14 +101,26 @@ def test_ancestral_draws_have_the_right_mean_and_spread(
     assert out.std().item() == pytest.approx(0.5, abs=0.015)
 
 
-def test_ancestral_spread_is_exact_even_in_one_step(gaussian: "Mixture") -> None:
-    schedule, target = RectifiedFlow(), Velocity()
+@pytest.mark.parametrize("num_steps", [2, 3, 5])
+def test_ancestral_spread_is_as_the_docstring_says_in_few_steps(
+    gaussian: "Mixture", num_steps: int, schedule: NoiseSchedule
+) -> None:
+    """Right for every x_t that the network sees; that of the clean estimate in closed form."""
     generator = torch.Generator().manual_seed(2)
     noise = torch.randn(40, 1, 50, 40, generator=generator)
-    predict = gaussian.predictor(schedule, target)
-    out = DDPM(2, data_std=0.5).sample(predict, noise, schedule, target, generator)
-    # the clean estimate from t = 1/2 has variance c^2 (alpha c)^2 / ((alpha c)^2 + sigma^2)
-    assert out.var().item() == pytest.approx(0.25 * 0.0625 / 0.3125, rel=0.02)
+    exact, seen = gaussian.predictor(schedule, V()), []
+
+    def predict(x_t: Tensor, t: Tensor) -> Tensor:
+        alpha, sigma = (float(weight(t[:1])) for weight in (schedule.alpha, schedule.sigma))
+        assert x_t.var().item() == pytest.approx((0.5 * alpha) ** 2 + sigma**2, rel=0.03)
+        seen.append((alpha, sigma))
+        return exact(x_t, t)
+
+    out = DDPM(num_steps, data_std=0.5).sample(predict, noise, schedule, V(), generator)
+    alpha, sigma = seen[-1]
+    assert len(seen) == num_steps
+    kept = (0.5 * alpha) ** 2 / ((0.5 * alpha) ** 2 + sigma**2)
+    assert out.var().item() == pytest.approx(0.25 * kept, rel=0.03)
 
 
 def test_ddpm_without_spread_of_the_data_is_ddim_with_eta_one(

@@ -154,8 +154,8 @@ def test_truncated(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("empty.nii.gz", b"", "no gzip"),
-        ("empty.nii", b"", "another or an empty one"),
+        ("empty.nii.gz", b"", "got an empty file"),
+        ("empty.nii", b"", "got an empty file"),
         ("text.nii", b"subject\tage\n" * 40, "another or an empty one"),
         ("short.nii", b"\x5c\x01\x00\x00abc", "got"),
         ("scan.nii.gz", bytes(128) + b"DICM" + bytes(900), "got a DICOM file"),

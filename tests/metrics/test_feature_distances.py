@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from scipy import stats
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import maximum_mean_discrepancy, poly_mmd
@@ -18,6 +17,7 @@ from mrcontrast.metrics.feature_distances import (
     kernel_distance,
     with_interval,
 )
+from mrcontrast.metrics.intervals import mean_interval
 
 DIM = 12
 
@@ -99,42 +99,94 @@ def test_gaussian_kernel_by_hand() -> None:
     assert gaussian_mmd(first, second) == pytest.approx(expected)
 
 
-def test_the_interval_leaves_out_whole_subjects(features: tuple[np.ndarray, np.ndarray]) -> None:
-    first, second = features[0][:45], features[1]
-    subjects = np.repeat(np.arange(5), 9)
-    found = with_interval(first, second, cubic_kernel, subjects)
-    assert found.value == pytest.approx(kernel_distance(first, second))
-    without = [
-        kernel_distance(first[subjects != left], second[subjects != left]) for left in range(5)
-    ]
-    assert found.ci95 is not None
-    reach = 2.7764 * np.sqrt(4 / 5 * 5 * np.var(without))
-    assert found.ci95 == pytest.approx((found.value - reach, found.value + reach), rel=1e-3)
-    alone = with_interval(first, second, cubic_kernel, np.zeros(45, int))
-    assert (alone.value, alone.ci95) == (pytest.approx(found.value), None)
+def by_hand(
+    first: np.ndarray, second: np.ndarray, kernel: Kernel, owners: tuple[np.ndarray, np.ndarray]
+) -> float:
+    """Return the mean kernel over pairs of different subjects, from kernels of all with all."""
 
+    def mean(x: np.ndarray, y: np.ndarray, of_x: np.ndarray, of_y: np.ndarray) -> float:
+        return float(kernel(x, y)[of_x[:, None] != of_y].mean())
 
-def whole_kernels(first: np.ndarray, second: np.ndarray, kernel: Kernel, kept: np.ndarray) -> float:
-    """Return the unbiased estimate from kernels of all with all, of the vectors that are kept."""
-    a, b = first[kept], second[kept]
-    n = len(a)
-    within = sum(kernel(x, x).sum() - np.trace(kernel(x, x)) for x in (a, b)) / (n * (n - 1))
-    return float(within - 2 * kernel(a, b).mean())
+    one, two = owners
+    between = mean(first, second, one, two)
+    return mean(first, first, one, one) + mean(second, second, two, two) - 2 * between
 
 
 @pytest.mark.parametrize("name", ["cubic", "gaussian"])
-def test_sums_by_subject_give_what_whole_kernels_give(
-    features: tuple[np.ndarray, np.ndarray], name: str
+@pytest.mark.parametrize("shared", [True, False])
+def test_pairs_of_one_subject_are_left_out_of_all_three_sums(
+    features: tuple[np.ndarray, np.ndarray], name: str, shared: bool
 ) -> None:
-    first, second = features[0][:45], features[1]
+    first, second = features
     kernel = cubic_kernel if name == "cubic" else gaussian_kernel(first, second)
-    subjects = np.random.default_rng(1).permutation(np.repeat(np.arange(6), [3, 12, 1, 9, 10, 10]))
-    found = with_interval(first, second, kernel, subjects)
-    expected = whole_kernels(first, second, kernel, subjects >= 0)
+    rng = np.random.default_rng(1)
+    one = rng.permutation(np.repeat(np.arange(6), [3, 12, 1, 9, 20, 15]))
+    two = rng.permutation(np.repeat(np.arange(6), [10, 2, 3, 9, 11, 10])) + (0 if shared else 6)
+    found = with_interval(first, second, kernel, (one, two))
+    expected = by_hand(first, second, kernel, (one, two))
     assert found.value == pytest.approx(expected, rel=1e-9, abs=1e-12)
-    without = [whole_kernels(first, second, kernel, subjects != left) for left in range(6)]
-    reach = stats.t.ppf(0.975, 5) * np.sqrt(5 / 6 * 6 * np.var(without))
-    assert found.ci95 == pytest.approx((expected - reach, expected + reach), rel=1e-9, abs=1e-12)
+    people = np.unique(np.concatenate([one, two]))
+    without = [
+        by_hand(
+            first[one != left], second[two != left], kernel, (one[one != left], two[two != left])
+        )
+        for left in people
+    ]
+    count = len(people)
+    low, high = mean_interval(count * expected - (count - 1) * np.array(without))
+    assert found.ci95 == pytest.approx((low, high), rel=1e-6, abs=1e-9)
+
+
+def of_people(rng: np.random.Generator, people: int, images: int = 1) -> list[np.ndarray]:
+    """Draw images of the same people: 6 slices each, which are alike; (people * 6, DIM)."""
+    person = rng.standard_normal((people, 1, DIM))
+    shape = (people, 6, DIM)
+    return [
+        (person + 0.6 * rng.standard_normal(shape)).reshape(-1, DIM) + 0.5 for _ in range(images)
+    ]
+
+
+def test_real_against_itself_is_zero() -> None:
+    (real,) = of_people(np.random.default_rng(0), 8)
+    owner = np.repeat(np.arange(8), 6)
+    found = with_interval(real, real.copy(), cubic_kernel, (owner, owner))
+    assert found.value == pytest.approx(0, abs=1e-12)
+    assert found.ci95 == pytest.approx((0, 0), abs=1e-9)
+    paired = kernel_distance(real, real.copy())  # takes slices of one person for independent
+    assert paired < -0.05
+
+
+@pytest.mark.parametrize(
+    ("kind", "people"), [("same people", 5), ("same people", 8), ("halves", 8)]
+)
+def test_images_of_one_distribution_are_at_zero_within_the_interval(kind: str, people: int) -> None:
+    """Null simulation of 300 studies: no bias, and an interval that covers 0."""
+    rng = np.random.default_rng(people)
+    owner = np.repeat(np.arange(people), 6)
+    values, covered = [], 0
+    for _ in range(300):
+        if kind == "same people":
+            first, second = of_people(rng, people, images=2)
+            owners = owner, owner
+        else:
+            first, second = of_people(rng, people // 2)[0], of_people(rng, people // 2)[0]
+            owners = owner[: len(first)], owner[len(first) :]
+        found = with_interval(first, second, cubic_kernel, owners)
+        assert found.value is not None
+        assert found.ci95 is not None
+        values.append(found.value)
+        covered += found.ci95[0] <= 0 <= found.ci95[1]
+    error = np.std(values) / np.sqrt(len(values))
+    assert abs(np.mean(values)) < 3 * error
+    assert covered / len(values) >= 0.94
+
+
+def test_another_distribution_is_not_at_zero() -> None:
+    first, second = of_people(np.random.default_rng(2), 8, images=2)
+    owner = np.repeat(np.arange(8), 6)
+    found = with_interval(first, second + 0.5, cubic_kernel, (owner, owner))
+    assert found.ci95 is not None
+    assert found.ci95[0] > 0.3
 
 
 def test_no_kernel_of_all_with_all_is_made() -> None:
@@ -148,7 +200,8 @@ def test_no_kernel_of_all_with_all_is_made() -> None:
 
     rng = np.random.default_rng(0)
     first, second = rng.standard_normal((2, 400, 3))
-    with_interval(first, second, watched, np.repeat(np.arange(100), 4))
+    owner = np.repeat(np.arange(100), 4)
+    with_interval(first, second, watched, (owner, owner))
     assert largest == 4 * 400
 
 
@@ -162,13 +215,17 @@ def test_the_width_of_many_vectors_is_that_of_some(monkeypatch: pytest.MonkeyPat
     assert some[0] == pytest.approx(exact, rel=0.02)
 
 
-def test_too_few_vectors_have_no_distance_or_no_interval() -> None:
+def test_too_few_subjects_have_no_distance_or_no_interval() -> None:
     """A 3D network gives one vector a session."""
-    first, second = np.random.default_rng(0).standard_normal((2, 3, DIM))
-    one, two, three = (
-        with_interval(first[:n], second[:n], cubic_kernel, np.arange(n)) for n in (1, 2, 3)
+    first, second = np.random.default_rng(0).standard_normal((2, 5, DIM))
+    one, four, five = (
+        with_interval(first[:n], second[:n], cubic_kernel, (np.arange(n), np.arange(n)))
+        for n in (1, 4, 5)
     )
     assert (one.value, one.ci95) == (None, None)
-    assert two.value == pytest.approx(kernel_distance(first[:2], second[:2]))
-    assert two.ci95 is None
-    assert three.ci95 is not None
+    assert four.value is not None
+    assert four.ci95 is None
+    assert five.ci95 is not None
+    owner = np.repeat([0, 1], 5)
+    halves = with_interval(first, second, cubic_kernel, (owner[:5], owner[5:]))
+    assert (halves.value, halves.ci95) == (None, None)  # one subject in each set

@@ -8,7 +8,7 @@ from rich.console import Console
 from mrcontrast.metrics.definitions import METRICS
 from mrcontrast.report.paired_tests import compare_methods
 from mrcontrast.report.statistics import Row
-from mrcontrast.report.table import to_csv_table, to_latex, to_markdown
+from mrcontrast.report.table import caption, to_csv_table, to_latex, to_markdown
 from mrcontrast.report.terminal import to_rich
 
 
@@ -47,6 +47,20 @@ def test_markdown(summary: dict[str, Any]) -> None:
     assert lines[-1] == "- lookup, no prediction: sub-03"
 
 
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["sub-1"], "one subject, so no interval"),
+        ([f"sub-{n}_ses-{s}" for n in range(4) for s in "ab"], "no interval below 5 subjects"),
+        ([f"sub-{n}" for n in range(5)], "mean over subjects [95 % interval]"),
+    ],
+)
+def test_the_caption_says_whether_and_why_there_are_intervals(
+    summary: dict[str, Any], names: list[str], words: str
+) -> None:
+    assert words in caption(summary | {"subjects": names})
+
+
 def test_rich(summary: dict[str, Any]) -> None:
     console = Console(width=140)
     with console.capture() as capture:
@@ -59,7 +73,7 @@ def test_rich(summary: dict[str, Any]) -> None:
 
 
 def test_one_subject_and_one_method_are_told_in_words(summary: dict[str, Any]) -> None:
-    summary |= {"subjects": ["sub-01"], "tests": compare_methods([], seed=0)}
+    summary |= {"subjects": ["sub-01"], "tests": compare_methods([])}
     console = Console(width=140)
     with console.capture() as capture:
         console.print(to_rich(summary))
@@ -78,7 +92,7 @@ def test_latex_escapes_and_aligns(summary: dict[str, Any]) -> None:
     assert r"Method & n & PSNR (dB) $\uparrow$ & SSIM $\uparrow$" in text
     assert r"control$|$net & 7 & 20.25 [19.25, 21.25] & 0.500" in text
     assert r"& $\infty$ \\" in text
-    assert r"95 \% bootstrap" in text
+    assert r"[95 \% interval]" in text
     assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 2
     assert lines[-1] == "% - lookup, no prediction: sub-03"
 
@@ -110,7 +124,7 @@ def test_paired_tests_are_shown_or_refused(
         for i in range(1, subjects + 1)
         for method, gain in (("a", 1.0), ("b", 2.0))
     ]
-    summary["tests"] = compare_methods(rows, seed=0)
+    summary["tests"] = compare_methods(rows)
     part = to_markdown(summary).split("## Paired tests in the brain")[1]
     assert words in part
     assert ("| a | b | PSNR | 7 | -4.00 [" in part) == (subjects == 7)

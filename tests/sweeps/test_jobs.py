@@ -14,7 +14,7 @@ from toy.runs import end_of, in_child, wait_for
 
 
 def make_job(folder: Path, number: int = 1, **changes: object) -> Job:
-    job = Job(folder, "train", ["stage=toy"], {"seed": "1"}, "hash", number)
+    job = Job(folder, "train", ["stage=toy"], {"seed": "1"}, {}, number)
     for key, value in changes.items():
         setattr(job, key, value)
     folder.mkdir(parents=True, exist_ok=True)
@@ -74,6 +74,8 @@ def test_a_finished_job_is_not_done_again(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_job_finished_since_it_was_read_is_not_offered_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "weights.safetensors").touch()
     monkeypatch.setitem(WORK, "train", lambda job: 0.5)
     as_the_sweep_read_it = make_job(tmp_path / "a", state=RUNNING, attempts=1)
     run_job(tmp_path / "a")  # by a process that an earlier sweep left

@@ -31,7 +31,7 @@ def test_jobs_take_devices_in_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr("os.cpu_count", lambda: 8)
     processes = Processes(n_jobs=2, devices=[4, 5])
-    job = Job(tmp_path, "train", [], {}, "hash")
+    job = Job(tmp_path, "train", [], {}, {})
     first, second = processes.start(job), processes.start(job)
     assert [item.environment["CUDA_VISIBLE_DEVICES"] for item in (first, second)] == ["4", "5"]
     assert first.environment["OMP_NUM_THREADS"] == "4"
@@ -85,7 +85,7 @@ def test_a_second_process_of_a_training_leaves_the_job_alone(
     done = []
     monkeypatch.setitem(WORK, "train", done.append)
     monkeypatch.setenv("LOCAL_RANK", "1")
-    job = Job(tmp_path / "a", "train", [], {}, "hash")
+    job = Job(tmp_path / "a", "train", [], {}, {})
     job.folder.mkdir()
     job.save()
     with job.lock():  # the first process holds it

@@ -1,4 +1,4 @@
-"""Sweeps in real processes, killed at random: the issue's own proof."""
+"""Sweeps in real processes, killed at random."""
 
 import os
 import random

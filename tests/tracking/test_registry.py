@@ -8,8 +8,9 @@ import pytest
 
 from mrcontrast.cli import main
 from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.released import open_run
 from mrcontrast.run_folder import RunFolder
-from mrcontrast.tracking import connect, find_run
+from mrcontrast.tracking import connect
 from mrcontrast.tracking.registry import registry_at
 from toy.runs import toy_run, with_mlflow
 
@@ -27,8 +28,10 @@ def run(outputs: Path, prepared_root: Path) -> RunFolder:
 
 @pytest.fixture(scope="module")
 def registered(outputs: Path, run: RunFolder) -> str:
-    assert main(["register", str(run.path), "--name", "flair2t1w", "--alias", "best"]) == 0
-    return f"sqlite:///{outputs}/mlflow/mlflow.db"
+    uri = f"sqlite:///{outputs}/mlflow/mlflow.db"
+    words = ["register", str(run.path), "--name", "flair2t1w", "--alias", "best"]
+    assert main([*words, "--tracking-uri", uri]) == 0
+    return uri
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +41,7 @@ def address(outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_model_is_found_by_its_alias(outputs: Path, registered: str, run: RunFolder) -> None:
     for reference in ("models:/flair2t1w@best", "models:/flair2t1w/1"):
-        found = find_run(reference)
+        found = open_run(reference)
         assert found.path != run.path
         assert found.path.is_relative_to(outputs / "mlflow")
         assert found.verify() == run.verify()
@@ -93,9 +96,9 @@ def test_a_model_serves_what_its_signature_says(registered: str) -> None:
 
 def test_unknown_models_are_named(registered: str) -> None:
     with pytest.raises(MrcontrastError, match=r"Expected a registered model.*other@best"):
-        find_run("models:/other@best")
+        open_run("models:/other@best")
     with pytest.raises(UsageError, match="Expected models:/NAME@ALIAS"):
-        find_run("models:/flair2t1w")
+        open_run("models:/flair2t1w")
 
 
 def test_an_unfinished_run_is_not_registered(
@@ -104,3 +107,37 @@ def test_an_unfinished_run_is_not_registered(
     (tmp_path / "config.yaml").write_text("stage: {}\n")
     assert main(["register", str(tmp_path), "--name", "x"]) == 1
     assert "Expected a finished run" in capsys.readouterr().err
+
+
+def test_a_run_does_not_choose_where_it_is_registered(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ours:5000")
+    assert main(["register", str(run.path), "--name", "flair2t1w"]) == 2
+    assert "Add --tracking-uri URI to choose." in capsys.readouterr().err
+
+
+def test_every_command_takes_a_registered_model(
+    registered: str, run: RunFolder, tmp_path: Path
+) -> None:
+    assert main(["export", "models:/flair2t1w@best", "--out", str(tmp_path / "model")]) == 0
+    assert open_run(tmp_path / "model" / "run").stage_name == "baselines"
+    by_id = f"runs:/{run.provenance['mlflow_run_id']}"
+    assert main(["export", by_id, "--out", str(tmp_path / "other")]) == 0
+    assert main(["register", by_id, "--name", "by-id"]) == 0
+
+
+def test_a_version_of_a_server_cannot_leave_the_cache(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from types import SimpleNamespace
+
+    from mrcontrast.tracking import registry
+
+    monkeypatch.setenv("MRCONTRAST_OUTPUTS", str(tmp_path / "outputs"))
+    for name, number in (("../../x", "1"), ("..", "1"), ("a", "1/../../x")):
+        version = SimpleNamespace(name=name, version=number)
+        monkeypatch.setattr(registry, "find_version", lambda *_, v=version: v)
+        with pytest.raises(MrcontrastError, match="Expected the name of a model"):
+            registry.fetch_model("models:/a@best", "http://host:5000")
+    assert list(tmp_path.iterdir()) == []

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from mrcontrast.cli import main
+from mrcontrast.released import open_run
 from mrcontrast.run_folder import RunFolder
-from mrcontrast.tracking import connect, find_run
+from mrcontrast.tracking import connect
 from mrcontrast.tracking.outbox import OUTBOX
 from mrcontrast.train import train
 from toy.runs import empty_database, end_of, in_child, toy_config, toy_run, wait_for
@@ -124,10 +125,10 @@ def test_a_server_that_goes_away_loses_nothing(
     assert end_of(process) == 0  # the training came to its end
     assert folder.finished
     assert (folder.path / OUTBOX).exists()
-    assert main(["sync", str(tmp_path)]) == 1
+    assert main(["sync", str(tmp_path), "--to", server.uri]) == 1
     assert "does not answer" in capsys.readouterr().out
     server.start()
-    assert main(["sync", str(tmp_path)]) == 0
+    assert main(["sync", str(tmp_path), "--to", server.uri]) == 0
     assert not (folder.path / OUTBOX).exists()
     check_record(server, folder)
 
@@ -177,11 +178,11 @@ def test_a_model_is_downloaded_once_from_a_server(
     data = ["data=prepared", f"data.root={prepared_root}", "data.augmentation=null"]
     record = ["logger=mlflow", f"logger.tracking_uri={server.uri}"]
     run = toy_run(tmp_path, "table", "stage=lookup", *record, *data)
-    assert main(["register", str(run.path), "--name", "flair2t1w", "--alias", "best"]) == 0
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
+    assert main(["register", str(run.path), "--name", "flair2t1w", "--alias", "best"]) == 0
     monkeypatch.setenv("MRCONTRAST_OUTPUTS", str(tmp_path / "elsewhere"))
-    found = find_run("models:/flair2t1w@best")
+    found = open_run("models:/flair2t1w@best")
     assert found.path.is_relative_to(tmp_path / "elsewhere")
     assert found.verify() == run.verify()
     before = found.weights_path.stat().st_mtime_ns
-    assert find_run("models:/flair2t1w/1").weights_path.stat().st_mtime_ns == before
+    assert open_run("models:/flair2t1w/1").weights_path.stat().st_mtime_ns == before

@@ -9,6 +9,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from mrcontrast import released
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.run_folder import RunFolder
 from mrcontrast.tracking import (
@@ -16,7 +17,6 @@ from mrcontrast.tracking import (
     absolute_uri,
     artifact_location,
     connect,
-    find_run,
     load_stage,
     recorded,
 )
@@ -34,6 +34,20 @@ def open_run(tracker: MlflowTracker, run_id: str | None = None) -> str:
     tracker.open(RunFolder("some/run"), OmegaConf.create({"stage": {"lr": 0.1}}), run_id)
     assert tracker.run_id is not None
     return tracker.run_id
+
+
+def test_an_experiment_of_ours_opens_on_its_runs(tracker: MlflowTracker) -> None:
+    open_run(tracker)
+    found = tracker.client.get_experiment_by_name("mrcontrast")
+    assert found.tags["mlflow.experimentKind"] == "custom_model_development"
+
+
+def test_an_experiment_of_others_stays_as_it_is(tracker: MlflowTracker) -> None:
+    client = connect(tracker.tracking_uri)
+    client.create_experiment("mrcontrast", tags={"mlflow.experimentKind": "genai_development"})
+    open_run(tracker)
+    found = client.get_experiment_by_name("mrcontrast")
+    assert found.tags["mlflow.experimentKind"] == "genai_development"
 
 
 @pytest.mark.parametrize(
@@ -110,9 +124,9 @@ def test_a_stage_is_found_by_its_mlflow_run(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow/mlflow.db")
     (run,) = mlflow_runs(tmp_path)
     assert run.info.run_id == folder.provenance["mlflow_run_id"]
-    assert find_run(f"runs:/{run.info.run_id}").path == folder.path.resolve()
+    assert released.open_run(f"runs:/{run.info.run_id}").path == folder.path.resolve()
     with pytest.raises(MrcontrastError, match="Expected a run of mrcontrast"):
-        find_run("runs:/" + "0" * 32)
+        released.open_run("runs:/" + "0" * 32)
     names = {artifact.path for artifact in connect_to(tmp_path).list_artifacts(run.info.run_id)}
     assert names == {"config.yaml", "provenance.json", "pictures"}
 

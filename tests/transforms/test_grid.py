@@ -3,14 +3,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.transforms.grid import (
-    ModelGrid,
-    mask_from_nonzero,
-    resample,
-    resample_labels,
-    resample_to,
-    to_ras,
-)
+from mrcontrast.transforms.brain import mask_from_nonzero
+from mrcontrast.transforms.grid import ModelGrid, resample, resample_labels, resample_to
+from mrcontrast.transforms.orientation import to_ras
 from mrcontrast.volume import Volume
 
 CENTRE_MM = np.array([5.0, -12.0, 8.0])

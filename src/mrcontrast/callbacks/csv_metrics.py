@@ -1,12 +1,19 @@
 """A run's metrics as one CSV file in its folder."""
 
 import csv
+import io
+import logging
+import os
 from collections.abc import Mapping
+from contextlib import suppress
+from errno import ENOSPC
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+log = logging.getLogger(__name__)
 
 
 class CsvMetrics(Logger):
@@ -21,6 +28,7 @@ class CsvMetrics(Logger):
     def __init__(self, path: str | Path) -> None:
         super().__init__()
         self.path = Path(path)
+        self.warned = False
 
     @property
     def name(self) -> str:
@@ -37,10 +45,34 @@ class CsvMetrics(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Append one row for each metric."""
-        is_new = not self.path.exists()
-        with self.path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            if is_new:
-                writer.writerow(["step", "metric", "value"])
-            writer.writerows([step, name, f"{value:.9g}"] for name, value in metrics.items())
+        """Append one row for each metric, or none with a warning if the disk is full."""
+        rows = io.StringIO()
+        writer = csv.writer(rows)
+        if not self.path.exists() or not self.path.stat().st_size:
+            writer.writerow(["step", "metric", "value"])
+        writer.writerows([step, name, f"{value:.9g}"] for name, value in metrics.items())
+        try:
+            append(self.path, rows.getvalue())
+        except OSError as error:
+            if not self.warned:
+                told = "A metrics row is lost, training goes on: %s (%s). Free some space."
+                log.warning(told, error.strerror or error, self.path)
+            self.warned = True
+
+
+def append(path: Path, text: str) -> None:
+    """Append text to a file, whole or not at all.
+
+    Raises:
+        OSError: The file cannot be written to; it keeps the length that it had.
+    """
+    with path.open("ab", buffering=0) as file:
+        length = file.tell()
+        try:
+            data = text.encode()
+            if file.write(data) != len(data):
+                raise OSError(ENOSPC, os.strerror(ENOSPC))
+        except OSError:
+            with suppress(OSError):
+                file.truncate(length)
+            raise

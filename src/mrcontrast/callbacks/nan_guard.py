@@ -9,7 +9,7 @@ from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from mrcontrast.callbacks.processes import count, largest, number
-from mrcontrast.errors import MrcontrastError
+from mrcontrast.errors import MrcontrastError, one_line
 from mrcontrast.files import replacing
 
 
@@ -49,13 +49,17 @@ class NanGuard(Callback):
         first = count() - largest(0 if sound else count() - number(), loss.device)
         if first == count():
             return
+        kept = f"batch kept in {self.path}"
         if number() == first:
-            with replacing(self.path) as unfinished:
-                torch.save(plain(self.batch), unfinished)
+            try:
+                with replacing(self.path) as unfinished:
+                    torch.save(plain(self.batch), unfinished)
+            except (MrcontrastError, RuntimeError) as error:  # torch's writer has its own
+                kept = f"the batch cannot be kept: {one_line(error, most=200)}"
         step, value = trainer.global_step, float(loss.detach().float().mean())
         got = f"{value}" if number() == first else f"another in process {first}"
         raise MrcontrastError(
-            f"Expected a finite loss, got {got} at step {step} (batch kept in {self.path}). "
+            f"Expected a finite loss, got {got} at step {step} ({kept}). "
             "Lower the learning rate, use precision bf16-mixed or 32-true, or look at the batch."
         )
 

@@ -1,5 +1,6 @@
 """Pictures of fixed validation subjects, from the first step on."""
 
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,11 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from mrcontrast import keys
+from mrcontrast.errors import MrcontrastError
+from mrcontrast.files import replacing
 from mrcontrast.tracking import RunMetrics
 
+log = logging.getLogger(__name__)
 PANEL_INCHES = 1.6
 
 
@@ -34,6 +38,7 @@ class SamplePictures(Callback):
         self.folder = Path(folder)
         self.count = count
         self.batch: dict[str, Any] | None = None
+        self.warned = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw before the first step."""
@@ -53,9 +58,14 @@ class SamplePictures(Callback):
         if self.batch is None:
             self.batch = fixed_batch(trainer.datamodule.val_dataloader(), self.count)  # type: ignore[attr-defined]
         images = self.images(pl_module)
-        self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"step_{trainer.global_step:06d}.png"
-        save_grid(images, self.batch.get(keys.SUBJECT, []), path)
+        try:
+            save_grid(images, self.batch.get(keys.SUBJECT, []), path)
+        except MrcontrastError as error:
+            if not self.warned:
+                log.warning("No picture, training goes on: %s", error)
+            self.warned = True
+            return
         for logger in trainer.loggers:
             if isinstance(logger, RunMetrics):
                 logger.log_picture(path)
@@ -87,7 +97,10 @@ def save_grid(images: Mapping[str, Tensor], subjects: list[str], path: Path) -> 
     Args:
         images: (B, 1, *S) in [0, 1] by title; of a volume the three middle planes are shown.
         subjects: Name of each item, B of them or none.
-        path: The file; its folder exists.
+        path: The file, whole or not at all.
+
+    Raises:
+        MrcontrastError: The file cannot be written.
     """
     panels = {title: planes(image.detach().float().cpu()) for title, image in images.items()}
     columns = [(title, plane) for title, views in panels.items() for plane in views]
@@ -105,7 +118,8 @@ def save_grid(images: Mapping[str, Tensor], subjects: list[str], path: Path) -> 
     for row, subject in enumerate(subjects):
         axes[row, 0].set_ylabel(subject, fontsize=6)
     figure.tight_layout(pad=0.3)
-    figure.savefig(path, dpi=100)
+    with replacing(path) as unfinished:
+        figure.savefig(unfinished, dpi=100, format="png")
 
 
 def planes(image: Tensor) -> list[Tensor]:

@@ -1,6 +1,5 @@
 """Checkpoints that are whole or absent, whatever happens while they are written."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +7,11 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
 from mrcontrast.errors import MrcontrastError, one_line
+from mrcontrast.files import replacing
 
 
 class WholeFiles(TorchCheckpointIO):
-    """Write a checkpoint beside its place, down to the disk, and then give it its name.
+    """Write a checkpoint to the disk beside its place, then give it its name.
 
     Lightning's own goes by a file in ``$TMPDIR``. Where that is another file system the last step
     is a copy, and a kill in it leaves half a checkpoint in the place of a whole one.
@@ -29,21 +29,12 @@ class WholeFiles(TorchCheckpointIO):
             MrcontrastError: The disk is full, or the folder cannot be written to.
         """
         path = Path(path)
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}.partial")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            for left in path.parent.glob(f".{path.name}.*.partial"):  # by a kill
-                left.unlink(missing_ok=True)
-            with unfinished.open("wb") as file:
+            with replacing(path, durable=True) as unfinished, unfinished.open("wb") as file:
                 torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(path)
-        except (OSError, RuntimeError) as error:  # torch's writer turns the one into the other
-            reason = one_line(error, most=200)
+        except (MrcontrastError, RuntimeError) as error:  # torch turns an OSError into the latter
+            reason = one_line(error.__cause__ or error, most=200)
             raise MrcontrastError(
                 f"Expected room for a checkpoint, got: {reason} ({path}). "
                 "Free some space; the same command goes on from the checkpoint before."
             ) from error
-        finally:
-            unfinished.unlink(missing_ok=True)

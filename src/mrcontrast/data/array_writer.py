@@ -1,9 +1,10 @@
 """Arrays that are too large for memory, written batch by batch."""
 
-import shutil
 from collections.abc import Mapping
-from math import prod
+from contextlib import ExitStack
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import numpy as np
 import torch
@@ -11,10 +12,13 @@ from numpy.typing import DTypeLike
 from torch import Tensor
 
 from mrcontrast.errors import MrcontrastError
+from mrcontrast.npy_file import NpyFile, needing, size_of
+
+ADVICE = "Free some space or set MRCONTRAST_CACHE=<folder>."
 
 
 class ArrayWriter:
-    """Fills memory-mapped files, one for each name, from their first item to the last.
+    """Fills NumPy files, one for each name, from their first item to the last.
 
     Args:
         folder: Where the files ``<name>.npy`` go.
@@ -27,17 +31,28 @@ class ArrayWriter:
         self.length = length
         self.precision = precision
         self.row = 0
-        self.arrays: dict[str, np.memmap] = {}
+        self.size_bytes = 0
+        self.files: dict[str, NpyFile] = {}
+        self.open_files = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the files."""
+        self.open_files.close()
 
     def append(self, values: Mapping[str, Tensor]) -> None:
         """Write the next items, each tensor (B, ...).
 
         Raises:
-            MrcontrastError: A value is not finite.
-            OSError: They will not fit on the disk.
+            MrcontrastError: A value is not finite, or the disk has too little space for all items.
         """
-        if not self.arrays:
-            self.allocate({name: value.shape[1:] for name, value in values.items()})
         end = self.row + len(next(iter(values.values())))
         for name, value in values.items():
             if not bool(torch.isfinite(value).all()):
@@ -45,23 +60,30 @@ class ArrayWriter:
                     f"Expected finite values of {name}, got NaN or infinity (training items "
                     f"{self.row} to {end - 1}). Train the autoencoder again."
                 )
-            self.arrays[name][self.row : end] = value.cpu().numpy()
+        if not self.files:
+            self.reserve({name: value.shape[1:] for name, value in values.items()})
+        with needing(self.size_bytes, self.folder, ADVICE):
+            for name, value in values.items():
+                self.files[name].append(value.cpu().numpy())
         self.row = end
 
-    def allocate(self, item_shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """Create the files; writing through a map to a full disk would kill the process."""
+    def reserve(self, item_shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Create the files with space for all items."""
         shapes = {name: (self.length, *shape) for name, shape in item_shapes.items()}
         types = {name: np.dtype(self.precision[name]) for name in shapes}
-        wanted = sum(prod(shape) * types[name].itemsize for name, shape in shapes.items())
-        free = shutil.disk_usage(self.folder).free
-        if wanted > free:
-            raise OSError(f"{free / 1e9:.1f} GB free where {wanted / 1e9:.1f} GB are needed")
-        for name, shape in shapes.items():
-            path = self.folder / f"{name}.npy"
-            self.arrays[name] = np.lib.format.open_memmap(path, "w+", types[name], shape)
+        self.size_bytes = sum(size_of(types[name], shape) for name, shape in shapes.items())
+        with needing(self.size_bytes, self.folder, ADVICE):
+            for name, shape in shapes.items():
+                file = NpyFile(self.folder / f"{name}.npy", types[name], shape)
+                self.files[name] = self.open_files.enter_context(file)
 
     def finish(self) -> dict[str, list[int]]:
-        """Bring everything to the disk and return the shapes by name."""
-        for array in self.arrays.values():
-            array.flush()
-        return {name: list(array.shape) for name, array in self.arrays.items()}
+        """Bring everything to the disk and return the shapes by name.
+
+        Raises:
+            MrcontrastError: The disk is full after all.
+        """
+        with needing(self.size_bytes, self.folder, ADVICE):
+            for file in self.files.values():
+                file.finish()
+        return {name: list(file.shape) for name, file in self.files.items()}

@@ -1,8 +1,7 @@
-"""Random changes of training items, and the settings that they are made with."""
+"""Random changes of training items."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from monai.transforms import Compose
@@ -75,26 +74,6 @@ def draw_seed(*names: str | int) -> int:
     """Return a 32-bit seed that names decide; torch's CPU generator looks at no more bits."""
     digest = hashlib.sha256(" ".join(map(str, names)).encode()).digest()
     return int.from_bytes(digest[:4], "big")
-
-
-def settings(part: object) -> Any:  # noqa: ANN401 - whatever JSON can hold
-    """Return what a freshly built transform was built with, as JSON; random states are left out.
-
-    >>> from monai.transforms import RandFlipd
-    >>> settings(RandFlipd(keys=["flair"], prob=0.5, spatial_axis=0))["prob"]
-    0.5
-    """
-    if part is None or isinstance(part, str | int | float):
-        return part
-    if isinstance(part, Mapping):
-        return {str(key): settings(value) for key, value in part.items()}
-    if isinstance(part, list | tuple | set | frozenset):
-        return [settings(value) for value in part]
-    name = f"{type(part).__module__}.{type(part).__qualname__}"
-    if not type(part).__module__.startswith(("monai.", "mrcontrast.")):
-        return name
-    kept = {key: value for key, value in sorted(vars(part).items()) if key != "R"}
-    return {"class": name} | {key: settings(value) for key, value in kept.items()}
 
 
 def plain(image: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from mrcontrast import keys
-from mrcontrast.data.augmentation import AugmentedDataset, FixedDraw, settings
+from mrcontrast.data.augmentation import AugmentedDataset, FixedDraw
 from mrcontrast.data.dataset import (
     EvenSubset,
     Item,
@@ -23,8 +23,10 @@ from mrcontrast.data.dataset import (
 )
 from mrcontrast.data.epoch_order import EpochOrder, LateLoader
 from mrcontrast.data.manifest import Manifest, Record
-from mrcontrast.data.volume_store import STORE_VERSION, open_store, store_folder
+from mrcontrast.data.scanned import scanned_slices
+from mrcontrast.data.volume_store import open_store, record_key, store_folder
 from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.identity import UnidentifiedError, hashed, identity
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +74,7 @@ class ContrastDataModule(LightningDataModule):
         self.context_slices = context_slices
         self.items = items or ItemOptions()
         self.augmentation = augmentation or ()
-        self.augmentation_settings = [settings(transform) for transform in self.augmentation]
+        self.augmentation_identity = identity_or_error(self.augmentation)
         self.replacement: Dataset[Item] | None = None
         self.seed = seed
         self.refuse_contradictions()
@@ -112,16 +114,25 @@ class ContrastDataModule(LightningDataModule):
         return self.plain_items if index == 0 else FixedDraw(self.drawn_items, index)
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return all that decides the voxels of training items, as JSON."""
+        """Return all that decides the voxels of training items, as JSON.
+
+        Raises:
+            UnidentifiedError: Something that an augmentation does cannot be known.
+        """
+        if isinstance(self.augmentation_identity, UnidentifiedError):
+            raise self.augmentation_identity
+        stored = [record_key(record) for record in self.manifest.split("train")]
+        scanned = [scanned_slices(record) for record in self.manifest.records]
         return {
-            "store": STORE_VERSION,
+            "store": hashed(*stored),
             "data": self.manifest.data_hash,
+            **({"scanned_slices": scanned} if self.context_slices and any(scanned) else {}),
             "split": self.manifest.split_hash,
             "spatial_dims": self.spatial_dims,
             "context_slices": self.context_slices,
             "min_brain_fraction": self.items.min_brain_fraction,
             "patch_size": None if self.items.patch_size is None else list(self.items.patch_size),
-            "augmentation": self.augmentation_settings,
+            "augmentation": self.augmentation_identity,
         }
 
     @cached_property
@@ -200,7 +211,8 @@ class ContrastDataModule(LightningDataModule):
         subjects = [record.name for record in records]
         if self.spatial_dims == 2:
             least = self.items.min_brain_fraction
-            return SliceDataset(store, subjects, self.context_slices, least)
+            scanned = [scanned_slices(record) for record in records]
+            return SliceDataset(store, subjects, self.context_slices, least, scanned)
         return VolumeDataset(store, subjects, self.items.patch_size)
 
     def loader(self, items: Dataset[Item], **options: Any) -> DataLoader:  # noqa: ANN401
@@ -234,6 +246,14 @@ class ContrastDataModule(LightningDataModule):
                 f"Expected patch_size null in 2D, got {list(self.items.patch_size)}. "
                 "Slices are taken whole."
             )
+
+
+def identity_or_error(transforms: Sequence[Callable]) -> str | UnidentifiedError:
+    """Return the hash of transforms that nothing has used yet, or why they have none."""
+    try:
+        return identity(list(transforms))
+    except UnidentifiedError as error:
+        return error
 
 
 def drawn_patches(items: Items) -> Items:

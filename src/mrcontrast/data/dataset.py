@@ -53,8 +53,9 @@ class SliceDataset(Dataset[Item]):
         store: Volumes.
         subjects: Name of each volume's subject.
         context_slices: Neighbours on each side that FLAIR carries as channels; beyond the ends
-            of the volume the last slice is repeated.
+            of the field of view the last slice is repeated.
         min_brain_fraction: Part of the slice that brain must fill, in [0, 1].
+        scanned: First and last slice in the field of view of each volume; None: all of them.
     """
 
     def __init__(
@@ -63,9 +64,11 @@ class SliceDataset(Dataset[Item]):
         subjects: list[str],
         context_slices: int = 0,
         min_brain_fraction: float = 0.05,
+        scanned: Sequence[tuple[int, int] | None] | None = None,
     ) -> None:
         self.store = store
         self.subjects = subjects
+        self.scanned = scanned or [None] * len(store)
         self.context_slices = context_slices
         self.index = [
             (record, int(z))
@@ -80,11 +83,14 @@ class SliceDataset(Dataset[Item]):
         """Return one slice: FLAIR (1 + 2k, X, Y), T1w and brain mask (1, X, Y)."""
         record, z = self.index[item]
         slices = self.store.slices(record)
-        k, last = self.context_slices, len(slices) - 1
+        k = self.context_slices
+        first, last = self.scanned[record] or (0, len(slices) - 1)
         images = torch.from_numpy(slices[z]).float()
         flair = images[0:1]
         if k:
-            neighbours = [min(max(z + step, 0), last) for step in range(-k, k + 1)]
+            neighbours = [
+                z if not step else min(max(z + step, first), last) for step in range(-k, k + 1)
+            ]
             flair = torch.from_numpy(slices[neighbours, 0]).float()
         return {
             keys.FLAIR: flair,

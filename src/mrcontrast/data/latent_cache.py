@@ -3,10 +3,10 @@
 import hashlib
 import json
 import logging
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,26 +19,34 @@ from torch.utils.data import DataLoader, Dataset
 from mrcontrast import keys
 from mrcontrast.conditions import Condition
 from mrcontrast.data.array_writer import ArrayWriter
-from mrcontrast.data.stored_caches import CARD, PARTIAL, lock_path, mark_used, read_card
+from mrcontrast.data.stored_caches import (
+    CARD,
+    MEAN,
+    PARTIAL,
+    PRECISION,
+    SIGMA,
+    UnusableError,
+    delete,
+    fault_of,
+    lock_path,
+    mark_used,
+    read_card,
+)
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.files import write_json
+from mrcontrast.identity import UnidentifiedError, identity
 from mrcontrast.latents import AutoencoderCodec
-from mrcontrast.networks.fingerprint import module_hash
 
 log = logging.getLogger(__name__)
 
-VERSION = 3
-MEAN, SIGMA = "t1w_mean", "t1w_sigma"
-# Half precision errs in proportion to a latent's distance from 0, which standardising multiplies
-# by mean / std; images, larger and in [0, 1], come from a store of half precision.
-PRECISION = {
-    MEAN: np.float32,
-    SIGMA: np.float32,
-    keys.FLAIR: np.float16,
-    keys.REGRESSED: np.float16,
-    keys.FLAIR_LATENT: np.float32,
-    keys.ANCHOR: np.float32,
-}
+VERSION = 4
+CODE = [  # modules that decide what is stored, but for those of the classes in ``facts``
+    "mrcontrast.conditions",
+    "mrcontrast.data.augmentation",
+    "mrcontrast.data.dataset",
+    "mrcontrast.data.volume_store",
+    "mrcontrast.latents",
+]
 
 
 class LatentSource(Protocol):
@@ -50,7 +58,11 @@ class LatentSource(Protocol):
         """Return the training items under the ``index``-th augmentation; 0 is none."""
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return all that decides the items' voxels, as JSON."""
+        """Return all that decides the items' voxels, as JSON.
+
+        Raises:
+            UnidentifiedError: Something that decides them cannot be known.
+        """
 
 
 class LatentDataset(Dataset):
@@ -67,9 +79,12 @@ class LatentDataset(Dataset):
     """
 
     def __init__(self, folder: Path) -> None:
-        card = read_card(folder)
-        if card is None:
-            raise MrcontrastError(f"Expected a whole latent cache, got none ({folder}). Run again.")
+        try:
+            card = read_card(folder)
+        except UnusableError as error:
+            raise MrcontrastError(
+                f"Expected a whole latent cache, got a fault: {error} ({folder}). Run again."
+            ) from error
         self.folder = folder
         self.arrays = {name: np.load(folder / f"{name}.npy", "r") for name in card["arrays"]}
 
@@ -90,10 +105,10 @@ class LatentDataset(Dataset):
 class LatentStore:
     """Keeps the posterior mean and sigma of training items, so that no step encodes again.
 
-    The folder's name is a hash of the data, the transforms and the autoencoder: a cache that no
-    longer fits is never found. It is built aside, by one process while others wait, and renamed:
-    half a cache is never read. Latents are float32, the same as encoded at each step; FLAIR is
-    float16, off by at most 2.5e-4.
+    The folder's name is a hash of the data, the transforms, the autoencoder and their code: a cache
+    that no longer fits is never found, and where something cannot be hashed nothing is stored. It
+    is built aside, by one process while others wait, and renamed: half a cache is never read.
+    Latents are float32, the same as encoded at each step; FLAIR is float16, off by at most 2.5e-4.
 
     Args:
         folder: Where caches lie, one folder each.
@@ -119,10 +134,19 @@ class LatentStore:
         Raises:
             MrcontrastError: A latent is not finite, or the cache cannot be written.
         """
-        target = self.folder / self.key(datamodule, codec, condition)
-        if read_card(target) is None:
+        try:
+            facts = self.facts(datamodule, codec, condition)
+        except UnidentifiedError as error:
+            log.warning(
+                "No latents are stored, each step encodes its images: what decides them holds %s, "
+                "which has no hash.",
+                error,
+            )
+            return
+        target = self.folder / name_of(facts)
+        if fault_of(target, facts) is not None:
             try:
-                self.build(target, datamodule, codec, condition)
+                self.build(target, facts, datamodule, codec, condition)
             except OSError as error:
                 raise MrcontrastError(
                     f"Expected a place for latents, got: {error.strerror or error} "
@@ -135,27 +159,38 @@ class LatentStore:
     def key(
         self, datamodule: LatentSource, codec: AutoencoderCodec, condition: Condition | None
     ) -> str:
-        """Return the name of the cache folder, 24 hexadecimal digits."""
-        facts = self.facts(datamodule, codec, condition)
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
+        """Return the name of the cache folder, 24 hexadecimal digits.
+
+        Raises:
+            UnidentifiedError: As ``facts``.
+        """
+        return name_of(self.facts(datamodule, codec, condition))
 
     def facts(
         self, datamodule: LatentSource, codec: AutoencoderCodec, condition: Condition | None
     ) -> dict[str, Any]:
-        """Return all that decides what a cache holds, as JSON."""
-        scale = {} if codec.scale is None else {"scale": codec.scale}
-        return scale | {
+        """Return all that decides what a cache holds, as JSON.
+
+        Raises:
+            UnidentifiedError: Something that does cannot be known.
+        """
+        return {
             "version": VERSION,
             "items": datamodule.fingerprint(),
             "variants": self.variants,
-            "condition": None if condition is None else condition.identity,
-            "autoencoder": module_hash(codec.autoencoder),
+            "condition": None if condition is None else condition.key,
+            "conditioned_by": identity(condition),
+            "autoencoder": identity(codec.autoencoder),
+            "standardised_by": identity([codec.mean, codec.std, codec.scale]),
             "multiple": codec.multiple,
+            "tiling": identity(codec.tiling),
+            "code": identity([type(datamodule), type(codec), *map(import_module, CODE)]),
         }
 
     def build(
         self,
         target: Path,
+        facts: dict[str, Any],
         datamodule: LatentSource,
         codec: AutoencoderCodec,
         condition: Condition | None,
@@ -163,18 +198,24 @@ class LatentStore:
         """Encode all items into ``target``, which appears whole, unless another process did."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(lock_path(target)):
-            if read_card(target) is not None:
+            fault = fault_of(target, facts)
+            if fault is None:
                 return
+            if target.exists():
+                log.warning("Latents in %s cannot be used: %s. Encoding again.", target, fault)
             log.info("Encoding the training items, once, into %s", target)
             partial = target.with_suffix(PARTIAL)
             for leftover in (partial, target):
-                shutil.rmtree(leftover, ignore_errors=True)
+                delete(leftover)
             partial.mkdir()
-            arrays = self.encode(partial, datamodule, codec, condition)
-            facts = self.facts(datamodule, codec, condition)
-            created = datetime.now(UTC).isoformat(timespec="seconds")
-            write_json(partial / CARD, {"arrays": arrays, "created": created, "facts": facts})
-            partial.rename(target)
+            try:
+                arrays = self.encode(partial, datamodule, codec, condition)
+                created = datetime.now(UTC).isoformat(timespec="seconds")
+                write_json(partial / CARD, {"arrays": arrays, "created": created, "facts": facts})
+                partial.rename(target)
+            except BaseException:
+                delete(partial)  # on a full disk it would hold all the space that is left
+                raise
 
     def encode(
         self,
@@ -185,8 +226,12 @@ class LatentStore:
     ) -> dict[str, list[int]]:
         """Write the arrays of a cache and return their shapes by name."""
         datasets = [datamodule.variant(index) for index in range(self.variants)]
-        writer = ArrayWriter(folder, sum(len(dataset) for dataset in datasets), PRECISION)
-        with on_fastest_device(codec) as device, on_fastest_device(condition):
+        length = sum(len(dataset) for dataset in datasets)
+        with (
+            on_fastest_device(codec) as device,
+            on_fastest_device(condition),
+            ArrayWriter(folder, length, PRECISION) as writer,
+        ):
             for batch in (batch for dataset in datasets for batch in self.batches(dataset)):
                 images = {name: batch[name].to(device) for name in keys.CONTRASTS}
                 posterior = codec.moments(images[keys.T1W])
@@ -194,12 +239,17 @@ class LatentStore:
                 if condition is not None:
                     found[condition.key] = condition.compute(images, codec)  # type: ignore[arg-type]
                 writer.append(found)
-        return writer.finish()
+            return writer.finish()
 
     def batches(self, dataset: Dataset) -> DataLoader:
         """Load a dataset in order, volumes one at a time; torch's global generator rests."""
         volumes = dataset[0][keys.T1W].ndim == 4
         return DataLoader(dataset, 1 if volumes else self.batch_size, generator=torch.Generator())
+
+
+def name_of(facts: Mapping[str, Any]) -> str:
+    """Return the name of the folder of a cache with these facts."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
 
 
 @contextmanager

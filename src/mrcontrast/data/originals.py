@@ -6,10 +6,10 @@ from pathlib import Path
 
 from mrcontrast import keys
 from mrcontrast.data.manifest import Record
-from mrcontrast.data.predictions import SYNTHETIC
-from mrcontrast.data.translation_jobs import BRAIN_MASK, Job, seed_of
+from mrcontrast.data.predictions import BRAIN_MASK, SYNTHETIC
+from mrcontrast.data.translation_jobs import Job, seed_of
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.transforms.grid import brain_from_nonzero
+from mrcontrast.transforms.brain import brain_from_nonzero
 from mrcontrast.volume import read_volume, write_labels
 
 

@@ -1,20 +1,26 @@
 """Synthetic volumes on disk: their names, their sidecars, and whether they are finished."""
 
 import json
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from mrcontrast.data.claims import FILES, REPLACED, Claims, hashes_of, is_claimed, read_claims
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.files import write_json
-from mrcontrast.volume import Volume, write_volume
+from mrcontrast.files import replacing, sha256_file, write_json
+from mrcontrast.volume import Volume, write_labels, write_volume
 
 ENDINGS = (".nii.gz", ".nii")
 SYNTHETIC = "_desc-synth_T1w"
 DEVIATION = "_desc-synthstd_T1w"
+BRAIN_MASK = "_desc-brain_mask"
 UNITS = "arbitrary, [0, 1]: normalised like the T1w images of the training data"
 
 
@@ -59,6 +65,50 @@ class PredictionFiles:
         deviation = name.removesuffix(SYNTHETIC) + DEVIATION if given else f"{name}_std"
         return self.volume.with_name(deviation + self.volume.name.removeprefix(name))
 
+    @property
+    def mask(self) -> Path:
+        """NIfTI of the brain mask, where the brain was found by stripping the skull.
+
+        >>> PredictionFiles(Path("sub-01_desc-synth_T1w.nii.gz")).mask.name
+        'sub-01_desc-brain_mask.nii.gz'
+        """
+        return self.volume.with_name(f"{without_contrast(stem(self.volume))}{BRAIN_MASK}.nii.gz")
+
+    def names(self, masked: bool) -> list[Path]:
+        """Return all files that are ours to write, with a mask or without."""
+        mask = [self.mask] if masked else []
+        return [self.volume, self.std, self.sidecar, *mask]
+
+    def refuse_foreign(self, masked: bool = False) -> None:
+        """Refuse names that files have which no sidecar of ours claims.
+
+        Args:
+            masked: Whether a brain mask will be written.
+
+        Raises:
+            UsageError: The first such file is named.
+        """
+        claims = self.claims()
+        twin = self.volume.with_name(stem(self.volume) + _other_ending(self.volume))
+        for path in (*self.names(masked), twin):
+            if path.is_dir() and not path.is_symlink():
+                raise UsageError(f"Expected a file or none, got a folder ({path}). Rename one.")
+            ours = is_claimed(path, claims) or (path == self.sidecar and claims is not None)
+            if os.path.lexists(path) and not ours:
+                raise UsageError(
+                    f"Expected no file, got one that mrcontrast did not write or that has changed "
+                    f"since ({path}). Move it or choose another OUT; --overwrite replaces outputs "
+                    "of translate alone."
+                )
+
+    def claims(self) -> Claims | None:
+        """Return the files that the sidecar claims; None if there is no sidecar of ours."""
+        return read_claims(read_sidecar(self.volume), self.volume, self.std, self.mask)
+
+    def owns(self, path: Path) -> bool:
+        """Return whether the sidecar claims a file."""
+        return is_claimed(path, self.claims())
+
     def needed(self, facts: Mapping[str, Any], existing: Existing) -> bool:
         """Return whether the volume has to be made.
 
@@ -72,7 +122,7 @@ class PredictionFiles:
         if not self.volume.exists() or existing is Existing.REDO:
             return True
         if self.made_by(facts):
-            return False
+            return not self.whole(facts)
         if existing is Existing.REPLACE:
             return True
         raise UsageError(
@@ -81,15 +131,18 @@ class PredictionFiles:
         )
 
     def made_by(self, facts: Mapping[str, Any]) -> bool:
-        """Return whether the sidecar holds these facts and no file is missing."""
-        try:
-            sidecar = json.loads(self.sidecar.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return False  # no sidecar that can be read: nobody knows how it was made
-        whole = self.volume.is_file() and (facts.get("Samples", 1) == 1 or self.std.is_file())
+        """Return whether the sidecar holds these facts."""
+        sidecar = read_sidecar(self.volume)
         # Weights are known by their hash, wherever the run lies by now.
         names = facts.keys() - ({"Model"} if "WeightsSHA256" in facts else set())
-        return whole and all(sidecar.get(name) == facts[name] for name in names)
+        return bool(sidecar) and all(sidecar.get(name) == facts[name] for name in names)
+
+    def whole(self, facts: Mapping[str, Any]) -> bool:
+        """Return whether all files are there as the sidecar has them."""
+        listed = read_sidecar(self.volume).get(FILES)
+        if not isinstance(listed, dict):
+            return self.volume.is_file() and (facts.get("Samples", 1) == 1 or self.std.is_file())
+        return hashes_of((self.volume, self.std, self.mask), self.claims()) == listed
 
     def write(
         self,
@@ -97,38 +150,54 @@ class PredictionFiles:
         std: Volume | None,
         sidecar: Mapping[str, Any],
         source: Path,
+        mask: np.ndarray | None = None,
     ) -> None:
-        """Write all files or none; the volume comes last, so that it is never without a sidecar.
+        """Write all files or none, in place of earlier ones of ours.
+
+        A sidecar that claims old and new files comes first and the volume last, so that a process
+        that is killed leaves no file without an owner.
 
         Args:
             mean: In [0, 1], on the grid of the source.
             std: On the same grid, or None.
             sidecar: What made it: model, options, sources.
-            source: File whose header fields are kept.
+            source: File whose geometry is kept.
+            mask: (X, Y, Z), bool, the brain, where it is to be written.
 
         Raises:
-            MrcontrastError: The folder cannot be written to.
+            MrcontrastError: A file that is not ours has taken one of the names, or the folder
+                cannot be written to.
         """
         try:
-            self.remove()
-            constant = {"Synthetic": True, "IntensityUnits": UNITS}
-            write_json(self.sidecar, constant | dict(sidecar))
+            self.refuse_foreign(mask is not None)
+        except UsageError as error:  # it was not there when the work began
+            raise MrcontrastError(str(error)) from error
+        earlier = hashes_of((self.volume, self.std, self.mask), self.claims())
+        paths = [self.volume, *([self.std] if std else []), *([] if mask is None else [self.mask])]
+        with ExitStack() as stack:
+            unfinished = {
+                path: stack.enter_context(replacing(path)) for path in [*paths, self.sidecar]
+            }
+            write_volume(unfinished[self.volume], mean, source)
             if std is not None:
-                write_volume(self.std, std, source)
-            write_volume(self.volume, mean, source)
-        except OSError as error:
-            raise MrcontrastError(
-                f"Expected a file that can be replaced, got {error.strerror} ({self.volume}). "
-                "Choose another folder."
-            ) from error
-        except BaseException:
-            self.remove()
-            raise
+                write_volume(unfinished[self.std], std, source)
+            if mask is not None:
+                write_labels(unfinished[self.mask], mask, mean.affine, source)
+            facts = {"Synthetic": True, "IntensityUnits": UNITS, **sidecar}
+            facts[FILES] = {path.name: sha256_file(unfinished[path]) for path in paths}
+            old = {REPLACED: earlier} if earlier else {}
+            write_json(unfinished[self.sidecar], facts | old)
+        self._remove(earlier.keys() - facts[FILES].keys(), facts.get("Sources", ()))
+        if earlier:
+            write_json(self.sidecar, facts)
 
-    def remove(self) -> None:
-        """Remove what there is of the files."""
-        for path in (self.volume, self.std, self.sidecar):
-            path.unlink(missing_ok=True)
+    def _remove(self, names: Iterable[str], inputs: Iterable[str]) -> None:
+        """Remove files of an earlier output that the new one lacks, inputs of the new one not."""
+        used = {Path(path).resolve() for path in inputs}
+        claims = self.claims()
+        for path in map(self.volume.with_name, names):
+            if is_claimed(path, claims) and path.resolve() not in used:
+                path.unlink()
 
 
 def read_sidecar(volume: Path) -> dict[str, Any]:
@@ -154,5 +223,19 @@ def prediction_name(source: str) -> str:
     >>> prediction_name("case7.nii")
     'case7_desc-synth_T1w.nii.gz'
     """
-    entities = re.sub(r"_(FLAIR|T1w)$", "", stem(Path(source)))
+    entities = without_contrast(stem(Path(source)))
     return re.sub(r"_desc-[A-Za-z0-9]+", "", entities) + f"{SYNTHETIC}.nii.gz"
+
+
+def without_contrast(name: str) -> str:
+    """Return a file name's stem without what names its contrast at the end.
+
+    >>> without_contrast("sub-01_FLAIR"), without_contrast("sub-01_desc-synth_T1w")
+    ('sub-01', 'sub-01')
+    """
+    return re.sub(r"_(FLAIR|T1w|T2w|PDw)$", "", name.removesuffix(SYNTHETIC))
+
+
+def _other_ending(path: Path) -> str:
+    """Return the other ending of the NIfTI files that would share a sidecar."""
+    return ENDINGS[1] if path.name.endswith(ENDINGS[0]) else ENDINGS[0]

@@ -1,9 +1,9 @@
 """Latent caches as folders on disk: whether they are whole, what they hold, how they go."""
 
 import json
+import os
 import re
-import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,9 +12,23 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
+from mrcontrast import keys
+from mrcontrast.errors import MrcontrastError
+
 CARD = "cache.json"
 PARTIAL = ".partial"
-NAME = re.compile(r"[0-9a-f]{24}(\.partial)?")  # nothing else in the folder is ours to touch
+NAME = re.compile(r"[0-9a-f]{24}(\.partial)?")
+MEAN, SIGMA = "t1w_mean", "t1w_sigma"
+# Half precision errs in proportion to a latent's distance from 0, which standardising multiplies
+# by mean / std; images, larger and in [0, 1], come from a store of half precision.
+PRECISION: dict[str, type[np.floating]] = {
+    MEAN: np.float32,
+    SIGMA: np.float32,
+    keys.FLAIR: np.float16,
+    keys.REGRESSED: np.float16,
+    keys.FLAIR_LATENT: np.float32,
+    keys.ANCHOR: np.float32,
+}
 
 
 @dataclass(frozen=True)
@@ -46,26 +60,98 @@ def lock_path(folder: Path) -> Path:
     return folder.with_suffix(".lock")
 
 
-def read_card(folder: Path) -> dict[str, Any] | None:
-    """Return what a cache says of itself, or None unless it and all its arrays are whole."""
+def fault_of(folder: Path, facts: Mapping[str, Any] | None = None) -> str | None:
+    """Return why a cache cannot be used, or None if it and all its arrays are whole.
+
+    Args:
+        folder: Anything may be there, or nothing.
+        facts: What its name is a hash of; None takes any.
+    """
+    try:
+        card = read_card(folder)
+    except UnusableError as error:
+        return str(error)
+    if facts is not None and card["facts"] != facts:
+        return f"{CARD} tells of other data, another autoencoder or another version"
+    return None
+
+
+class UnusableError(ValueError):
+    """A cache is damaged, half written, or no cache at all."""
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """Return what a cache says of itself, compared with its arrays.
+
+    Raises:
+        UnusableError: It and its arrays are not whole.
+    """
     try:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-        arrays = {name: np.load(folder / f"{name}.npy", "r") for name in card["arrays"]}
-        found = {name: list(array.shape) for name, array in arrays.items()}
-        return card if found == card["arrays"] and card["facts"] and card["created"] else None
-    except (OSError, EOFError, ValueError, KeyError, TypeError):
-        return None
+        arrays, made = card["arrays"], datetime.fromisoformat(card["created"])
+        if not (isinstance(card["facts"], dict) and card["facts"] and arrays and made):
+            raise UnusableError(f"{CARD} is empty")
+        if unknown := set(arrays) - set(PRECISION):
+            raise UnusableError(f"{CARD} tells of an unknown array, {min(unknown)}")
+        lengths = {shape_of(folder, name, shape) for name, shape in arrays.items()}
+    except OSError as error:
+        raise UnusableError(f"{CARD} cannot be read") from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UnusableError(f"{CARD} is not as written here") from error
+    except ValueError as error:
+        raise (
+            error if isinstance(error, UnusableError) else UnusableError(f"{CARD} is damaged")
+        ) from error
+    if len(lengths) != 1:
+        raise UnusableError("its arrays hold different numbers of items")
+    return card
+
+
+def shape_of(folder: Path, name: str, expected: Sequence[int]) -> int:
+    """Return the length of an array on the disk.
+
+    Raises:
+        UnusableError: It is damaged, or not what the card says.
+    """
+    try:
+        array = np.load(folder / f"{name}.npy", "r")
+    except (OSError, EOFError, ValueError) as error:
+        raise UnusableError(f"{name}.npy is missing, cut short or damaged") from error
+    if list(array.shape) != expected or array.dtype != PRECISION[name]:
+        raise UnusableError(
+            f"{name}.npy is {array.dtype} of axes {list(array.shape)}, not {expected}"
+        )
+    return len(array)
 
 
 def stored_caches(folder: Path) -> list[StoredCache]:
     """Return the caches in a folder, the largest first; other folders there are left out."""
-    paths = [path for path in folder.glob("*") if path.is_dir() and NAME.fullmatch(path.name)]
+    paths = [path for path in folder.glob("*") if NAME.fullmatch(path.name) and is_cache(path)]
     return sorted(map(look_at, paths), key=lambda cache: -cache.size_bytes)
+
+
+def is_cache(folder: Path) -> bool:
+    """Return whether a folder is a cache, whole or not, and holds nothing else."""
+    if folder.is_symlink() or not folder.is_dir() or foreign(folder):
+        return False
+    return folder.suffix == PARTIAL or any((folder / n).exists() for n in (CARD, f"{MEAN}.npy"))
+
+
+def foreign(folder: Path) -> list[str]:
+    """Return the names in a folder that no cache has, sorted."""
+    ours = {CARD, *(f"{name}.npy" for name in PRECISION)}
+    return sorted(
+        path.name
+        for path in folder.iterdir()
+        if not (path.name in ours or (path.name[0] == "." and path.name.endswith(CARD)))
+        or (path.is_dir() and not path.is_symlink())
+    )
 
 
 def look_at(folder: Path) -> StoredCache:
     """Return the state of one cache folder."""
-    card = None if folder.suffix == PARTIAL else read_card(folder)
+    whole = folder.suffix != PARTIAL and fault_of(folder) is None
+    card = read_card(folder) if whole else None
     files = [path for path in folder.rglob("*") if path.is_file()]
     touched = [path.stat().st_mtime for path in ([folder / CARD] if card else [*files, folder])]
     return StoredCache(
@@ -116,7 +202,25 @@ def remove(cache: StoredCache) -> bool:
     """Delete a cache; return False when a process has begun to write it meanwhile."""
     try:
         with FileLock(lock_path(cache.folder), timeout=0):
-            shutil.rmtree(cache.folder)
+            delete(cache.folder)
     except Timeout:
         return False
     return True
+
+
+def delete(folder: Path) -> None:
+    """Delete a cache folder, if it is there.
+
+    Raises:
+        MrcontrastError: It holds something else, or is no folder; nothing is deleted.
+    """
+    if not os.path.lexists(folder):
+        return
+    others = foreign(folder) if folder.is_dir() and not folder.is_symlink() else [folder.name]
+    if others:
+        raise MrcontrastError(
+            f"Expected nothing but latents, got {others[0]} ({folder}). Move it elsewhere."
+        )
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()

@@ -1,20 +1,24 @@
 """What to translate: one file, the volumes of a folder or BIDS tree, or prepared subjects."""
 
-import re
 import zlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mrcontrast import keys
+from mrcontrast.data.contrast_names import SUFFIXES, other_contrast
 from mrcontrast.data.manifest import MANIFEST, Manifest, Record
-from mrcontrast.data.predictions import ENDINGS, SYNTHETIC, prediction_name, stem
+from mrcontrast.data.mask_files import mask_beside, mask_in
+from mrcontrast.data.predictions import (
+    ENDINGS,
+    SYNTHETIC,
+    PredictionFiles,
+    prediction_name,
+    stem,
+)
+from mrcontrast.data.scanned import scanned_slices
 from mrcontrast.errors import MrcontrastError, UsageError
-
-SUFFIXES = {keys.FLAIR: "_FLAIR", keys.T1W: "_T1w"}
-BRAIN_MASK = "_desc-brain_mask"
-NOT_A_BRAIN = r"_label-|lesion"
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,9 @@ class Job:
         stands_for: Volume of the same shape whose place in space the output takes, voxel for voxel;
             None leaves it where the source is.
         strip_skull: Whether deepbet finds the brain; only where there is no ``mask``.
+        refusal: Why the volume is not to be translated; None if it is.
+        scanned_slices: First and last axial slice of a prepared volume that were scanned; None is
+            all.
     """
 
     name: str
@@ -41,16 +48,39 @@ class Job:
     prepared: bool = False
     stands_for: Path | None = None
     strip_skull: bool = False
+    refusal: str | None = None
+    scanned_slices: tuple[int, int] | None = None
+
+    @property
+    def inputs(self) -> list[Path]:
+        """Files that are read."""
+        files = (self.source, self.mask, self.stands_for)
+        return [path for path in files if path is not None]
+
+    def stripped(self) -> "Job":
+        """Return the job with its skull to be stripped, unless it has a mask of a person's."""
+        own = PredictionFiles(self.output)
+        if self.mask is None or (self.mask.resolve() == own.mask.resolve() and own.owns(self.mask)):
+            return replace(self, mask=None, strip_skull=True)
+        return self
 
 
-def file_job(source: Path, output: Path, contrast: str, mask: Path | None, seed: int) -> Job:
+def file_job(
+    source: Path,
+    output: Path,
+    contrast: str,
+    mask: Path | None,
+    seed: int,
+    any_contrast: bool = False,
+) -> Job:
     """Return the job of one file; an output that is a folder gets the file's BIDS-like name.
 
     Raises:
-        UsageError: The file's name says that it has another contrast than the model takes, the
-            output is no NIfTI name, or the mask is a folder.
+        UsageError: The file's name or sidecar says that it has another contrast than the model
+            takes, the output is no NIfTI name, or the mask is a folder.
     """
-    refuse_contrast(source, contrast)
+    if not any_contrast and (reason := contrast_refusal(source, contrast)):
+        raise UsageError(reason)
     if output.is_dir():
         output = output / prediction_name(source.name)
     if not output.name.endswith(ENDINGS):
@@ -60,21 +90,26 @@ def file_job(source: Path, output: Path, contrast: str, mask: Path | None, seed:
     return Job(source.name, source, mask or mask_beside(source), output, seed)
 
 
-def refuse_contrast(source: Path, contrast: str) -> None:
-    """Raise UsageError for a file that names another contrast than the one wanted.
+def contrast_refusal(source: Path, contrast: str) -> str | None:
+    """Say why a file has another contrast than a model takes; None if nothing says so.
 
     Autoencoders take T1w and return it: FLAIR through one would look like a translation.
     """
-    named = {known: suffix in stem(source) for known, suffix in SUFFIXES.items()}
-    if any(named.values()) and not named[contrast]:
-        raise UsageError(
-            f"Expected {SUFFIXES[contrast][1:]} for this model, got {source.name}. "
-            "Name another model, or rename the file if its name is wrong."
-        )
+    if (found := other_contrast(source, contrast)) is None:
+        return None
+    return (
+        f"Expected {SUFFIXES[contrast][1:]} for this model, got {source.name}, which is {found}. "
+        "Name another model or file, or pass --any-contrast if that is wrong."
+    )
 
 
 def folder_jobs(
-    folder: Path, out_dir: Path, contrast: str, masks: Path | None, seed: int
+    folder: Path,
+    out_dir: Path,
+    contrast: str,
+    masks: Path | None,
+    seed: int,
+    any_contrast: bool = False,
 ) -> list[Job]:
     """Return the jobs of all volumes of one contrast in a folder; outputs mirror its tree.
 
@@ -85,16 +120,19 @@ def folder_jobs(
         contrast: ``keys.FLAIR`` or ``keys.T1W``.
         masks: Folder of brain masks, found by their sub and ses entities; None looks beside.
         seed: Each volume has a seed of its own, made from this and its name; see ``names_of``.
+        any_contrast: Whether sidecars that name another contrast do not count.
 
     Raises:
         MrcontrastError: There is no such volume, or a mask is missing or ambiguous.
     """
-    suffix = SUFFIXES[contrast]
+    suffix, out = SUFFIXES[contrast], out_dir.resolve()
+    inside = folder.resolve() in out.parents  # then its volumes are outputs
     sources = [
         path
         for ending in ENDINGS
         for path in sorted(folder.rglob(f"*{suffix}{ending}"))
-        if SYNTHETIC not in path.name and out_dir.resolve() not in path.resolve().parents
+        if SYNTHETIC not in path.name
+        and not (inside and out in (path.parent.resolve() / path.name).parents)
     ]
     if not sources:
         raise MrcontrastError(
@@ -107,6 +145,7 @@ def folder_jobs(
             mask=mask_beside(source) if masks is None else mask_in(masks, source),
             output=out_dir / source.relative_to(folder).parent / prediction_name(source.name),
             seed=seed_of(name, seed),
+            refusal=None if any_contrast else contrast_refusal(source, contrast),
         )
         for source, name in zip(sources, names_of(sources, folder), strict=True)
     ]
@@ -162,7 +201,8 @@ def record_jobs(
         output = out_dir / f"{record.name}{SYNTHETIC}.nii.gz"
         own_seed = seed_of(record.name, seed)
         own_place = record.t1w if shuffle else None
-        jobs.append(Job(record.name, source, giver.brain_mask, output, own_seed, True, own_place))
+        job = Job(record.name, source, giver.brain_mask, output, own_seed, True, own_place)
+        jobs.append(replace(job, scanned_slices=scanned_slices(giver)))
     return jobs
 
 
@@ -204,41 +244,4 @@ def seed_of(name: str, seed: int) -> int:
     >>> seed_of("sub-01", 1) - seed_of("sub-01", 0)
     1
     """
-    return (zlib.crc32(name.encode()) + seed) % 2**31
-
-
-def mask_beside(source: Path) -> Path | None:
-    """Return ``<entities>_desc-brain_mask.nii.gz`` in the folder of a volume, if there is one."""
-    entities = re.sub(r"_(FLAIR|T1w)$", "", stem(source))
-    found = [source.with_name(f"{entities}{BRAIN_MASK}{ending}") for ending in ENDINGS]
-    return next((path for path in found if path.is_file()), None)
-
-
-def mask_in(folder: Path, source: Path) -> Path:
-    """Return the brain mask in a folder that has the sub and ses entities of a volume.
-
-    Raises:
-        UsageError: It is no folder.
-        MrcontrastError: There is no such mask, or there are several.
-    """
-    if not folder.is_dir():
-        raise UsageError(f"Expected a folder of masks for a folder, got {folder}.")
-    found = [
-        path
-        for ending in ENDINGS
-        for path in sorted(folder.rglob(f"*mask{ending}"))
-        if session_of(path) == session_of(source) and not re.search(NOT_A_BRAIN, path.name)
-    ]
-    if len(found) != 1:
-        names = ", ".join(path.name for path in found) or "none"
-        raise MrcontrastError(
-            f"Expected one brain mask, got {names} ({source.name} in {folder}). "
-            "Name masks sub-X[_ses-Y]_desc-brain_mask.nii.gz."
-        )
-    return found[0]
-
-
-def session_of(path: Path) -> tuple[str, ...]:
-    """Return the sub and ses entities of a file name, else what stands before its first "_"."""
-    entities = re.findall(r"(?:^|_)((?:sub|ses)-[A-Za-z0-9]+)", path.name)
-    return tuple(entities) or (stem(path).split("_")[0],)
+    return (zlib.crc32(name.encode("utf-8", "surrogateescape")) + seed) % 2**31

@@ -112,17 +112,21 @@ class DDPM(Sampler):
     Args:
         num_steps: Steps, at least 1.
         data_std: Standard deviation c of the data about their expectation, >= 0, in latent units.
-            The variance is then the right one for Gaussian data at any number of steps. 0 is the
-            paper's beta tilde and `DDIM` with eta 1; 1 is its beta, for latents of unit spread
-            (both for variance-preserving schedules). The fewer the steps the more it matters.
+            For Gaussian data every x_s on the way has the right variance then, at any number of
+            steps. 0 is the paper's beta tilde and `DDIM` with eta 1; 1 is its beta, for latents of
+            unit spread (both for variance-preserving schedules). The fewer the steps the more it
+            matters.
         shift: See `Sampler`.
         rho: See `Sampler`.
 
     Source: Ho et al. 2020, arXiv 2006.11239, eq. 6, 7 and 11; the variance between its two choices
     is Bao et al. 2022, "Analytic-DPM", arXiv 2201.06503, theorem 1, with c given rather than
     estimated from the network. Ours takes the coefficients for the step from t to s really made
-    (Kingma et al. 2021, arXiv 2107.00630, appendix A), not for t to t - 1, so that few steps
-    keep the right spread.
+    (Kingma et al. 2021, arXiv 2107.00630, appendix A), not for t to t - 1.
+
+    The last step adds no noise, as in the paper: it returns the data expected at the last time but
+    one, whose variance is c^2 (alpha c)^2 / ((alpha c)^2 + sigma^2) for Gaussian data, below c^2 by
+    the more, the larger that last step is. A rho above 1 makes it smaller.
     """
 
     def __init__(

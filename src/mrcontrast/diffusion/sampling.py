@@ -12,7 +12,8 @@ from mrcontrast.diffusion.targets import Target
 from mrcontrast.errors import UsageError
 
 Predict = Callable[[Tensor, Tensor], Tensor]
-Generators = torch.Generator | Sequence[torch.Generator] | None
+NoiseSource = Callable[[Tensor], Tensor]  # like (B, C, *S) -> standard normal, of its shape
+Generators = torch.Generator | Sequence[torch.Generator] | NoiseSource | None
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,7 @@ def draw(like: Tensor, generator: Generators = None) -> Tensor:
         like: Shape (B, C, *S), dtype and device of the result.
         generator: None (torch's global one), one for the batch, or one for each item: then an
             item's noise does not depend on the rest of its batch, and equal seeds give equal noise.
+            A function makes the noise itself.
 
     Raises:
         ValueError: The number of generators is not the batch size.
@@ -160,6 +162,8 @@ def draw(like: Tensor, generator: Generators = None) -> Tensor:
     if isinstance(generator, torch.Generator):
         home = generator.device
         return torch.randn(like.shape, generator=generator, dtype=like.dtype, device=home).to(like)
+    if callable(generator):
+        return generator(like)
     if len(generator) != len(like):
         raise ValueError(f"Expected {len(like)} generators, one an item, got {len(generator)}.")
     return torch.stack([draw(item, g) for item, g in zip(like, generator, strict=True)])

@@ -9,7 +9,8 @@ from skimage.filters import threshold_otsu
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.imaging.blocks import BlockShifts, find_shifts
 from mrcontrast.imaging.geometry import displacement_mm, fit_rigid
-from mrcontrast.transforms.grid import LARGEST_BRAIN_ML, mask_from_nonzero, resample_to
+from mrcontrast.transforms.brain import LARGEST_BRAIN_ML, mask_from_nonzero
+from mrcontrast.transforms.grid import resample_to
 from mrcontrast.volume import Volume
 
 GRID_MM = 3.0  # about a slice of a clinical FLAIR

@@ -8,11 +8,12 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
+from mrcontrast.absent import refuse_absent
 from mrcontrast.errors import MrcontrastError, one_line
 from mrcontrast.imaging.itk import is_sheared
+from mrcontrast.nifti import UNIT_MM, UNITS, contradiction, unit_code
 
 ERROR, WARNING, INFO = SEVERITIES = ("error", "warning", "info")
-UNITS = {0: "unknown", 1: "m", 2: "mm", 3: "um"}
 FEWEST_VOXELS = 8
 LARGEST_SPACING_MM = 12.0
 LARGEST_OFFSET_MM = 500.0
@@ -67,8 +68,7 @@ def check_header(path: str | Path) -> list[Finding]:
 
 def _read_header(path: Path) -> tuple[nib.Nifti1Header, int | None]:
     """Read a header unchecked; also the file's size in bytes where it is not compressed."""
-    if not path.is_file():
-        raise MrcontrastError(f"Expected a NIfTI file, got none ({path}). Check the path.")
+    refuse_absent(path, "a NIfTI file")
     with path.open("rb") as raw:
         start = raw.read(132)
     if start[128:132] == b"DICM":
@@ -133,8 +133,9 @@ def _kind(dtype: np.dtype) -> str:
 
 
 def _check_spacing(header: nib.Nifti1Header) -> list[Finding]:
-    """Judge the stored spacing and its unit."""
-    pixdim = [float(step) for step in header["pixdim"][1:4]]
+    """Judge the spacing in mm and the unit that it is stored in."""
+    code = unit_code(header)
+    pixdim = [float(step) * UNIT_MM.get(code, 1.0) for step in header["pixdim"][1:4]]
     steps = [abs(step) for step in pixdim]
     usable = all(math.isfinite(step) and step > 0 for step in steps)
     severity = ERROR if not usable else WARNING if max(steps) > LARGEST_SPACING_MM else INFO
@@ -142,21 +143,24 @@ def _check_spacing(header: nib.Nifti1Header) -> list[Finding]:
     if min(pixdim) < 0:
         negative = "x".join(f"{step:.4g}" for step in pixdim)
         found.append(Finding("negative_spacing", negative, WARNING))
-    unit = UNITS.get(int(header["xyzt_units"]) & 7, "no such code")
-    severity = {"mm": INFO, "unknown": WARNING}.get(unit, ERROR)
-    return [*found, Finding("units", unit, severity)]
+    severity = INFO if UNITS.get(code) == "mm" else WARNING
+    if usable and contradiction(code, np.array(steps) / UNIT_MM.get(code, 1.0)):
+        severity = ERROR
+    return [*found, Finding("units", UNITS.get(code, "no such code"), severity)]
 
 
 def _check_affine(header: nib.Nifti1Header) -> list[Finding]:
     """Judge where the grid lies in the world; the sform goes before the qform."""
     try:
         qform, sform = header.get_qform(coded=True)[0], header.get_sform(coded=True)[0]
-        best = np.asarray(header.get_best_affine(), np.float64)
+        best = np.array(header.get_best_affine(), np.float64)
     except Exception as error:  # nibabel raises several kinds for a quaternion that is none
         return [_unknown_place(), Finding("affine", one_line(error, most=80), ERROR)]
     if not np.isfinite(best).all() or np.linalg.matrix_rank(best[:3, :3]) < 3:
         kind = "singular" if np.isfinite(best).all() else "not finite"
         return [_unknown_place(), Finding("affine", kind, ERROR)]
+    scale = np.diag([*[UNIT_MM.get(unit_code(header), 1.0)] * 3, 1.0])
+    best = scale @ best
     found = [Finding("orientation", "".join(nib.orientations.aff2axcodes(best)), INFO)]
     if qform is None and sform is None:
         found.append(Finding("affine", "neither qform nor sform is set", WARNING))
@@ -164,7 +168,7 @@ def _check_affine(header: nib.Nifti1Header) -> list[Finding]:
         found.append(Finding("sheared", "axes not at right angles", WARNING))
     corners = _corners(header)
     if qform is not None and sform is not None:
-        apart = (corners @ (qform - sform).T)[:, :3]
+        apart = (corners @ (scale @ (qform - sform)).T)[:, :3]
         distance = float(np.linalg.norm(apart, axis=1).max())
         severity = INFO if distance <= FORMS_AGREE_MM else WARNING
         found.append(Finding("qform_sform_mm", round(distance, 3), severity))
@@ -172,6 +176,30 @@ def _check_affine(header: nib.Nifti1Header) -> list[Finding]:
     if offset > LARGEST_OFFSET_MM:
         found.append(Finding("offset_mm", round(offset, 1), WARNING))
     return found
+
+
+def geometry_remarks(path: str | Path) -> list[str]:
+    """Return what is uncertain about the place of a volume, one sentence each.
+
+    Args:
+        path: A file that ``read_volume`` accepts.
+    """
+    found = {finding.name: finding for finding in check_header(path)}
+    remarks = []
+    if "affine" in found:
+        guess = found["affine"].severity == WARNING
+        unset = "neither qform nor sform is set, so its orientation is a guess"
+        remarks.append(unset if guess else "its qform is damaged; the sform counts")
+    apart = found.get("qform_sform_mm")
+    if apart is not None and apart.severity == WARNING:
+        remarks.append(
+            f"its qform and sform are {float(apart.value):.3g} mm apart; the sform counts"
+        )
+    if "sheared" in found:
+        remarks.append("its sform is sheared: axes are not at right angles")
+    if (unit := found["units"].value) in ("m", "um"):
+        remarks.append(f"its unit is {unit}, converted to mm")
+    return remarks
 
 
 def _unknown_place() -> Finding:

@@ -1,16 +1,15 @@
 """Distances between two sets of feature vectors, in float64: Frechet, kernel and MMD.
 
-A set is (N, D). Vectors of one subject depend on each other, so intervals leave out whole subjects.
+A set is (N, D).
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from mrcontrast.errors import MrcontrastError
+from mrcontrast.metrics.intervals import MIN_SUBJECTS, mean_interval
 
 MEDIAN_VECTORS = 2000  # of each set, for the width of the Gaussian kernel
 
@@ -27,6 +26,10 @@ def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
     Raises:
         MrcontrastError: A set has no more vectors than dimensions: its covariance is singular, and
             the distance falls with N whatever the images are.
+
+    The value is biased upwards: real against other real images is above 0, the more so the fewer
+    vectors there are and the more alike those of one subject. Only values of the same numbers of
+    subjects and vectors compare.
 
     Source: Heusel et al. 2017, arXiv 1706.08500, eq. 6; the trace of the root by the eigenvalues of
     the symmetric S1^(1/2) S2 S1^(1/2).
@@ -49,7 +52,7 @@ def kernel_distance(first: np.ndarray, second: np.ndarray) -> float:
     """Return the squared MMD with the cubic kernel (x y / D + 1)^3, unbiased: KID over all vectors.
 
     Args:
-        first: (N, D), N >= 2.
+        first: (N, D), N >= 2, independent vectors; else see ``with_interval``.
         second: (M, D), M >= 2.
 
     Source: Binkowski et al. 2018, arXiv 1801.01401, section 4; without its subsets.
@@ -96,8 +99,8 @@ class Interval:
     """A distance and its 95 % jackknife interval over subjects.
 
     Attributes:
-        value: None for fewer than two vectors.
-        ci95: None for fewer than two subjects, or where one holds all vectors but one.
+        value: None for fewer than two subjects.
+        ci95: None for fewer than ``MIN_SUBJECTS`` subjects.
     """
 
     value: float | None
@@ -105,86 +108,90 @@ class Interval:
 
 
 def with_interval(
-    first: np.ndarray, second: np.ndarray, kernel: Kernel, subjects: np.ndarray
+    first: np.ndarray, second: np.ndarray, kernel: Kernel, subjects: tuple[np.ndarray, np.ndarray]
 ) -> Interval:
-    """Return the unbiased squared MMD with an interval from leaving out one subject at a time.
+    """Return the squared MMD over pairs of different subjects, with its jackknife interval.
 
-    No bootstrap: a subject drawn twice would be compared with its own copy. Memory holds the kernel
-    of one subject with all, never that of all with all.
+    Vectors of one subject depend on each other, within a set (slices of one brain) and between two
+    sets (a real and a synthetic image of one person). Pairs of one subject are left out of all
+    three sums: the estimate is unbiased, and 0 of a set against itself. The interval is that of the
+    mean of the jackknife's pseudo-values, one subject left out at a time. No bootstrap: a subject
+    drawn twice would be compared with its own copy.
+
+    Memory holds the kernel of one subject with all, never that of all with all.
 
     Args:
         first: (N, D).
-        second: (N, D), of the same subjects in the same order.
+        second: (M, D).
         kernel: Between any two sets.
-        subjects: (N,) number of the subject of each vector, from 0 without gaps.
+        subjects: Number of the subject of each vector, (N,) and (M,); equal numbers in both sets
+            are one person.
 
-    Source: Arvesen 1969, Ann. Math. Statist. 40(6) (jackknife of U-statistics); with Student's t.
+    Source: Gretton et al. 2012, JMLR 13, eq. 3, by blocks of subjects; Arvesen 1969, Ann. Math.
+    Statist. 40(6) (jackknife of U-statistics).
     """
     a, b = first.astype(np.float64), second.astype(np.float64)
-    if len(a) < 2:
+    people, numbers = np.unique(np.concatenate(subjects), return_inverse=True)
+    one, two = numbers[: len(a)], numbers[len(a) :]
+    count = len(people)
+    sums = [
+        _Blocks.of(x, y, kernel, owners, count)
+        for x, y, owners in ((a, a, (one, one)), (b, b, (two, two)), (a, b, (one, two)))
+    ]
+    value = _mmd(*(each.mean for each in sums))
+    if not np.isfinite(value):
         return Interval(None, None)
-    one, two, between = (_Sums.of(x, y, kernel, subjects) for x, y in ((a, a), (b, b), (a, b)))
-    off_diagonals = one.off_diagonal + two.off_diagonal
-    value = float(_unbiased(off_diagonals, between.total, np.asarray(len(a))))
-    left = len(a) - np.bincount(subjects)  # vectors without each subject
-    count = len(left)
-    if count < 2 or left.min() < 2:
-        return Interval(value, None)
-    off_diagonals = one.off_diagonal_without + two.off_diagonal_without
-    without = _unbiased(off_diagonals, between.total_without, left)
-    error = math.sqrt((count - 1) / count * float(((without - without.mean()) ** 2).sum()))
-    reach = float(stats.t.ppf(0.975, count - 1)) * error
-    return Interval(value, (value - reach, value + reach))
+    without = _mmd(*(each.mean_without for each in sums))
+    if count < MIN_SUBJECTS or not np.isfinite(without).all():
+        return Interval(float(value), None)
+    pseudo_values = count * value - (count - 1) * without
+    low, high = mean_interval(pseudo_values)
+    return Interval(float(value), (float(low), float(high)))
 
 
 @dataclass(frozen=True)
-class _Sums:
-    """Sums of a kernel (N, N) over the vectors of each of S subjects.
+class _Blocks:
+    """Sums of a kernel between the vectors of every two of S different subjects.
 
     Attributes:
-        rows: Over the subject's rows, (S,).
-        columns: Over its columns, (S,).
-        blocks: Over what lies in both, (S,).
-        own: Over its part of the diagonal, (S,).
+        sums: (S, S), 0 on the diagonal.
+        pairs: Pairs of vectors behind each sum, (S, S), 0 on the diagonal.
     """
 
-    rows: np.ndarray
-    columns: np.ndarray
-    blocks: np.ndarray
-    own: np.ndarray
+    sums: np.ndarray
+    pairs: np.ndarray
 
     @classmethod
-    def of(cls, x: np.ndarray, y: np.ndarray, kernel: Kernel, subjects: np.ndarray) -> "_Sums":
-        """Sum the kernel between ``x`` and ``y``, (N, D) each, one subject's rows at a time."""
-        rows, columns, blocks, own = np.zeros((4, int(subjects.max()) + 1))
-        for number in range(len(rows)):
-            of_subject = subjects == number
-            strip = kernel(x[of_subject], y)  # (n, N)
-            sums = np.bincount(subjects, strip.sum(axis=0), len(rows))
-            rows[number], blocks[number] = sums.sum(), sums[number]
-            own[number] = np.trace(strip[:, of_subject])
-            columns += sums
-        return cls(rows, columns, blocks, own)
+    def of(
+        cls,
+        x: np.ndarray,
+        y: np.ndarray,
+        kernel: Kernel,
+        owners: tuple[np.ndarray, np.ndarray],
+        count: int,
+    ) -> "_Blocks":
+        """Sum the kernel between ``x`` (N, D) and ``y`` (M, D), one subject's rows at a time."""
+        sizes = [np.bincount(owner, minlength=count) for owner in owners]
+        sums, pairs = np.zeros((count, count)), np.outer(*sizes).astype(np.float64)
+        for number in np.flatnonzero(sizes[0]):
+            strip = kernel(x[owners[0] == number], y)
+            sums[number] = np.bincount(owners[1], strip.sum(axis=0), count)
+        np.fill_diagonal(sums, 0)
+        np.fill_diagonal(pairs, 0)
+        return cls(sums, pairs)
 
     @property
-    def total(self) -> np.ndarray:
-        """Sum of the kernel, ()."""
-        return np.asarray(self.rows.sum())
+    def mean(self) -> np.ndarray:
+        """Mean of the kernel over all pairs, (); NaN if there is none."""
+        return _ratio(self.sums.sum(), self.pairs.sum())
 
     @property
-    def total_without(self) -> np.ndarray:
+    def mean_without(self) -> np.ndarray:
         """The same without the vectors of each subject, (S,)."""
-        return self.total - self.rows - self.columns + self.blocks
-
-    @property
-    def off_diagonal(self) -> np.ndarray:
-        """Sum of the kernel without its diagonal, ()."""
-        return np.asarray(self.total - self.own.sum())
-
-    @property
-    def off_diagonal_without(self) -> np.ndarray:
-        """The same without the vectors of each subject, (S,)."""
-        return self.total_without - (self.own.sum() - self.own)
+        total, count = (
+            each.sum() - each.sum(axis=0) - each.sum(axis=1) for each in (self.sums, self.pairs)
+        )
+        return _ratio(total, count)
 
 
 def _distance(first: np.ndarray, second: np.ndarray, kernel: Kernel) -> float:
@@ -195,9 +202,14 @@ def _distance(first: np.ndarray, second: np.ndarray, kernel: Kernel) -> float:
     return float(within - 2 * kernel(a, b).mean())
 
 
-def _unbiased(within: np.ndarray, between: np.ndarray, n: np.ndarray) -> np.ndarray:
-    """Return the unbiased estimate from sums off both diagonals and between sets of n vectors."""
-    return within / (n * (n - 1)) - 2 * between / n**2
+def _mmd(first: np.ndarray, second: np.ndarray, between: np.ndarray) -> np.ndarray:
+    """Return the squared MMD from the mean kernel within two sets and between them."""
+    return first + second - 2 * between
+
+
+def _ratio(total: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """Return total / count; NaN where the count is 0."""
+    return np.where(count > 0, total, np.nan) / np.maximum(count, 1)
 
 
 def _few(features: np.ndarray) -> np.ndarray:

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mrcontrast.networks.lent_norms import LENDERS
+
 
 class SharedNorms:
     """Gather the statistics of a network's group norms over windows and normalise with them.
@@ -34,6 +36,7 @@ class SharedNorms:
     @contextmanager
     def installed(self) -> Iterator[None]:
         """Let the norms use shared statistics within this block."""
+        before = {norm: norm.forward for norm in self.norms if "forward" in norm.__dict__}
         for norm in self.norms:
             norm.__dict__["forward"] = partial(self.normalise, norm)
         try:
@@ -41,6 +44,8 @@ class SharedNorms:
         finally:
             for norm in self.norms:
                 del norm.__dict__["forward"]
+            for norm, forward in before.items():
+                norm.__dict__["forward"] = forward
 
     def normalise(self, norm: nn.GroupNorm, x: Tensor) -> Tensor:
         """Normalise (B, C, *S) with what is known, and count it if a core is set."""
@@ -84,7 +89,10 @@ class SharedNorms:
             old = self.affine.get(norm)
             moved = torch.inf if old is None else float(((scale - old[0]) / scale).abs().nanmean())
             change = max(change, moved)
-            self.affine[norm] = (scale, shift)
+            lenders = LENDERS.get()
+            self.affine[norm] = (
+                (scale, shift) if lenders is None else (scale[lenders], shift[lenders])
+            )
         self.sums = {}
         return change
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from mrcontrast.data.manifest import Manifest
 from mrcontrast.preparation.cluster import on_cluster
 from mrcontrast.preparation.duplicates import Compared
+from mrcontrast.preparation.header_remarks import header_remarks
 from mrcontrast.preparation.outcome import Outcome, files_of, read_outcome, write_outcome
 from mrcontrast.preparation.output import (
     check_content,
@@ -103,7 +104,8 @@ def prepare_dataset(
             outcomes.append(outcome)
         reused = sum(outcome.reused for outcome in outcomes)
         compared = _compared(recipe, outcomes, stage, report)
-        outcomes, remarks = compared.outcomes, [*remarks, *compared.remarks]
+        outcomes = compared.outcomes
+        remarks = [*remarks, *compared.remarks, *header_remarks(outcomes)]
         dropped += [outcome.dropped for outcome in outcomes if outcome.dropped is not None]
         records = [outcome.record for outcome in outcomes if outcome.record is not None]
         manifest = Manifest(with_splits(recipe, records, dropped, compared.person_of), stage)

@@ -232,7 +232,9 @@ def _dropped(entry: Entry, step: str, error: MrcontrastError) -> Dropped:
         found = (error.measure, error.value, error.threshold)
         return Dropped(entry.subject, entry.session, step, str(error), *found)
     kind = BROKEN if may_pass(error.__cause__) else FAULT
-    return Dropped(entry.subject, entry.session, step, str(error), kind=kind)
+    named = "/" in str(error) or entry.origin in str(error)
+    reason = str(error) if named else f"{error} ({entry.origin})"
+    return Dropped(entry.subject, entry.session, step, reason, kind=kind)
 
 
 def broken(entry: Entry, step: str, error: Exception) -> Dropped:

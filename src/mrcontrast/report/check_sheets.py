@@ -8,6 +8,8 @@ from mrcontrast.report.sheets import MISSING, Sheet, format_statistic
 
 UNKNOWN = "unknown"
 SHOWN = ("psnr", "ssim", "mae")
+SWAPPED = {"psnr": 2, "correlation": 3}  # digits
+TITLES = ("PSNR", "Correlation")
 
 
 def check_sheets(summary: Mapping[str, Any]) -> list[Sheet]:
@@ -32,9 +34,15 @@ def _condition(check: Mapping[str, Any]) -> Sheet:
     rows = []
     for method, found in check["methods"].items():
         verdict = {True: "yes", False: "NO", None: UNKNOWN}[found["follows_flair"]]
-        rows.append([method, verdict, *_change_cells(found["change"])])
-    columns = ["Method", "Follows FLAIR", *(METRICS[name].title for name in SHOWN)]
-    title = "Check: change from another subject's FLAIR to the own"
+        cells = [
+            format_statistic(found[which][name], digits)
+            for name, digits in SWAPPED.items()
+            for which in ("own", "other", "change")
+        ]
+        rows.append([method, verdict, str(found["share"]["n"]), *cells])
+    columns = ["Method", "Follows FLAIR", "n"]
+    columns += [f"{name}, {which}" for name in TITLES for which in ("own", "other", "gain")]
+    title = "Check: the own FLAIR against another subject's"
     return Sheet(title, columns, rows, (_sentence(check["words"]),), 2)
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from mrcontrast.metrics.bootstrap import summarise
 from mrcontrast.metrics.calibration import NOMINAL_COVERAGE, Calibration
+from mrcontrast.metrics.intervals import summarise
 from mrcontrast.report.paired_tests import SHUFFLED
 from mrcontrast.report.pairing import subject_of
 from mrcontrast.report.statistics import Row, by_subject
@@ -16,41 +16,12 @@ CHECKED = ("psnr", "ssim", "ms_ssim", "mae")
 Figures = Mapping[tuple[str, str, str], Mapping[str, float]]
 
 
-def check_condition(rows: list[Row], seed: int) -> dict[str, Any]:
-    """Say how much each method loses when it is given the FLAIR of another subject.
-
-    Args:
-        rows: The figures of all sessions; of method X the shuffled one is "X_shuffled".
-        seed: Seed of the bootstrap.
-    """
-    figures = by_subject(rows)
-    methods = list(dict.fromkeys(row.method for row in rows))
-    found = {}
-    for method in methods:
-        if (shuffled := method + SHUFFLED) in methods:
-            change = _changes(figures, method, shuffled, seed)
-            found[method] = {
-                "shuffled": shuffled,
-                "follows_flair": _surely_positive(change.get("psnr")),
-                "change": change,
-            }
-    return {
-        "words": "figures in the brain with the subject's own FLAIR less those with another "
-        "subject's; follows_flair: the interval of the fall in PSNR lies above 0; not known of "
-        "one subject, which has no interval. Part of a fall is brain outside the other subject's "
-        "mask",
-        "methods": found,
-        "untested": [m for m in methods if m not in found and not m.endswith(SHUFFLED)],
-    }
-
-
-def check_ceiling(rows: list[Row], ceilings: Sequence[str], seed: int) -> dict[str, Any]:
+def check_ceiling(rows: list[Row], ceilings: Sequence[str]) -> dict[str, Any]:
     """Say how far each method stays below an autoencoder that is given the truth.
 
     Args:
         rows: The figures of all sessions.
         ceilings: Methods that reconstruct the real image.
-        seed: Seed of the bootstrap.
     """
     figures = by_subject(rows)
     methods = list(dict.fromkeys(row.method for row in rows))
@@ -59,21 +30,20 @@ def check_ceiling(rows: list[Row], ceilings: Sequence[str], seed: int) -> dict[s
         "words": "figures in the brain of the real image encoded and decoded, less those of each "
         "method: what a latent model cannot win by better diffusion",
         "ceilings": {
-            ceiling: {"gap": {m: _changes(figures, ceiling, m, seed) for m in others}}
+            ceiling: {"gap": {m: _changes(figures, ceiling, m) for m in others}}
             for ceiling in ceilings
         },
     }
 
 
 def check_uncertainty(
-    found: Mapping[str, Mapping[str, Calibration]], samples: Mapping[str, int | None], seed: int
+    found: Mapping[str, Mapping[str, Calibration]], samples: Mapping[str, int | None]
 ) -> dict[str, Any]:
     """Summarise error against predicted spread, method by method.
 
     Args:
         found: Method -> session -> calibration in the brain.
         samples: Draws behind the mean and the deviation of each method, if known.
-        seed: Seed of the bootstrap.
     """
     return {
         "words": "in the brain: error of the mean of the draws against their standard deviation. "
@@ -82,22 +52,20 @@ def check_uncertainty(
         "right has a scale of sqrt(1 + 1 / samples), for the mean of few draws errs too",
         "nominal_coverage": NOMINAL_COVERAGE,
         "methods": {
-            method: _uncertainty(sessions, samples.get(method), seed)
+            method: _uncertainty(sessions, samples.get(method))
             for method, sessions in found.items()
         },
     }
 
 
-def _uncertainty(
-    sessions: Mapping[str, Calibration], samples: int | None, seed: int
-) -> dict[str, Any]:
+def _uncertainty(sessions: Mapping[str, Calibration], samples: int | None) -> dict[str, Any]:
     """Average the calibrations of one method over subjects."""
 
     def over(values: Mapping[str, float]) -> dict[str, Any]:
         subjects: dict[str, list[float]] = {}
         for name, value in values.items():
             subjects.setdefault(subject_of(name), []).append(value)
-        return asdict(summarise(np.array([np.mean(v) for v in subjects.values()]), seed))
+        return asdict(summarise(np.array([np.mean(v) for v in subjects.values()])))
 
     bins = zip(
         np.mean([found.predicted_sd for found in sessions.values()], axis=0),
@@ -116,14 +84,7 @@ def _uncertainty(
     }
 
 
-def _surely_positive(change: Mapping[str, Any] | None) -> bool | None:
-    """Return whether the interval of a change lies above 0; None if there is no interval."""
-    if change is None or change["ci95"] is None:
-        return None
-    return bool(change["ci95"][0] > 0)
-
-
-def _changes(figures: Figures, first: str, second: str, seed: int) -> dict[str, Any]:
+def _changes(figures: Figures, first: str, second: str) -> dict[str, Any]:
     """Return the statistics of first less second over the subjects that both have."""
     changes = {}
     for metric in CHECKED:
@@ -131,5 +92,5 @@ def _changes(figures: Figures, first: str, second: str, seed: int) -> dict[str, 
         common = sorted(ours.keys() & theirs.keys())
         values = np.array([ours[name] - theirs[name] for name in common])
         if len(values):
-            changes[metric] = asdict(summarise(values, seed))
+            changes[metric] = asdict(summarise(values))
     return changes

@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
@@ -10,14 +11,17 @@ from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from mrcontrast.data.predictions import read_sidecar
-from mrcontrast.errors import UsageError
+from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.files import write_json, write_text
-from mrcontrast.metrics.bootstrap import CONFIDENCE, RESAMPLES
+from mrcontrast.logs import counted
 from mrcontrast.metrics.definitions import REGIONS
 from mrcontrast.metrics.descriptions import describe_metrics, describe_structure
 from mrcontrast.metrics.intensity import FixedRange, IntensityRange, ReferenceRange, is_unit
-from mrcontrast.report.checks import check_ceiling, check_condition, check_uncertainty
+from mrcontrast.metrics.intervals import CONFIDENCE, MIN_SUBJECTS
+from mrcontrast.metrics.intervals import METHOD as INTERVAL
+from mrcontrast.report.checks import check_ceiling, check_uncertainty
 from mrcontrast.report.collection import Collection
+from mrcontrast.report.condition import check_condition
 from mrcontrast.report.diversity import measure_diversity
 from mrcontrast.report.feature_scores import FeatureScorer, compare_sets
 from mrcontrast.report.neighbours import store_training, summarise_nearest
@@ -27,14 +31,14 @@ from mrcontrast.report.parallel import Workers
 from mrcontrast.report.protocol import Protocol, RangeChoice
 from mrcontrast.report.reference import Survey, survey_case
 from mrcontrast.report.scoring import CaseResult, Scorer
-from mrcontrast.report.statistics import Row, summarise_rows, to_csv
-from mrcontrast.report.table import to_markdown
+from mrcontrast.report.statistics import FIXED_COLUMNS, Row, summarise_rows, to_csv
+from mrcontrast.report.table import FORMATS, to_markdown
 from mrcontrast.segmentation.tissue_classes import METHOD
 from mrcontrast.transforms.normalise import Normaliser
 from mrcontrast.transforms.standardise import normaliser_from_name
 
 PACKAGES = ("mrcontrast", "numpy", "scipy", "nibabel")
-SEED = 0  # of the bootstrap
+RESULTS = ("subjects.csv", "summary.json", "summary.md")
 Item = TypeVar("Item")
 
 
@@ -54,13 +58,15 @@ def compare(
 
     Raises:
         UsageError: The intensity range has to be given.
-        MrcontrastError: A file is unreadable or not on one grid with the others.
+        MrcontrastError: A file is unreadable or not on one grid with the others, or ``out`` holds
+            files of others under the names of the results.
     """
+    refuse_foreign(out)
     with TemporaryDirectory(prefix="mrcontrast-") as folder, Workers(protocol.num_workers) as pool:
         scorer = choose_scorer(found.cases, protocol, pool)
         if found.training:
             scorer = replace(scorer, training=store_training(found.training, Path(folder), pool))
-        results = list(pool.map(scorer, found.cases))
+        results = list(counted(pool.map(scorer, found.cases), "scored", len(found.cases)))
         rows = [row for result in results for row in result.rows]
         write_rows(rows, out)  # before what takes all subjects at once
         diversity = measure_diversity(found.cases, scorer, pool)
@@ -69,7 +75,12 @@ def compare(
         "checks": check_all(found, results),
         "features": compare_features(results, scorer),
         "diversity": diversity,
-        "inputs": inputs | {"lesion_masks": found.lesion_source},
+        "inputs": inputs
+        | {
+            "lesion_masks": found.lesion_source,
+            "doubtful_references": found.doubts,
+            "files": found.files,
+        },
         "missing": found.missing,
     }
     write_text(out / "summary.md", to_markdown(summary))
@@ -77,9 +88,33 @@ def compare(
     return summary
 
 
+def refuse_foreign(out: Path) -> None:
+    """Refuse a folder whose tables no evaluation has written: they would be replaced.
+
+    Raises:
+        MrcontrastError: It is one.
+    """
+    names = dict.fromkeys((*RESULTS, *(name for name, _ in FORMATS.values())))
+    there = [name for name in names if (out / name).exists()]
+    rows = out / RESULTS[0]
+    with suppress(OSError, UnicodeDecodeError):
+        if not there or first_line(rows).startswith(",".join(FIXED_COLUMNS)):
+            return
+    raise MrcontrastError(
+        f"Expected an evaluation or no tables, got {', '.join(there)} of something else ({out}). "
+        "Choose another --out, or move that away."
+    )
+
+
+def first_line(path: Path) -> str:
+    """Return the first line of a text file."""
+    with path.open(encoding="utf-8") as file:
+        return file.readline()
+
+
 def write_rows(rows: list[Row], out: Path) -> None:
     """Write subjects.csv; summaries of an earlier evaluation, which are of other rows, go."""
-    for name in ("summary.json", "summary.md"):
+    for name in RESULTS[1:]:
         (out / name).unlink(missing_ok=True)
     write_text(out / "subjects.csv", to_csv(rows))
 
@@ -144,10 +179,12 @@ def check_all(found: Collection, results: list[CaseResult]) -> dict[str, Any]:
     if found.training:
         nearest = summarise_nearest(by_method({r.name: r.nearest for r in results}))
     return {
-        "shuffled_flair": check_condition(rows, SEED),
-        "autoencoder_ceiling": check_ceiling(rows, ceilings, SEED),
+        "shuffled_flair": check_condition(
+            by_method({r.name: r.swaps for r in results}), list(sidecars)
+        ),
+        "autoencoder_ceiling": check_ceiling(rows, ceilings),
         "uncertainty": check_uncertainty(
-            by_method({r.name: r.calibrations for r in results}), samples, SEED
+            by_method({r.name: r.calibrations for r in results}), samples
         ),
         "nearest_training": nearest,
     }
@@ -173,22 +210,21 @@ def summarise_all(rows: list[Row], scorer: Scorer) -> dict[str, Any]:
     if normaliser is not None:
         intensity["normalisation"] = describe_normaliser(normaliser)
     return {
-        "methods": summarise_rows(rows, SEED),
+        "methods": summarise_rows(rows),
         "intensity_range": intensity,
         "normalisation": intensity["normalisation"],
         "reference_normaliser": None if normaliser is None else normaliser.name,
-        "tests": compare_methods(rows, SEED),
+        "tests": compare_methods(rows),
         "regions": {name: words for name, words in REGIONS.items() if name in present},
         "metrics": describe_metrics(num_scales, intensity["data_range"], scorer.dims)
         | describe_structure(METHOD),
         "statistics": {
             "unit": "subject; several sessions of one are averaged first",
             "sd": "n - 1; null for one subject",
-            "ci95": "percentile bootstrap of the mean; null for one subject",
+            "ci95": f"interval of the mean: {INTERVAL}",
             "mean": "null when a subject's value is infinite (PSNR of equal images)",
             "confidence": CONFIDENCE,
-            "resamples": RESAMPLES,
-            "seed": SEED,
+            "min_subjects": MIN_SUBJECTS,
         },
         "subjects": sorted({row.name for row in rows}),
         "versions": {name: version(name) for name in PACKAGES}

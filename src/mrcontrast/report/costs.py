@@ -47,8 +47,8 @@ def read_costs(source: Source) -> dict[str, float | None]:
 
     Seconds are the median over volumes: the first one also pays for what is set up once.
     """
-    texts = (path.read_text(encoding="utf-8") for path in sorted(source.predictions.glob("*.json")))
-    sidecars = [json.loads(text) for text in texts]
+    paths = sorted(source.predictions.glob("[!.]*.json"))
+    sidecars = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     costs = [sidecar.get("Cost") or {} for sidecar in sidecars]
     return {
         "parameters": largest(cost.get("Parameters") for cost in costs),

@@ -19,10 +19,12 @@ from mrcontrast.report.pairing import subject_of
 from mrcontrast.report.statistics import PERCEPTUAL
 
 WORDS = {
-    "kid": "squared MMD with the cubic kernel of KID (Binkowski 2018), unbiased, over all vectors",
-    "mmd": "squared MMD with a Gaussian kernel as wide as the median distance, unbiased",
-    "fid": "Frechet distance of normal distributions (Heusel 2017); refused unless there are more "
-    "vectors than dimensions, for else its value is that of the sample size",
+    "kid": "squared MMD with the cubic kernel of KID (Binkowski 2018), over pairs of vectors of "
+    "different subjects: unbiased, 0 on average for images of one distribution",
+    "mmd": "the same with a Gaussian kernel as wide as the median distance",
+    "fid": "Frechet distance of normal distributions (Heusel 2017); biased upwards, so only values "
+    "of equal numbers of subjects and vectors compare; refused unless there are more vectors than "
+    "dimensions, for else its value is that of the sample size",
 }
 
 Vectors = dict[str, np.ndarray]
@@ -120,13 +122,18 @@ def set_distances(
     owner = np.repeat(numbers, [len(vectors) for vectors in real])
     n = len(a)
     tail = f"{extractor}, n = {n} v {n} of {len(real)} sessions"
-    kid = with_interval(a, b, cubic_kernel, owner)
-    mmd = with_interval(a, b, gaussian_kernel(a, b), owner)
+    kid = with_interval(a, b, cubic_kernel, (owner, owner))
+    mmd = with_interval(a, b, gaussian_kernel(a, b), (owner, owner))
     found: dict[str, Any] = {
         f"kid_{extractor}_n{n}": _named(f"KID ({tail})", kid),
         f"mmd_{extractor}_n{n}": _named(f"MMD ({tail})", mmd),
     }
-    fid: dict[str, Any] = {"name": f"FID ({tail})", "value": None, "ci95": None, "refused": None}
+    fid: dict[str, Any] = {
+        "name": f"FID, biased upwards ({tail})",
+        "value": None,
+        "ci95": None,
+        "refused": None,
+    }
     try:
         fid["value"] = frechet_distance(a, b)
     except MrcontrastError as error:

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mrcontrast.npy_file import NpyFile, needing, size_of
 from mrcontrast.report.parallel import Workers
 from mrcontrast.volume import Volume, read_volume
 
@@ -74,16 +76,19 @@ def store_training(volumes: Mapping[str, Path], folder: Path, pool: Workers) -> 
         pool: Who reads them.
 
     Raises:
-        MrcontrastError: A file cannot be read.
+        MrcontrastError: A file cannot be read, or the folder has too little space.
     """
-    file, copies = folder / "training.npy", None
-    for index, copy in enumerate(pool.map(_read_coarse, list(volumes.values()))):
-        if copies is None:
-            shape = (len(volumes), *copy.shape)
-            copies = np.lib.format.open_memmap(file, "w+", np.float32, shape)
-        copies[index] = copy
-    del copies
-    return TrainingSet(tuple(volumes), file)
+    path, copies = folder / "training.npy", pool.map(_read_coarse, list(volumes.values()))
+    first = next(copies)
+    shape, dtype = (len(volumes), *first.shape), np.dtype(np.float32)
+    size_bytes = size_of(dtype, shape)
+    with needing(size_bytes, folder):
+        file = NpyFile(path, dtype, shape)
+    with file:
+        for copy in chain([first], copies):
+            with needing(size_bytes, folder):
+                file.append(copy[None])
+    return TrainingSet(tuple(volumes), path)
 
 
 def coarse(volume: Volume) -> np.ndarray:

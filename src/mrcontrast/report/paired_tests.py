@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from mrcontrast.metrics.bootstrap import summarise
 from mrcontrast.metrics.definitions import Definition
+from mrcontrast.metrics.intervals import summarise
 from mrcontrast.metrics.significance import (
     ALPHA,
     MIN_SUBJECTS,
@@ -31,12 +31,11 @@ METHOD = (
 Pairs = list[dict[str, Any]]
 
 
-def compare_methods(rows: list[Row], seed: int) -> dict[str, Any]:
+def compare_methods(rows: list[Row]) -> dict[str, Any]:
     """Return the tests of every two methods, metric by metric, or the reason why there are none.
 
     Args:
         rows: The figures of all sessions.
-        seed: Seed of the bootstrap of the differences.
 
     Returns:
         {"method", "alpha", "refused": words or None, "power": {...}, "pairs": [...]}.
@@ -54,12 +53,12 @@ def compare_methods(rows: list[Row], seed: int) -> dict[str, Any]:
     elif smallest < MIN_SUBJECTS:
         refused = (
             f"Expected at least {MIN_SUBJECTS} subjects for a paired test, got {smallest}. "
-            "No test was made; the intervals describe these subjects and no population."
+            "No test was made: they say little of a population."
         )
     if refused:
         return found | {"refused": refused, "power": None, "pairs": []}
     power = power_note(smallest, len(methods) * (len(methods) - 1) // 2)
-    return found | {"refused": None, "power": power, "pairs": _all_pairs(values, methods, seed)}
+    return found | {"refused": None, "power": power, "pairs": _all_pairs(values, methods)}
 
 
 def power_note(n: int, pairs: int) -> dict[str, Any]:
@@ -97,9 +96,7 @@ def power_note(n: int, pairs: int) -> dict[str, Any]:
     }
 
 
-def _all_pairs(
-    values: dict[tuple[str, str, str], dict[str, float]], methods: list[str], seed: int
-) -> Pairs:
+def _all_pairs(values: dict[tuple[str, str, str], dict[str, float]], methods: list[str]) -> Pairs:
     """Test every two methods in every region and metric that both have for enough subjects."""
     families: dict[tuple[str, str], Pairs] = defaultdict(list)
     measures = dict.fromkeys((region, metric) for _, region, metric in values)
@@ -109,7 +106,7 @@ def _all_pairs(
             continue
         for first, second in combinations(methods, 2):
             chosen = [values.get((method, region, metric), {}) for method in (first, second)]
-            if (pair := _one_pair(chosen, definition, seed)) is not None:
+            if (pair := _one_pair(chosen, definition)) is not None:
                 named = {"first": first, "second": second, "region": region, "metric": metric}
                 families[region, metric].append(named | pair)
     for family in families.values():
@@ -118,9 +115,7 @@ def _all_pairs(
     return [pair for family in families.values() for pair in family]
 
 
-def _one_pair(
-    chosen: list[dict[str, float]], definition: Definition, seed: int
-) -> dict[str, Any] | None:
+def _one_pair(chosen: list[dict[str, float]], definition: Definition) -> dict[str, Any] | None:
     """Test two methods by one metric; None of too few subjects or an infinite value."""
     common = sorted(chosen[0].keys() & chosen[1].keys())
     first, second = (np.array([subjects[name] for name in common]) for subjects in chosen)
@@ -130,7 +125,7 @@ def _one_pair(
     tested = [first, second]
     if definition.ideal is not None:
         tested = [definition.badness(array) for array in tested]
-    difference = summarise(tested[0] - tested[1], seed)
+    difference = summarise(tested[0] - tested[1])
     badness = float(np.mean(definition.badness(first) - definition.badness(second)))
     better = None if badness == 0 else ("first" if badness < 0 else "second")
     return {

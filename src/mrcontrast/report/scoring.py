@@ -13,13 +13,21 @@ from mrcontrast.metrics.intensity import IntensityRange
 from mrcontrast.metrics.panel import Scores, score_regions
 from mrcontrast.metrics.slices import score_slices
 from mrcontrast.report.anatomy import Anatomy
+from mrcontrast.report.condition import Swap, brain_of, compare_swap
 from mrcontrast.report.feature_scores import FeatureScorer
 from mrcontrast.report.neighbours import Nearest, TrainingSet
+from mrcontrast.report.paired_tests import SHUFFLED
 from mrcontrast.report.pairing import Case
-from mrcontrast.report.reference import axial_axis, naming, read_anatomy, read_reference
+from mrcontrast.report.reference import (
+    axial_axis,
+    naming,
+    read_anatomy,
+    read_like,
+    read_reference,
+)
 from mrcontrast.report.statistics import Row
 from mrcontrast.transforms.normalise import Normaliser
-from mrcontrast.volume import Volume, read_volume, same_grid
+from mrcontrast.volume import Volume
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,7 @@ class CaseResult:
         rows: Figures by method and region.
         calibrations: Error against predicted spread, of methods that predict one.
         nearest: Nearest training neighbour by method, if the training data are known.
+        swaps: The own FLAIR against another's, of methods that come with a shuffled one.
         real_vectors: Features of the real image, (n, dim); None without a feature network.
         vectors: Features of each method's image.
     """
@@ -39,6 +48,7 @@ class CaseResult:
     rows: list[Row] = field(default_factory=list)
     calibrations: dict[str, Calibration] = field(default_factory=dict)
     nearest: dict[str, Nearest] = field(default_factory=dict)
+    swaps: dict[str, Swap] = field(default_factory=dict)
     real_vectors: np.ndarray | None = None
     vectors: dict[str, np.ndarray] = field(default_factory=dict)
 
@@ -87,8 +97,7 @@ class Scorer:
         session = Session(case, self)
         result = CaseResult(case.name, real_vectors=session.real_vectors)
         for method, path in case.predictions.items():
-            prediction = read_volume(path)
-            same_grid(session.reference, prediction, case.reference, path)
+            prediction = session.read(path)
             image = self.rule.rescale(prediction.data, session.ends)
             if self.features is not None:
                 result.vectors[method], perceptual = session.look(image)
@@ -101,6 +110,11 @@ class Scorer:
             if self.training is not None:
                 pair = prediction, session.reference
                 result.nearest[method] = self.training.nearest(*pair, session.mask)
+            own = method.removesuffix(SHUFFLED)
+            if own != method and own in case.predictions:
+                found = session.swap(case.predictions[own], image, brain_of(prediction.data))
+                if found is not None:
+                    result.swaps[own] = found
         return result
 
 
@@ -117,6 +131,10 @@ class Session:
         self.reference, self.mask = read_reference(case, scorer.normaliser)
         with naming(case.reference):
             self.ends = scorer.rule.ends(self.reference.data, self.mask)
+
+    def read(self, path: Path, zeros: bool = False) -> Volume:
+        """Read a prediction or its deviation; see ``read_like``."""
+        return read_like(path, self.reference, self.case, self.mask, zeros)
 
     @cached_property
     def anatomy(self) -> Anatomy:
@@ -170,6 +188,12 @@ class Session:
             for count in [_count(anatomy.regions[region], image)]
         ]
 
+    def swap(self, own: Path, other: np.ndarray, other_brain: np.ndarray) -> Swap | None:
+        """Compare the image of the own FLAIR with that of another's, (X, Y, Z), on one grid."""
+        image = self.scorer.rule.rescale(self.read(own).data, self.ends)
+        low, high = self.scorer.rule.measured(self.ends)
+        return compare_swap(image, other, other_brain, self.anatomy, high - low)
+
     def spread(self, prediction: Path) -> np.ndarray | None:
         """Return the predicted deviation in the brain, (N,), in the units of the metrics, or None.
 
@@ -179,8 +203,7 @@ class Session:
         path = PredictionFiles(prediction).std
         if not path.is_file():
             return None
-        deviation: Volume = read_volume(path, zeros=True)
-        same_grid(self.reference, deviation, self.case.reference, path)
+        deviation = self.read(path, zeros=True)
         low, high = self.scorer.rule.measured(self.ends)
         unit = (high - low) / (self.ends[1] - self.ends[0])
         return deviation.data[self.mask] * unit

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mrcontrast.metrics.definitions import LESIONS, METRICS, REGIONS, STRUCTURE, Definition
+from mrcontrast.metrics.intervals import MIN_SUBJECTS
 from mrcontrast.report.statistics import PERCEPTUAL, definition_of
 
 HEADINGS = {
@@ -18,6 +19,10 @@ HEADINGS = {
 }
 TESTED = ("psnr", "ssim", "ms_ssim", "mae")
 MISSING = "n/a"
+SETS_NOTE = (
+    "KID and MMD: over pairs of different subjects, 0 on average for real against real; may be "
+    f"below 0. Intervals: jackknife over subjects, from {MIN_SUBJECTS} on."
+)
 
 
 @dataclass(frozen=True)
@@ -126,7 +131,7 @@ def _sets(summary: Mapping[str, Any]) -> Sheet:
             cell = {"mean": distance["value"], "ci95": distance["ci95"]}
             missing = "refused" if distance["refused"] else MISSING
             rows.append([method, distance["name"], format_statistic(cell, 5, missing)])
-    notes = ("Intervals: jackknife, one subject left out at a time.", *refusals) if rows else ()
+    notes = (SETS_NOTE, *refusals) if rows else ()
     columns = ["Method", "Distance to the real images", "Value ↓"]
     return Sheet("Feature distances of all images", columns, rows, notes, 2)
 

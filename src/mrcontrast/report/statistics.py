@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from mrcontrast.metrics.bootstrap import summarise
 from mrcontrast.metrics.definitions import (
     LESIONS,
     METRICS,
@@ -19,10 +18,14 @@ from mrcontrast.metrics.definitions import (
     VOLUMES,
     Definition,
 )
+from mrcontrast.metrics.intervals import summarise
 from mrcontrast.metrics.panel import Scores
 
 PERCEPTUAL = "perceptual_"
 COLUMNS = (*METRICS, OUTSIDE, *STRUCTURE, *VOLUMES, *LESIONS)
+
+
+FIXED_COLUMNS = ("subject", "session", "method", "region", "voxels", "range_low", "range_high")
 
 
 @dataclass(frozen=True)
@@ -50,18 +53,17 @@ class Row:
     scores: Scores
 
 
-def summarise_rows(rows: list[Row], seed: int) -> dict[str, dict[str, dict[str, Any]]]:
+def summarise_rows(rows: list[Row]) -> dict[str, dict[str, dict[str, Any]]]:
     """Return method -> region -> metric -> {mean, sd, ci95, n}; sessions are averaged first.
 
     Args:
         rows: The figures of all sessions.
-        seed: Seed of the bootstrap.
     """
     values = by_subject(rows)
     summary: dict[str, dict[str, dict[str, Any]]] = defaultdict(lambda: defaultdict(dict))
     for (method, region, metric), subjects in values.items():
         array = np.array(list(subjects.values()))
-        summary[method][region][metric] = asdict(summarise(array, seed))
+        summary[method][region][metric] = asdict(summarise(array))
     return {
         method: {region: regions[region] for region in REGIONS if region in regions}
         for method, regions in summary.items()
@@ -92,9 +94,7 @@ def to_csv(rows: list[Row]) -> str:
     """Format rows as CSV with a header, one line a session, method and region; blank: no figure."""
     columns, text = columns_of(rows), io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        ["subject", "session", "method", "region", "voxels", "range_low", "range_high", *columns]
-    )
+    writer.writerow([*FIXED_COLUMNS, *columns])
     for row in rows:
         session = row.name.removeprefix(row.subject).removeprefix("_")
         fixed = [row.subject, session, row.method, row.region, row.voxels, row.low, row.high]

@@ -5,8 +5,11 @@ import io
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from mrcontrast.errors import printable
+from mrcontrast.metrics.intervals import MIN_SUBJECTS
 from mrcontrast.report.check_sheets import check_sheets
 from mrcontrast.report.cost_sheet import cost_sheets
+from mrcontrast.report.pairing import subject_of
 from mrcontrast.report.sheets import Sheet, format_statistic, sheets_of
 
 __all__ = [
@@ -18,7 +21,8 @@ __all__ = [
     "to_markdown",
 ]
 
-CAPTION = "mean over subjects [95 % bootstrap interval]"
+CAPTION = "mean over subjects [95 % interval]"
+FEW = f"mean over subjects; no interval below {MIN_SUBJECTS} subjects, where none would be right"
 ONE_SUBJECT = "one subject, so no interval"
 LATEX = {
     "\\": r"\textbackslash{}",
@@ -99,7 +103,8 @@ FORMATS: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
 def caption(summary: Mapping[str, Any]) -> str:
     """Say what the figures are, and what the references were normalised with if they were."""
     normaliser = summary.get("reference_normaliser")
-    text = CAPTION if len(summary["subjects"]) > 1 else ONE_SUBJECT
+    people = len({subject_of(name) for name in summary["subjects"]})
+    text = CAPTION if people >= MIN_SUBJECTS else FEW if people > 1 else ONE_SUBJECT
     return text if normaliser is None else f"{text}; references normalised by {normaliser}"
 
 
@@ -121,7 +126,7 @@ def _notes(summary: Mapping[str, Any]) -> list[str]:
         f"{text[0].upper()}{text[1:]}. Intensity range {ends}; "
         f"normalisation: {summary['normalisation']}. Masks: {summary['inputs']['masks']}."
     )
-    return [note, *left_out(summary)]
+    return [printable(note), *left_out(summary)]
 
 
 def _line(cells: list[str]) -> str:

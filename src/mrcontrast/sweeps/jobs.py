@@ -3,21 +3,25 @@
 import json
 import os
 import platform
+import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from filelock import FileLock, Timeout
 
-from mrcontrast.errors import MrcontrastError
+from mrcontrast.errors import MrcontrastError, one_line
 from mrcontrast.files import write_json
+from mrcontrast.run_folder import RunFolder
+from mrcontrast.sweeps.foreign import append_line, refuse_content
 
 WAITING, RUNNING, FINISHED, FAILED, STOPPED = "waiting", "running", "finished", "failed", "stopped"
 JOB, LOCK, LOG, EVENTS = "job.json", ".lock", "log.txt", "events.csv"
-PROGRESS = ("state", "attempts", "score", "seconds", "error", "process")
+PROGRESS = ("state", "attempts", "score", "steps", "seconds", "error", "process")
+FOLDER_NAME = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]*")  # of a job; see ``short_name``
 
 
 @dataclass
@@ -29,7 +33,8 @@ class Job:
         command: "train" or "study".
         overrides: What it is composed with, its folder and name included.
         varied: The overrides in which jobs differ, key -> value as typed.
-        identity: Hash of the config that decides the result.
+        identity: Hashes of what decides the result, see ``identity_of``; empty for a job of an
+            earlier version.
         number: Place in the sweep, from 1.
         parent_run: MLflow run of the sweep.
         state: waiting, running (until its lock is free), finished, failed or stopped.
@@ -37,6 +42,7 @@ class Job:
         score: What the sweep ranks by; None before the end, or if nothing was validated.
         monitor: Name of the score.
         mode: "min" or "max": which score is better.
+        steps: Optimiser steps of a finished training; None if unknown, and for a study.
         seconds: Of the attempt that ended it.
         error: Why it failed, one line.
         process: Host and process id of the last attempt.
@@ -46,7 +52,7 @@ class Job:
     command: str
     overrides: list[str]
     varied: dict[str, str]
-    identity: str
+    identity: dict[str, str]
     number: int = 0
     parent_run: str | None = None
     state: str = WAITING
@@ -54,6 +60,7 @@ class Job:
     score: float | None = None
     monitor: str = "score"
     mode: str = "max"
+    steps: int | None = None
     seconds: float = 0.0
     error: str = ""
     process: str = ""
@@ -69,20 +76,44 @@ class Job:
         """Read a job's file.
 
         Raises:
-            MrcontrastError: It is missing or no job's.
+            MrcontrastError: It is missing or not the file of a job.
         """
         path = Path(folder) / JOB
         try:
-            return cls(folder=Path(folder), **json.loads(path.read_text(encoding="utf-8")))
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if isinstance(content, dict) and isinstance(content.get("identity"), str):
+                content["identity"] = {}
+            refuse_content(content, get_type_hints(cls))
+            return cls(folder=Path(folder), **content)
         except (OSError, ValueError, TypeError) as error:
             raise MrcontrastError(
-                f"Expected a job of a sweep, got: {error} ({path}). Remove its folder."
+                f"Expected a job of a sweep, got: {one_line(error)} ({path}). Restore the file, or "
+                "move its folder out of the sweep."
             ) from error
 
     def save(self) -> None:
         """Write the job's file, whole."""
         content = {key: value for key, value in asdict(self).items() if key != "folder"}
         write_json(self.folder / JOB, content)
+
+    @property
+    def deciding_overrides(self) -> list[str]:
+        """Overrides without folder and name, which come last."""
+        return self.overrides[:-2]
+
+    def carried_into(
+        self, new: "Job", searched: Mapping[str, Any], overrides: Sequence[str]
+    ) -> "Job":
+        """Return a job of today with the folder, number and progress of this one."""
+        progress = {key: getattr(self, key) for key in PROGRESS}
+        return replace(
+            new,
+            folder=self.folder,
+            number=self.number,
+            overrides=list(overrides),
+            searched=dict(searched) or self.searched,
+            **progress,
+        )
 
     def offer(self) -> str:
         """Let the job wait for a process, unless one works on it or has finished it since.
@@ -94,12 +125,16 @@ class Job:
         try:
             with FileLock(self.folder / LOCK, timeout=0):
                 self.refresh()
-                if self.state != FINISHED:
+                if self.state != FINISHED or not self.has_result():
                     self.state = WAITING
                     self.save()
         except Timeout:
             self.state = RUNNING
         return self.state
+
+    def has_result(self) -> bool:
+        """Return whether the weights of a training are there; a study looks at its own steps."""
+        return self.command != "train" or RunFolder(self.folder).weights_path.is_file()
 
     def refresh(self) -> None:
         """Read again how far it is."""
@@ -126,8 +161,7 @@ class Job:
         """Append a line to the sweep's events; one short write is never torn."""
         moment = time.strftime("%Y-%m-%dT%H:%M:%S")
         line = f"{moment},{self.name},{event},{self.attempts},{platform.node()}:{os.getpid()}\n"
-        with (self.folder.parent / EVENTS).open("a", encoding="utf-8") as file:
-            file.write(line)
+        append_line(self.folder.parent / EVENTS, line)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -152,8 +186,9 @@ class Job:
 
 
 def read_jobs(folder: Path) -> list[Job]:
-    """Return the jobs of a sweep in their order."""
-    jobs = [Job.read(path.parent) for path in sorted(folder.glob(f"*/{JOB}"))]
+    """Return the jobs of a sweep in their order; a folder that no sweep names so is none."""
+    found = sorted(path.parent for path in folder.glob(f"*/{JOB}"))
+    jobs = [Job.read(path) for path in found if FOLDER_NAME.fullmatch(path.name)]
     return sorted(jobs, key=lambda job: job.number)
 
 
@@ -179,7 +214,6 @@ def short_name(varied: Mapping[str, str], longest: int = 80) -> str:
     'default'
     """
     import hashlib
-    import re
 
     keys = {key: key.lstrip("+~").replace("/", ".").split(".") for key in varied}
     lasts = [parts[-1] for parts in keys.values()]

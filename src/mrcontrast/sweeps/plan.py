@@ -1,29 +1,26 @@
 """From the words after ``-m`` to the jobs of a sweep."""
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import DictConfig
 
 from mrcontrast.config import build, compose
-from mrcontrast.course import FREE_KEYS, FREE_PATHS, deciding
+from mrcontrast.course import FREE_PATHS
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.study_runs import outside_names
-from mrcontrast.sweeps.jobs import Job, short_name
+from mrcontrast.option_names import renamed_keys
+from mrcontrast.sweeps.foreign import is_free_place
+from mrcontrast.sweeps.identity import FREE, difference, identity_of, text_hash
+from mrcontrast.sweeps.jobs import LOCK, LOG, Job, short_name
 from mrcontrast.sweeps.objective import monitor_of
 from mrcontrast.sweeps.search import Point, Search
 
-PLACE = {"train": "run_dir", "study": "folder"}  # key of a job's folder
-FREE = (*FREE_KEYS, "folder", "name")  # what does not decide a job's result
+PLACE = "out"  # key of a job's folder
 OPTUNA = "mrcontrast.sweeps.search.OptunaSearch"
-PARENTS = ("autoencoder", "diffusion", "regression", "start_from")
 
 
 @dataclass(frozen=True)
@@ -36,6 +33,7 @@ class Plan:
         dimensions: Overrides with several values.
         config: Of the first job, Hydra's own settings included.
         folder: Of the sweep.
+        found: Jobs described so far, by a hash of their values: composing takes a while.
     """
 
     command: str
@@ -43,6 +41,7 @@ class Plan:
     dimensions: tuple[Override, ...]
     config: DictConfig
     folder: Path
+    found: dict[str, Job] = field(default_factory=dict)
 
     def identity(self) -> list[str]:
         """Return the shared overrides that decide results; a folder holds one such sweep."""
@@ -52,38 +51,57 @@ class Plan:
         """Return all overrides as they were typed."""
         return [*self.fixed, *(text_of(override) for override in self.dimensions)]
 
-    def job(self, point: Point, number: int, parent_run: str | None, taken: Mapping) -> Job:
-        """Return the job of a point: the one that is there, or a new one.
+    def job(self, point: Point, known: Mapping[str, Job]) -> Job:
+        """Return the job of a point, with the progress of the one that is there.
 
         Args:
             point: Values of the dimensions.
-            number: Place of a new job in the sweep.
-            parent_run: MLflow run of the sweep.
-            taken: Jobs so far by the name of their folder.
+            known: Jobs so far by the name of their folder.
         """
-        varied = [f"{key}={value}" for key, value in point.varied.items()]
-        config = self.compose([*self.fixed, *varied])
-        identity = hash_of(self.command, config) if config is not None else text_hash(varied)
-        monitor, mode = monitor_of(self.command, config if config is not None else self.config)
-        for job in taken.values():
-            if job.identity == identity:
-                job.parent_run = parent_run
-                job.overrides = self.overrides(varied, job.folder)
-                return job
-        name = short_name(point.varied)
-        if name in taken:
-            name = f"{name}-{identity[:6]}"
-        folder = self.folder / name
-        overrides = self.overrides(varied, folder)
-        job = Job(folder, self.command, overrides, dict(point.varied), identity)
-        job.number, job.parent_run, job.searched = number, parent_run, dict(point.searched)
-        job.monitor, job.mode = monitor, mode
-        return job
+        new = self.described(point.varied)
+        for job in known.values():
+            if difference(job.identity, new.identity) is None:
+                return job.carried_into(
+                    new, point.searched, self.overrides(point.varied, job.folder)
+                )
+        folder = self.new_folder(short_name(point.varied), new, known)
+        number = max((job.number for job in known.values()), default=0) + 1
+        overrides = self.overrides(point.varied, folder)
+        searched = dict(point.searched)
+        return replace(new, folder=folder, overrides=overrides, number=number, searched=searched)
 
-    def overrides(self, varied: Sequence[str], folder: Path) -> list[str]:
-        """Return what a job is composed with; what is free may differ from its last attempt."""
+    def described(self, varied: Mapping[str, str]) -> Job:
+        """Return a job without folder and overrides: its identity and score as of today."""
+        key = text_hash(list(varied.items()))
+        if key not in self.found:
+            config = self.compose([*self.fixed, *texts_of(varied)])
+            if config is None:
+                identity, config = {"config": key}, self.config
+            else:
+                identity = identity_of(self.command, config)
+            monitor, mode = monitor_of(self.command, config)
+            job = Job(self.folder, self.command, [], dict(varied), identity)
+            self.found[key] = replace(job, monitor=monitor, mode=mode)
+        return self.found[key]
+
+    def new_folder(self, name: str, job: Job, known: Mapping[str, Job]) -> Path:
+        """Return a folder below the sweep's that holds neither a job nor anything else."""
+        suffix = text_hash(job.identity)
+        for tried in (name, *(f"{name}-{suffix[:length]}" for length in (6, 12, 24))):
+            if tried not in known and is_free_place(self.folder / tried, (LOCK, LOG)):
+                return self.folder / tried
+        raise MrcontrastError(
+            f"Expected a free name for a job, got folders that hold something else "
+            f"({self.folder / name}*). Choose another name=NAME."
+        )
+
+    def overrides(self, varied: Mapping[str, str], folder: Path) -> list[str]:
+        """Return the overrides of a job; free ones may differ from those of its last attempt.
+
+        Folder and name come last; see ``Job.deciding_overrides``.
+        """
         shown = f"name={self.folder.name}/{folder.name}"
-        return [*self.fixed, *varied, f"{PLACE[self.command]}={folder}", shown]
+        return [*self.fixed, *texts_of(varied), f"{PLACE}={folder}", shown]
 
     def compose(self, overrides: Sequence[str]) -> DictConfig | None:
         """Return the config of a job; None when it does not compose, as the job itself will say."""
@@ -103,9 +121,9 @@ def read_plan(command: str, arguments: Sequence[str]) -> tuple[Plan, Search, Any
     Raises:
         UsageError: They do not fit the configs, or set what a sweep sets itself.
     """
-    parsed = parse(arguments)
+    parsed = parse(renamed_keys(command, arguments))
     for override in parsed:
-        if override.key_or_group in (PLACE[command], "overwrite"):
+        if override.key_or_group in (PLACE, "overwrite"):
             raise UsageError(
                 f"Expected no {override.key_or_group} in a sweep, got {override.input_line}. "
                 "Name its folder by name=NAME; remove that to do it anew."
@@ -168,55 +186,12 @@ def first_values(overrides: Sequence[Override]) -> list[str]:
     return texts
 
 
+def texts_of(varied: Mapping[str, str]) -> list[str]:
+    """Return the values of a point as overrides."""
+    return [f"{key}={value}" for key, value in varied.items()]
+
+
 def is_free(text: str) -> bool:
     """Return whether an override does not decide the results."""
     key = text.lstrip("+~").split("=")[0]
     return key.split(".")[0] in FREE or key in (*FREE_PATHS, "hydra.searchpath")
-
-
-def hash_of(command: str, config: DictConfig) -> str:
-    """Return the hash of a job's config, its prepared data and the runs that it starts from.
-
-    Two jobs with one hash give the same result; folders, names and logging do not count.
-    """
-    plain = plain_values(config)
-    named = {key: plain[key] for key in PARENTS if plain.get(key)}
-    if command == "study":
-        named |= {name: name for name in outside_names(plain["study"])}
-    runs = {key: weights_of(reference) for key, reference in named.items()}
-    return text_hash([command, deciding(plain, FREE), runs, data_hashes(plain)])
-
-
-def data_hashes(plain: Mapping[str, Any]) -> list[str] | None:
-    """Return the hashes of data and split that a training reads; None where they are not there."""
-    root = (plain.get("data") or {}).get("root")
-    if root is None or not Path(root).is_dir():
-        return None
-    from mrcontrast.data.manifest import Manifest
-
-    try:
-        manifest = Manifest.read(root)
-    except MrcontrastError:  # the job itself will say it
-        return None
-    return [manifest.data_hash, manifest.split_hash]
-
-
-def plain_values(config: DictConfig) -> dict[str, Any]:
-    """Return a config as plain values, interpolations as written where they lead to a gap."""
-    try:
-        plain: Any = OmegaConf.to_container(config, resolve=True)
-    except OmegaConfBaseException:
-        plain = OmegaConf.to_container(config, resolve=False)
-    return plain
-
-
-def weights_of(path: str) -> str | None:
-    """Return the hash of a run's weights, None for one that is not finished."""
-    from mrcontrast.released import open_run
-
-    return open_run(path).provenance.get("weights_sha256")
-
-
-def text_hash(facts: Any) -> str:  # noqa: ANN401 - any JSON
-    """Return a hash of plain values."""
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

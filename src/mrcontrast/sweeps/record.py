@@ -1,25 +1,42 @@
-"""What a sweep as a whole leaves: a file in its folder, and a run in MLflow."""
+"""The record of a sweep as a whole: a file in its folder, and a run in MLflow."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
-from mrcontrast.errors import UsageError
+from mrcontrast.errors import MrcontrastError, UsageError, one_line
 from mrcontrast.files import write_json
 from mrcontrast.run_folder import RunFolder
 from mrcontrast.sweeps.plan import Plan, is_free
 from mrcontrast.tracking import NoTracker
 
-SWEEP = "sweep.json"
+SWEEP, STANDING = "sweep.json", "standing"
 
 
 def read_sweep(folder: Path) -> dict[str, Any]:
-    """Return what a sweep's file says; empty for a new one."""
+    """Return the content of a sweep's file; empty for a new one.
+
+    Raises:
+        MrcontrastError: It is not the file of a sweep.
+    """
     path = folder / SWEEP
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return found
+    if not path.is_file():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        _, *_ = found["sweep"]
+        words = [*found["sweep"], *found.get(STANDING, {}).values(), found["mlflow_run_id"] or ""]
+        if not all(isinstance(word, str) for word in words):
+            raise TypeError("a value that is no text")
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise MrcontrastError(
+            f"Expected the file of a sweep, got: {one_line(error)} ({path}). Restore it, or remove "
+            "it: the jobs have files of their own."
+        ) from error
+    return dict(found)
 
 
 def refuse_other_sweep(plan: Plan) -> None:
@@ -52,8 +69,14 @@ def open_record(plan: Plan, tracker: NoTracker) -> None:
     tracker.open(RunFolder(plan.folder), settings, read_sweep(plan.folder).get("mlflow_run_id"))
 
 
-def note_sweep(plan: Plan, tracker: NoTracker) -> None:
-    """Write the sweep's file."""
-    found = {"sweep": [plan.command, *plan.identity()], "mlflow_run_id": tracker.run_id}
+def note_sweep(plan: Plan, run_id: str | None, standing: Mapping[str, str]) -> None:
+    """Write the sweep's file.
+
+    Args:
+        plan: The sweep.
+        run_id: Its MLflow run.
+        standing: Name of a job -> why it is not ranked, "" for one that is.
+    """
+    shared = [plan.command, *plan.identity()]
+    found = {"sweep": shared, "mlflow_run_id": run_id, STANDING: dict(standing)}
     write_json(plan.folder / SWEEP, found)
-    tracker.log_tags({"mrcontrast.sweep": plan.folder.name})

@@ -9,10 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from omegaconf import DictConfig
+
 from mrcontrast.config import compose
 from mrcontrast.errors import MrcontrastError, one_line, with_cause
+from mrcontrast.files import remove_left_over
 from mrcontrast.logs import show_progress
 from mrcontrast.resume import is_first_process
+from mrcontrast.run_folder import RunFolder
+from mrcontrast.sweeps.identity import difference, identity_of
 from mrcontrast.sweeps.jobs import FAILED, FINISHED, STOPPED, Job
 
 PARENT_VARIABLE = "MRCONTRAST_PARENT_RUN"  # read by configs/logger/mlflow.yaml
@@ -38,6 +43,8 @@ def run_job(folder: str | Path) -> str:
         job = Job.read(folder)  # it may have been done while we waited
         if job.state == FINISHED:
             return FINISHED
+        for place, *_ in os.walk(job.folder):
+            remove_left_over(Path(place))  # a killed attempt may have left some
         job.begin()
         began = time.monotonic()
         try:
@@ -71,20 +78,22 @@ def do_training(job: Job) -> float | None:
     """Train, as ``mrcontrast train`` does; the run becomes a child of the sweep's."""
     from mrcontrast.train import train
 
+    config = composed(job)
     set_parent(job.parent_run)
-    return train(compose("train", job.overrides))
+    score = train(config)
+    job.steps = RunFolder(job.folder).provenance.get("steps")
+    return score
 
 
 def do_study(job: Job) -> float | None:
     """Run a study in an MLflow run of its own, to which those of its trainings belong."""
     from mrcontrast.config import build, resolve
-    from mrcontrast.run_folder import RunFolder
     from mrcontrast.study import study
     from mrcontrast.sweeps.objective import score_of
     from mrcontrast.tracking import recorded
 
+    config = composed(job)
     set_parent(job.parent_run)
-    config = compose("study", job.overrides)
     tracker = build(config.logger)
     tracker.open(RunFolder(job.folder), resolve(config), None)
     with recorded(tracker):
@@ -95,6 +104,22 @@ def do_study(job: Job) -> float | None:
         for page in sorted(job.folder.glob("report*/report.html")):
             tracker.log_file(page, page.parent.name)
     return score
+
+
+def composed(job: Job) -> DictConfig:
+    """Return the config of a job.
+
+    Raises:
+        MrcontrastError: Config, data or parents have changed since the sweep asked for the job.
+    """
+    if job.identity:
+        today = identity_of(job.command, compose(job.command, job.deciding_overrides))
+        if other := difference(job.identity, today):
+            raise MrcontrastError(
+                f"Expected the {other} of the sweep's start, got other ones ({job.folder}). "
+                "Start the sweep again: the job gets a folder of its own."
+            )
+    return compose(job.command, job.overrides)
 
 
 def set_parent(run_id: str | None) -> None:

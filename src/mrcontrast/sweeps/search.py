@@ -35,6 +35,9 @@ class Search(Protocol):
     def ask(self) -> Point | None:
         """Return the next point, or None for the end."""
 
+    def asks_for(self, job: Job) -> bool:
+        """Return whether an earlier job is one of this start's."""
+
     def tell(self, point: Point, score: float | None) -> None:
         """Learn the score of a point; None when it failed."""
 
@@ -52,6 +55,7 @@ class Grid:
     def __init__(self, params: Mapping[str, str] | None = None) -> None:
         self.params = dict(params or {})
         self.count = 0
+        self.laid: list[dict[str, str]] = []
         self.points: Iterator[Point] = iter(())
 
     def open(self, dimensions: Sequence[Override], mode: str, known: Sequence[Job]) -> None:
@@ -69,11 +73,16 @@ class Grid:
         keys = [override.get_key_element() for override in dimensions]
         combinations = list(itertools.product(*(values_of(override) for override in dimensions)))
         self.count = len(combinations)
-        self.points = (Point(dict(zip(keys, values, strict=True))) for values in combinations)
+        self.laid = [dict(zip(keys, values, strict=True)) for values in combinations]
+        self.points = map(Point, self.laid)
 
     def ask(self) -> Point | None:
         """Return the next combination."""
         return next(self.points, None)
+
+    def asks_for(self, job: Job) -> bool:
+        """Return whether an earlier job is one of the combinations."""
+        return job.varied in self.laid
 
     def tell(self, point: Point, score: float | None) -> None:
         """Do nothing: a grid does not learn."""
@@ -132,14 +141,24 @@ class OptunaSearch:
         if known:  # else a sampler with a seed would ask for its first points again
             self.sampler.reseed_rng()
 
+    def asks_for(self, job: Job) -> bool:
+        """Return whether an earlier job lies in the space that is searched now."""
+        from optuna.trial import TrialState, create_trial
+
+        try:
+            create_trial(params=job.searched, distributions=self.space, state=TrialState.FAIL)
+        except (ValueError, TypeError, AttributeError):  # other keys, or values outside
+            return False
+        return True
+
     def remember(self, job: Job) -> None:
         """Lay an earlier job before the sampler, or keep it to be finished."""
         from optuna.trial import TrialState, create_trial
 
-        if set(job.searched) != set(self.space):
+        if not self.asks_for(job):
             return
         self.asked += 1
-        point = Point(job.varied, job.searched)
+        point = point_of(job.searched)  # not as the file spells it, which may override other keys
         failed = job.state == FAILED or (job.state == FINISHED and job.score is None)
         if not failed and job.state != FINISHED:
             self.unfinished.append(point)
@@ -161,7 +180,7 @@ class OptunaSearch:
             if self.asked >= self.n_trials:
                 break
             trial = self.study.ask(self.space)
-            point = Point({key: typed(value) for key, value in trial.params.items()}, trial.params)
+            point = point_of(trial.params)
             key = key_of(point)
             if key not in self.trials and key not in self.scores:
                 self.asked += 1
@@ -219,6 +238,11 @@ def space_of(override: Override) -> Any:  # noqa: ANN401 - an Optuna distributio
     if isinstance(interval.start, int):
         return IntDistribution(interval.start, interval.end, log=log)
     return FloatDistribution(interval.start, interval.end, log=log)
+
+
+def point_of(searched: Mapping[str, Any]) -> Point:
+    """Return the point of plain values, spelled as overrides."""
+    return Point({key: typed(value) for key, value in searched.items()}, dict(searched))
 
 
 def key_of(point: Point) -> str:

@@ -1,4 +1,4 @@
-"""``-m``: start the jobs of a sweep, heed how each ends, and say it all at the end."""
+"""``-m``: start the jobs of a sweep, note how each ends, and print the table."""
 
 import logging
 import time
@@ -11,6 +11,8 @@ from filelock import FileLock, Timeout
 from mrcontrast.callbacks.checkpoints import terminable
 from mrcontrast.config import build
 from mrcontrast.errors import MrcontrastError
+from mrcontrast.files import remove_left_over
+from mrcontrast.sweeps.foreign import refuse_links
 from mrcontrast.sweeps.jobs import (
     FAILED,
     FINISHED,
@@ -27,6 +29,7 @@ from mrcontrast.sweeps.objective import monitor_of
 from mrcontrast.sweeps.plan import Plan, read_plan
 from mrcontrast.sweeps.record import note_sweep, open_record, refuse_other_sweep
 from mrcontrast.sweeps.search import Point, Search
+from mrcontrast.sweeps.standing import OTHER_VALUES, RANKED, standing_today, unfinished
 from mrcontrast.sweeps.table import show, write_csv
 from mrcontrast.tracking import NoTracker, status_after
 
@@ -52,14 +55,21 @@ def sweep(command: str, arguments: Sequence[str]) -> int:
     """
     plan, search, launcher = read_plan(command, arguments)
     with alone(plan.folder), terminable():
+        refuse_links(plan.folder)
         refuse_other_sweep(plan)
+        remove_left_over(plan.folder)
         known = read_jobs(plan.folder)
-        search.open(plan.dimensions, monitor_of(plan.command, plan.config)[1], known)
+        standing = standing_today(plan, known)
+        valid = [job for job in known if standing[job.name] == RANKED]
+        search.open(plan.dimensions, monitor_of(plan.command, plan.config)[1], valid)
+        standing |= {job.name: OTHER_VALUES for job in valid if not search.asks_for(job)}
         tracker: NoTracker = build(plan.config.logger)
         running = Sweep(plan, search, launcher, tracker, known)
+        running.standing = standing
         open_record(plan, tracker)
         try:
-            note_sweep(plan, tracker)
+            running.note()
+            tracker.log_tags({"mrcontrast.sweep": plan.folder.name})
             failed = running.work()
             tracker.log_file(write_csv(plan.folder))
         except BaseException as error:
@@ -100,12 +110,13 @@ class Sweep:
         self.running: list[tuple[Point, Job, Handle]] = []
         self.lost: dict[str, int] = {}
         self.settled: dict[str, Job] = {}
+        self.standing: dict[str, str] = {}  # see ``read_standing``
 
     def work(self) -> int:
         """Do all jobs.
 
         Returns:
-            How many of the folder are not finished, those of earlier starts included.
+            How many of those that are ranked are not finished.
         """
         self.tracker.kill_lost_children(is_alive)
         at_once = self.launcher.n_jobs
@@ -121,15 +132,23 @@ class Sweep:
             if self.running:
                 time.sleep(POLL_SECONDS)
         self.tracker.kill_lost_children(is_alive)
-        return sum(job.state != FINISHED for job in read_jobs(self.plan.folder))
+        return len(unfinished(self.plan.folder))
 
     def take(self, point: Point) -> None:
         """Start the job of a point, unless it is finished or taken already."""
-        job = self.plan.job(point, len(self.jobs) + 1, self.tracker.run_id, self.jobs)
+        job = self.plan.job(point, self.jobs)
         if any(job.name == other.name for _, other, _ in self.running):
             return
+        job.parent_run = self.tracker.run_id
         self.jobs[job.name] = job
+        if self.standing.get(job.name) != RANKED:
+            self.standing[job.name] = RANKED
+            self.note()
         self.start(point, job)
+
+    def note(self) -> None:
+        """Write the sweep's file."""
+        note_sweep(self.plan, self.tracker.run_id, self.standing)
 
     def start(self, point: Point, job: Job) -> None:
         """Start a job, unless a process that an earlier sweep left works on it or finished it."""

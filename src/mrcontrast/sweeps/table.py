@@ -4,12 +4,13 @@ import csv
 import io
 import os
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mrcontrast.errors import UsageError
 from mrcontrast.files import write_text
 from mrcontrast.sweeps.jobs import EVENTS, FINISHED, JOB, Job, read_jobs
+from mrcontrast.sweeps.standing import RANKED, standing_in, unfinished
 
 RESULTS = "results.csv"
 
@@ -25,7 +26,7 @@ def run(args: Namespace) -> int:
     """Run ``mrcontrast sweep-table``.
 
     Returns:
-        Exit code: 0 if all jobs are finished, else 1.
+        Exit code: 0 if all jobs of the last start are finished, else 1.
 
     Raises:
         UsageError: There is no such sweep.
@@ -33,7 +34,7 @@ def run(args: Namespace) -> int:
     folder = find_sweep(args.sweep)
     path = write_csv(folder, args.csv)
     show(folder, path)
-    return int(any(job.state != FINISHED for job in read_jobs(folder)))
+    return int(bool(unfinished(folder)))
 
 
 def find_sweep(name: str | None) -> Path:
@@ -54,27 +55,38 @@ def find_sweep(name: str | None) -> Path:
     raise UsageError(f"Expected a sweep, got none ({name or home}). Name its folder.")
 
 
-def ranked(jobs: Sequence[Job]) -> list[Job]:
-    """Return jobs with the best score first; those without one last, in their order."""
-    scored = [job for job in jobs if job.state == FINISHED and job.score is not None]
-    rest = [job for job in jobs if not (job.state == FINISHED and job.score is not None)]
+def ranked(jobs: Sequence[Job], standing: Mapping[str, str]) -> list[Job]:
+    """Return jobs with the best score first, then those without one, then those not ranked."""
+    ours = [job for job in jobs if standing[job.name] == RANKED]
+    others = [job for job in jobs if standing[job.name] != RANKED]
+    scored = [job for job in ours if has_score(job)]
     sign = -1.0 if scored and scored[0].mode == "max" else 1.0
-    return sorted(scored, key=lambda job: sign * (job.score or 0.0)) + rest
+    best_first = sorted(scored, key=lambda job: sign * (job.score or 0.0))
+    return best_first + [job for job in ours if not has_score(job)] + others
 
 
-def rows_of(jobs: Sequence[Job]) -> list[dict[str, str]]:
+def has_score(job: Job) -> bool:
+    """Return whether a job is finished and was validated."""
+    return job.state == FINISHED and job.score is not None
+
+
+def rows_of(folder: Path) -> list[dict[str, str]]:
     """Return a row for each job, best first; a column for each key that any job varies."""
+    jobs = read_jobs(folder)
+    standing = standing_in(folder, jobs)
     keys = list(dict.fromkeys(key for job in jobs for key in job.varied))
     rows = []
-    for rank, job in enumerate(ranked(jobs), start=1):
-        score = "" if job.score is None or job.state != FINISHED else f"{job.score:.6g}"
+    for rank, job in enumerate(ranked(jobs, standing), start=1):
+        of_this_start = standing[job.name] == RANKED
         rows.append(
             {
-                "rank": str(rank) if score else "",
+                "rank": str(rank) if of_this_start and has_score(job) else "",
                 "job": job.name,
-                job.monitor: score,
+                job.monitor: f"{job.score:.6g}" if has_score(job) else "",
                 **{key: job.varied.get(key, "") for key in keys},
                 "state": "killed" if job.is_lost() else job.state,
+                "not ranked": standing[job.name],
+                "steps": "" if job.steps is None else str(job.steps),
                 "seconds": f"{job.seconds:.1f}",
                 "attempts": str(job.attempts),
                 "error": job.error,
@@ -86,7 +98,7 @@ def rows_of(jobs: Sequence[Job]) -> list[dict[str, str]]:
 
 def write_csv(folder: Path, path: Path | None = None) -> Path:
     """Write the table of a sweep, and return where."""
-    rows = rows_of(read_jobs(folder))
+    rows = rows_of(folder)
     columns = list(dict.fromkeys(column for row in rows for column in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
@@ -101,17 +113,20 @@ def show(folder: Path, path: Path | None = None) -> None:
     """Print the table of a sweep, the keys by their last names."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    rows = rows_of(read_jobs(folder))
+    rows = rows_of(folder)
     hidden = {"job", "folder", "attempts"}
-    if not any(row["error"] for row in rows):
-        hidden.add("error")
+    for column in ("error", "not ranked", "steps"):
+        if not any(row[column] for row in rows):
+            hidden.add(column)
     columns = [column for row in rows[:1] for column in row if column not in hidden]
-    table = Table(title=f"{folder.name}, best first")
+    table = Table(title=Text(f"{folder.name}, best first"))
     for column in columns:
-        table.add_column(column if "/" in column else column.split(".")[-1], overflow="fold")
+        head = column if "/" in column else column.split(".")[-1]
+        table.add_column(Text(head), overflow="fold")
     for row in rows:
-        table.add_row(*(row.get(column, "") for column in columns))
+        table.add_row(*(Text(row.get(column, "")) for column in columns))
     console = Console(highlight=False)
     console.print(table)
     console.print(f"{path or folder / RESULTS}", markup=False, soft_wrap=True)

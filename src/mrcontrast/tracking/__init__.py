@@ -1,6 +1,6 @@
 """Records of a run outside its folder (MLflow), and the way from a record back to a stage."""
 
-from mrcontrast.tracking.loading import find_run, load_stage
+from mrcontrast.tracking.loading import load_stage
 from mrcontrast.tracking.no_tracker import NoTracker, recorded, status_after
 from mrcontrast.tracking.origin import origin_tags
 from mrcontrast.tracking.run_metrics import RunMetrics
@@ -15,7 +15,6 @@ __all__ = [
     "artifact_location",
     "connect",
     "default_uri",
-    "find_run",
     "load_stage",
     "origin_tags",
     "recorded",

@@ -7,7 +7,8 @@ from omegaconf import OmegaConf
 
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.run_folder import RunFolder
-from mrcontrast.tracking.outbox import OUTBOX, Outbox, address_of
+from mrcontrast.tracking.outbox import OUTBOX, Outbox
+from mrcontrast.tracking.records import address_of
 from mrcontrast.tracking.store import absolute_uri, connect
 
 
@@ -20,24 +21,24 @@ def outbox_of(folder: RunFolder) -> Outbox | None:
     return Outbox(connect(uri), run_id, folder.path / OUTBOX, absolute_uri(uri))
 
 
-def outbox_at(path: Path) -> Outbox:
-    """Return the way from an outbox to where its first line, or else its run folder, says.
+def address_at(path: Path) -> tuple[str, str]:
+    """Return where an outbox goes, as its first line or else its run folder says: address, run id.
 
     Raises:
-        MrcontrastError: Neither says it, or the store cannot be opened.
+        MrcontrastError: Neither says it.
     """
-    address = address_of(path)
-    if address is not None:
-        uri, run_id = address
-        return Outbox(connect(uri), run_id, path, uri)
+    if (address := address_of(path)) is not None:
+        return absolute_uri(address[0]), address[1]
     folder = RunFolder(path.parent)
-    outbox = outbox_of(folder) if folder.config_path.is_file() else None
-    if outbox is None:
-        raise MrcontrastError(
-            f"Expected an outbox that says where to send, got one without ({path}). "
-            "Remove it if the record is not wanted."
-        )
-    return outbox
+    if folder.config_path.is_file():
+        uri = OmegaConf.select(folder.config, "logger.tracking_uri")
+        run_id = folder.provenance.get("mlflow_run_id")
+        if uri is not None and run_id is not None:
+            return absolute_uri(str(uri)), run_id
+    raise MrcontrastError(
+        f"Expected an outbox that says where to send, got one without ({path}). "
+        "Remove it if the record is not wanted."
+    )
 
 
 def attach_evaluation(folder: RunFolder, method: str, evaluation: Path, report: Path) -> None:

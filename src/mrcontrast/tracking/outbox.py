@@ -1,9 +1,11 @@
 """What MLflow has yet to be told: a file in the run folder, for a server that is away."""
 
+import hashlib
 import json
 import logging
+import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mrcontrast.errors import one_line
 from mrcontrast.files import write_text
 from mrcontrast.tracking.locks import held
+from mrcontrast.tracking.records import ADDRESS, is_below, joined, parts, read_records
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -21,7 +24,7 @@ OUTBOX = "mlflow_outbox.jsonl"
 METRICS_A_BATCH, PARAMETERS_A_BATCH, LONGEST_VALUE = 1000, 100, 500  # limits of MLflow's servers
 RETRY_SECONDS = 60.0
 LOCK_SECONDS = 60.0  # longer than this no training waits for a `mrcontrast sync`
-ADDRESS = "to"  # key of the first line: where the others go
+FILES = "mlflow_outbox_files"  # beside the outbox: copies of files from other folders that wait
 REFUSALS = (400, 404, 409, 413, 422)
 
 
@@ -60,8 +63,17 @@ class Outbox:
         self.send({"tags": dict(tags)})
 
     def artifact(self, path: Path, folder: str | None = None) -> None:
-        """Hand a file over; it is read when it is sent."""
-        self.send({"artifact": str(Path(path).absolute()), "folder": folder})
+        """Hand a file over; it is read when it is sent, one from another folder now."""
+        root, place = self.path.parent.absolute(), Path(path).absolute()
+        if not place.is_relative_to(root):
+            copy = root / FILES / hashlib.sha256(bytes(place)).hexdigest()[:8] / place.name
+            try:
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                place = Path(shutil.copyfile(place, copy))
+            except OSError as error:
+                log.warning("MLflow does not get %s: %s", place, one_line(error))
+                return
+        self.send({"artifact": place.relative_to(root).as_posix(), "folder": folder})
 
     def status(self, status: str) -> None:
         """Tell RUNNING, FINISHED, FAILED or KILLED."""
@@ -85,11 +97,12 @@ class Outbox:
             file.write(head + json.dumps(record) + "\n")
 
     def waiting(self) -> list[dict[str, Any]]:
-        """Return the records that wait; a line cut short by a kill is left out."""
-        if not self.path.exists():
-            return []
-        lines = read_lines(self.path.read_text(encoding="utf-8"))
-        return [record for record in lines if ADDRESS not in record]
+        """Return the records that wait; a line cut short by a kill is left out.
+
+        Raises:
+            MrcontrastError: The file cannot be read.
+        """
+        return read_records(self.path)[0] if self.path.exists() else []
 
     def flush(self) -> bool:
         """Send what waits, unless another process is about it.
@@ -104,7 +117,11 @@ class Outbox:
 
     def flush_alone(self) -> bool:
         """Send what waits; see ``flush``."""
-        records = joined(self.waiting())
+        waiting, wrong = read_records(self.path) if self.path.exists() else ([], [])
+        if wrong:
+            told = (len(wrong), self.path, wrong[0])
+            log.warning("%d lines that are no records are left out (%s, first in line %d)", *told)
+        records = joined(waiting)
         for index, record in enumerate(records):
             if not self.deliver(record):
                 lines = (json.dumps(left) + "\n" for left in records[index:])
@@ -129,12 +146,23 @@ class Outbox:
             self.tell(record)
         except Exception as error:  # requests, SQLAlchemy and the artifact stores raise their own
             reason = one_line(error, most=200)
-            if is_refusal(error):
-                log.warning("MLflow refuses %s: %s", ", ".join(record), reason)
-                return True
-            self.retry_at = time.monotonic() + RETRY_SECONDS
-            return False
+            if not is_refusal(error):
+                self.retry_at = time.monotonic() + RETRY_SECONDS
+                return False
+            log.warning("MLflow refuses %s: %s", ", ".join(record), reason)
+        self.remove_copy(record.get("artifact", ""))
         return True
+
+    def remove_copy(self, name: str) -> None:
+        """Remove a file that has been sent, if it is a copy of ours."""
+        first, *rest = Path(name).parts or ("",)
+        if first != FILES or len(rest) != 2 or not is_below(self.path.parent, name):
+            return
+        copy = self.path.parent / name
+        copy.unlink(missing_ok=True)
+        for folder in (copy.parent, copy.parent.parent):
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
 
     def tell(self, record: dict[str, Any]) -> None:
         """Make the calls of one record."""
@@ -150,49 +178,15 @@ class Outbox:
                     self.client.log_batch(self.run_id, params=batch)
             case {"tags": items}:
                 self.client.log_batch(self.run_id, tags=[RunTag(*item) for item in items.items()])
-            case {"artifact": path, "folder": folder}:
-                self.client.log_artifact(self.run_id, path, folder)
+            case {"artifact": name, "folder": folder}:
+                if not is_below(self.path.parent, name):
+                    raise FileNotFoundError(f"{name} does not lie below {self.path.parent}")
+                path = (self.path.parent / name).resolve(strict=True)
+                self.client.log_artifact(self.run_id, str(path), folder)
             case {"status": "RUNNING"}:
                 self.client.update_run(self.run_id, status="RUNNING")
             case {"status": status, "time_ms": moment}:
                 self.client.set_terminated(self.run_id, status, moment)
-
-
-def address_of(path: Path) -> tuple[str, str] | None:
-    """Return the address of the store and the id of the run that an outbox names, if it does."""
-    with path.open(encoding="utf-8") as file:
-        first = next(read_lines(file.readline()), {})
-    address = first.get(ADDRESS)
-    return None if address is None else (address["uri"], address["run_id"])
-
-
-def joined(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Join neighbouring metrics, which a long absence leaves by the thousand, into one record.
-
-    >>> joined([{"metrics": [["a", 1.0, 5, 1]]}, {"metrics": [["a", 2.0, 6, 2]]}, {"tags": {}}])
-    [{'metrics': [['a', 1.0, 5, 1], ['a', 2.0, 6, 2]]}, {'tags': {}}]
-    """
-    out: list[dict[str, Any]] = []
-    for record in records:
-        if "metrics" in record and out and "metrics" in out[-1]:
-            out[-1] = {"metrics": [*out[-1]["metrics"], *record["metrics"]]}
-        else:
-            out.append(record)
-    return out
-
-
-def parts(items: list[Any], size: int) -> Iterator[list[Any]]:
-    """Yield the items, so many at a time."""
-    return (items[start : start + size] for start in range(0, len(items), size))
-
-
-def read_lines(text: str) -> Iterator[dict[str, Any]]:
-    """Yield the records of whole lines."""
-    for line in text.splitlines():
-        try:
-            yield json.loads(line)
-        except ValueError:
-            log.warning("A record for MLflow was cut short and is lost: %s", line[:80])
 
 
 def now_ms() -> int:

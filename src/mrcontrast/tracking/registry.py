@@ -1,4 +1,4 @@
-"""Registered models: a run under a name and an alias, fetched from wherever MLflow keeps it."""
+"""Runs and registered models by reference, fetched from wherever MLflow keeps them."""
 
 import os
 import warnings
@@ -8,15 +8,38 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mrcontrast.errors import MrcontrastError, UsageError, one_line
-from mrcontrast.tracking.store import SQLITE, connect
+from mrcontrast.released import REGISTERED, RUNS
+from mrcontrast.tracking.store import SQLITE, connect, default_uri
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
-MODELS = "models:/"
+FOLDER_TAG = "mrcontrast.run_folder"  # of an MLflow run
 RUN_FILES = ("config.yaml", "weights.safetensors", "provenance.json")
 VARIABLES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_EXPERIMENT_ID")
 RUN_IN_MODEL = "artifacts/run"  # where a registered model keeps them
+
+
+def folder_of(reference: str) -> Path:
+    """Return the folder of the run that ``runs:/ID`` or ``models:/NAME@ALIAS`` means.
+
+    Raises:
+        UsageError: The reference is neither.
+        MrcontrastError: MLflow does not know the run or model.
+    """
+    from mlflow.exceptions import MlflowException
+
+    uri = default_uri()
+    if reference.startswith(REGISTERED):
+        return fetch_model(reference, uri)
+    run_id = reference.removeprefix(RUNS).split("/")[0]  # what follows names an artifact
+    try:
+        return Path(connect(uri).get_run(run_id).data.tags[FOLDER_TAG])
+    except (MlflowException, KeyError) as error:
+        raise MrcontrastError(
+            f"Expected a run of mrcontrast, got none of this name ({reference} in {uri}). "
+            "Set MLFLOW_TRACKING_URI or name the run folder."
+        ) from error
 
 
 def fetch_model(reference: str, uri: str) -> Path:
@@ -37,7 +60,12 @@ def fetch_model(reference: str, uri: str) -> Path:
         if uri.startswith(SQLITE):  # its files lie beside it
             return Path(download(version, uri)) / RUN_IN_MODEL
         outputs = os.environ.get("MRCONTRAST_OUTPUTS", "outputs")
-        place = Path(outputs) / "cache" / "models" / f"{version.name}-{version.version}"
+        name, number = str(version.name), str(version.version)
+        if not number.isdigit() or {"/", "\\", ".."} & {name, *name}:  # it becomes a path
+            raise MrcontrastError(
+                f"Expected the name of a model, got {name} {number} from {uri}. Ask its owner."
+            )
+        place = Path(outputs) / "cache" / "models" / f"{name}-{number}"
         if not all((place / RUN_IN_MODEL / name).is_file() for name in RUN_FILES):
             place.mkdir(parents=True, exist_ok=True)
             download(version, uri, place)
@@ -58,7 +86,7 @@ def find_version(reference: str, uri: str) -> "ModelVersion":
         mlflow.exceptions.MlflowException: There is none.
     """
     client = connect(uri)
-    name, at, alias = reference.removeprefix(MODELS).partition("@")
+    name, at, alias = reference.removeprefix(REGISTERED).partition("@")
     if at:
         return client.get_model_version_by_alias(name, alias)
     name, _, number = name.rpartition("/")
@@ -75,7 +103,7 @@ def download(version: "ModelVersion", uri: str, place: Path | None = None) -> st
 
     with registry_at(uri):
         return download_artifacts(
-            artifact_uri=f"{MODELS}{version.name}/{version.version}",
+            artifact_uri=f"{REGISTERED}{version.name}/{version.version}",
             dst_path=None if place is None else str(place),
         )
 

@@ -1,13 +1,18 @@
 """Lightning's way to a record in MLflow."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from mrcontrast.errors import MrcontrastError, one_line
 from mrcontrast.tracking.outbox import Outbox
+
+log = logging.getLogger(__name__)
 
 
 class RunMetrics(Logger):
@@ -20,6 +25,7 @@ class RunMetrics(Logger):
     def __init__(self, outbox: Outbox) -> None:
         super().__init__()
         self.outbox = outbox
+        self.warned = False
 
     @property
     def name(self) -> str:
@@ -37,9 +43,21 @@ class RunMetrics(Logger):
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Store metrics of a step."""
-        self.outbox.metrics(metrics, step or 0)
+        with self.disk_may_be_full():
+            self.outbox.metrics(metrics, step or 0)
 
     @rank_zero_only
     def log_picture(self, path: Path) -> None:
         """Store a picture."""
-        self.outbox.artifact(path, "pictures")
+        with self.disk_may_be_full():
+            self.outbox.artifact(path, "pictures")
+
+    @contextmanager
+    def disk_may_be_full(self) -> Iterator[None]:
+        """Warn once instead of ending the training when a record can be kept nowhere."""
+        try:
+            yield
+        except (OSError, MrcontrastError) as error:
+            if not self.warned:
+                log.warning("A record for MLflow is lost, training goes on: %s", one_line(error))
+            self.warned = True

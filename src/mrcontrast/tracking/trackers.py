@@ -12,12 +12,12 @@ from mrcontrast.errors import MrcontrastError, one_line
 from mrcontrast.run_folder import RunFolder
 from mrcontrast.tracking.no_tracker import NoTracker
 from mrcontrast.tracking.outbox import OUTBOX, Outbox
+from mrcontrast.tracking.registry import FOLDER_TAG
 from mrcontrast.tracking.run_metrics import RunMetrics
 from mrcontrast.tracking.store import absolute_uri, connect, experiment_id, no_store
 
 log = logging.getLogger(__name__)
 
-FOLDER_TAG = "mrcontrast.run_folder"
 ERROR_TAG = "mrcontrast.error"
 MOST_ERROR = 500  # characters
 PARENT_TAG = "mlflow.parentRunId"  # MLflow's own name: it nests runs by it

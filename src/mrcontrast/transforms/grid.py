@@ -1,19 +1,17 @@
-"""Geometry of one volume: orientation, resampling, brain mask, and the grid that models see."""
+"""Geometry of one volume: resampling, and the grid that models see."""
 
 import math
 from dataclasses import dataclass
 
-import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
 from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.transforms.orientation import Turned
 from mrcontrast.volume import Volume
 
 FWHM_PER_SIGMA = 2 * math.sqrt(2 * math.log(2))
 ALIASING_RATIO = 1.2  # below it the smoothing costs more detail than aliasing does
-LARGEST_BRAIN_FRACTION = 0.9  # a brain fills about half of its own bounding box
-LARGEST_BRAIN_ML = 2600.0  # people have up to about 2000, phantoms more; heads from about 3000
 
 
 @dataclass(frozen=True)
@@ -24,22 +22,13 @@ class GriddedVolume:
         data: (X, Y, Z), float32, in the units of the volume it came from; axes are RAS.
         mask: (X, Y, Z), bool, the brain.
         affine: (4, 4), float64, from voxel indices to the same world (RAS, mm) as before.
+        field: (X, Y, Z), bool, the field of view that was scanned.
     """
 
     data: np.ndarray
     mask: np.ndarray
     affine: np.ndarray
-
-
-def to_ras(volume: Volume) -> Volume:
-    """Flip and permute axes so that they point most closely to right, front and top.
-
-    No voxel is interpolated: an oblique volume stays oblique.
-    """
-    turn = nib.orientations.io_orientation(volume.affine)
-    data = nib.orientations.apply_orientation(volume.data, turn)
-    affine = volume.affine @ nib.orientations.inv_ornt_aff(turn, volume.shape)
-    return Volume(np.ascontiguousarray(data), affine)
+    field: np.ndarray
 
 
 def resample(volume: Volume, spacing_mm: float, order: int = 1) -> Volume:
@@ -61,7 +50,11 @@ def resample(volume: Volume, spacing_mm: float, order: int = 1) -> Volume:
 
 
 def resample_to(
-    volume: Volume, affine: np.ndarray, shape: tuple[int, ...], order: int = 1
+    volume: Volume,
+    affine: np.ndarray,
+    shape: tuple[int, ...],
+    order: int = 1,
+    repeat_ends: bool = False,
 ) -> np.ndarray:
     """Interpolate a volume at the voxels of another grid; 0 outside its field of view.
 
@@ -73,6 +66,8 @@ def resample_to(
         affine: (4, 4), of the new grid, in the same world.
         shape: Of the new grid.
         order: Order of the spline: 0 nearest (never smoothed), 1 linear, 3 cubic.
+        repeat_ends: Whether the last voxels count up to their outer faces; else they fade to 0
+            from their centres on.
 
     Returns:
         (*shape), float32.
@@ -87,11 +82,29 @@ def resample_to(
         sigma = np.sqrt(np.maximum(ratio**2 - 1, 0)) / FWHM_PER_SIGMA
         sigma[ratio <= ALIASING_RATIO] = 0
         data = ndimage.gaussian_filter(data, sigma, mode="nearest")
-    diagonal = np.diagonal(matrix)
-    step = diagonal if np.allclose(matrix, np.diag(diagonal), atol=1e-12) else matrix
-    return ndimage.affine_transform(
-        data, step, offset, output_shape=shape, order=order, mode="grid-constant"
+    mode = "nearest" if repeat_ends else "grid-constant"
+    step = _step(matrix)
+    made = ndimage.affine_transform(data, step, offset, output_shape=shape, order=order, mode=mode)
+    if repeat_ends:
+        made[~field_of_view(volume, affine, shape)] = 0
+    return np.asarray(made)
+
+
+def field_of_view(volume: Volume, affine: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Return the voxels of another grid whose centres lie in a volume, (*shape), bool."""
+    to_old = np.linalg.inv(volume.affine) @ affine
+    ones = np.broadcast_to(np.uint8(1), volume.shape)
+    step, offset = _step(to_old[:3, :3]), to_old[:3, 3]
+    inside = ndimage.affine_transform(
+        ones, step, offset, output_shape=shape, order=0, mode="grid-constant", prefilter=False
     )
+    return np.asarray(inside > 0)
+
+
+def _step(matrix: np.ndarray) -> np.ndarray:
+    """Return a matrix (3, 3) as its diagonal (3,) where it has no other entries: faster."""
+    diagonal = np.diagonal(matrix)
+    return diagonal if np.allclose(matrix, np.diag(diagonal), atol=1e-12) else matrix
 
 
 def resample_labels(
@@ -115,47 +128,6 @@ def resample_labels(
         result[share > best] = value
         best = np.maximum(best, share)
     return result
-
-
-def mask_from_nonzero(volume: Volume) -> np.ndarray:
-    """Find the brain of a skull-stripped volume: largest non-zero component, holes filled.
-
-    Returns:
-        (X, Y, Z), bool.
-
-    Raises:
-        MrcontrastError: Nothing is zero, so the volume is not skull-stripped.
-    """
-    components, count = ndimage.label(volume.data != 0)
-    if count == 0:
-        raise MrcontrastError("Expected a brain, got only zeros. Check the volume.")
-    largest = components == 1 + int(np.argmax(np.bincount(components.ravel())[1:]))
-    mask = np.asarray(ndimage.binary_fill_holes(largest), bool)
-    if (fraction := float(mask.mean())) > LARGEST_BRAIN_FRACTION:
-        raise MrcontrastError(
-            f"Expected a skull-stripped volume, got {fraction:.0%} of its voxels non-zero. "
-            "Strip the skull first (translate: --strip-skull) or give a brain mask."
-        )
-    return mask
-
-
-def brain_from_nonzero(volume: Volume) -> np.ndarray:
-    """Find the brain as ``mask_from_nonzero`` does, and refuse a head with its skull.
-
-    Returns:
-        (X, Y, Z), bool.
-
-    Raises:
-        MrcontrastError: Nothing is zero, or what is found holds more than 2600 ml.
-    """
-    mask = mask_from_nonzero(volume)
-    found_ml = float(mask.sum() * abs(np.linalg.det(volume.affine[:3, :3])) / 1000)
-    if found_ml > LARGEST_BRAIN_ML:
-        raise MrcontrastError(
-            f"Expected a skull-stripped volume, got {found_ml:.0f} ml that are not zero. "
-            "Strip the skull first (translate: --strip-skull) or give a brain mask."
-        )
-    return mask
 
 
 @dataclass(frozen=True)
@@ -188,14 +160,20 @@ class ModelGrid:
         """
         if not mask.any():
             raise MrcontrastError("Expected a brain mask with voxels, got an empty one.")
-        world = volume.affine[:3, :3] @ np.array(np.nonzero(mask)) + volume.affine[:3, 3:]
-        low, high = world.min(axis=1), world.max(axis=1)
+        turned = Turned.of(volume)
+        axes = turned.affine[:3, :3]
+        low, high = _extent(turned.apply(mask), axes)
         needed = np.ceil((high - low) / self.spacing_mm - 1e-6).astype(int) + 1
         grown = self.multiple * np.ceil(needed / self.multiple).astype(int)
         x, y, z = (int(n) for n in np.where(needed > self.shape, grown, self.shape))
+        size = np.array([x, y, z])
+        thin = high - low + np.abs(axes).sum(axis=1) <= self.spacing_mm  # no voxel may miss it
         affine = np.diag([self.spacing_mm] * 3 + [1.0])
-        affine[:3, 3] = (low + high) / 2 - self.spacing_mm * (np.array([x, y, z]) - 1) / 2
-        return _snapped(affine, volume.affine), (x, y, z)
+        middle = np.where(thin, size // 2, (size - 1) / 2)
+        affine[:3, 3] = (low + high) / 2 - self.spacing_mm * middle
+        affine = _snapped(affine, turned.affine)
+        affine[:3, 3] += turned.origin_mm
+        return affine, (x, y, z)
 
     def to_grid(self, volume: Volume, mask: np.ndarray) -> GriddedVolume:
         """Resample a volume of any orientation and its brain mask (X, Y, Z), bool.
@@ -203,11 +181,18 @@ class ModelGrid:
         Volumes on one grid with one mask stay on one grid. Nothing is set to 0 by the mask.
 
         Raises:
-            MrcontrastError: The mask is empty.
+            MrcontrastError: The mask is empty, or too small for a voxel of the grid.
         """
         affine, shape = self.place(volume, mask)
-        inside = resample_to(Volume(mask.astype(np.float32), volume.affine), affine, shape)
-        return GriddedVolume(resample_to(volume, affine, shape), inside > 0.5, affine)
+        inside = resample_to(Volume(mask.astype(np.float32), volume.affine), affine, shape) > 0.5
+        if not inside.any():
+            raise MrcontrastError(
+                f"Expected a brain that fills a voxel of the model, {self.spacing_mm:g} mm, got "
+                f"{int(mask.sum())} voxels of {'x'.join(f'{n:.3g}' for n in volume.spacing_mm)} mm."
+                " Check the mask, or translate a thicker volume."
+            )
+        data = resample_to(volume, affine, shape, repeat_ends=True)
+        return GriddedVolume(data, inside, affine, field_of_view(volume, affine, shape))
 
     def from_grid(
         self, data: np.ndarray, gridded_affine: np.ndarray, like: Volume, order: int = 1
@@ -224,14 +209,29 @@ class ModelGrid:
         return Volume(resample_to(volume, like.affine, like.shape, order), like.affine)
 
 
+def _extent(mask: np.ndarray, axes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return least and largest coordinates (3,), in mm, of the voxels of a mask (X, Y, Z).
+
+    Args:
+        mask: Not empty.
+        axes: (3, 3), one step along each axis in its columns.
+    """
+    x, y = np.nonzero(mask.any(axis=2))
+    first, last = mask.argmax(axis=2), mask.shape[2] - 1 - mask[:, :, ::-1].argmax(axis=2)
+    ends = [axes @ np.stack([x, y, z[x, y]]) for z in (first, last)]  # linear along a column
+    return np.minimum(*(end.min(axis=1) for end in ends)), np.maximum(
+        *(end.max(axis=1) for end in ends)
+    )
+
+
 def _snapped(affine: np.ndarray, source: np.ndarray) -> np.ndarray:
     """Shift a grid by half a voxel at most, onto the voxels of a source of the same lattice.
 
-    Without it, a volume that has the model's spacing already would be blurred for nothing.
+    Without it, a volume that has the model's spacing already would be blurred for nothing. Both
+    have RAS axes; a grid half way between two voxels goes to the left, back and bottom.
     """
     to_source = np.linalg.inv(source) @ affine
-    turn = np.abs(to_source[:3, :3])
-    if not np.allclose(turn, np.round(turn), atol=1e-4) or not np.allclose(turn.sum(axis=0), 1):
+    if not np.allclose(to_source[:3, :3], np.eye(3), atol=1e-4):
         return affine
     origin = np.floor(to_source[:3, 3] + 0.5 - 1e-6)
     snapped = affine.copy()

@@ -14,11 +14,21 @@ from mrcontrast.diffusion.sampling import Generators
 from mrcontrast.draws import Draws
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.latents import crop, pad_to_multiple
+from mrcontrast.networks.lent_norms import has_group_norms, lent_norms
+from mrcontrast.translator.field import (
+    Box,
+    field_remarks,
+    in_field,
+    lending_slices,
+    out_of_field,
+    usual_field,
+    with_lenders,
+)
 from mrcontrast.translator.moments import Moments
-from mrcontrast.translator.slice_noise import noise_field, slice_noise, stream
+from mrcontrast.translator.slice_noise import NoiseOnTheWay, noise_field, slice_noise, stream
 
 Progress = Callable[[float], None]
-ON_THE_WAY = 2**32 - 1  # stream of a draw for what its sampler draws on its way
+ON_THE_WAY = 2**32 - 1  # stream of a draw for the noise that its sampler adds step by step
 
 
 class VolumeStage(Protocol):
@@ -42,23 +52,32 @@ class VolumeStage(Protocol):
 class Drawing:
     """How volumes are drawn with a stage.
 
-    The noise of a slice depends on the seed and its place alone, and what a sampler draws on its
-    way on the seed alone, so the batch size changes no result.
+    The noise of a slice, at the start and at each step, depends on the seed and its place alone, so
+    the batch size changes no result.
 
     Attributes:
         stage: In evaluation mode, on ``device``.
         draws: How often, from what noise, in what precision.
         batch_size: Slices at once; 2D only.
         device: Where the stage runs.
+        trained: Axes of the volumes that the stage was trained on; where its norms see the field,
+            larger fields and slabs get as much background as there was (``usual_field``). None
+            changes no field.
     """
 
     stage: VolumeStage
     draws: Draws
     batch_size: int
     device: torch.device
+    trained: tuple[int, int, int] | None = None
 
     def draw(
-        self, source: np.ndarray, mask: np.ndarray, seed: int, report: Progress
+        self,
+        source: np.ndarray,
+        mask: np.ndarray,
+        seed: int,
+        report: Progress,
+        field: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Draw ``draws.samples`` volumes, each with noise of its own.
 
@@ -67,6 +86,8 @@ class Drawing:
             mask: (X, Y, Z), bool.
             seed: Of the first draw.
             report: Called with the part that is done, in [0, 1].
+            field: (X, Y, Z), bool, the field of view; beyond it context slices repeat the last
+                one. None: the field of view is the volume.
 
         Returns:
             Mean in [0, 1], and standard deviation or None for one draw; float32, 0 off the mask.
@@ -75,14 +96,35 @@ class Drawing:
             MrcontrastError: The model gives NaN, or memory runs out.
         """
         brain = torch.from_numpy(mask)
-        image = torch.from_numpy(np.where(mask, source, 0).astype(np.float32))
+        inside = np.where(mask, source, 0).astype(np.float32)
+        if field is not None and self.stage.spatial_dims == 2 and self.stage.context_slices:
+            inside = repeat_ends(inside, field)
         form = self.slices if self.stage.spatial_dims == 2 else self.volume
+        box = self.box(mask)
+        image, present = (in_field(volume, box) for volume in (torch.from_numpy(inside), brain))
         with memory_named(), torch.inference_mode():
-            mean, std = form(image, brain, seed, report)
+            drawn = form(image, present, seed, report)
+        mean, std = (out_of_field(part, box, brain.shape) for part in drawn)
         if not torch.isfinite(mean).all():
             raise MrcontrastError("Expected finite voxels, got NaN from the model. Train it again.")
         several = self.draws.samples > 1
         return (mean.clamp(0, 1) * brain).numpy(), (std * brain).numpy() if several else None
+
+    def box(self, mask: np.ndarray) -> Box:
+        """Return the part of a volume that the stage works on, for the brain (X, Y, Z)."""
+        if self.trained is None or not self.sees_field or not mask.any():
+            return [(0, n) for n in mask.shape]
+        return usual_field(mask, self.trained, self.stage.spatial_dims, self.stage.factor)
+
+    def remarks(self, mask: np.ndarray, spacing_mm: float) -> tuple[str, ...]:
+        """Say where the field of a brain (X, Y, Z) is unlike all fields of training."""
+        return field_remarks(mask, self.stage.spatial_dims, spacing_mm) if self.sees_field else ()
+
+    @property
+    def sees_field(self) -> bool:
+        """Whether the level of an output depends on how much of the field is empty."""
+        stage: Any = self.stage
+        return self.trained is not None and has_group_norms(stage)
 
     def slices(
         self, image: Tensor, brain: Tensor, seed: int, report: Progress
@@ -91,16 +133,19 @@ class Drawing:
         mean, std = torch.zeros_like(image), torch.zeros_like(image)
         chosen = brain.any(0).any(0).nonzero().flatten()
         steps = torch.arange(-self.stage.context_slices, self.stage.context_slices + 1)
+        lending = lending_slices(brain) if self.sees_field else torch.arange(image.shape[2])
         for done in range(0, len(chosen), self.batch_size):
             z = chosen[done : done + self.batch_size]
-            around = (z[:, None] + steps).clamp(0, image.shape[2] - 1)  # (B, 1 + 2k)
+            rows, lenders = with_lenders(z, lending)
+            around = (rows[:, None] + steps).clamp(0, image.shape[2] - 1)  # (B, 1 + 2k)
             slabs = image[:, :, around].permute(2, 3, 0, 1)  # (B, 1 + 2k, X, Y)
-            masks = brain[:, :, z].permute(2, 0, 1).unsqueeze(1)
+            masks = brain[:, :, rows].permute(2, 0, 1).unsqueeze(1)
             moments = Moments()
-            for drawn in self.run(slabs, masks, seed, z):
-                moments.add(drawn[:, 0].permute(1, 2, 0))
-                part = moments.count / self.draws.samples
-                report((done + part * len(z)) / len(chosen))
+            with lent_norms(self.stage, lenders):
+                for drawn in self.run(slabs, masks, seed, rows):
+                    moments.add(drawn[: len(z), 0].permute(1, 2, 0))
+                    part = moments.count / self.draws.samples
+                    report((done + part * len(z)) / len(chosen))
             mean[:, :, z], std[:, :, z] = moments.mean, moments.std
         return mean, std
 
@@ -133,13 +178,15 @@ class Drawing:
 
     def random(
         self, shape: tuple[int, ...], seed: int, z: Tensor | None
-    ) -> tuple[Tensor, list[torch.Generator]]:
-        """Return the noise (B, C, *S / f) of a draw, and what its sampler draws from on its way."""
+    ) -> tuple[Tensor, Generators]:
+        """Return the noise (B, C, *S / f) of a draw, and the source of the later noise."""
+        later: Generators
         if z is None:
             noise = noise_field(shape, seed).unsqueeze(0)
+            later = [torch.Generator().manual_seed(stream(seed, ON_THE_WAY))]
         else:
             noise = slice_noise(shape, seed, z, self.draws.noise_turn)
-        later = [torch.Generator().manual_seed(stream(seed, ON_THE_WAY)) for _ in noise]
+            later = NoiseOnTheWay(stream(seed, ON_THE_WAY), z, self.draws.noise_turn)
         return self.draws.temperature * noise.to(self.device), later
 
     def precisely(self, function: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ANN401 - as it
@@ -147,6 +194,14 @@ class Drawing:
         mixed = self.draws.precision == "bf16-mixed"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=mixed):
             return function(*arguments)
+
+
+def repeat_ends(image: np.ndarray, field: np.ndarray) -> np.ndarray:
+    """Continue an image (X, Y, Z) along z beyond its field of view (X, Y, Z) by its last voxels."""
+    depth = image.shape[2]
+    first, last = field.argmax(axis=2), depth - 1 - field[:, :, ::-1].argmax(axis=2)
+    nearest = np.clip(np.arange(depth), first[:, :, None], last[:, :, None])
+    return np.take_along_axis(image, nearest, axis=2)
 
 
 @contextmanager

@@ -1,15 +1,14 @@
 """Make a translation fit into memory before it starts, by tiles, or refuse it."""
 
 import logging
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.memory import free_memory, held_memory
 from mrcontrast.networks.tiling import Tiling
 from mrcontrast.translator.memory import estimate_memory, weight_bytes
 
@@ -166,25 +165,9 @@ class Fitting:
         return "Pass a smaller --tile" if self.tiles is not None else "Free some memory"
 
 
-def held_memory() -> int:
-    """Return the bytes that this process holds in memory, 0 where nobody says."""
-    statm = Path("/proc/self/statm")
-    if not statm.exists():
-        return 0
-    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
 def available_memory(device: torch.device) -> int:
-    """Return the bytes that can still be had: free on CUDA, else Linux's estimate and limit."""
+    """Return the bytes that can still be allocated on a device."""
     if device.type == "cuda":
         cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(torch.cuda.mem_get_info(device)[0]) + cached
-    free = []
-    meminfo = Path("/proc/meminfo")
-    if meminfo.exists():
-        lines = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
-        free.append(int(lines["MemAvailable"].split()[0]) * 1024)
-    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
-    if limit.exists() and (text := limit.read_text().strip()).isdecimal():
-        free.append(int(text) - int(used.read_text()))
-    return min(free) if free else 2**62  # nobody says: nothing is refused
+    return free_memory()

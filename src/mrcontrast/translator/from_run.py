@@ -8,13 +8,15 @@ from omegaconf import OmegaConf
 from mrcontrast.config import build, config_dir
 from mrcontrast.draws import ONE_DRAW, Draws
 from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.released import open_run
 from mrcontrast.run_folder import RunFolder
-from mrcontrast.tracking import find_run, load_stage
+from mrcontrast.tracking import load_stage
 from mrcontrast.transforms.grid import ModelGrid
 from mrcontrast.transforms.normalise import Normaliser
 from mrcontrast.transforms.standardise import normaliser_from_name
 from mrcontrast.translator.fitting import Fitting, Tiles
 from mrcontrast.translator.stage_translator import StageTranslator
+from mrcontrast.translator.temperature import refuse_temperature
 
 
 def from_run(
@@ -30,7 +32,7 @@ def from_run(
     """Build the translator of a finished run.
 
     Args:
-        reference: Run folder, or ``runs:/ID`` of MLflow.
+        reference: See ``open_run``.
         draws: How often a volume is drawn, and from what noise.
         batch_size: Slices at once; 2D only.
         steps: Steps of the sampler; None keeps those of the run.
@@ -46,7 +48,7 @@ def from_run(
             temperature was asked of a sampler that draws more noise on its way.
     """
     refuse_device(device)
-    folder = find_run(str(reference))
+    folder = open_run(reference)
     stage: Any = load_stage(folder.path, device)
     if not getattr(stage, "sees_source", True):
         raise UsageError(
@@ -80,10 +82,17 @@ def from_run(
 
 
 def refuse_device(device: str) -> None:
-    """Raise UsageError for CUDA where there is none."""
-    if device.startswith("cuda") and not torch.cuda.is_available():
+    """Raise UsageError for a name that is no device, and for CUDA where there is none."""
+    try:
+        place = None if device == "auto" else torch.device(device)
+    except RuntimeError as error:
         raise UsageError(
-            f"Expected a CUDA device, got none (--device {device}). Pass --device cpu."
+            f"Expected auto, cpu, cuda or cuda:N, got {device} (--device). Choose one."
+        ) from error
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if place is not None and place.type == "cuda" and (place.index or 0) >= there:
+        raise UsageError(
+            f"Expected one of {there} CUDA devices, got --device {device}. Pass --device cpu."
         )
 
 
@@ -103,9 +112,10 @@ def trained_on(folder: RunFolder, source: str, factor: int) -> tuple[ModelGrid, 
         settings = facts[f"normaliser_{source}"]
         grid = ModelGrid(facts["spacing_mm"], tuple(facts["shape"]), factor)
         return grid, normaliser_from_name(settings["name"], settings["clip"])
-    except KeyError as error:
+    except (KeyError, TypeError) as error:
+        missing = error if isinstance(error, KeyError) else "data"
         raise MrcontrastError(
-            f"Expected grid and normaliser of the training data, got no {error} "
+            f"Expected grid and normaliser of the training data, got no {missing} "
             f"({folder.provenance_path}). Train the run again."
         ) from error
 
@@ -154,15 +164,3 @@ def set_start(stage: Any, start: float) -> None:  # noqa: ANN401 - any stage
             "Leave --start out."
         )
     stage.start = start
-
-
-def refuse_temperature(stage: Any, temperature: float) -> None:  # noqa: ANN401 - any stage
-    """Raise UsageError where the noise at the start is not all that is drawn."""
-    sampler = getattr(stage, "sampler", None)
-    if sampler is None or sampler.draws_on_its_way:
-        found = type(stage if sampler is None else sampler).__name__
-        other = "" if sampler is None else ", or add --sampler ddim"
-        raise UsageError(
-            f"Expected a sampler that draws noise at its start alone for a temperature of "
-            f"{temperature:g}, got {found}. Leave --temperature out{other}."
-        )

@@ -44,6 +44,26 @@ def slice_noise(shape: tuple[int, ...], seed: int, z: Tensor, noise_turn: int) -
     return torch.stack([turned(place) for place in z.tolist()])
 
 
+class NoiseOnTheWay:
+    """Noise of slices that a sampler draws step by step; each call gives other fields.
+
+    Args:
+        seed: Of what the draw takes on its way.
+        z: (B,) places of the slices in the volume.
+        noise_turn: See ``slice_noise``.
+    """
+
+    def __init__(self, seed: int, z: Tensor, noise_turn: int) -> None:
+        self.seed, self.z, self.noise_turn = seed, z, noise_turn
+        self.calls = 0
+
+    def __call__(self, like: Tensor) -> Tensor:
+        """Return noise of the shape, type and device of ``like`` (B, C, *S)."""
+        self.calls += 1
+        shape, seed = tuple(like.shape[1:]), stream(self.seed, self.calls)
+        return slice_noise(shape, seed, self.z, self.noise_turn).to(like)
+
+
 def noise_field(shape: tuple[int, ...], seed: int) -> Tensor:
     """Return standard normal noise of ``shape`` on the CPU."""
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))

@@ -1,6 +1,7 @@
 """From a scanner's volume to the model's grid, through a stage, and back."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -10,11 +11,18 @@ from lightning import LightningModule
 
 from mrcontrast.draws import ONE_DRAW, Draws
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.transforms.grid import GriddedVolume, ModelGrid, brain_from_nonzero
+from mrcontrast.transforms.grid import GriddedVolume, ModelGrid
 from mrcontrast.transforms.normalise import Normaliser
 from mrcontrast.translator.cost import cost_of, reset_peak
+from mrcontrast.translator.description import describe_draw, describe_precision
 from mrcontrast.translator.drawing import Drawing, Progress
 from mrcontrast.translator.fitting import Fitting
+from mrcontrast.translator.native import (
+    BYTES_A_GRID_VOXEL,
+    Native,
+    detail_remarks,
+    refuse_giant,
+)
 from mrcontrast.volume import Volume
 
 SPACING_TOLERANCE_MM = 1e-3
@@ -34,6 +42,7 @@ class Translation:
         tiles: Tiles that were used, "autoencoder,denoiser" in voxels, 0 for whole; None if nobody
             asked for them.
         cost: What a sidecar says of costs, see ``mrcontrast.translator.cost``; None if unknown.
+        remarks: What a reader of the output should know, one sentence each.
     """
 
     mean: Volume
@@ -42,6 +51,7 @@ class Translation:
     seconds: float
     tiles: str | None = None
     cost: dict[str, Any] | None = None
+    remarks: tuple[str, ...] = ()
 
 
 class Translator(Protocol):
@@ -60,7 +70,13 @@ class Translator(Protocol):
     def translate(self, volume: Volume, mask: np.ndarray | None, seed: int) -> Translation:
         """Translate a volume as a scanner gives it."""
 
-    def translate_prepared(self, volume: Volume, mask: np.ndarray, seed: int) -> Translation:
+    def translate_prepared(
+        self,
+        volume: Volume,
+        mask: np.ndarray,
+        seed: int,
+        scanned_slices: tuple[int, int] | None = None,
+    ) -> Translation:
         """Translate a volume of a prepared data set: normalised, on the model's spacing."""
 
     def describe(self) -> dict[str, Any]:
@@ -96,8 +112,9 @@ class StageTranslator:
         if batch_size < 1:
             raise UsageError(f"Expected 1 or more slices a batch, got {batch_size}.")
         ready: Any = stage.to(device).eval()
-        self.drawing = Drawing(ready, draws, batch_size, torch.device(device))
         self.grid = replace(grid, multiple=max(grid.multiple, int(ready.factor)))
+        place, shape = torch.device(device), self.grid.shape
+        self.drawing = Drawing(ready, draws, batch_size, place, shape)
         self.normaliser = normaliser
         self.progress: Progress | None = None  # set it to hear what part of a volume is done
         self.fitting: Fitting | None = None  # set it to choose tiles and to refuse what cannot fit
@@ -122,7 +139,7 @@ class StageTranslator:
         """Translate a volume as a scanner gives it, with the skull stripped or a brain mask.
 
         Args:
-            volume: Any orientation and spacing, in any intensity unit.
+            volume: Any orientation and spacing, in any intensity unit; NaN outside the brain.
             mask: (X, Y, Z), bool, the brain; None takes the largest non-zero component.
             seed: Of the noise.
 
@@ -130,28 +147,44 @@ class StageTranslator:
             The synthetic volume on the grid of ``volume``. ``std`` is resampled like the mean.
 
         Raises:
-            MrcontrastError: There is no brain, it is flat, or the model gives NaN or needs more
-                memory than there is.
+            MrcontrastError: There is no brain, it is flat or holds NaN, or the model gives NaN or
+                needs more memory than there is.
         """
         started = perf_counter()
-        brain = np.asarray(brain_from_nonzero(volume) if mask is None else mask, bool)
-        gridded = self.grid.to_grid(volume, brain)
+        native = Native.of(volume, None if mask is None else np.asarray(mask, bool))
+        shape = self.grid.place(native.volume, native.brain)[1]
+        refuse_giant(shape, BYTES_A_GRID_VOXEL)
+        tiles = self.fit(shape)
+        gridded = self.grid.to_grid(native.volume, native.brain)
         fitted = self.normaliser.fit(gridded.data, gridded.mask)
-        tiles = self.fit(gridded.mask)
         reset_peak(self.drawing.device)
-        drawn = self.drawing.draw(fitted.apply(gridded.data), gridded.mask, seed, self.report)
-        mean, std = (self.back(image, gridded, volume, brain) for image in drawn)
+        source = fitted.apply(gridded.data)
+        drawn = self.drawing.draw(source, gridded.mask, seed, self.report, gridded.field)
+        mean, std = (
+            None if image is None else native.back(self.back(image, gridded, native), volume.affine)
+            for image in drawn
+        )
         assert mean is not None
-        seconds, cost = perf_counter() - started, self.cost(gridded.mask)
-        return Translation(mean, std, fitted.to_dict(), seconds, tiles, cost)
+        seconds, cost = perf_counter() - started, self.cost(shape)
+        spacing_mm = self.grid.spacing_mm
+        remarks = detail_remarks(volume, spacing_mm)
+        remarks += self.drawing.remarks(gridded.mask, spacing_mm)
+        return Translation(mean, std, fitted.to_dict(), seconds, tiles, cost, remarks)
 
-    def translate_prepared(self, volume: Volume, mask: np.ndarray, seed: int = 0) -> Translation:
+    def translate_prepared(
+        self,
+        volume: Volume,
+        mask: np.ndarray,
+        seed: int = 0,
+        scanned_slices: tuple[int, int] | None = None,
+    ) -> Translation:
         """Translate a volume of a prepared data set; nothing is resampled or normalised again.
 
         Args:
             volume: RAS, on the model's spacing, in [0, 1].
             mask: (X, Y, Z), bool, the brain.
             seed: Of the noise.
+            scanned_slices: First and last axial slice in the field of view of the scan; None: all.
 
         Raises:
             MrcontrastError: It lies otherwise, its mask is empty, or as ``translate``.
@@ -166,39 +199,38 @@ class StageTranslator:
             )
         if not mask.any():
             raise MrcontrastError("Expected a brain mask with voxels, got an empty one.")
-        tiles = self.fit(mask)
+        tiles = self.fit(volume.shape)
         reset_peak(self.drawing.device)
-        mean, std = self.drawing.draw(volume.data, np.asarray(mask, bool), seed, self.report)
+        field = None if scanned_slices is None else scanned_field(volume.shape, scanned_slices)
+        brain = np.asarray(mask, bool)
+        mean, std = self.drawing.draw(volume.data, brain, seed, self.report, field)
         uncertainty = None if std is None else Volume(std, volume.affine)
-        seconds, cost = perf_counter() - started, self.cost(mask)
-        return Translation(Volume(mean, volume.affine), uncertainty, None, seconds, tiles, cost)
+        seconds, cost = perf_counter() - started, self.cost(volume.shape)
+        image, remarks = Volume(mean, volume.affine), self.drawing.remarks(brain, spacing.max())
+        return Translation(image, uncertainty, None, seconds, tiles, cost, remarks)
 
-    def fit(self, like: np.ndarray) -> str | None:
-        """Choose the tiles of a volume like (X, Y, Z), if that was asked for."""
-        x, y, z = like.shape
-        return None if self.fitting is None else str(self.fitting.fit((x, y, z)))
+    def fit(self, shape: tuple[int, int, int]) -> str | None:
+        """Choose the tiles of a volume of axes (X, Y, Z), if that was asked for."""
+        return None if self.fitting is None else str(self.fitting.fit(shape))
 
-    def cost(self, like: np.ndarray) -> dict[str, Any]:
-        """Return what a volume like (X, Y, Z) has cost, time left out."""
-        x, y, z = like.shape
-        estimate = None if self.fitting is None else self.fitting.estimate((x, y, z))
+    def cost(self, shape: tuple[int, int, int]) -> dict[str, Any]:
+        """Return what a volume of axes (X, Y, Z) has cost, time left out."""
+        estimate = None if self.fitting is None else self.fitting.estimate(shape)
         stage: Any = self.drawing.stage
         return cost_of(stage, self.drawing.draws.samples, self.drawing.device, estimate)
 
-    def back(
-        self, image: np.ndarray | None, gridded: GriddedVolume, like: Volume, brain: np.ndarray
-    ) -> Volume | None:
+    def back(self, image: np.ndarray, gridded: GriddedVolume, native: Native) -> np.ndarray:
         """Bring an image to the grid of the input, 0 outside the brain.
 
         Interpolation weighs brain voxels alone: the zeros around them would darken the rim.
         """
-        if image is None:
-            return None
-        native = self.grid.from_grid(image, gridded.affine, like)
-        weight = self.grid.from_grid(gridded.mask.astype(np.float32), gridded.affine, like).data
-        known = brain & (weight > LEAST_WEIGHT)
-        data = np.divide(native.data, weight, out=np.zeros_like(native.data), where=known)
-        return Volume(data.clip(0), native.affine)
+        to_native = partial(self.grid.from_grid, gridded_affine=gridded.affine, like=native.volume)
+        weight = to_native(gridded.mask.astype(np.float32)).data
+        known = native.brain & (weight > LEAST_WEIGHT)
+        data = to_native(image).data
+        np.divide(data, weight, out=data, where=known)
+        data[~known] = 0
+        return np.clip(data, 0, None, out=data)
 
     def report(self, part: float) -> None:
         """Pass on which part of the volume is done."""
@@ -206,29 +238,8 @@ class StageTranslator:
             self.progress(part)
 
 
-def describe_precision(draws: Draws) -> dict[str, Any]:
-    """Return the precision as JSON; nothing for the usual one, which older sidecars do not name."""
-    return {} if draws.precision == ONE_DRAW.precision else {"Precision": draws.precision}
-
-
-def describe_draw(drawing: Drawing) -> dict[str, Any]:
-    """Return what decides a draw beside weights and seed, as JSON."""
-    stage: Any = drawing.stage
-    sampler, prompt = (getattr(stage, name, None) for name in ("sampler", "prompt"))
-    if sampler is None:
-        return {"Sampler": None, "Steps": None}
-    settings = {
-        name: value
-        for name, value in sorted(vars(sampler).items())
-        if not name.startswith("_") and isinstance(value, int | float | str)
-    }
-    start = getattr(stage, "start", 1.0)
-    return {
-        "Sampler": type(sampler).__name__,
-        "Steps": sampler.num_steps,
-        "SamplerSettings": settings,
-        **({} if start == 1 else {"Start": start}),
-        **({} if prompt is None else {"Guidance": prompt.guidance}),
-        **({"NoiseTurn": drawing.draws.noise_turn} if stage.spatial_dims == 2 else {}),
-        "Temperature": drawing.draws.temperature,
-    }
+def scanned_field(shape: tuple[int, int, int], slices: tuple[int, int]) -> np.ndarray:
+    """Return a field of view (X, Y, Z), bool, of whole axial slices, first and last included."""
+    field = np.zeros(shape, bool)
+    field[:, :, slices[0] : slices[1] + 1] = True
+    return field

@@ -4,10 +4,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mrcontrast.data.scanned import SCANNED_SLICES, measure_scanned
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.preparation.operators.masks import brain_of
 from mrcontrast.preparation.subject import RefusedError, Subject
-from mrcontrast.transforms.grid import ModelGrid, resample_labels, resample_to
+from mrcontrast.transforms.grid import ModelGrid, field_of_view, resample_labels, resample_to
 from mrcontrast.volume import Volume
 
 
@@ -37,21 +38,26 @@ class ToGrid:
         affine, shape = self.place(subject)
 
         def moved(volume: Volume) -> Volume:
-            return Volume(resample_to(volume, affine, shape), affine)
+            return Volume(resample_to(volume, affine, shape, repeat_ends=True), affine)
 
         def moved_mask(mask: np.ndarray | None) -> np.ndarray | None:
             if mask is None:
                 return None
-            return moved(Volume(mask.astype(np.float32), subject.flair.affine)).data > 0.5
+            share = Volume(mask.astype(np.float32), subject.flair.affine)
+            return resample_to(share, affine, shape) > 0.5
 
         labels = subject.labels
         if labels is not None:
             labels = resample_labels(labels, subject.flair.affine, affine, shape)
+        brain = moved_mask(brain_of(subject))
+        assert brain is not None
+        scanned = measure_scanned(field_of_view(subject.flair, affine, shape), brain)
         return replace(
             subject,
+            measures=subject.measures | ({SCANNED_SLICES: scanned} if scanned else {}),
             flair=moved(subject.flair),
             t1w=moved(subject.t1w),
-            brain_mask=moved_mask(subject.brain_mask),
+            brain_mask=brain,
             lesion_mask=moved_mask(subject.lesion_mask),
             labels=labels,
         )

@@ -9,7 +9,8 @@ from mrcontrast.imaging.itk import require_extra
 from mrcontrast.imaging.skull_strip import strip_skull
 from mrcontrast.preparation.operators.contrasts import contrast_of
 from mrcontrast.preparation.subject import Subject
-from mrcontrast.transforms.grid import brain_from_nonzero, resample_to
+from mrcontrast.transforms.brain import brain_from_nonzero
+from mrcontrast.transforms.grid import resample_to
 from mrcontrast.volume import Volume
 
 

@@ -10,7 +10,7 @@ from matplotlib.image import imsave
 from mrcontrast.report.figure import FigureRow, make_cut
 from mrcontrast.report.html.colours import colour_map
 from mrcontrast.report.html.sessions import Images
-from mrcontrast.transforms.grid import to_ras
+from mrcontrast.transforms.orientation import to_ras
 from mrcontrast.volume import Volume
 
 

@@ -39,13 +39,8 @@ def method_facts(sessions: Mapping[str, Session], methods: list[str]) -> dict[st
 
 
 def version_facts(evaluation: Evaluation) -> Facts:
-    """Return the software of the scoring, and the seed of its bootstrap."""
-    summary = evaluation.summary
-    facts = {name: str(version) for name, version in summary.get("versions", {}).items()}
-    statistics = summary.get("statistics", {})
-    return facts | {
-        f"bootstrap {key}": str(statistics[key]) for key in ("seed",) if key in statistics
-    }
+    """Return the software of the scoring."""
+    return {key: str(value) for key, value in evaluation.summary.get("versions", {}).items()}
 
 
 def missing_notes(evaluation: Evaluation) -> list[str]:

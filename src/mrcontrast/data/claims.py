@@ -1,0 +1,56 @@
+"""Which files a sidecar of ours claims: by name and hash, so that no other file is replaced."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mrcontrast.files import sha256_file
+
+FILES, REPLACED = "Files", "Replaces"  # of a sidecar: names of its files, each with its SHA-256
+
+Claims = dict[str, set[str] | None]  # hashes by name; None is any content
+
+
+def read_claims(facts: Mapping[str, Any], volume: Path, std: Path, mask: Path) -> Claims | None:
+    """Return the files that a sidecar claims; None if it is not ours.
+
+    Sidecars from before the hashes claim the volume, and the deviation of draws, by name.
+
+    Args:
+        facts: Content of the sidecar; {} if it cannot be read.
+        volume: The files that it may claim; no others are.
+        std: Likewise.
+        mask: Likewise.
+    """
+    if facts.get("Synthetic") is not True:
+        return None
+    if isinstance(facts.get(FILES), dict):
+        own = (volume.name, std.name, mask.name)
+        return {name: hashes for name in own if (hashes := _hashes(facts, name))}
+    generators = facts.get("GeneratedBy")
+    entries = generators if isinstance(generators, list) else []
+    if not any(isinstance(entry, dict) and entry.get("Name") == "mrcontrast" for entry in entries):
+        return None
+    samples = facts.get("Samples")
+    several = isinstance(samples, int) and samples > 1
+    return {path.name: None for path in ((volume, std) if several else (volume,))}
+
+
+def is_claimed(path: Path, claims: Claims | None) -> bool:
+    """Return whether a file has the name and content of a claimed one."""
+    if claims is None or path.name not in claims or not path.is_file():
+        return False
+    hashes = claims[path.name]
+    return hashes is None or sha256_file(path) in hashes
+
+
+def hashes_of(paths: Iterable[Path], claims: Claims | None) -> dict[str, str]:
+    """Return the hashes of claimed files that are there, by name."""
+    return {path.name: sha256_file(path) for path in paths if is_claimed(path, claims)}
+
+
+def _hashes(facts: Mapping[str, Any], name: str) -> set[str]:
+    """Return the hashes that a sidecar lists for a name."""
+    parts = [facts.get(key) for key in (FILES, REPLACED)]
+    found = [part.get(name) for part in parts if isinstance(part, dict)]
+    return {sha256 for sha256 in found if isinstance(sha256, str)}

@@ -1,0 +1,124 @@
+"""NumPy files larger than memory, written item by item."""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from mrcontrast.errors import MrcontrastError, one_line
+
+NOT_SUPPORTED = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)  # by some network file systems
+
+
+class NpyFile:
+    """One ``.npy`` file of known shape, filled from its first item to its last.
+
+    The space is reserved before the first item. Items go through ordinary writes: a write to a
+    full disk through a memory map ends the process with SIGBUS, an ordinary one raises OSError.
+
+    Args:
+        path: The file; an earlier one is replaced.
+        dtype: Type of the values.
+        shape: Of the whole array, (N, ...).
+
+    Raises:
+        OSError: The disk has too little space.
+    """
+
+    def __init__(self, path: Path, dtype: np.dtype, shape: tuple[int, ...]) -> None:
+        self.path, self.dtype, self.shape, self.items = path, dtype, shape, 0
+        header = np.lib.format.header_data_from_array_1_0(np.empty(0, dtype))
+        self.file = path.open("wb", buffering=0)
+        try:
+            np.lib.format.write_array_header_1_0(self.file, header | {"shape": shape})
+            reserve(self.file.fileno(), path, size_of(dtype, shape))
+        except BaseException:
+            self.file.close()
+            raise
+
+    def append(self, items: np.ndarray) -> None:
+        """Write the next items, (n, ...).
+
+        Raises:
+            OSError: The disk is full after all, where space cannot be reserved.
+            ValueError: The items do not fit the shape.
+        """
+        end = self.items + len(items)
+        if items.shape[1:] != self.shape[1:] or end > self.shape[0]:
+            raise ValueError(f"items {items.shape} at {self.items} of {self.shape}")
+        left = memoryview(items.astype(self.dtype, copy=False).tobytes())
+        while left:  # a write to a disk that fills up may take a part
+            left = left[self.file.write(left) :]
+        self.items = end
+
+    def finish(self) -> None:
+        """Bring the file to the disk.
+
+        Raises:
+            OSError: The disk is full after all.
+        """
+        os.fsync(self.file.fileno())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the file."""
+        self.file.close()
+
+
+def size_of(dtype: np.dtype, shape: tuple[int, ...]) -> int:
+    """Return the bytes that an array takes, without its header."""
+    return int(np.prod(shape, dtype=object)) * dtype.itemsize
+
+
+def reserve(descriptor: int, path: Path, size_bytes: int) -> None:
+    """Reserve space after what an open file holds; where that cannot be done, look whether it fits.
+
+    Raises:
+        OSError: There is too little.
+    """
+    if size_bytes == 0:
+        return
+    try:
+        os.posix_fallocate(descriptor, os.fstat(descriptor).st_size, size_bytes)
+    except AttributeError:  # macOS and Windows have no such call
+        refuse_lack(path, size_bytes)
+    except OSError as error:
+        if error.errno not in NOT_SUPPORTED:
+            raise
+        refuse_lack(path, size_bytes)
+
+
+def refuse_lack(path: Path, size_bytes: int) -> None:
+    """Raise OSError if the disk of a path has too little free space."""
+    if shutil.disk_usage(path.parent).free < size_bytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@contextmanager
+def needing(size_bytes: int, folder: Path, advice: str = "Free some space.") -> Iterator[None]:
+    """Name the size that is needed and the folder when a write in the block fails.
+
+    Raises:
+        MrcontrastError: One did.
+    """
+    try:
+        yield
+    except OSError as error:
+        size = f"{size_bytes / 1e9:.3g} GB" if size_bytes >= 1e8 else f"{size_bytes / 1e6:.3g} MB"
+        raise MrcontrastError(
+            f"Expected {size} of free space, got: {error.strerror or one_line(error)} ({folder}). "
+            f"{advice}"
+        ) from error

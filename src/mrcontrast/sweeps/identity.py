@@ -1,0 +1,93 @@
+"""What decides the result of a job: its config, its data and the runs that it starts from."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from mrcontrast.course import FREE_KEYS, deciding, without
+from mrcontrast.errors import MrcontrastError
+from mrcontrast.study_runs import outside_names
+
+FREE = (*FREE_KEYS, "name")  # keys that do not decide the result of a job
+PARENTS = ("autoencoder", "diffusion", "regression", "start_from")
+DATA_ROOT = "data.root"
+PARTS = ("data", "parents", "config")  # of an identity, the first that differs is named
+
+
+def identity_of(command: str, config: DictConfig) -> dict[str, str]:
+    """Return the hashes of a job's prepared data, of the runs that it starts from, of its config.
+
+    Two jobs with equal hashes give the same result. Folders, names and logging do not count; nor
+    do the paths of data and runs whose content has a hash.
+
+    Args:
+        command: "train" or "study".
+        config: Of the job.
+    """
+    plain = plain_values(config)
+    data = data_hashes(plain)
+    named = {key: plain[key] for key in PARENTS if plain.get(key)}
+    if command == "study":
+        named |= {name: name for name in outside_names(plain["study"])}
+    runs = {key: weights_of(reference) for key, reference in named.items()}
+    decides = deciding(plain, (*FREE, *(key for key, found in runs.items() if found)))
+    if data is not None:
+        decides = without(decides, DATA_ROOT.split("."))
+    return {
+        "data": text_hash(data),
+        "parents": text_hash(runs),
+        "config": text_hash([command, decides]),
+    }
+
+
+def difference(ours: Mapping[str, str], theirs: Mapping[str, str]) -> str | None:
+    """Return which part of two identities differs, None if all are equal.
+
+    >>> difference({"data": "1", "parents": "2"}, {"data": "1", "parents": "3"})
+    'parents'
+    """
+    return next((part for part in PARTS if ours.get(part) != theirs.get(part)), None)
+
+
+def data_hashes(plain: Mapping[str, Any]) -> list[str] | None:
+    """Return the hashes of data and split that a training reads; None where they are not there."""
+    root = (plain.get("data") or {}).get("root")
+    if root is None or not Path(root).is_dir():
+        return None
+    from mrcontrast.data.manifest import Manifest
+
+    try:
+        manifest = Manifest.read(root)
+    except MrcontrastError:  # the job itself will say it
+        return None
+    return [manifest.data_hash, manifest.split_hash]
+
+
+def plain_values(config: DictConfig) -> dict[str, Any]:
+    """Return a config as plain values, interpolations as written where they lead to a gap."""
+    try:
+        plain: Any = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException:
+        plain = OmegaConf.to_container(config, resolve=False)
+    return plain
+
+
+def weights_of(path: str) -> str | None:
+    """Return the hash of a run's weights, None for one that is not finished."""
+    from mrcontrast.released import open_run
+
+    try:
+        found: str | None = open_run(path).provenance.get("weights_sha256")
+    except MrcontrastError:  # the job itself will say it
+        return None
+    return found
+
+
+def text_hash(facts: Any) -> str:  # noqa: ANN401 - any JSON
+    """Return a hash of plain values."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

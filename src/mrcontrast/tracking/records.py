@@ -1,0 +1,109 @@
+"""The lines of an outbox: what waits for MLflow, read as data from anywhere."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mrcontrast.errors import MrcontrastError, one_line
+
+ADDRESS = "to"  # key of the first line: where the others go
+
+
+def address_of(path: Path) -> tuple[str, str] | None:
+    """Return the address of the store and the id of the run that an outbox names, if it does.
+
+    Raises:
+        MrcontrastError: The file cannot be read.
+    """
+    match record_in(next(iter(lines_of(path)), "")):
+        case {"to": {"uri": str(uri), "run_id": str(run_id)}} if uri.isprintable():
+            return uri, run_id
+    return None
+
+
+def read_records(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
+    """Return the records of an outbox, and the numbers of lines that hold none.
+
+    Raises:
+        MrcontrastError: The file cannot be read.
+    """
+    found = [record_in(line) for line in lines_of(path)]
+    wrong = [number for number, record in enumerate(found, start=1) if record is None]
+    records = [record for record in found if record is not None and ADDRESS not in record]
+    return records, wrong
+
+
+def lines_of(path: Path) -> list[str]:
+    """Return the lines of an outbox.
+
+    Raises:
+        MrcontrastError: It cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise MrcontrastError(
+            f"Expected records for MLflow, got: {one_line(error)} ({path}). Remove the file."
+        ) from error
+
+
+def record_in(line: str) -> dict[str, Any] | None:
+    """Return the record of a line; None if it holds none.
+
+    >>> record_in('{"tags": {"a": "b"}}'), record_in('{"tags": 5}'), record_in('{"tags": {"a')
+    ({'tags': {'a': 'b'}}, None, None)
+    """
+    try:
+        record: Any = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    match record:
+        case {"metrics": list(rows)}:
+            right = all(is_metric(row) for row in rows)
+        case {"parameters": dict(items)} | {"tags": dict(items)}:
+            right = all(isinstance(value, str) for value in items.values())
+        case {"artifact": str(), "folder": None | str()} | {"to": dict()} | {"status": "RUNNING"}:
+            right = True
+        case {"status": str(), "time_ms": int()}:
+            right = True
+        case _:
+            right = False
+    return record if right else None
+
+
+def is_metric(row: object) -> bool:
+    """Return whether a row is the name, value, time (ms) and step of a metric."""
+    match row:
+        case [str(), int() | float(), int(), int()]:
+            return True
+    return False
+
+
+def is_below(folder: Path, name: str) -> bool:
+    """Return whether a file lies below a folder once links are followed."""
+    root = folder.resolve()
+    try:
+        return (root / name).resolve().is_relative_to(root)
+    except (OSError, RuntimeError, ValueError):  # a circle of links, a name that cannot be
+        return False
+
+
+def joined(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Join neighbouring metrics, which a long absence leaves by the thousand, into one record.
+
+    >>> joined([{"metrics": [["a", 1.0, 5, 1]]}, {"metrics": [["a", 2.0, 6, 2]]}, {"tags": {}}])
+    [{'metrics': [['a', 1.0, 5, 1], ['a', 2.0, 6, 2]]}, {'tags': {}}]
+    """
+    out: list[dict[str, Any]] = []
+    for record in records:
+        if "metrics" in record and out and "metrics" in out[-1]:
+            out[-1] = {"metrics": [*out[-1]["metrics"], *record["metrics"]]}
+        else:
+            out.append(record)
+    return out
+
+
+def parts(items: list[Any], size: int) -> Iterator[list[Any]]:
+    """Yield the items, so many at a time."""
+    return (items[start : start + size] for start in range(0, len(items), size))

@@ -1,0 +1,56 @@
+"""The brain of a skull-stripped volume."""
+
+import numpy as np
+from scipy import ndimage
+
+from mrcontrast.errors import MrcontrastError
+from mrcontrast.volume import Volume
+
+LARGEST_BRAIN_FRACTION = 0.9  # a brain fills about half of its own bounding box
+LARGEST_BRAIN_ML = 2600.0  # people have up to about 2000, phantoms more; heads from about 3000
+STRIP = "Strip the skull first (translate: --strip-skull) or give a brain mask."
+
+
+def mask_from_nonzero(volume: Volume, advice: str = STRIP) -> np.ndarray:
+    """Find the brain of a skull-stripped volume: largest non-zero component, holes filled.
+
+    Args:
+        volume: Any orientation.
+        advice: Last sentence of the message about a volume that has its skull.
+
+    Returns:
+        (X, Y, Z), bool.
+
+    Raises:
+        MrcontrastError: Nothing is zero, so the volume is not skull-stripped.
+    """
+    components, count = ndimage.label(volume.data != 0)
+    if count == 0:
+        raise MrcontrastError("Expected a brain, got only zeros. Check the volume.")
+    sizes = sum(np.bincount(slab.ravel(), minlength=count + 1) for slab in components)
+    largest = components == 1 + int(np.argmax(np.asarray(sizes)[1:]))
+    del components
+    mask = np.asarray(ndimage.binary_fill_holes(largest), bool)
+    if (fraction := float(mask.mean())) > LARGEST_BRAIN_FRACTION:
+        raise MrcontrastError(
+            f"Expected a skull-stripped volume, got {fraction:.0%} of its voxels non-zero. {advice}"
+        )
+    return mask
+
+
+def brain_from_nonzero(volume: Volume, advice: str = STRIP) -> np.ndarray:
+    """Find the brain as ``mask_from_nonzero`` does, and refuse a head with its skull.
+
+    Returns:
+        (X, Y, Z), bool.
+
+    Raises:
+        MrcontrastError: Nothing is zero, or what is found holds more than 2600 ml.
+    """
+    mask = mask_from_nonzero(volume, advice)
+    found_ml = float(mask.sum() * abs(np.linalg.det(volume.affine[:3, :3])) / 1000)
+    if found_ml > LARGEST_BRAIN_ML:
+        raise MrcontrastError(
+            f"Expected a skull-stripped volume, got {found_ml:.0f} ml that are not zero. {advice}"
+        )
+    return mask

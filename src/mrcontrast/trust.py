@@ -1,0 +1,90 @@
+"""The modules of their own that a user lets model folders name."""
+
+import inspect
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+
+from mrcontrast.errors import MrcontrastError, UsageError
+
+VARIABLE, OPTION = "MRCONTRAST_TRUST", "--trust"
+
+
+def trusted_modules() -> list[str]:
+    """Return the modules and packages that ``MRCONTRAST_TRUST`` names, split at commas."""
+    return [name.strip() for name in os.environ.get(VARIABLE, "").split(",") if name.strip()]
+
+
+@contextmanager
+def trusting(modules: Sequence[str]) -> Iterator[None]:
+    """Trust further modules or packages for a while, in processes that are started too.
+
+    Args:
+        modules: Dotted names; a package stands for all that is in it.
+    """
+    if not modules:
+        yield
+        return
+    before = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = ",".join([*trusted_modules(), *modules])
+    try:
+        yield
+    finally:
+        os.environ.pop(VARIABLE)
+        if before is not None:
+            os.environ[VARIABLE] = before
+
+
+def take_trust(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Return the arguments without each ``--trust MODULE``, and the modules.
+
+    Raises:
+        UsageError: No module is named.
+
+    >>> take_trust(["translate", "--trust", "my_parts", "a", "--trust=other"])
+    (['translate', 'a'], ['my_parts', 'other'])
+    """
+    words = [part for word in arguments for part in without_sign(word)]
+    if words[-1:] == [OPTION]:
+        raise UsageError("Expected a module, got none (--trust). Name it: --trust my_package.")
+    places = [place for place, word in enumerate(words) if word == OPTION]
+    rest = [word for place, word in enumerate(words) if not {place, place - 1} & set(places)]
+    return rest, [words[place + 1] for place in places]
+
+
+def without_sign(word: str) -> list[str]:
+    """Return ``--trust=MODULE`` as two words, any other as it is."""
+    return word.split("=", 1) if word.startswith(f"{OPTION}=") else [word]
+
+
+def is_trusted(target: str) -> bool:
+    """Return whether a name means a class or function that a trusted module defines itself.
+
+    A name that leads through a trusted module to another one, such as ``my_parts.os.system``, or
+    that a trusted module has only imported, is not.
+
+    Raises:
+        MrcontrastError: The module is trusted and cannot be imported.
+    """
+    names = trusted_modules()
+    module, _, name = target.rpartition(".")
+    if not within(module, names):
+        return False
+    try:
+        found = vars(import_module(module)).get(name)
+    except ImportError as error:
+        raise MrcontrastError(
+            f"Expected the module {module} that you trust, got: {error}. Set PYTHONPATH."
+        ) from error
+    made_here = inspect.isclass(found) or inspect.isfunction(found)
+    return made_here and within(str(found.__module__), names)
+
+
+def within(module: str, names: Sequence[str]) -> bool:
+    """Return whether a module is one of the named ones or lies in one.
+
+    >>> within("my_parts.stages", ["my_parts"]), within("my_parts_2", ["my_parts"])
+    (True, False)
+    """
+    return any(module == name or module.startswith(f"{name}.") for name in names)
