@@ -81,7 +81,7 @@ def settings(root: Path, raw: Path | None, **changes: object) -> DictConfig:
         "figure": {"subjects": 1, "methods": ["lookup"]},
         "minutes": {},
     }
-    return OmegaConf.create({"folder": str(root / "tiny"), "study": study_node | changes})
+    return OmegaConf.create({"out": str(root / "tiny"), "study": study_node | changes})
 
 
 def steps_of(config: DictConfig) -> dict[str, Step]:
@@ -214,7 +214,7 @@ def test_a_study_without_a_place_of_its_own_is_refused(
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     overrides = ["study=smoke", override]
-    with pytest.raises(UsageError, match=r"\((folder|study\.name|paths\.outputs)\)"):
+    with pytest.raises(UsageError, match=r"\((out|study\.name|paths\.outputs)\)"):
         study(compose("study", overrides))
     assert [path.name for path in tmp_path.rglob("*")] == ["work"]
 

@@ -21,10 +21,7 @@ DENOISER = (
     *(f"stage.denoiser.{setting}" for setting in (*NET, "num_head_channels=[0,4]")),
     "stage.codec.latent_multiple=2",
 )
-UNET = (
-    "stage.regressor.network.filters=[8,8,8,8]",
-    "stage.regressor.network.norm_name.1.num_groups=4",
-)
+UNET = ("stage.regressor.network.filters=[8,8,8,8]",)
 DISCRIMINATOR = ("stage.discriminator.channels=4", "stage.discriminator.num_layers_d=1")
 EMBEDDER = "stage.condition.embedder_channels=[4,8]"
 
