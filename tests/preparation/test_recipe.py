@@ -38,7 +38,7 @@ def test_a_data_fault_drops_the_session_with_step_and_reason(
 ) -> None:
     recipe = make_recipe(BidsPairs(str(bids)))
     result = recipe.apply(entry_of(MrcontrastError("Expected a, got b (c).")))
-    assert result == Dropped("sub-01", None, "Failing", "Expected a, got b (c).")
+    assert result == Dropped("sub-01", None, "Failing", "Expected a, got b (c). (nowhere)")
 
 
 def test_a_fault_of_an_operator_names_it(bids: Path, make_recipe: MakeRecipe) -> None:
@@ -49,7 +49,8 @@ def test_a_fault_of_an_operator_names_it(bids: Path, make_recipe: MakeRecipe) ->
     recipe.operators.insert(1, refuse)
     result = recipe.apply(recipe.index()[0][0])
     assert isinstance(result, Dropped)
-    assert (result.operator, result.reason) == ("function", "too bright")
+    flair = bids / "sub-01" / "anat" / "sub-01_FLAIR.nii.gz"
+    assert (result.operator, result.reason) == ("function", f"too bright ({flair})")
 
 
 def test_a_fault_of_the_recipe_is_not_swallowed(bids: Path, make_recipe: MakeRecipe) -> None:
