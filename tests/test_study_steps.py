@@ -196,8 +196,15 @@ def test_a_training_whose_name_leads_elsewhere_is_refused(
 
 @pytest.mark.parametrize(
     "override",
-    ["folder=", "folder=/", "folder=..", "study.name=", "study.name=../x", "study.name=/x"]
-    + ["paths.outputs="],
+    [
+        "folder=",
+        "folder=/",
+        "folder=..",
+        "study.name=",
+        "study.name=../x",
+        "study.name=/x",
+        "paths.outputs=",
+    ],
 )
 def test_a_study_without_a_place_of_its_own_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, override: str
