@@ -107,6 +107,8 @@ def test_items_are_slices_volumes_or_patches():
     assert shape() == [40, 56]
     assert shape("spatial_dims=3") == [40, 56, 48]
     assert shape("spatial_dims=3", "data.items.patch_size=[24,64,24]") == [24, 56, 24]
+    patches = ["spatial_dims=3", "data.items.patch_size=[24,64,24]"]
+    assert item_shape([9, 9, 9], compose("train", [*SMALL, *patches]), of_volumes=False) == [9] * 3
     with pytest.raises(UsageError, match=r"Expected 3 axes for autoencoder, got \[40, 56\]"):
         item_shape([40, 56], compose("train", [*SMALL, "spatial_dims=3"]))
 

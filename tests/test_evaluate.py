@@ -17,10 +17,10 @@ from conftest import LESION_CENTRE
 from mrcontrast.cli import main
 from mrcontrast.data.manifest import Manifest, Record
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.evaluate import evaluate, name_predictions
+from mrcontrast.evaluate import evaluate
 from mrcontrast.files import write_text
 from mrcontrast.metrics.definitions import METRICS, REGIONS
-from mrcontrast.report.protocol import Protocol, read_features, read_range
+from mrcontrast.report.protocol import Protocol, name_predictions, read_features, read_range
 from mrcontrast.report.terminal import to_rich
 from mrcontrast.volume import Volume, read_mask, read_volume, write_volume
 

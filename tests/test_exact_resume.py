@@ -188,9 +188,7 @@ def test_killed_from_outside(root: Path, prepared_root: Path, whole: RunFolder) 
     "overrides",
     [
         pytest.param(("trainer.accumulate_grad_batches=2", "trainer.max_steps=5"), id="accumulate"),
-        pytest.param(
-            ("trainer.max_steps=-1", "trainer.max_epochs=3", "workers=1"), id="epochs"
-        ),
+        pytest.param(("trainer.max_steps=-1", "trainer.max_epochs=3", "workers=1"), id="epochs"),
         pytest.param(
             (
                 "stage=adversarial_autoencoder",

@@ -23,6 +23,7 @@ from mrcontrast.provenance import read_provenance
 from mrcontrast.released import open_run
 from mrcontrast.run_folder import RunFolder
 from mrcontrast.tracking import load_stage
+from mrcontrast.translator import from_run
 from toy.runs import arguments, toy_run
 
 LOOKUP = "mrcontrast.stages.baselines.IntensityLookup"
@@ -204,7 +205,7 @@ def test_a_released_name_is_the_released_model(
     monkeypatch.chdir(tmp_path)
     for name, run in (("phantom-2d", "controlnet"), ("phantom-2d/unet", "unet")):
         assert open_run(name).path == released.MODELS / "phantom-2d" / run
-        assert open_run(f"./{name}").path == Path(name)
+        assert open_run(f"./{name}").path == open_run(Path(name)).path == Path(name)
         assert open_run(tmp_path / name).path == tmp_path / name
     for outside in ("..", "../models", "phantom-2d/..", "phantom-2d/../phantom-3d", "."):
         assert released.released_run(outside) is None
@@ -212,13 +213,16 @@ def test_a_released_name_is_the_released_model(
         open_run("")
 
 
-def test_an_export_of_a_path_is_of_that_path(
+def test_a_path_stays_a_path_in_every_command(
     lookup: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(lookup.path, tmp_path / "phantom-2d")
     monkeypatch.chdir(tmp_path)
     assert main(["export", "./phantom-2d", "--out", "model"]) == 0
     assert RunFolder("model/phantom-2d").stage_name == "baselines"
+    translator = from_run("./phantom-2d", device="cpu")
+    assert translator.grid.shape == (32, 40, 24)
+    assert type(load_stage("./phantom-2d")).__name__ == "IntensityLookup"
 
 
 def test_nothing_is_imported_from_the_folder(

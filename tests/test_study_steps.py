@@ -96,7 +96,7 @@ def test_the_chain_reaches_the_grids_that_subjects_were_scanned_on(
     with_mlflow(tmp_path)
     assert study(config) == 0
     folder = Path(config.out)
-    assert [path.name for path in (folder / "masks_full_grid").iterdir()] == [
+    assert [path.name for path in (folder / "masks_full_grid").glob("[!.]*")] == [
         "sub-04_desc-brain_mask.nii.gz"
     ]
     for subject in ("sub-03", "sub-04"):
@@ -198,8 +198,15 @@ def test_a_training_whose_name_leads_elsewhere_is_refused(
 
 @pytest.mark.parametrize(
     "override",
-    ["out=", "out=/", "out=..", "study.name=", "study.name=../x", "study.name=/x"]
-    + ["paths.outputs="],
+    [
+        "out=",
+        "out=/",
+        "out=..",
+        "study.name=",
+        "study.name=../x",
+        "study.name=/x",
+        "paths.outputs=",
+    ],
 )
 def test_a_study_without_a_place_of_its_own_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, override: str

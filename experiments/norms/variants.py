@@ -130,7 +130,7 @@ def replace(module: nn.Module, make: Callable[[nn.GroupNorm], nn.Module]) -> Non
     for name, child in module.named_children():
         if isinstance(child, nn.GroupNorm):
             setattr(module, name, make(child))
-        else:
+        elif not isinstance(child, BrainGroupNorm):  # a network may hold a block twice
             replace(child, make)
 
 

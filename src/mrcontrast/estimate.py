@@ -63,26 +63,25 @@ def study_costs(study: DictConfig) -> list[Cost]:
     Raises:
         UsageError: The axes of an item, or how many there are, cannot be known; the key is named.
     """
-    grid = grid_of(study)
+    given = OmegaConf.select(study, "size.shape")
+    shape = grid_of(study) if given is None else [int(axis) for axis in given]
     items = OmegaConf.select(study, "size.items")
     return [
-        cost_of_training(name, config, item_shape(grid, config), items)
+        cost_of_training(name, config, item_shape(shape, config, given is None), items)
         for name, config in training_configs(study).items()
         if "optimisation" in config.stage
     ]
 
 
 def grid_of(study: DictConfig) -> list[int]:
-    """Return the axes of a study's volumes or slices: ``study.size.shape``, else its recipe's grid.
+    """Return the axes of the volumes that a study's recipe makes.
 
     Raises:
-        UsageError: Neither says it.
+        UsageError: The recipe does not say it.
     """
-    shape = OmegaConf.select(study, "size.shape")
-    if shape is None:
-        plain: Any = OmegaConf.to_container(study, resolve=True)
-        config = compose("prepare", [*plain["prepare"], "out=unknown"])
-        shape = OmegaConf.select(config, "recipe.grid.shape")
+    plain: Any = OmegaConf.to_container(study, resolve=True)
+    config = compose("prepare", [*plain["prepare"], "out=unknown"])
+    shape = OmegaConf.select(config, "recipe.grid.shape")
     if shape is None:
         raise UsageError(
             f"Expected a recipe with a grid, got none (study {study.name}). Add "
@@ -91,23 +90,28 @@ def grid_of(study: DictConfig) -> list[int]:
     return [int(axis) for axis in shape]
 
 
-def item_shape(grid: list[int], config: DictConfig) -> list[int]:
+def item_shape(shape: list[int], config: DictConfig, of_volumes: bool = True) -> list[int]:
     """Return the axes of a training's items: a slice, a volume, or a patch of it.
 
+    Args:
+        shape: Axes of a volume or of an item.
+        config: Of the training.
+        of_volumes: Whether ``shape`` is that of volumes, which patches are cut from.
+
     Raises:
-        UsageError: The grid has fewer axes.
+        UsageError: The shape has fewer axes.
 
     >>> item_shape([40, 56, 48], OmegaConf.create({"spatial_dims": 2, "data": {"items": None}}))
     [40, 56]
     """
     dims = config.spatial_dims
-    if len(grid) < dims:
+    if len(shape) < dims:
         raise UsageError(
-            f"Expected {dims} axes for {config.name}, got {grid} (study.size.shape). "
+            f"Expected {dims} axes for {config.name}, got {shape} (study.size.shape). "
             "Add the missing ones."
         )
-    patch = OmegaConf.select(config, "data.items.patch_size") or grid[:dims]
-    return [min(sizes) for sizes in zip(grid[:dims], patch, strict=True)]
+    patch = OmegaConf.select(config, "data.items.patch_size") if of_volumes else None
+    return [min(sizes) for sizes in zip(shape[:dims], patch or shape[:dims], strict=True)]
 
 
 def training_configs(study: DictConfig) -> dict[str, DictConfig]:

@@ -18,6 +18,7 @@ from mrcontrast.report.protocol import (
     FEATURES,
     Protocol,
     check_normaliser,
+    name_predictions,
     read_features,
     read_range,
 )
@@ -215,40 +216,6 @@ def evaluate_originals(
     }
     protocol = Protocol(reference_normaliser=names[0])
     return compare(Collection(cases, mask_source, {}), inputs, Path(out), protocol)
-
-
-def name_predictions(values: list[str], method: str | None = None) -> dict[str, Path]:
-    """Read what follows ``--predictions``: one folder, or several as NAME=DIR.
-
-    Args:
-        values: As typed.
-        method: Name of the only folder, from ``--method``; its own name when None.
-
-    Raises:
-        UsageError: Several folders without names, a name twice, or a name given in two ways.
-
-    Example:
-        >>> sorted(name_predictions(["lookup=a", "controlnet=b"]))
-        ['controlnet', 'lookup']
-    """
-    if len(values) == 1 and not _is_named(values[0]):
-        folder = Path(values[0])
-        return {method or printable(folder.resolve().name): folder}
-    named = dict(value.split("=", 1) for value in values if _is_named(value))
-    if method or len(named) < len(values) or "" in named or "" in named.values():
-        raise UsageError(
-            f"Expected NAME=DIR with a name of its own for each of several predictions and no "
-            f"--method, got {' '.join(values)} (--predictions)."
-        )
-    return {name: Path(folder) for name, folder in named.items()}
-
-
-def _is_named(value: str) -> bool:
-    """Return whether a value is NAME=DIR, and not a folder whose own path holds an equals sign."""
-    name, equals, folder = value.partition("=")
-    if not equals or "/" in name:
-        return False
-    return not Path(value).is_dir() or (bool(folder) and Path(folder).is_dir())
 
 
 def _splits_of(references: Path) -> dict[str, str]:

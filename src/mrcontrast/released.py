@@ -22,7 +22,7 @@ def open_run(reference: str | Path) -> RunFolder:
         reference: "NAME" for the ControlNet of a released model, "NAME/RUN" for another of its
             runs, such as "phantom-2d/unet"; "runs:/ID" or "models:/NAME@ALIAS" of MLflow; else a
             run folder, or one that holds a model with its ControlNet. A folder with the name of a
-            released model is "./NAME".
+            released model is "./NAME"; a ``Path`` is always a folder.
 
     Raises:
         MrcontrastError: MLflow does not know the run or model.
@@ -35,7 +35,8 @@ def open_run(reference: str | Path) -> RunFolder:
         from mrcontrast.tracking.registry import folder_of  # imports MLflow
 
         return RunFolder(folder_of(text))
-    if (released := released_run(text)) is not None:
+    released = None if isinstance(reference, Path) else released_run(text)
+    if released is not None:
         return RunFolder(released)
     folder = Path(reference)
     for place in (folder, folder / MAIN_RUN):

@@ -45,7 +45,7 @@ TURN_HELP = (
 
 HEAT_HELP = (
     "standard deviation of the noise that a draw starts from; below 1 it is nearer to the mean "
-    "(%(default)s, as in training)"
+    "(default: 0.5 for one draw, 1, as in training, for several)"
 )
 
 PRECISION_HELP = "bf16-mixed is faster where the hardware has units for it (%(default)s)"
@@ -77,7 +77,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--start", type=float, metavar="TIME", help=START_HELP)
     add("--seed", type=int, default=0, help="seed of the noise (%(default)s)")
     add("--noise-turn", type=int, default=ONE_DRAW.noise_turn, metavar="N", help=TURN_HELP)
-    add("--temperature", type=float, default=ONE_DRAW.temperature, metavar="T", help=HEAT_HELP)
+    add("--temperature", type=float, metavar="T", help=HEAT_HELP)
     add("--precision", choices=PRECISIONS, default=ONE_DRAW.precision, help=PRECISION_HELP)
     add("--batch-size", type=int, default=16, help="slices at once (%(default)s)")
     add("--tile", metavar="N[,M]", help=TILE_HELP)

@@ -45,7 +45,7 @@ RUN = {
     dynunet: lambda network, x: network(x),
     autoencoder: lambda network, x: network.decode(network.encode(x)[0]),
     denoiser: lambda network, x: network(x, torch.full((len(x),), 500.0)),
-    controlnet: lambda network, x: network(x, torch.full((len(x),), 500.0), x)[0][0],
+    controlnet: lambda network, x: network(x, torch.full((len(x),), 500.0), x)[0][-1],
 }
 
 
@@ -130,11 +130,9 @@ def test_filters_have_their_gain_and_the_order_in_memory(dims):
 def test_a_bf16_step_comes_near_float32():
     network = dynunet(local, 2)
     x = torch.rand(2, 1, 16, 16)
-    exact = network(x)
+    exact = network(x).detach()
     with torch.autocast("cpu", torch.bfloat16):
         rough = network(x)
     rough.sum().backward()
     assert all(torch.isfinite(value.grad).all() for value in network.parameters())
-    torch.testing.assert_close(
-        rough.float(), exact, atol=0.05 * float(exact.std()) + 0.02, rtol=0.05
-    )
+    assert (rough.detach().float() - exact).abs().mean() < 0.05 * exact.std()

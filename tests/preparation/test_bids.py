@@ -160,6 +160,16 @@ def test_a_name_that_contradicts_its_folder_is_dropped(bids: Path, folder: str, 
     assert f"got {name}_FLAIR.nii.gz" in dropped[0].reason
 
 
+def test_a_misplaced_file_in_a_good_session_is_a_remark(bids: Path) -> None:
+    anat = bids / "sub-02" / "anat"
+    flair = bids / "sub-01" / "anat" / "sub-01_FLAIR.nii.gz"
+    (anat / "sub-01_acq-x_FLAIR.nii.gz").write_bytes(flair.read_bytes())
+    source = BidsPairs(str(bids))
+    assert pairs(source)["sub-02"] == ("sub-02_FLAIR.nii.gz", "sub-02_T1w.nii.gz")
+    assert [remark.item for remark in source.remarks] == ["sub-02"]
+    assert "sub-01_acq-x_FLAIR.nii.gz" in source.remarks[0].text
+
+
 def test_links_to_another_subject_are_dropped_links_elsewhere_are_not(
     bids: Path, tmp_path: Path
 ) -> None:

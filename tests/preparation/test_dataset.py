@@ -13,6 +13,7 @@ from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.files import sha256_file
 from mrcontrast.preparation.bids import BidsPairs
 from mrcontrast.preparation.dataset import Prepared, prepare_dataset
+from mrcontrast.preparation.operators import CheckHeader
 from mrcontrast.preparation.recipe import Recipe
 from mrcontrast.transforms.grid import ModelGrid
 from mrcontrast.volume import Volume, read_mask, read_volume, write_volume
@@ -23,7 +24,8 @@ TEXT = "recipe: test\n"
 
 def run(recipe: Recipe, out: Path, num_workers: int = 1) -> tuple[Prepared, list[str]]:
     lines: list[str] = []
-    return prepare_dataset(recipe, out, TEXT, num_workers, lines.append), lines
+    made = prepare_dataset(recipe, out, TEXT, num_workers, lines.append)
+    return made, [line for line in lines if not line.startswith("warning: the validation split")]
 
 
 def flair_of(bids: Path, subject: str) -> Path:
@@ -269,3 +271,24 @@ def test_no_text_of_a_header_reaches_the_data_set(
         assert b"Mustermann" not in raw, path
         if path.suffix == ".gz":
             assert int(nib.load(path).header["intent_code"]) == 0
+
+
+def test_scans_in_micron_are_prepared_in_mm(
+    tmp_path: Path, bids: Path, make_recipe: MakeRecipe
+) -> None:
+    plain, _ = run(make_recipe(BidsPairs(str(bids))), tmp_path / "plain")
+    for path in (flair_of(bids, "sub-02"), t1w_of(bids, "sub-02")):
+        image = nib.load(path)
+        affine = np.diag([1e3, 1e3, 1e3, 1]) @ image.affine
+        micron = nib.Nifti1Image(image.get_fdata(), affine)
+        micron.header.set_xyzt_units("micron")
+        nib.save(micron, path)
+    recipe = make_recipe(BidsPairs(str(bids)))
+    recipe.operators.insert(0, CheckHeader())
+    made, _ = run(recipe, tmp_path / "micron")
+    assert made.dropped == []
+    volumes = [m.manifest.records[1].measures["brain_ml"] for m in (plain, made)]
+    assert volumes[0] == pytest.approx(volumes[1], rel=1e-3)
+    written = nib.load(made.manifest.records[1].flair)
+    assert written.header.get_xyzt_units()[0] == "mm"
+    np.testing.assert_allclose(written.header.get_zooms(), 4.0)

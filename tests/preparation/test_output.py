@@ -1,3 +1,4 @@
+import shutil
 from contextlib import suppress
 from pathlib import Path
 
@@ -122,13 +123,15 @@ def test_the_swap_lies_within_the_lock(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def finished(out: Path, text: str, subject: str) -> Path:
-    """Make a data set of one subject with a note at its root and one in the subject's folder."""
+    """Make a data set of one subject, with files of others unless it is still unfinished."""
     anat = out / subject / "anat"
     anat.mkdir(parents=True)
     (anat / f"{subject}_FLAIR.nii.gz").write_text(text)
-    (anat / "mine.txt").write_text(f"of {text}")
-    (out / "notes").mkdir()
-    (out / "notes" / "a.txt").write_text(f"of {text}")
+    (out / "sub-01" / "anat").mkdir(parents=True, exist_ok=True)
+    (out / "sub-01" / "anat" / "mine.txt").write_text(f"of {text}")
+    if not out.name.endswith(".partial"):
+        (out / "notes").mkdir()
+        (out / "notes" / "a.txt").write_text(f"of {text}")
     (out / "sessions").mkdir()
     (out / "sessions" / f"{subject}.json").write_text("{}")
     flair = f"{subject}/anat/{subject}_FLAIR.nii.gz"
@@ -168,5 +171,24 @@ def test_a_swap_that_stops_anywhere_is_mended_at_the_next_start(
     texts = {str(p.relative_to(out)): p.read_text() for p in out.rglob("*") if p.is_file()}
     assert texts["sub-02/anat/sub-02_FLAIR.nii.gz"] == "new"
     assert "sub-01/anat/sub-01_FLAIR.nii.gz" not in texts
-    assert texts["sub-01/anat/mine.txt"] == "of old"
-    assert texts["notes/earlier-a.txt"] == "of old"
+    assert texts["sub-01/anat/mine.txt"] == "of new"
+    assert texts["sub-01/anat/earlier-mine.txt"] == "of old"
+    assert texts["notes/a.txt"] == "of old"
+
+
+def test_an_earlier_version_s_leftover_is_taken_up(tmp_path: Path) -> None:
+    finished(tmp_path / ".out.replaced-4711", "old", "sub-01")
+    out = finished(tmp_path / "out", "new", "sub-02")
+    with staged(out) as stage:
+        shutil.copytree(out, stage, dirs_exist_ok=True, ignore=shutil.ignore_patterns("notes"))
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert (out / "sub-01" / "anat" / "earlier-mine.txt").read_text() == "of old"
+    assert not (out / "sub-01" / "anat" / "sub-01_FLAIR.nii.gz").exists()
+
+
+def test_files_of_others_in_the_folder_for_unfinished_work_are_not_removed(tmp_path: Path) -> None:
+    (tmp_path / ".out.partial").mkdir()
+    (tmp_path / ".out.partial" / "thesis.txt").write_text("mine")
+    with pytest.raises(UsageError, match=r"thesis\.txt"):
+        fail_half_way(tmp_path / "out")
+    assert (tmp_path / ".out.partial" / "thesis.txt").read_text() == "mine"

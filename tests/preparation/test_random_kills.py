@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mrcontrast.data.manifest import Manifest
+from mrcontrast.data.manifest import MANIFEST, Manifest
 from toy.preparing import prepare_slowly
 
 KILLS = 10  # for each state of out
@@ -25,13 +25,21 @@ def start(out: Path, subjects: int) -> BaseProcess:
     return process
 
 
-def finish(out: Path, subjects: int) -> float:
-    """Prepare to the end; return how long it took."""
+def finish(out: Path, subjects: int) -> tuple[float, float]:
+    """Prepare to the end; return how long it took, and how long from the manifest on."""
     began = time.monotonic()
     process = start(out, subjects)
+    published = wait_for_manifest(process, out)
     process.join()
     assert process.exitcode == 0
-    return time.monotonic() - began
+    return time.monotonic() - began, time.monotonic() - published
+
+
+def wait_for_manifest(process: BaseProcess, out: Path) -> float:
+    """Wait until a run has written its manifest; return when that was."""
+    while process.is_alive() and not (out.with_name(f".{out.name}.partial") / MANIFEST).exists():
+        time.sleep(0.002)
+    return time.monotonic()
 
 
 @pytest.mark.slow
@@ -43,7 +51,7 @@ def test_a_random_kill_loses_nothing_and_leaves_nothing_over(tmp_path: Path, ear
         (kept / name).parent.mkdir(parents=True, exist_ok=True)
         (kept / name).write_text(name)
     shutil.copytree(kept, tmp_path / "timed")
-    longest = finish(tmp_path / "timed", 3)
+    whole_s, swap_s = finish(tmp_path / "timed", 3)
     wanted = Manifest.read(tmp_path / "timed").data_hash
     draw = random.Random(int(earlier))
     found = set()
@@ -54,7 +62,9 @@ def test_a_random_kill_loses_nothing_and_leaves_nothing_over(tmp_path: Path, ear
         if earlier:
             shutil.copytree(kept, out)
         process = start(out, 3)
-        time.sleep(draw.uniform(0, longest))
+        if number % 2:  # while the new data set is published
+            wait_for_manifest(process, out)
+        time.sleep(draw.uniform(0, swap_s if number % 2 else whole_s))
         process.kill()
         process.join()
         found.add(" ".join(sorted(path.name for path in folder.iterdir())) or "nothing")

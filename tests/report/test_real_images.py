@@ -10,8 +10,9 @@ import pytest
 from mrcontrast.cli import main
 from mrcontrast.data.manifest import Manifest, Record
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.evaluate import evaluate, name_predictions
+from mrcontrast.evaluate import evaluate
 from mrcontrast.report import pairing
+from mrcontrast.report.protocol import name_predictions
 from mrcontrast.report.real_images import doubt
 from mrcontrast.volume import Volume, read_volume, write_volume
 
@@ -161,7 +162,9 @@ def test_the_cause_is_named(real: dict[str, Volume], tmp_path: Path) -> None:
         evaluate({"thin": thin}, thin, tmp_path / "out")
     heads = {name: Volume(v.data + 1, v.affine) for name, v in real.items()}
     head = write(tmp_path / "head", heads)
-    with pytest.raises(MrcontrastError, match="skull-stripped volume.*Give brain masks by --masks"):
+    with pytest.raises(
+        MrcontrastError, match=r"skull-stripped volume.*Give brain masks by --masks"
+    ):
         evaluate({"ours": ours}, head, tmp_path / "out")
     (tmp_path / "empty").mkdir()
     for folders in ((tmp_path / "empty", refs), (ours, tmp_path / "empty")):
@@ -172,9 +175,7 @@ def test_the_cause_is_named(real: dict[str, Volume], tmp_path: Path) -> None:
         evaluate({"ours": ours}, refs, tmp_path / "file")
     (ours / "again").mkdir()
     write(ours / "again", real)
-    with pytest.raises(
-        MrcontrastError, match=r"one image of sub-05, got again/sub-05_T1w.*and sub"
-    ):
+    with pytest.raises(MrcontrastError, match="one image of sub-05, got again/sub-05_T1w"):
         evaluate({"ours": ours}, refs, tmp_path / "out")
 
 
@@ -185,9 +186,7 @@ def test_a_folder_that_cannot_be_read_is_named(
         raise PermissionError(13, "Permission denied", path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    with pytest.raises(
-        MrcontrastError, match=r"can be read, got Permission denied \(.*\)\. Change"
-    ):
+    with pytest.raises(MrcontrastError, match="can be read, got Permission denied"):
         pairing.files_in(tmp_path)
 
 

@@ -21,7 +21,7 @@ FEWEST_BLOCKS = 20
 SCALP_MM = 15.0  # scalp and skull together
 LEAST_OVERLAP = 0.5
 DISPLACEMENT_LIMIT_MM = 2.5
-RESIDUAL_LIMIT_MM = 4.0
+RESIDUAL_LIMIT_MM = 2.0
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def check_alignment(
     Blocks of each contrast look for their counterpart in the other one, 9 mm round. A rigid offset
     is what they agree on; two brains do not agree. The limits: 2.5 mm is the mean thickness of
     the cortex (Fischl and Dale 2000, PNAS 97:11050), beyond it a voxel of cortex shows something
-    else in the other contrast; shifts drawn by chance give about 7 mm.
+    else in the other contrast; 2 mm is half of the least that two brains have given.
 
     Args:
         flair: Any grid, with skull or without.

@@ -39,6 +39,7 @@ from mrcontrast.preparation.sidecars import Sidecars, read_people
 from mrcontrast.preparation.subject import Dropped, Entry, Remark
 
 MOST_NAMES = 6  # of files that a message lists
+MISPLACED = "in its folder"
 
 
 class BidsPairs:
@@ -102,6 +103,9 @@ class BidsPairs:
     def index(self) -> tuple[list[Entry], list[Dropped]]:
         """Find the pairs; a session without a pair is dropped, with what lies there instead."""
         self.remarks = []
+        if "flair" not in self.patterns[0].lower():
+            text = f"images like {self.patterns[0]} are stored and used as FLAIR"
+            self.remarks.append(self._remark(str(self.root), "pattern", text))
         people = self._people(self.root / "participants.tsv", "participant_id")
         sidecars = Sidecars(self.root)
         sessions, dropped = find_sessions(self.root, type(self).__name__)
@@ -121,10 +125,10 @@ class BidsPairs:
             MrcontrastError: There is none.
         """
         subject, session = here
-        flairs, refused = self._scans(here, 0, sidecars)
-        t1ws, others = self._scans(here, 1, sidecars)
+        (flairs, no_flairs), (t1ws, no_t1ws) = (self._scans(here, i, sidecars) for i in (0, 1))
         if not flairs or not t1ws:
-            raise self._without(here, flairs, t1ws, refused or others)
+            reasons = [*([] if flairs else no_flairs), *([] if t1ws else no_t1ws)]
+            raise self._without(here, flairs, t1ws, reasons)
         tags = {**person, **self._visit(subject, session)}
         site = self.site or str(person.get("site", self.root.name))
         entries = []
@@ -134,7 +138,14 @@ class BidsPairs:
                 self.remarks.append(_remark(subject, label, choice, flairs, t1ws))
             pair = self._pair(choice, tags, sidecars)
             entries.append(Entry(subject, label, site, str(pair.flair), pair))
+        misplaced = [text for text in (*no_flairs, *no_t1ws) if MISPLACED in text]
+        place = "_".join(filter(None, here))
+        self.remarks += [self._remark(place, "misplaced", text) for text in misplaced]
         return entries
+
+    def _remark(self, item: str, measure: str, text: str) -> Remark:
+        """Return what a person should look at."""
+        return Remark(item, type(self).__name__, measure, 1.0, "0", text)
 
     def _scans(self, here: Session, side: int, sidecars: Sidecars) -> tuple[list[Scan], list[str]]:
         """Return the images of one contrast that may be used, and why others may not."""
@@ -145,8 +156,8 @@ class BidsPairs:
             if wrong := contradiction(path, subject, session, self.root):
                 names = " ".join(filter(None, here))
                 refused.append(
-                    f"Expected files of {names} in its folder, got {wrong} ({path}). Move it to "
-                    "the folder of its name, or rename it."
+                    f"Expected files of {names} {MISPLACED}, got {wrong} ({path}). Move it to the "
+                    "folder of its name, or rename it."
                 )
                 continue
             scan = scan_of(path, subject)
@@ -193,10 +204,7 @@ class BidsPairs:
         """Read a table of people or visits, by names in lower case; its faults become remarks."""
         people, faults = read_people(path, key)
         place = str(path.relative_to(self.root))
-        self.remarks += [
-            Remark(place, type(self).__name__, "table", 1.0, "0", f"{place} {fault}")
-            for fault in faults
-        ]
+        self.remarks += [self._remark(place, "table", f"{place} {fault}") for fault in faults]
         return {name.casefold(): tags for name, tags in people.items()}
 
     def _visit(self, subject: str, session: str | None) -> dict[str, Any]:

@@ -130,6 +130,20 @@ def own_files(root: Path) -> list[Path]:
     return [path for path in own if path.is_file() or path.is_symlink()]
 
 
+def refuse_others(stage: Path) -> None:
+    """Refuse a folder for unfinished work that holds anything but the parts of a data set.
+
+    Raises:
+        UsageError: Other files, which would be removed.
+    """
+    parts = (*TABLES, RECIPE, DESCRIPTION, MANIFEST, SESSIONS)
+    names = (path.name for path in stage.iterdir() if not path.name.startswith(("sub-", ".")))
+    if others := sorted(name for name in names if name not in parts):
+        raise UsageError(
+            f"Expected an unfinished data set, got {others[0]} in it ({stage}). Move it away."
+        )
+
+
 def find_out(out: str, sources: list[str]) -> Path:
     """Return the output folder as an absolute path without links.
 

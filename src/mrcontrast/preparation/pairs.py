@@ -1,6 +1,7 @@
 """A pair of NIfTI files of one session, read and checked."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -135,7 +136,8 @@ def with_content(entries: list[Entry]) -> tuple[list[Entry], list[Dropped]]:
         for path in entry.pair.files.values():
             if escaped(str(path)) != str(path):
                 reason = f"Expected names in UTF-8, got {escaped(str(path))}. Rename the file."
-            reason = reason or content_fault(path)
+            with suppress(OSError):  # ``load`` says what is wrong and drops the session
+                reason = reason or content_fault(path)
         if reason is None:
             left.append(entry)
         else:
@@ -156,10 +158,7 @@ def _pointer(path: Path) -> str | None:
     """Return the tool whose pointer a small text file is, or None."""
     if path.stat().st_size > LARGEST_POINTER:
         return None
-    try:
-        start = path.read_bytes()[:64]
-    except OSError:  # ``load`` says why it cannot be read
-        return None
+    start = path.read_bytes()[:64]
     return next((kind for kind, (mark, _) in POINTERS.items() if start.startswith(mark)), None)
 
 

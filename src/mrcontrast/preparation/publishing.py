@@ -1,5 +1,6 @@
 """Publish a data set whole: it is made in a hidden folder alongside and swapped in."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from mrcontrast.data.manifest import MANIFEST
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.files import sha256_file
 from mrcontrast.preparation.outcome import SESSIONS, read_outcome
-from mrcontrast.preparation.output import DESCRIPTION, own_files
+from mrcontrast.preparation.output import DESCRIPTION, own_files, refuse_others
 
 
 @contextmanager
@@ -32,6 +33,7 @@ def staged(out: Path) -> Iterator[Path]:
         with _one_writer(out):
             recover(out)
             stage.mkdir(exist_ok=True)
+            refuse_others(stage)
             try:
                 yield stage
             except BaseException:
@@ -48,13 +50,12 @@ def staged(out: Path) -> Iterator[Path]:
 
 def recover(out: Path) -> None:
     """Finish a swap that was interrupted, or take it back if the new data set is not in place."""
-    old = replaced(out)
-    if not old.is_dir():
-        return
-    if out.exists():
-        _clear(old, out)
-    else:
-        old.rename(out)
+    name = re.escape(replaced(out).name) + r"(-\d+)?"  # earlier versions added a process id
+    for old in sorted(path for path in out.parent.iterdir() if re.fullmatch(name, path.name)):
+        if out.exists():
+            _clear(old, out)
+        else:
+            old.rename(out)
 
 
 def replaced(out: Path) -> Path:

@@ -2,11 +2,12 @@
 
 import traceback
 from collections import defaultdict
+from dataclasses import replace
 from typing import Any, Protocol
 
 from mrcontrast.errors import MrcontrastError, UsageError, may_pass, one_line
 from mrcontrast.preparation.duplicates import Deduplicate
-from mrcontrast.preparation.pairs import readable, with_content
+from mrcontrast.preparation.pairs import escaped, readable, with_content
 from mrcontrast.preparation.subject import (
     BROKEN,
     FAULT,
@@ -115,7 +116,10 @@ class Recipe:
             found, refused = source.index()
             entries += found
             dropped += refused
-            remarks += source.remarks
+            remarks += [
+                replace(remark, item=escaped(remark.item), text=escaped(remark.text))
+                for remark in source.remarks
+            ]
         if not entries and not dropped:
             wanted = "; ".join(source.wanted for source in self.sources)
             raise MrcontrastError(

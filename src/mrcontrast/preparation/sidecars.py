@@ -1,6 +1,7 @@
 """Read what a BIDS tree says of scans and people: sidecars, participants.tsv, sessions.tsv."""
 
 import csv
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -96,7 +97,7 @@ def read_people(path: Path, key: str) -> tuple[dict[str, dict[str, Any]], list[s
     if not path.is_file():
         return {}, []
     text, faults = _decoded(path.read_bytes())
-    reader = csv.DictReader(text.splitlines(), delimiter="\t")
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter="\t")
     if key not in (reader.fieldnames or ()):
         return {}, [*faults, f"has no column {key}, so that nothing is known from it"]
     prefix = {"participant_id": "sub-", "session_id": "ses-"}[key]

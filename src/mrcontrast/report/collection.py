@@ -6,23 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from mrcontrast.errors import MrcontrastError
+from mrcontrast.report.masks import beside, find_lesions, find_masks
 from mrcontrast.report.pairing import (
     LABELS,
-    LESIONS,
-    MASKS,
     PREDICTIONS,
-    TREE_LESIONS,
-    TREE_MASKS,
     Case,
     index_folder,
     listing,
     match,
 )
 from mrcontrast.report.real_images import doubt, index_references, refuse_doubtful
-
-# Where brain masks come from, in words, if no folder was given
-DERIVED_MASKS = "non-zero voxels of each reference: largest component, holes filled"
-MASKS_BESIDE = ": *_desc-brain_mask"
 
 NOT_BY_ALL = "not_predicted_by_all"
 
@@ -180,9 +173,9 @@ def _cases(
 ) -> Collection:
     """Gather the files of each session: reference by name, predictions, and what lies beside."""
     names = list(chosen)
-    mask_files, source = _find_masks(names, references, masks)
-    lesion_files, lesion_source = _find_lesions(names, references, lesion_masks)
-    labels = _beside(names, references, LABELS) if prepared else {}  # others number otherwise
+    mask_files, source = find_masks(names, references, masks)
+    lesion_files, lesion_source = find_lesions(names, references, lesion_masks)
+    labels = beside(names, references, LABELS) if prepared else {}  # others number otherwise
     cases = [
         Case(
             name,
@@ -200,51 +193,6 @@ def _cases(
 def _of_session(found: Mapping[str, Mapping[str, Path]], name: str) -> dict[str, Path]:
     """Return the prediction of one session by method."""
     return {method: paths[name] for method, paths in found.items() if name in paths}
-
-
-def _find_masks(
-    names: list[str], references: Path, masks: Path | None
-) -> tuple[dict[str, Path], str]:
-    """Return the mask of each session, and in words where they come from."""
-    if masks is None:
-        index = index_folder(references, TREE_MASKS)
-        if not index:
-            return {}, DERIVED_MASKS
-    else:
-        index = index_folder(masks, MASKS)
-    found, _ = match(index, dict.fromkeys(names), masks or references)
-    if absent := set(names) - set(found):
-        raise MrcontrastError(
-            f"Expected a brain mask of every subject, got none of {listing(absent)} "
-            f"({masks or references}). Add them."
-        )
-    return found, str(masks or f"{references}{MASKS_BESIDE}")
-
-
-def _find_lesions(
-    names: list[str], references: Path, folder: Path | None
-) -> tuple[dict[str, Path], str | None]:
-    """Return the lesion masks of the sessions that have one, and in words where they come from.
-
-    Raises:
-        MrcontrastError: The user named a folder that has none of any session.
-    """
-    if folder is None:
-        found = _beside(names, references, TREE_LESIONS)
-        source = f"{references}: *_label-lesion_mask"
-    else:
-        found, source = _beside(names, folder, LESIONS), str(folder)
-        if not found:
-            raise MrcontrastError(
-                f"Expected a lesion mask of some subject, got none of {listing(names)} ({folder}). "
-                "Check the path, or leave --lesion-mask out."
-            )
-    return found, f"{source}, of {len(found)} of {len(names)} sessions" if found else None
-
-
-def _beside(names: list[str], folder: Path, patterns: tuple[str, ...]) -> dict[str, Path]:
-    """Return the files of one kind by session, of the sessions that have one."""
-    return match(index_folder(folder, patterns), dict.fromkeys(names), folder)[0]
 
 
 def _missing_fault(

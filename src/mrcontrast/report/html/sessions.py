@@ -14,8 +14,9 @@ from mrcontrast.errors import MrcontrastError
 from mrcontrast.metrics.intensity import ReferenceRange, is_unit
 from mrcontrast.metrics.slices import mean_slice_error
 from mrcontrast.metrics.voxelwise import mean_absolute_error
-from mrcontrast.report.collection import DERIVED_MASKS, MASKS_BESIDE, collect
+from mrcontrast.report.collection import collect
 from mrcontrast.report.html.evaluation import Evaluation
+from mrcontrast.report.masks import DERIVED_MASKS, MASKS_BESIDE
 from mrcontrast.report.pairing import Case, index_folder, listing, match
 from mrcontrast.report.reference import axial_axis, read_like
 from mrcontrast.report.scoring import read_reference
