@@ -341,7 +341,7 @@ def test_the_command_line_normalises_references(
     test_records: list[Record], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     real, masks, same = write_raw(tmp_path, test_records)
-    paths = ["--predictions", f"same={same}", "--references", f"{real}", "--masks", f"{masks}"]
+    paths = ["--predictions", f"same={same}", "--references", f"{real}", "--mask", f"{masks}"]
     options = ["--normalise-references", "percentile-0.5-99.5", "--out", f"{tmp_path / 'out'}"]
     options += ["--features", "none"]
     assert main(["evaluate", *paths, *options]) == 0

@@ -23,7 +23,7 @@ PAGES = [
     ROOT / "data_prep" / "README.md",
     ROOT / "notebooks" / "README.md",
 ]
-OPTIONAL = re.compile(r"\[[^\]]*\]\s*|\.\.\.")  # of a synopsis: [--masks DIR], ...
+OPTIONAL = re.compile(r"\[[^\]]*\]\s*|\.\.\.")  # of a synopsis: [--mask DIR], ...
 
 
 def blocks(text: str) -> list[str]:

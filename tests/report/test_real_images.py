@@ -163,7 +163,7 @@ def test_the_cause_is_named(real: dict[str, Volume], tmp_path: Path) -> None:
     heads = {name: Volume(v.data + 1, v.affine) for name, v in real.items()}
     head = write(tmp_path / "head", heads)
     with pytest.raises(
-        MrcontrastError, match=r"skull-stripped volume.*Give brain masks by --masks"
+        MrcontrastError, match=r"skull-stripped volume.*Give brain masks by --mask"
     ):
         evaluate({"ours": ours}, head, tmp_path / "out")
     (tmp_path / "empty").mkdir()

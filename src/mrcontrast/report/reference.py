@@ -16,7 +16,7 @@ from mrcontrast.transforms.brain import brain_from_nonzero
 from mrcontrast.transforms.normalise import Normaliser
 from mrcontrast.volume import Volume, onto_grid, read_mask, read_volume
 
-MASKS = "Give brain masks by --masks, such as those that translate --strip-skull writes."
+MASKS = "Give brain masks by --mask, such as those that translate --strip-skull writes."
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def without_nan(volume: Volume, mask: np.ndarray, path: Path) -> Volume:
     if inside := int((missing & mask).sum()):
         raise MrcontrastError(
             f"Expected finite voxels in the brain mask, got {inside} NaN ({path}). "
-            "Repair the volume or give --masks without them."
+            "Repair the volume or give --mask without them."
         )
     return replace(volume, data=np.where(missing, np.float32(0), volume.data))
 
