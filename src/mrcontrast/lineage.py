@@ -200,7 +200,7 @@ def follow_norms(stage: DictConfig, theirs: DictConfig) -> None:
         stage: Node of a stage, or of a part of it.
         theirs: Resolved node of the same stage in the earlier run.
     """
-    for key in [key for key in stage if not OmegaConf.is_missing(stage, key)]:
+    for key in [str(key) for key in stage if not OmegaConf.is_missing(stage, key)]:
         node = None if OmegaConf.is_interpolation(stage, key) else stage[key]
         other = theirs.get(key)
         if isinstance(node, DictConfig) and isinstance(other, DictConfig):
