@@ -102,7 +102,7 @@ def runs(root: Path, prepared_root: Path, dims: int) -> dict[str, RunFolder]:
     for name in STAGES:
         config = config_of(root, prepared_root, dims, name)
         train(config)
-        folders[name] = RunFolder(config.run_dir)
+        folders[name] = RunFolder(config.out)
     return folders
 
 

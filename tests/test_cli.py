@@ -9,6 +9,8 @@ import pytest
 
 from mrcontrast import cli, doctor
 from mrcontrast.cli import main
+from mrcontrast.errors import UsageError
+from mrcontrast.released import refuse_missing_runs
 from toy.runs import arguments, toy_run
 
 
@@ -61,7 +63,7 @@ def test_unknown_commands_and_options_are_faults_of_usage(
         ([], 2, "Expected stage=NAME, got none. Choose one of"),
         (["stage=toy_diffusion"], 2, "Add autoencoder=RUN."),
         (["stage=toy_diffusion", "autoencoder=nowhere"], 2, "(nowhere)"),
-        (["stage=toy_autoencoder", "run_dir=/dev/null/run"], 1, "/dev/null/run"),
+        (["stage=toy_autoencoder", "out=/dev/null/run"], 1, "/dev/null/run"),
         (["stage=toy_autoencoder", "trainer.precision=7"], 2, "7"),
     ],
 )
@@ -76,6 +78,65 @@ def test_errors_are_one_line(
     text = errors_of(capsys)
     assert message in text
     assert not {"+", "http", "searchpath", "provider"} & set(text.replace("=", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("argv", "right"),
+    [
+        (["train", "--stage", "autoencoder"], "stage=autoencoder"),
+        (["train", "--stage=autoencoder", "--cfg", "job"], "stage=autoencoder"),
+        (["train", "--stage/process", "data_flow"], "stage/process=data_flow"),
+        (["train", "stage=autoencoder", "--seed", "-1"], "seed=-1"),
+        (["train", "-m", "--seed", "1,2"], "seed=1,2"),
+        (["train", "stage=autoencoder", "--overwrite"], "overwrite=true"),
+        (["train", "--trainer.max-steps", "3", "-m"], "trainer.max_steps=3"),
+        (["train", "--run-dir=runs/a"], "out=runs/a"),
+        (["prepare", "--out", "x", "recipe=phantom"], "out=x"),
+        (["prepare", "--workers", "3"], "workers=3"),
+        (["prepare", "--num-workers", "3"], "workers=3"),
+        (["study", "--study=demo"], "study=demo"),
+        (["estimate", "--memory-gib", "--study"], "memory_gib=VALUE"),
+    ],
+)
+def test_an_option_that_is_a_key_is_one_line(
+    argv: list[str], right: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(argv) == 2
+    text = errors_of(capsys)
+    assert f"Expected {right}, got --" in text
+    assert text.endswith(f"Write {right}.\n")
+
+
+@pytest.mark.parametrize(
+    ("argv", "meant"),
+    [
+        (["train", "stage=autoencodr"], "autoencoder"),
+        (["train", "experiment=pinaya2022/autoencodr"], "pinaya2022/autoencoder"),
+        (["train", "stage=autoencoder", "max_steps=3"], "trainer.max_steps"),
+        (["train", "--sed", "1"], "seed"),
+        (["prepare", "--worker", "3"], "workers"),
+        (["prepare", "recipe=bids_pair", "out=x"], "bids_pairs"),
+        (["study", "study=demo3d"], "demo_3d"),
+        (["study", "-m", "study=dem,demo"], "demo"),
+        (["estimate", "study=quikstart"], "quickstart"),
+        (["train", "stage=unet"], "unet_regression"),
+        (["trian"], "train"),
+    ],
+)
+def test_a_slip_has_one_suggestion_and_no_long_list(
+    argv: list[str], meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(argv) == 2
+    text = errors_of(capsys)
+    assert f" Did you mean {meant}?" in text
+    assert text.count(", ") < 5
+
+
+def test_a_model_with_a_slip_has_a_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
+    for typed, meant in (("phantom2d", "phantom-2d"), ("phantom-2d/unt", "phantom-2d/unet")):
+        with pytest.raises(UsageError, match=rf"Did you mean {meant}\?") as caught:
+            refuse_missing_runs({"--model": typed})
+        assert str(caught.value).count(", ") < 5
 
 
 def test_a_gpu_that_is_not_there_is_refused_before_anything_is_made(

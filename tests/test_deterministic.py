@@ -37,13 +37,13 @@ def weights(root: Path, prepared: Path, name: str, *overrides: str) -> str:
     paths = f"data.root={prepared}", f"paths.cache={root}/cache", f"name={name}"
     config = toy_config(root, *SETTINGS, *paths, *overrides)
     train(config)
-    return RunFolder(config.run_dir).verify()
+    return RunFolder(config.out).verify()
 
 
 def test_two_trainings_give_the_same_bits(tmp_path: Path, prepared_root: Path) -> None:
     first = weights(tmp_path, prepared_root, "first")
     assert torch.are_deterministic_algorithms_enabled()
-    assert weights(tmp_path, prepared_root, "again", "data.num_workers=2") == first
+    assert weights(tmp_path, prepared_root, "again", "workers=2") == first
     assert weights(tmp_path, prepared_root, "other", "seed=1") != first
 
 

@@ -6,10 +6,12 @@ import pytest
 from omegaconf import OmegaConf
 
 from mrcontrast.cli import main
-from mrcontrast.config import compose
+from mrcontrast.config import compose, config_dir
 from mrcontrast.errors import UsageError
-from mrcontrast.estimate import study_costs, training_configs
-from mrcontrast.training_cost import Cost, copies, cost_of_training, images_seen
+from mrcontrast.estimate import grid_of, item_shape, study_costs, training_configs
+from mrcontrast.training_cost import Cost, copies, cost_of_training, images_seen, most_hours
+
+STUDIES = sorted(path.stem for path in (config_dir() / "study").glob("*.yaml"))
 
 SMALL = [
     "stage=autoencoder",
@@ -64,14 +66,51 @@ def test_items_seen(overrides, images):
     assert images_seen(small(*overrides), items=100) == images
 
 
-def test_a_training_that_ends_by_time_cannot_be_counted():
-    with pytest.raises(UsageError, match=r"ends by steps or epochs, got trainer.max_steps=-1"):
+def test_a_training_without_an_end_cannot_be_counted():
+    with pytest.raises(UsageError, match=r"by steps, epochs or time, got trainer.max_steps=-1"):
         images_seen(small("trainer.max_steps=-1"), items=100)
 
 
-def test_a_study_that_does_not_say_its_size_is_told_so(capsys):
-    assert main(["estimate", "study=smoke"]) == 2
-    assert "+study.size.items=N" in capsys.readouterr().err
+def test_time_ends_a_training_where_it_is_shorter():
+    config = small("trainer.max_steps=-1", "trainer.max_time=00:02:30:00", "trainer.devices=2")
+    assert images_seen(config, items=None) is None
+    assert most_hours(config.trainer) == 5.0
+    assert most_hours(small().trainer) is None
+    cost = Cost("a", 1, 1, 1, images=7200, memory=0, flops=1e12, most_hours=0.5)
+    assert (cost.hours(1e12), cost.hours(1e14)) == (0.5, 0.02)
+
+
+def test_a_study_whose_epochs_need_the_number_of_items_is_told_so():
+    with pytest.raises(UsageError, match=r"Add \+study\.size\.items=N"):
+        images_seen(small("trainer.max_epochs=3", "trainer.max_steps=-1"), items=None)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_the_grid_of_every_study_is_known(name):
+    study = compose("study", [f"study={name}"]).study
+    grid = grid_of(study)
+    for config in training_configs(study).values():
+        assert len(item_shape(grid, config)) == config.spatial_dims
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_study_is_estimated_without_more_words(name, capsys):
+    assert main(["estimate", f"study={name}"]) == 0
+    assert "GPU hours in all" in capsys.readouterr().out
+
+
+def test_items_are_slices_volumes_or_patches():
+    def shape(*words):
+        return item_shape([40, 56, 48], compose("train", [*SMALL, *words]))
+
+    assert shape() == [40, 56]
+    assert shape("spatial_dims=3") == [40, 56, 48]
+    assert shape("spatial_dims=3", "data.items.patch_size=[24,64,24]") == [24, 56, 24]
+    patches = ["spatial_dims=3", "data.items.patch_size=[24,64,24]"]
+    assert item_shape([9, 9, 9], compose("train", [*SMALL, *patches]), of_volumes=False) == [9] * 3
+    with pytest.raises(UsageError, match=r"Expected 3 axes for autoencoder, got \[40, 56\]"):
+        item_shape([40, 56], compose("train", [*SMALL, "spatial_dims=3"]))
 
 
 def test_the_command_prints_and_writes_a_whole_chain(tmp_path, capsys):

@@ -17,9 +17,10 @@ from conftest import LESION_CENTRE
 from mrcontrast.cli import main
 from mrcontrast.data.manifest import Manifest, Record
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.evaluate import evaluate, name_predictions
+from mrcontrast.evaluate import evaluate
+from mrcontrast.files import write_text
 from mrcontrast.metrics.definitions import METRICS, REGIONS
-from mrcontrast.report.protocol import Protocol, read_features, read_range
+from mrcontrast.report.protocol import Protocol, name_predictions, read_features, read_range
 from mrcontrast.report.terminal import to_rich
 from mrcontrast.volume import Volume, read_mask, read_volume, write_volume
 
@@ -200,6 +201,18 @@ def test_a_missing_reference_is_refused_or_listed(
         evaluate({"ours": ours}, prepared_root, tmp_path / "out")
     summary = evaluate({"ours": ours}, prepared_root, tmp_path / "out", allow_missing=True)
     assert summary["missing"]["ours"]["no_reference"] == ["sub-77"]
+
+
+@pytest.mark.parametrize("name", ["subjects.csv", "summary.json", "summary.md", "summary.tex"])
+def test_tables_of_others_are_not_replaced(
+    test_records: list[Record], prepared_root: Path, tmp_path: Path, name: str
+) -> None:
+    predictions = {"same": write_predictions(tmp_path / "same", test_records, np.copy)}
+    out = tmp_path / "out"
+    write_text(out / name, "theirs")
+    with pytest.raises(MrcontrastError, match=rf"got {name} of something else"):
+        evaluate(predictions, prepared_root, out)
+    assert [path.read_text() for path in out.iterdir()] == ["theirs"]
 
 
 def test_nothing_in_common_is_refused_even_when_missing_is_allowed(
@@ -547,7 +560,7 @@ def test_slices_are_scored_in_two_dimensions(
     middle = 12
     real = write_predictions(tmp_path / "real", test_records, lambda i: i[..., [middle]], names)
     ours = write_predictions(tmp_path / "ours", test_records, lambda i: noisy(i)[..., [middle]])
-    with pytest.raises(MrcontrastError, match="at least 11 voxels for SSIM"):
+    with pytest.raises(MrcontrastError, match="at least 11 axial slices for SSIM"):
         evaluate({"ours": ours}, real, tmp_path / "out")
     summary = evaluate({"ours": ours}, real, tmp_path / "out", protocol=Protocol(dims=2))
     expected = []

@@ -68,7 +68,7 @@ def run(root: Path, prepared: Path, name: str, *overrides: str) -> RunFolder:
     paths = f"data.root={prepared}", f"paths.cache={root}/cache", f"name={name}"
     config = toy_config(root, *SMALL, *paths, *overrides)
     train(config)
-    return RunFolder(config.run_dir)
+    return RunFolder(config.out)
 
 
 @contextmanager
@@ -156,7 +156,7 @@ def test_stopped_again_and_again(root: Path, prepared_root: Path, whole: RunFold
 
 
 def test_worker_processes_change_nothing(root: Path, prepared_root: Path, whole: RunFolder) -> None:
-    overrides = ("stage=autoencoder", *AUTOENCODER, "data.num_workers=2")
+    overrides = ("stage=autoencoder", *AUTOENCODER, "workers=2")
     assert_same(run_in_parts((2, 5), root, prepared_root, "workers", *overrides), whole)
 
 
@@ -188,9 +188,7 @@ def test_killed_from_outside(root: Path, prepared_root: Path, whole: RunFolder) 
     "overrides",
     [
         pytest.param(("trainer.accumulate_grad_batches=2", "trainer.max_steps=5"), id="accumulate"),
-        pytest.param(
-            ("trainer.max_steps=-1", "trainer.max_epochs=3", "data.num_workers=1"), id="epochs"
-        ),
+        pytest.param(("trainer.max_steps=-1", "trainer.max_epochs=3", "workers=1"), id="epochs"),
         pytest.param(
             (
                 "stage=adversarial_autoencoder",

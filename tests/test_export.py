@@ -63,7 +63,7 @@ def test_an_exported_run_is_exported_again_with_its_first_origin(
 ) -> None:
     monkeypatch.setattr(released, "MODELS", model.parent)
     monkeypatch.chdir(tmp_path)
-    again = export([Path("toy-2d/autoencoder")], tmp_path / "again")[0]
+    again = export(["toy-2d/autoencoder"], tmp_path / "again")[0]
     assert again.provenance["exported_from"]["weights_sha256"] == RunFolder(chain[0]).verify()
     assert again.weights_path.stat().st_mode & 0o044 == 0o044 & ~umask()
 

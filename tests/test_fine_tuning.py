@@ -161,7 +161,7 @@ def test_another_start_under_the_same_path_ends_a_resume(runs: Path, tmp_path: P
 def test_the_run_to_train_is_not_its_own_start(runs: Path, tmp_path: Path) -> None:
     shutil.copytree(runs / "a", tmp_path / "runs" / "a")
     overrides = ["name=a", "stage=toy_autoencoder", f"start_from={tmp_path}/runs/a"]
-    with pytest.raises(UsageError, match=r"another run than run_dir.*Add name=NAME"):
+    with pytest.raises(UsageError, match=r"another run than out.*Add name=NAME"):
         train(toy_config(tmp_path, *overrides, "overwrite=true"))
     assert RunFolder(tmp_path / "runs" / "a").verify()
 

@@ -24,6 +24,7 @@ from torch import nn
 
 from mrcontrast.conditions import FlairAnchor, FoldedCondition, PixelCondition
 from mrcontrast.identity import UnidentifiedError, identity
+from mrcontrast.networks.local import AutoencoderKL
 
 KEYS = ["flair", "t1w", "brain_mask"]
 FACTOR = 2.0
@@ -70,6 +71,22 @@ def network(seed: int = 0, channels: int = 4, eps: float = 1e-5) -> nn.Module:
     return nn.Sequential(nn.Conv2d(1, channels, 3), nn.GroupNorm(2, channels, eps))
 
 
+def parametrised(scale: float = 1.0) -> nn.Module:
+    """Return a network whose weights are normalised, as those of the stages are."""
+    torch.manual_seed(0)
+    settings = {"channels": (4, 4), "attention_levels": (False, False), "num_res_blocks": 1}
+    network = AutoencoderKL(2, 1, 1, **settings, latent_channels=2)
+    with torch.no_grad():
+        next(network.parameters()).mul_(scale)
+    return network
+
+
+def compiled() -> nn.Module:
+    module = network()
+    module.compile()
+    return module
+
+
 def buffered(value: float) -> nn.Module:
     module = nn.ReLU()
     module.register_buffer("hidden", torch.tensor(value), persistent=False)
@@ -84,6 +101,7 @@ ALIKE: list[Callable[[], object]] = [
     lambda: functools.partial(scale, factor=2.0),
     lambda: Scale(np.arange(3)),
     network,
+    parametrised,
     lambda: {"b", "a", "c"},
     lambda: random.Random(3),
     lambda: np.random.default_rng(3),
@@ -116,6 +134,7 @@ DIFFERENT: dict[str, tuple[object, object]] = {
     "a method": (Scale(2.0).__call__, Scale(3.0).__call__),
     "a slot": (Slotted(1.0), Slotted(2.0)),
     "weights": (network(0), network(1)),
+    "weights of a parametrised network": (parametrised(), parametrised(1.5)),
     "a layer": (network(channels=4), network(channels=6)),
     "a setting of a layer": (network(eps=1e-5), network(eps=1e-3)),
     "a buffer that is not saved": (buffered(1.0), buffered(2.0)),
@@ -145,6 +164,11 @@ def test_what_differs_is_another(pair: tuple[object, object]) -> None:
 
 def test_the_random_state_of_a_transform_does_not_count() -> None:
     assert identity(affine().set_random_state(3)) == identity(affine())
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_compiled_module_is_the_module() -> None:
+    assert identity(compiled()) == identity(network())
 
 
 def test_a_global_counts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,13 +20,13 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("chain")
     toy_run(root, "autoencoder", "stage=toy_autoencoder")
     toy_run(root, "other", "stage=toy_autoencoder", "seed=1")
-    toy_run(root, "diffusion", "stage=toy_diffusion", f"autoencoder={root}/runs/toy_autoencoder")
+    toy_run(root, "diffusion", "stage=toy_diffusion", f"autoencoder={root}/runs/autoencoder")
     toy_run(root, "controlnet", "stage=toy_controlnet", f"diffusion={root}/runs/diffusion")
     return root
 
 
 def test_weights_pass_down_the_chain_to_the_last_bit(chain: Path) -> None:
-    first = RunFolder(chain / "runs/toy_autoencoder").read_weights()
+    first = RunFolder(chain / "runs/autoencoder").read_weights()
     second = RunFolder(chain / "runs/diffusion").read_weights()
     last = RunFolder(chain / "runs/controlnet").read_weights()
     for weights in (second, last):
@@ -76,7 +76,7 @@ def test_another_autoencoder_than_the_diffusions_is_refused(chain: Path) -> None
 def test_a_parent_of_other_dimensions_is_refused(chain: Path) -> None:
     overrides = [
         "stage=toy_diffusion",
-        f"autoencoder={chain}/runs/toy_autoencoder",
+        f"autoencoder={chain}/runs/autoencoder",
         "spatial_dims=3",
     ]
     with pytest.raises(MrcontrastError, match="spatial_dims 3, got 2"):
@@ -84,14 +84,14 @@ def test_a_parent_of_other_dimensions_is_refused(chain: Path) -> None:
 
 
 def test_a_parent_that_nothing_is_taken_from_is_refused(chain: Path) -> None:
-    overrides = ["stage=toy_autoencoder", f"autoencoder={chain}/runs/toy_autoencoder"]
+    overrides = ["stage=toy_autoencoder", f"autoencoder={chain}/runs/autoencoder"]
     with pytest.raises(UsageError, match="Expected no autoencoder for stage autoencoder"):
         inherit(toy_config(chain, *overrides))
 
 
 def test_a_changed_or_unfinished_parent_is_refused(chain: Path, tmp_path: Path) -> None:
     parent = tmp_path / "autoencoder"
-    shutil.copytree(chain / "runs/toy_autoencoder", parent)
+    shutil.copytree(chain / "runs/autoencoder", parent)
     config = toy_config(tmp_path, "stage=toy_diffusion", f"autoencoder={parent}")
     shutil.copy(chain / "runs/other/weights.safetensors", parent)
     with pytest.raises(MrcontrastError, match="Expected weights with SHA-256"):
@@ -103,7 +103,7 @@ def test_a_changed_or_unfinished_parent_is_refused(chain: Path, tmp_path: Path) 
 
 @pytest.mark.parametrize("change", ["shape", "missing", "extra"])
 def test_weights_are_adopted_strictly(chain: Path, tmp_path: Path, change: str) -> None:
-    shutil.copytree(chain / "runs/toy_autoencoder", tmp_path / "autoencoder")
+    shutil.copytree(chain / "runs/autoencoder", tmp_path / "autoencoder")
     parent = RunFolder(tmp_path / "autoencoder")
     weights = parent.read_weights()
     changed = {

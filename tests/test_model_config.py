@@ -153,7 +153,7 @@ def test_no_value_is_computed(tmp_path: Path, value: str) -> None:
     ],
 )
 def test_nothing_else_steers_the_builder(tmp_path: Path, node: Any) -> None:
-    with pytest.raises(MrcontrastError, match="Expected a (stage|known part)"):
+    with pytest.raises(MrcontrastError, match=r"Expected a (stage|known part)"):
         read(tmp_path / "config.yaml", node)
 
 
@@ -179,7 +179,7 @@ def test_nothing_else_steers_the_builder(tmp_path: Path, node: Any) -> None:
 def test_a_file_that_is_no_config_is_named_in_one_line(tmp_path: Path, text: str) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(text)
-    with pytest.raises(MrcontrastError, match="Expected a (config|stage)") as caught:
+    with pytest.raises(MrcontrastError, match=r"Expected a (config|stage)") as caught:
         checked_config(read_config(path), path)
     assert "\n" not in str(caught.value)
     path.write_bytes(b"\xff\xfe")

@@ -23,10 +23,16 @@ from mrcontrast.provenance import read_provenance
 from mrcontrast.released import open_run
 from mrcontrast.run_folder import RunFolder
 from mrcontrast.tracking import load_stage
+from mrcontrast.translator import from_run
 from toy.runs import arguments, toy_run
 
 LOOKUP = "mrcontrast.stages.baselines.IntensityLookup"
 SETTINGS = {"name": "percentile-0-100", "clip": True}
+
+
+@pytest.fixture(autouse=True)
+def only_these_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mrcontrast.doctor.MODELS", tmp_path / "no released models")
 
 
 @pytest.fixture
@@ -64,7 +70,10 @@ COMMANDS: dict[str, Words] = {
     ],
     "info": lambda run, root, _: ["info", "--outputs", str(root / "outputs")],
 }
-TRAININGS = {"parent": "stage=toy_diffusion autoencoder", "start": "stage=toy_autoencoder start_from"}
+TRAININGS = {
+    "parent": "stage=toy_diffusion autoencoder",
+    "start": "stage=toy_autoencoder start_from",
+}
 
 
 def attack(folder: RunFolder, marker: Path, key: str, kind: str) -> None:
@@ -196,7 +205,7 @@ def test_a_released_name_is_the_released_model(
     monkeypatch.chdir(tmp_path)
     for name, run in (("phantom-2d", "controlnet"), ("phantom-2d/unet", "unet")):
         assert open_run(name).path == released.MODELS / "phantom-2d" / run
-        assert open_run(f"./{name}").path == Path(name)
+        assert open_run(f"./{name}").path == open_run(Path(name)).path == Path(name)
         assert open_run(tmp_path / name).path == tmp_path / name
     for outside in ("..", "../models", "phantom-2d/..", "phantom-2d/../phantom-3d", "."):
         assert released.released_run(outside) is None
@@ -204,13 +213,16 @@ def test_a_released_name_is_the_released_model(
         open_run("")
 
 
-def test_an_export_of_a_path_is_of_that_path(
+def test_a_path_stays_a_path_in_every_command(
     lookup: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(lookup.path, tmp_path / "phantom-2d")
     monkeypatch.chdir(tmp_path)
     assert main(["export", "./phantom-2d", "--out", "model"]) == 0
     assert RunFolder("model/phantom-2d").stage_name == "baselines"
+    translator = from_run("./phantom-2d", device="cpu")
+    assert translator.grid.shape == (32, 40, 24)
+    assert type(load_stage("./phantom-2d")).__name__ == "IntensityLookup"
 
 
 def test_nothing_is_imported_from_the_folder(
@@ -242,8 +254,10 @@ WRONG = {
     "start_from": ["[]", '"text"', "{}", '{"weights_sha256": 5}'],
     "score": ["5", '{"value": "high"}', '{"value": true}'],
     "versions": ["[]"],
-    "data": ['"text"', "[]", '{"shape": 5}', '{"shape": [1, 2]}', '{"shape": ["a", 1, 1]}']
-    + ['{"spacing_mm": "2"}', '{"spacing_mm": -2}', '{"normaliser_flair": 5}'],
+    "data": [
+        *('"text"', "[]", '{"shape": 5}', '{"shape": [1, 2]}', '{"shape": ["a", 1, 1]}'),
+        *('{"spacing_mm": "2"}', '{"spacing_mm": -2}', '{"normaliser_flair": 5}'),
+    ],
 }
 
 
@@ -252,7 +266,9 @@ def test_a_provenance_of_wrong_types_is_named(key: str, tmp_path: Path) -> None:
     path = tmp_path / "provenance.json"
     for value in WRONG[key]:
         path.write_text(f'{{"{key}": {value}}}' if key else value, encoding="latin-1")
-        with pytest.raises(MrcontrastError, match=rf"^Expected .*{path}.*Restore the file") as caught:
+        with pytest.raises(
+            MrcontrastError, match=rf"^Expected .*{path}.*Restore the file"
+        ) as caught:
             read_provenance(path)
         assert "\n" not in str(caught.value)
 
@@ -276,8 +292,18 @@ def test_a_broken_file_of_a_model_is_one_line(
     refused(words, lookup.path / ("provenance.json" if file.startswith("p") else file), capsys)
 
 
-@pytest.mark.parametrize("facts", [None, {}, {"shape": [1, 1, 1]}])
+@pytest.mark.parametrize(
+    ("command", "facts"),
+    [
+        ("translate", None),
+        ("translate", {}),
+        ("translate", {"shape": [1, 1, 1]}),
+        ("register", None),
+        ("register", {}),
+    ],
+)
 def test_a_model_that_does_not_say_its_grid_is_one_line(
+    command: str,
     facts: object,
     lookup: RunFolder,
     tmp_path: Path,
@@ -285,7 +311,7 @@ def test_a_model_that_does_not_say_its_grid_is_one_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     lookup.write_provenance(lookup.provenance | {"data": facts})
-    words = COMMANDS["translate"](lookup, tmp_path, prepared_root)
+    words = COMMANDS[command](lookup, tmp_path, prepared_root)
     refused(words, lookup.provenance_path, capsys)
 
 

@@ -53,10 +53,12 @@ def test_phantom_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFix
         assert record.tags["field_strength_t"] in (1.5, 3.0)
     captured = capsys.readouterr()
     assert captured.out == (
-        f"3 sessions (train 2, val 0, test 1) in {tmp_path / 'out'}: made anew\n"
+        f"3 sessions (train 2, val 0, test 1) at 6 mm, 32x40x36 in {tmp_path / 'out'}: made anew\n"
     )
     assert captured.err.count("prepared sub-") == 3
-    assert "the validation split is empty" in captured.err
+    before, _, after = captured.err.partition("prepared sub-0000")
+    assert "the validation split is empty for 3 subjects" in before
+    assert "the validation split is empty for 3 subjects" in after
     stored = OmegaConf.load(tmp_path / "out" / "recipe.yaml")
     assert stored.sources[0].config.spacing_mm == 6.0  # resolved
 
@@ -90,13 +92,39 @@ def test_another_recipe_does_not_overwrite(tmp_path: Path) -> None:
     assert Manifest.read(tmp_path / "out").data_hash == before
 
 
+def test_another_split_keeps_the_sessions(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [*COARSE, f"out={tmp_path / 'out'}"]
+    prepare(compose("prepare", command))
+    first = Manifest.read(tmp_path / "out")
+    (tmp_path / "out" / "sub-0001" / "anat" / "mine.txt").write_text("mine")
+    capsys.readouterr()
+    third = "recipe.split.val=0.33"
+    sizes = ["recipe.split.train=0.34", third, "recipe.split.test=0.33"]
+    assert prepare(compose("prepare", [*command, *sizes])) == 0
+    second = Manifest.read(tmp_path / "out")
+    assert second.data_hash == first.data_hash
+    assert second.split_hash != first.split_hash
+    assert [len(second.split(side)) for side in ("train", "val", "test")] == [1, 1, 1]
+    captured = capsys.readouterr()
+    assert captured.err.count("reused sub-") == 3
+    assert "changed sides" in captured.err
+    assert (tmp_path / "out" / "sub-0001" / "anat" / "mine.txt").read_text() == "mine"
+    with pytest.raises(UsageError, match=r"fractions that sum to 1 .* 0\.9"):
+        prepare(compose("prepare", [*command, "recipe.split.val=0.9"]))
+    assert "sub-" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
+        (["recipe=phantom", "out="], "an empty name"),
+        (["recipe=phantom", "out=."], "the current folder"),
         (["recipe=bids_pairs", "out=x"], "source=FOLDER"),
         (["recipe=bids_pairs", "source=/nowhere/at/all", "out=x"], "/nowhere/at/all"),
         (["recipe=phantom"], "out=FOLDER"),
-        (["recipe=phantom", "out=x", "num_workers=0"], "num_workers >= 1"),
+        (["recipe=phantom", "out=x", "workers=0"], "workers >= 1"),
         (
             ["recipe=bids_pairs", "source=.", "out=x", "recipe.grid.spacing_mm=-1"],
             "positive spacing_mm",

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 from mrcontrast.resume import read_checkpoint
 from mrcontrast.run_folder import RunFolder
 from toy.runs import arguments, mlflow_runs, with_mlflow
+from toy.stages_together import STAGES
 
 NET = ("channels=[8,8]", "attention_levels=[false,false]", "norm_num_groups=4")
 AUTOENCODER = (
@@ -123,3 +125,50 @@ def test_a_stop_of_one_stops_both_and_they_go_on_to_the_same_bits(
     for process in (0, 1):
         assert torch.equal(*(state[process]["torch"] for state in states))
     assert parts.verify() == autoencoder.verify()
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory, prepared_root: Path) -> Path:
+    """Every stage trained by two processes that started together."""
+    root = tmp_path_factory.mktemp("together")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2", "NODE_RANK": "0"}
+    script = Path(__file__).parent / "toy" / "stages_together.py"
+    words = [sys.executable, str(script), str(root), str(prepared_root)]
+    children = []
+    for process in ("0", "1"):
+        with (root / f"messages-{process}.txt").open("wb") as messages:
+            around = environment(**shared, LOCAL_RANK=process)
+            child = subprocess.Popen(words, stdout=messages, stderr=messages, env=around)
+        children.append(child)
+    try:
+        for child in children:
+            child.wait(timeout=600)
+    finally:
+        for child in children:
+            child.kill()
+    return root
+
+
+@pytest.mark.timeout(700)
+@pytest.mark.parametrize("name", STAGES)
+def test_every_stage_trains_in_two_processes(together: Path, name: str) -> None:
+    messages = (together / "messages-0.txt").read_text(), (together / "messages-1.txt").read_text()
+    codes = [json.loads((together / f"codes-{process}.json").read_text()) for process in (0, 1)]
+    assert [code.get(name) for code in codes] == [0, 0], messages
+    run = RunFolder(together / "runs" / name)
+    assert run.finished
+    if name == "lookup":
+        return
+    one, two = (
+        json.loads((together / "agreement" / name / f"{process}.json").read_text())
+        for process in (0, 1)
+    )
+    assert one["weights"] == two["weights"]
+    assert one["scores"] == two["scores"]
+    assert one["scores"]
+    assert len(one["losses"]) == len(two["losses"]) >= 2
+    assert one["losses"] != two["losses"]  # each process has its own items
+    assert all(math.isfinite(loss) for loss in one["losses"] + two["losses"])

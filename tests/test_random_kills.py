@@ -186,6 +186,6 @@ def test_studies(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert {path: sha256_file(path) for path in raw.rglob("*.nii.gz")} == before
     with capsys.disabled():
         told = (
-            f"{kills} kills over {length:.1f} s, after {moments} s; {ends} starts came to the end"
+            f"{kills} kills over {length:.1f} s, after {moments} s; {ends} starts reached the end"
         )
         sys.stdout.write(f"\nstudy: {told}\n")

@@ -174,7 +174,7 @@ def test_a_moved_run_keeps_its_best_and_its_seconds(tmp_path: Path) -> None:
     state["callbacks"]["Elapsed"]["seconds"] = 5000.0
     folder = RunFolder(last.parent.parent.rename(tmp_path / "runs" / "moved"))
     torch.save(state, tmp_path / "half.ckpt")
-    overrides = ["stage=toy_autoencoder", f"run_dir={folder.path}", "trainer.max_steps=8"]
+    overrides = ["stage=toy_autoencoder", f"out={folder.path}", "trainer.max_steps=8"]
     train(toy_config(tmp_path, *overrides, f"resume={tmp_path}/half.ckpt"))
     assert read_checkpoint(folder.last_checkpoint)["global_step"] == 8
     assert read_checkpoint(folder.best_checkpoint)["global_step"] == 4

@@ -215,6 +215,30 @@ def test_a_deleted_file_is_made_again_and_what_reads_the_same_result_is_kept(tmp
     assert (tmp_path / "one" / "notes.txt").read_text() == "mine"
 
 
+def test_a_step_that_does_not_see_what_is_gone_is_done_from_nothing(tmp_path):
+    log = []
+
+    def work():
+        log.append(1)
+        if not (tmp_path / "out" / "volume").exists():
+            for name in ("volume", "deviation"):
+                write_text(tmp_path / "out" / name, name)
+
+    step = Step("out", "Out", tmp_path / "out", "a", work)
+    for name in ("volume", "deviation"):
+        ledger = Ledger(tmp_path / "steps")
+        assert not ledger.is_finished(step)
+        ledger.run(step)
+        assert ledger.is_finished(step)
+        stamp = ledger.stamps["out"]
+        (tmp_path / "out" / name).unlink()
+    ledger = Ledger(tmp_path / "steps")
+    assert not ledger.is_finished(step)
+    ledger.run(step)
+    assert ledger.stamps["out"] == stamp
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"volume", "deviation", MARK}
+
+
 @pytest.mark.parametrize("keep_times", [False, True])
 def test_a_changed_file_is_seen_and_kept(tmp_path, keep_times):
     log = []

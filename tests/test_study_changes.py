@@ -11,7 +11,7 @@ from toy.runs import arguments, toy_run
 def test_what_changed_is_told_with_both_values(tmp_path: Path) -> None:
     run = toy_run(tmp_path, "a", "stage=toy_autoencoder")
     overrides = arguments(tmp_path, "stage=toy_autoencoder")
-    assert changed_setting(run, [*overrides, "name=b", "run_dir=elsewhere"]) is None
+    assert changed_setting(run, [*overrides, "name=b", "out=elsewhere"]) is None
     remark = changed_setting(run, [*overrides, "stage.lr=0.5"])
     assert remark is not None
     assert "stage.lr was 0.01 then and is 0.5 today" in remark

@@ -1,7 +1,10 @@
 """Steps of a study that lead outside it: earlier runs, and raw files on their own grids."""
 
 import json
+import os
 import shutil
+import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +18,7 @@ from mrcontrast.data.originals import originals, write_masks
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.evaluate import evaluate_originals
 from mrcontrast.files import sha256_file
+from mrcontrast.folder_lock import alone
 from mrcontrast.prepare import prepare
 from mrcontrast.run_folder import RunFolder
 from mrcontrast.steps import Step
@@ -22,7 +26,7 @@ from mrcontrast.study import plan, study
 from mrcontrast.study_steps import evaluate_step
 from mrcontrast.transforms.normalise import PercentileNormaliser
 from mrcontrast.volume import Volume, read_mask, read_volume, write_labels, write_volume
-from toy.runs import toy_run, with_mlflow
+from toy.runs import end_of, in_child, toy_run, wait_for, with_mlflow
 
 SHAPE = (30, 36, 28)
 AFFINE = np.array([[-2.0, 0, 0, 29], [0, 2, 0, -40], [0, 0, 2, -30], [0, 0, 0, 1]])
@@ -77,11 +81,11 @@ def settings(root: Path, raw: Path | None, **changes: object) -> DictConfig:
         "figure": {"subjects": 1, "methods": ["lookup"]},
         "minutes": {},
     }
-    return OmegaConf.create({"folder": str(root / "tiny"), "study": study_node | changes})
+    return OmegaConf.create({"out": str(root / "tiny"), "study": study_node | changes})
 
 
 def steps_of(config: DictConfig) -> dict[str, Step]:
-    return {step.name: step for step in plan(config.study, Path(config.folder))}
+    return {step.name: step for step in plan(config.study, Path(config.out))}
 
 
 def test_the_chain_reaches_the_grids_that_subjects_were_scanned_on(
@@ -91,8 +95,8 @@ def test_the_chain_reaches_the_grids_that_subjects_were_scanned_on(
     config = settings(tmp_path, raw)
     with_mlflow(tmp_path)
     assert study(config) == 0
-    folder = Path(config.folder)
-    assert [path.name for path in (folder / "masks_full_grid").iterdir()] == [
+    folder = Path(config.out)
+    assert [path.name for path in (folder / "masks_full_grid").glob("[!.]*")] == [
         "sub-04_desc-brain_mask.nii.gz"
     ]
     for subject in ("sub-03", "sub-04"):
@@ -150,6 +154,69 @@ def test_full_grid_steps_stand_where_they_are_wanted_and_nowhere_else(
     config = settings(tmp_path, raw, predict={"ours": {"model": "lookup", "full_grid": True}})
     del config.study["figure"]
     assert not {"evaluation", "figures", "report"} & set(steps_of(config))
+
+
+def test_a_second_study_in_a_folder_is_refused(
+    tmp_path: Path, raw: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mrcontrast.folder_lock.PATIENCE_SECONDS", 0.2)
+    config = settings(tmp_path, raw)
+    steps = Path(config.out) / "steps"
+
+    def hold() -> int:
+        with alone(steps, ".study.lock", "study"):
+            (tmp_path / "held").touch()
+            time.sleep(600)
+        return 0
+
+    process = in_child(hold)
+    wait_for((tmp_path / "held").exists)
+    with pytest.raises(MrcontrastError, match="Expected one study at a time"):
+        study(config)
+    os.kill(process, signal.SIGKILL)
+    end_of(process)
+    assert [path.name for path in Path(config.out).iterdir()] == ["steps"]
+
+
+@pytest.mark.parametrize(
+    "override", ["overwrite=true", "out=/x", "run_dir=/x", "name=x", "+data.root=x"]
+)
+def test_what_a_study_sets_itself_is_refused(tmp_path: Path, raw: Path, override: str) -> None:
+    node = {"lookup": {"overrides": ["stage=lookup", override]}}
+    with pytest.raises(UsageError, match="in a study, which sets it itself"):
+        steps_of(settings(tmp_path, raw, train=node))
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "", ".", "/x", "data", "evaluation"])
+def test_a_training_whose_name_leads_elsewhere_is_refused(
+    tmp_path: Path, raw: Path, name: str
+) -> None:
+    node = {"lookup": {"overrides": ["stage=lookup"]}, name: {"overrides": ["stage=lookup"]}}
+    with pytest.raises(UsageError, match=r"study\.train"):
+        steps_of(settings(tmp_path, raw, train=node))
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "out=",
+        "out=/",
+        "out=..",
+        "study.name=",
+        "study.name=../x",
+        "study.name=/x",
+        "paths.outputs=",
+    ],
+)
+def test_a_study_without_a_place_of_its_own_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, override: str
+) -> None:
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    overrides = ["study=smoke", override]
+    with pytest.raises(UsageError, match=r"\((out|study\.name|paths\.outputs)\)"):
+        study(compose("study", overrides))
+    assert [path.name for path in tmp_path.rglob("*")] == ["work"]
 
 
 def test_what_full_grid_cannot_do_is_refused(tmp_path: Path, raw: Path) -> None:

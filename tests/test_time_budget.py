@@ -43,7 +43,7 @@ def logged(folder: RunFolder, name: str) -> list[tuple[int, float]]:
 def test_a_second_of_training(tmp_path: Path, prepared_root: Path) -> None:
     config = toy_config(tmp_path, *OVERRIDES, f"data.root={prepared_root}")
     score = train(config)
-    folder = RunFolder(config.run_dir)
+    folder = RunFolder(config.out)
     last = read_checkpoint(folder.last_checkpoint)
     steps = last["global_step"]
     assert last["callbacks"]["Timer"]["time_elapsed"]["train"] >= 1

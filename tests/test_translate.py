@@ -240,12 +240,67 @@ def test_existing_file_is_refused_before_the_model_is_read(bids: Path, tmp_path:
     assert output.read_text() == "mine"
 
 
-def test_overwrite_replaces(bids: Path, model: str, tmp_path: Path) -> None:
+def test_overwrite_replaces_what_is_ours_alone(bids: Path, model: str, tmp_path: Path) -> None:
     source = bids / "sub-01" / "anat" / "sub-01_FLAIR.nii.gz"
     output = tmp_path / "out.nii.gz"
-    output.write_text("mine")
+    assert call(source, output, "--model", model) == 0
+    before = output.read_bytes()
+    with pytest.raises(UsageError, match="Pass --overwrite"):
+        call(source, output, "--model", model)
     assert call(source, output, "--model", model, "--overwrite") == 0
-    assert read_volume(output).shape == (32, 40, 24)
+    assert output.read_bytes() == before
+    output.write_text("mine")
+    with pytest.raises(UsageError, match="did not write"):
+        call(source, output, "--model", model, "--overwrite")
+    assert output.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--device", "gpu"), r"got gpu \(--device\)"),
+        (("--seed", -1), r"got -1 \(--seed\)"),
+        (("--batch-size", 0), r"got 0 \(--batch-size\)"),
+        (("--steps", 0), r"got 0 \(--steps\)"),
+        (("--samples", 0), "1 or more samples, got 0"),
+        (("--temperature", "nan"), "temperature of 0 or more"),
+    ],
+)
+def test_options_out_of_range_are_refused_before_the_model_is_read(
+    bids: Path, tmp_path: Path, words: tuple[str, object], message: str
+) -> None:
+    parser = ArgumentParser()
+    command.add_arguments(parser)
+    given = [bids, tmp_path / "out", "--model", "no such run", *words]
+    with pytest.raises(UsageError, match=message) as caught:
+        command.run(parser.parse_args(list(map(str, given))))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_link_of_git_annex_is_named(tmp_path: Path) -> None:
+    link = tmp_path / "sub-01_FLAIR.nii.gz"
+    link.symlink_to("../../.git/annex/objects/x/y/z.nii.gz")
+    with pytest.raises(UsageError, match="datalad get or git annex get"):
+        call(link, tmp_path / "out.nii.gz", "--model", "no such run")
+
+
+def test_remarks_are_said_once_for_all_volumes(
+    bids: Path, model: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    for path in bids.rglob("*_FLAIR.nii.gz"):
+        volume = read_volume(path)
+        image = nib.Nifti1Image(volume.data, volume.affine)
+        moved = volume.affine.copy()
+        moved[2, 3] += 10
+        image.set_qform(volume.affine, 1)
+        image.set_sform(moved, 1)
+        nib.save(image, path)
+    call(bids, tmp_path / "out", "--model", model)
+    said = [
+        line for line in capsys.readouterr().err.splitlines() if "10 mm apart; the sform" in line
+    ]
+    assert len(said) == 1
+    assert "and 1 more" in said[0]  # sub-03 has a mask in another place
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,8 @@ from mrcontrast.run_folder import RunFolder
 from mrcontrast.transforms.grid import ModelGrid
 from mrcontrast.transforms.normalise import PercentileNormaliser
 from mrcontrast.translator import Draws, StageTranslator, from_run
-from mrcontrast.translator.from_run import refuse_temperature
 from mrcontrast.translator.slice_noise import stream
+from mrcontrast.translator.temperature import lower_temperature, refuse_temperature
 from mrcontrast.volume import Volume, read_mask, read_volume, write_volume
 
 SPACING_MM = 3.0
@@ -523,6 +523,15 @@ def test_a_temperature_needs_a_sampler_without_noise_on_its_way(tmp_path: Path) 
     with pytest.raises(UsageError, match=r"got DDPM.*--sampler ddim"):
         refuse_temperature(SimpleNamespace(sampler=DDPM(4)), 0.5)
     refuse_temperature(SimpleNamespace(sampler=DDIM(4)), 0.5)
+
+
+def test_one_draw_is_at_a_lower_temperature_where_that_can_be() -> None:
+    for sampler, expected in ((DDIM(4), 0.5), (DDPM(4), 1.0), (None, 1.0)):
+        stage = Noisy(2)
+        stage.sampler = sampler  # type: ignore[assignment]
+        machine = translator(stage)
+        lower_temperature(machine)
+        assert machine.drawing.draws.temperature == expected
 
 
 def test_steps_need_a_sampler(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 python -m experiments.preparation.alignment /path/to/shared/data
 python -m experiments.preparation.alignment --phantoms 12
+python -m experiments.preparation.alignment --overlaid /path/to/bids --part 0/4
 """
 
 import sys
@@ -19,6 +20,7 @@ from mrcontrast.imaging.alignment import check_alignment
 from mrcontrast.imaging.geometry import rigid_matrix
 from mrcontrast.phantom import PhantomConfig, make_subject
 from mrcontrast.phantom.config import ScannerRanges
+from mrcontrast.preparation.bids import BidsPairs
 from mrcontrast.volume import Volume
 
 SHIFTS_MM, ROTATIONS_DEG = (1.0, 2.0, 4.0, 8.0), (2.0, 5.0, 10.0)
@@ -54,16 +56,20 @@ def check(kind: str, pair: Brain, t1w: Volume) -> Case:
 
 def offsets(pair: Brain, rng: np.random.Generator, directions: int) -> Iterator[Case]:
     """Yield copies of a pair whose T1w is shifted or turned about the brain's centre."""
-    inside = np.argwhere(pair.brain).mean(axis=0)
-    centre = (pair.flair.affine @ [*inside, 1.0])[:3]
     for unit, sizes in (("mm", SHIFTS_MM), ("deg", ROTATIONS_DEG)):
         for size in (size for size in sizes for _ in range(directions)):
-            direction = rng.standard_normal(3)
-            vector = size * direction / np.linalg.norm(direction)
-            still = np.zeros(3)
-            parts = (still, vector) if unit == "mm" else (vector, still)
-            moved = Volume(pair.t1w.data, rigid_matrix(*parts, centre) @ pair.t1w.affine)
-            yield check(f"{size:g} {unit}", pair, moved)
+            yield moved(pair, size, unit, rng)
+
+
+def moved(pair: Brain, size: float, unit: str, rng: np.random.Generator) -> Case:
+    """Check a pair whose T1w is shifted ("mm") or turned ("deg") in a random direction."""
+    inside = np.argwhere(pair.brain).mean(axis=0)
+    centre = (pair.flair.affine @ [*inside, 1.0])[:3]
+    direction = rng.standard_normal(3)
+    vector = size * direction / np.linalg.norm(direction)
+    parts = (np.zeros(3), vector) if unit == "mm" else (vector, np.zeros(3))
+    t1w = Volume(pair.t1w.data, rigid_matrix(*parts, centre) @ pair.t1w.affine)
+    return check(f"{size:g} {unit}", pair, t1w)
 
 
 def cases(pairs: list[Brain], directions: int) -> Iterator[Case]:
@@ -75,6 +81,30 @@ def cases(pairs: list[Brain], directions: int) -> Iterator[Case]:
     for one, other in permutations(pairs, 2):
         if one.name.split("_")[0] != other.name.split("_")[0]:
             yield check(OTHER, one, other.t1w)
+
+
+def overlaid_cases(root: Path, part: str) -> Iterator[Case]:
+    """Yield the check of pairs that overlay exactly; of every tenth also 4 mm, 5 degrees, a swap.
+
+    Args:
+        root: BIDS tree in which each FLAIR was simulated on its T1w.
+        part: "i/n": every n-th pair from the i-th on.
+    """
+    first, step = map(int, part.split("/"))
+    rng = np.random.default_rng(first)
+    previous: Brain | None = None
+    for number, entry in enumerate(BidsPairs(str(root)).index()[0][first::step]):
+        subject = entry.pair.load()
+        brain = subject.brain_mask
+        assert brain is not None
+        pair = Brain(entry.name, subject.flair, subject.t1w, brain)
+        yield check(TRUE, pair, pair.t1w)
+        if number % 10 == 0:
+            yield moved(pair, 4.0, "mm", rng)
+            yield moved(pair, 5.0, "deg", rng)
+            if previous is not None and previous.name.split("_")[0] != entry.subject:
+                yield check(OTHER, pair, previous.t1w)
+        previous = pair
 
 
 def phantoms(count: int) -> list[Brain]:
@@ -129,13 +159,18 @@ def main() -> None:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, nargs="?")
     parser.add_argument("--phantoms", type=int, default=0)
+    parser.add_argument("--overlaid", type=Path, help="BIDS tree of pairs that overlay exactly")
+    parser.add_argument("--part", default="0/1", help="i/n: every n-th of them from the i-th on")
     parser.add_argument("--directions", type=int, default=1, help="for each pair and size")
     args = parser.parse_args()
     pairs = phantoms(args.phantoms)
     if args.data is not None:
         pairs += [*brains(args.data), *(in_mni(raw) for raw in raw_sessions(args.data))]
+    every = cases(pairs, args.directions)
+    if args.overlaid is not None:
+        every = overlaid_cases(args.overlaid, args.part)
     found = []
-    for case in cases(pairs, args.directions):
+    for case in every:
         found.append(case)
         print(case, file=sys.stderr, flush=True)
     print_kinds(found)

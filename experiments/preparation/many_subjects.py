@@ -46,7 +46,7 @@ def main() -> None:
 
 def command(out: Path, subjects: int, workers: int) -> list[str]:
     """Return the command line."""
-    settings = [f"recipe.sources.0.num_subjects={subjects}", f"num_workers={workers}", f"out={out}"]
+    settings = [f"recipe.sources.0.num_subjects={subjects}", f"workers={workers}", f"out={out}"]
     return [sys.executable, "-m", "mrcontrast", "prepare", "recipe=phantom", *GRID, *settings]
 
 

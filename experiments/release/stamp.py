@@ -5,11 +5,13 @@
 Run it after a change of these files that is meant; nothing else in them is touched.
 """
 
+from pathlib import Path
+
 from mrcontrast.released import CONFIG, MODELS
 from mrcontrast.run_folder import RunFolder
 
 
-def stamp(models=MODELS):
+def stamp(models: Path = MODELS) -> list[Path]:
     """Stamp all runs of a folder of models and return the paths of those that changed."""
     changed = []
     for path in sorted(models.glob(f"*/*/{CONFIG}")):

@@ -32,7 +32,7 @@ def prepare_phantoms(what: Setting, out: Path) -> Path:
             "recipe=phantom",
             f"out={root}",
             "recipe.sources.0.num_subjects=2",
-            "num_workers=2",
+            "workers=2",
             f"recipe.grid.spacing_mm={spacing}",
             f"recipe.grid.shape={shape}",
             *(f"recipe.split.{side}={count}" for side, count in (("train", 1), ("test", 1))),
@@ -52,7 +52,7 @@ def stage_config(what: Setting, stage: str, out: Path, steps: int = 1) -> DictCo
         f"trainer.max_steps={steps}",
         "trainer.limit_val_batches=0",
         f"data.root={out / 'data' / what.name}",
-        f"run_dir={out / 'runs' / what.name / stage}",
+        f"out={out / 'runs' / what.name / stage}",
         f"paths.cache={out / 'cache'}",
         *(f"callbacks.{name}=null" for name in UNUSED),
     ]
@@ -101,7 +101,7 @@ def fit(
     """Train on cached latents as ``mrcontrast train`` does; watchers come behind its callbacks."""
     quieten()
     logging.getLogger("mrcontrast").setLevel(logging.WARNING)
-    folder = RunFolder(config.run_dir)
+    folder = RunFolder(config.out)
     folder.path.mkdir(parents=True, exist_ok=True)
     stage.before_fit(data)  # type: ignore[operator]
     trainer = build_trainer(config, stage, folder, NoTracker())

@@ -11,9 +11,12 @@ from typing import Any
 
 from mrcontrast import __version__
 from mrcontrast.config import compose, config_dir
+from mrcontrast.config_errors import names_in, suggestion
+from mrcontrast.config_flags import refuse_flags
 from mrcontrast.errors import MrcontrastError, UsageError, one_line, with_cause
 from mrcontrast.logs import show_progress
-from mrcontrast.trust import trusting
+from mrcontrast.option_names import renamed_keys, renamed_options
+from mrcontrast.trust import take_trust, trusting
 
 HYDRA_COMMANDS = {
     "prepare": "raw BIDS data, folders or phantoms -> a prepared data set",
@@ -42,7 +45,6 @@ MODULES = {
 }
 SIGNALS = {130: "Ctrl-C", 143: "SIGTERM"}
 GOES_ON = "The same command goes on from what is done and saved"
-TRUST = "--trust"
 SWEEP_FLAGS = {"-m", "--multirun"}
 EXAMPLES = """examples:
   mrcontrast prepare recipe=phantom out=outputs/data/phantom
@@ -93,28 +95,6 @@ def main(argv: list[str] | None = None) -> int:
         return complain(message, 1)
 
 
-def take_trust(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """Return the arguments without each ``--trust MODULE``, and the modules.
-
-    Raises:
-        UsageError: No module is named.
-
-    >>> take_trust(["translate", "--trust", "my_parts", "a", "--trust=other"])
-    (['translate', 'a'], ['my_parts', 'other'])
-    """
-    words = [part for word in arguments for part in without_sign(word)]
-    if words[-1:] == [TRUST]:
-        raise UsageError("Expected a module, got none (--trust). Name it: --trust my_package.")
-    places = [place for place, word in enumerate(words) if word == TRUST]
-    rest = [word for place, word in enumerate(words) if not {place, place - 1} & set(places)]
-    return rest, [words[place + 1] for place in places]
-
-
-def without_sign(word: str) -> list[str]:
-    """Return ``--trust=MODULE`` as two words, any other as it is."""
-    return word.split("=", 1) if word.startswith(f"{TRUST}=") else [word]
-
-
 def dispatch(arguments: list[str]) -> int:
     """Hand the arguments over to the command that the first one names."""
     command = arguments[0] if arguments else "--help"
@@ -124,6 +104,11 @@ def dispatch(arguments: list[str]) -> int:
     if command in PLAIN_COMMANDS:
         show_progress()
         return run_plain(command, arguments[1:])
+    if not command.startswith("-"):
+        meant = suggestion(command, HYDRA_COMMANDS | PLAIN_COMMANDS)
+        raise UsageError(
+            f"Expected a command, got {command}.{meant} `mrcontrast --help` lists all."
+        )
     first_level().parse_args([command])
     return 0
 
@@ -154,7 +139,7 @@ def run_plain(command: str, arguments: list[str]) -> int:
     )
     parser.set_defaults(command=command)
     module.add_arguments(parser)
-    return module.run(parser.parse_args(arguments))
+    return module.run(parser.parse_args(renamed_options(command, arguments)))
 
 
 def run_hydra(command: str, arguments: list[str]) -> int:
@@ -162,6 +147,8 @@ def run_hydra(command: str, arguments: list[str]) -> int:
     if "-h" in arguments or "--help" in arguments:
         sys.stdout.write(hydra_help(command))
         return 0
+    arguments = renamed_keys(command, arguments)
+    refuse_flags(command, arguments, config_dir())
     flags = {argument for argument in arguments if argument.startswith("-")}
     if flags and flags <= SWEEP_FLAGS:
         return run_sweep(command, [word for word in arguments if word not in SWEEP_FLAGS])
@@ -207,7 +194,7 @@ def run_hydra_main(command: str, arguments: list[str]) -> int:
     try:
         decorate(keep)()
     except (HydraException, OmegaConfBaseException) as error:
-        raise usage_error(error, command) from error
+        raise usage_error(error, command, folder=config_dir()) from error
     return max(codes)
 
 
@@ -222,7 +209,8 @@ def hydra_help(command: str) -> str:
     text = (folder / f"{command}.yaml").read_text(encoding="utf-8")
     choice = "stage=autoencoder " if command == "train" else ""
     lines = [
-        f"usage: mrcontrast {command} [KEY=VALUE ...] [-m] [--cfg job] [--hydra-help] [--trust MODULE] [--debug]",
+        f"usage: mrcontrast {command} [KEY=VALUE ...] [-m] [--cfg job] [--hydra-help]",
+        "                  [--trust MODULE] [--debug]",
         "",
         f"{HYDRA_COMMANDS[command]}.",
         "",
@@ -245,12 +233,6 @@ def choices(folder: Path, text: str) -> list[tuple[str, list[str]]]:
     groups = [path for path in sorted([*named, *parts]) if path.is_dir() and path.name != "hydra"]
     listed = [(str(path.relative_to(folder)), names_in(path)) for path in groups]
     return [(group, names) for group, names in listed if names]
-
-
-def names_in(group: Path) -> list[str]:
-    """Return what ``GROUP=`` takes; folders are groups of their own, but for experiments."""
-    deep = group.rglob if group.name == "experiment" else group.glob
-    return sorted(path.relative_to(group).with_suffix("").as_posix() for path in deep("*.yaml"))
 
 
 def exit_code(result: Any) -> int:  # noqa: ANN401 - whatever a command returns

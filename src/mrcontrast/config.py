@@ -11,6 +11,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from mrcontrast.config_errors import usage_error
 from mrcontrast.errors import MrcontrastError, UsageError, with_cause
+from mrcontrast.option_names import renamed_keys
 
 PACKAGE = Path(__file__).resolve().parent
 NAME_OF_STAGE = "${hydra:runtime.choices.stage}"  # in configs/train.yaml
@@ -45,15 +46,16 @@ def compose(entry: str, overrides: list[str] | None = None, with_hydra: bool = F
     from hydra.errors import HydraException
     from yaml import YAMLError
 
+    overrides = renamed_keys(entry, overrides or [])
     register_resolvers()
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(config_dir()), version_base="1.3"):
-            config = hydra_compose(entry, overrides or [], return_hydra_config=True)
+            config = hydra_compose(entry, overrides, return_hydra_config=True)
             return named_by_stage(config, with_hydra)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
-        keys = partial(keys_without, entry, overrides or [])
-        raise usage_error(error, entry, keys) from error
+        keys = partial(keys_without, entry, overrides)
+        raise usage_error(error, entry, keys, config_dir()) from error
 
 
 def named_by_stage(config: DictConfig, with_hydra: bool) -> DictConfig:

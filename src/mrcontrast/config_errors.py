@@ -1,16 +1,23 @@
-"""What Hydra finds wrong with overrides, said on one line without its advice."""
+"""Errors of overrides in one line, with the nearest name that exists."""
 
 import re
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 from mrcontrast.errors import UsageError, one_line
 
 HELP = "`mrcontrast {entry} --help` lists groups and keys."
+NEAR = 0.7  # of difflib's ratio: what counts as a slip
+MOST_NAMES = 12  # that an error lists
+EXPERIMENT = "experiment"  # the group whose names have folders
 
 
 def usage_error(
-    error: Exception, entry: str, keys: Callable[[str], Iterable[str]] = lambda key: ()
+    error: Exception,
+    entry: str,
+    keys: Callable[[str], Iterable[str]] = lambda key: (),
+    folder: Path | None = None,
 ) -> UsageError:
     """Return the error that a user reads.
 
@@ -18,6 +25,7 @@ def usage_error(
         error: Of Hydra, OmegaConf or the YAML parser.
         entry: Entry point that was composed, such as "train".
         keys: Returns the keys of the config for one that it does not have.
+        folder: Of the configs.
     """
     from hydra.errors import MissingConfigException, OverrideParseException
 
@@ -30,9 +38,9 @@ def usage_error(
             "Quote a value that holds special characters."
         )
     if isinstance(error, MissingConfigException):
-        return missing(error, help_text)
+        return missing(error, help_text, folder)
     if found := re.match(r"You must specify '([^']+)', e\.g, \S+ Available options: ?(.*)", text):
-        names = ", ".join(found[2].split())
+        names = listed(found[2].replace(",", " ").split())
         return UsageError(f"Expected {found[1]}=NAME, got none. Choose one of {names}.")
     if found := re.match(r"Could not override '([^']+)'", text):
         reason = cause(text)
@@ -43,24 +51,55 @@ def usage_error(
     return UsageError(f"Expected overrides that fit the configs, got: {text}. {help_text}")
 
 
-def missing(error: Exception, help_text: str) -> UsageError:
-    """Return the error of a choice that no file makes."""
+def missing(error: Exception, help_text: str, folder: Path | None) -> UsageError:
+    """Return the error of a choice that has no file, with the nearest name, else with the list."""
     wanted = str(getattr(error, "missing_cfg_file", None) or "")
     group, _, name = wanted.rpartition("/")
-    options = getattr(error, "options", None)
-    known = f"one of {', '.join(options)}" if options else "a file of the configs"
+    options = list(getattr(error, "options", None) or ())
+    if wanted.startswith(f"{EXPERIMENT}/") and folder is not None:
+        group, name = EXPERIMENT, wanted.removeprefix(f"{EXPERIMENT}/")
+        options = names_in(folder / EXPERIMENT)
+    meant = suggestion(name, options)
+    known = f"one of {listed(options)}" if options and not meant else "a file of the configs"
     where = f" ({group})" if group else ""
-    meant = suggestion(name, options or ())
     return UsageError(f"Expected {known}, got {name or error}{where}.{meant} {help_text}")
 
 
+def names_in(group: Path) -> list[str]:
+    """Return what ``GROUP=`` takes; folders are groups of their own, but for experiments."""
+    deep = group.rglob if group.name == EXPERIMENT else group.glob
+    return sorted(path.relative_to(group).with_suffix("").as_posix() for path in deep("*.yaml"))
+
+
+def listed(names: Iterable[str], most: int = MOST_NAMES) -> str:
+    """Return names as a list that stays short.
+
+    >>> listed("abc", most=2), listed("ab", most=2)
+    ('a, b, ... (3 in all)', 'a, b')
+    """
+    every = list(names)
+    more = f", ... ({len(every)} in all)" if len(every) > most else ""
+    return ", ".join(every[:most]) + more
+
+
 def suggestion(typed: str, known: Iterable[str]) -> str:
-    """Return what was probably meant, as a sentence; "" if nothing is near.
+    """Return the nearest known name as a sentence; "" if none is near.
+
+    The last part of a dotted key stands for the key, three letters or more for the shortest name
+    that begins with them.
 
     >>> suggestion("optimiser.lr", ["optimizer.lr", "seed"])
     ' Did you mean optimizer.lr?'
+    >>> suggestion("max_steps", ["trainer.max_steps", "seed"])
+    ' Did you mean trainer.max_steps?'
+    >>> suggestion("unet", ["lookup", "unet_regression"])
+    ' Did you mean unet_regression?'
     """
-    near = get_close_matches(typed, list(known), n=1, cutoff=0.75)
+    names = list(known)
+    ends = sorted((name for name in names if name.endswith(f".{typed}")), key=len)
+    near = ends or get_close_matches(typed, names, n=1, cutoff=NEAR)
+    if not near and len(typed) > 2:
+        near = sorted((name for name in names if name.startswith(typed)), key=len)
     return f" Did you mean {near[0]}?" if near else ""
 
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 # What may change between the parts of one training without changing its course.
-FREE_KEYS = ("resume", "overwrite", "logger", "paths", "run_dir", "save_every_n_steps")
+FREE_KEYS = ("resume", "overwrite", "logger", "paths", "out", "workers", "save_every_n_steps")
+EARLIER_FREE_KEYS = ("run_dir",)  # of older runs
 FREE_PATHS = ("data.num_workers", "stage.store.folder")
 FREE_CALLBACK_KEYS = ("folder", "path", "dirpath", "every_n_steps", "every_seconds", "count")
 # Places of data and of earlier runs: hashes tell whether their content is the same.
@@ -24,7 +25,7 @@ def deciding(plain: Mapping[str, Any], free: Sequence[str] = FREE_KEYS) -> dict[
     >>> deciding({"seed": 0, "resume": "auto", "stage": {"lr": 1, "store": {"folder": "a"}}})
     {'seed': 0, 'stage': {'lr': 1, 'store': {}}}
     """
-    kept = {key: value for key, value in plain.items() if key not in free}
+    kept = {key: v for key, v in plain.items() if key not in (*free, *EARLIER_FREE_KEYS)}
     for path in FREE_PATHS:
         kept = without(kept, path.split("."))
     if "callbacks" in kept:

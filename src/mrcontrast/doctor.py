@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from mrcontrast.config import compose, config_dir
+from mrcontrast.config import compose, config_dir, module_name
 from mrcontrast.errors import MrcontrastError, UsageError, one_line
 from mrcontrast.released import MODELS
 from mrcontrast.run_folder import RunFolder, software
@@ -93,13 +93,12 @@ def trained(outputs: Path, refused: list[str]) -> Iterator[str]:
         try:
             folder = RunFolder(path.parent)
             if folder.finished:
-                folder.checked_config()
-                yield line_of(folder)
+                yield line_of(folder, str(folder.checked_config().stage._target_))
         except MrcontrastError as error:
             refused.append(f"{path.parent}: {one_line(error)}")
 
 
-def line_of(folder: RunFolder) -> str:
+def line_of(folder: RunFolder, target: str) -> str:
     """Return name, stage, best score and size of a finished run."""
     origin = folder.provenance
     score = origin.get("score") or {}
@@ -108,7 +107,7 @@ def line_of(folder: RunFolder) -> str:
     inside = folder.path.is_relative_to(MODELS)
     name = folder.path.relative_to(MODELS) if inside else folder.path
     best = f"{score.get('monitor', 'score')} {figure}"
-    return f"{name}: {folder.stage_name}, {best}, {folder.weights_mb:.1f} MB"
+    return f"{name}: {module_name(target)}, {best}, {folder.weights_mb:.1f} MB"
 
 
 def doctor(outputs: Path) -> int:

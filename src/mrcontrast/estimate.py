@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mrcontrast.config import compose, resolve
 from mrcontrast.errors import UsageError
+from mrcontrast.given import refuse_replacing
 from mrcontrast.training_cost import Cost, cost_of_training
 
 GIB = 1024**3
@@ -15,8 +16,9 @@ NOTES = (
     "Memory is that of one device at its batch: weights, gradients, optimiser, average of the "
     "weights, and the tensors alive at once in forward and backward, counted without values. "
     "What kernels take for themselves is not in it.",
-    "GPU hours are counted operations of forward and backward over the assumed rate; validation, "
-    "the encoding of caches and loading are not in them.",
+    "GPU hours are counted operations of forward and backward over the assumed rate, or "
+    "trainer.max_time where that is shorter; validation, the encoding of caches and loading are "
+    "not in them.",
 )
 
 
@@ -27,10 +29,12 @@ def estimate(config: DictConfig) -> int:
         Exit code 0.
 
     Raises:
-        UsageError: The study does not say how much data it is meant for.
+        UsageError: The study does not say the size of its data, or a training has no end.
     """
     from rich.console import Console
 
+    if config.out is not None:
+        refuse_replacing(Path(config.out), '"gpu_hours"', "out=")
     rate = config.peak_tflops * 1e12 * config.achieved_share
     costs = study_costs(config.study)
     console = Console(highlight=False, width=max(Console().width, 100))
@@ -57,20 +61,57 @@ def study_costs(study: DictConfig) -> list[Cost]:
     """Return what each training of a study takes that learns by steps.
 
     Raises:
-        UsageError: ``study.size`` is missing: the axes of an item and how many there are.
+        UsageError: The axes of an item, or how many there are, cannot be known; the key is named.
     """
-    size = study.get("size")
-    if size is None or not {"items", "shape"} <= set(size):
-        raise UsageError(
-            f"Expected study.size with items and shape, got {size} (study {study.name}). Add "
-            "+study.size.items=N +study.size.shape=[X,Y] (in 3D [X,Y,Z])."
-        )
-    shape = [int(axis) for axis in size.shape]
+    given = OmegaConf.select(study, "size.shape")
+    shape = grid_of(study) if given is None else [int(axis) for axis in given]
+    items = OmegaConf.select(study, "size.items")
     return [
-        cost_of_training(name, config, shape, int(size["items"]))
+        cost_of_training(name, config, item_shape(shape, config, given is None), items)
         for name, config in training_configs(study).items()
         if "optimisation" in config.stage
     ]
+
+
+def grid_of(study: DictConfig) -> list[int]:
+    """Return the axes of the volumes that a study's recipe makes.
+
+    Raises:
+        UsageError: The recipe does not say it.
+    """
+    plain: Any = OmegaConf.to_container(study, resolve=True)
+    config = compose("prepare", [*plain["prepare"], "out=unknown"])
+    shape = OmegaConf.select(config, "recipe.grid.shape")
+    if shape is None:
+        raise UsageError(
+            f"Expected a recipe with a grid, got none (study {study.name}). Add "
+            "+study.size.shape=[X,Y] (in 3D [X,Y,Z])."
+        )
+    return [int(axis) for axis in shape]
+
+
+def item_shape(shape: list[int], config: DictConfig, of_volumes: bool = True) -> list[int]:
+    """Return the axes of a training's items: a slice, a volume, or a patch of it.
+
+    Args:
+        shape: Axes of a volume or of an item.
+        config: Of the training.
+        of_volumes: Whether ``shape`` is that of volumes, which patches are cut from.
+
+    Raises:
+        UsageError: The shape has fewer axes.
+
+    >>> item_shape([40, 56, 48], OmegaConf.create({"spatial_dims": 2, "data": {"items": None}}))
+    [40, 56]
+    """
+    dims = config.spatial_dims
+    if len(shape) < dims:
+        raise UsageError(
+            f"Expected {dims} axes for {config.name}, got {shape} (study.size.shape). "
+            "Add the missing ones."
+        )
+    patch = OmegaConf.select(config, "data.items.patch_size") if of_volumes else None
+    return [min(sizes) for sizes in zip(shape[:dims], patch or shape[:dims], strict=True)]
 
 
 def training_configs(study: DictConfig) -> dict[str, DictConfig]:
@@ -113,7 +154,7 @@ def to_table(costs: list[Cost], rate: float, memory_gib: float) -> Any:  # noqa:
             str(cost.batch_size),
             f"{gib:.1f}{'' if gib <= memory_gib else ' *'}",
             f"{cost.flops / 1e9:,.0f}",
-            f"{cost.images / 1e6:.2f}",
+            "" if cost.images is None else f"{cost.images / 1e6:.2f}",
             f"{cost.hours(rate):,.1f}",
         )
     return table

@@ -8,7 +8,7 @@ from typing import Any
 from mrcontrast.data.manifest import MANIFEST, Manifest, Record
 from mrcontrast.data.originals import originals
 from mrcontrast.data.predictions import SYNTHETIC
-from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.errors import MrcontrastError, UsageError, printable
 from mrcontrast.files import write_text
 from mrcontrast.given import refuse_missing
 from mrcontrast.report.collection import Collection, collect
@@ -18,6 +18,7 @@ from mrcontrast.report.protocol import (
     FEATURES,
     Protocol,
     check_normaliser,
+    name_predictions,
     read_features,
     read_range,
 )
@@ -40,9 +41,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     references = "folder of real volumes: flat, BIDS, or a prepared data set"
     add("--references", type=Path, required=True, metavar="DIR", help=references)
     masks = "brain masks; default: those beside the references, else non-zero voxels"
-    add("--masks", type=Path, metavar="DIR", help=masks)
+    add("--mask", dest="masks", type=Path, metavar="DIR", help=masks)
     lesions = "lesion masks; default: *_label-lesion_mask beside the references, if there are any"
-    add("--lesion-masks", type=Path, metavar="DIR", help=lesions)
+    add("--lesion-mask", dest="lesion_masks", type=Path, metavar="DIR", help=lesions)
     add("--method", metavar="NAME", help="name of the only folder of predictions")
     add("--out", type=Path, default=Path("evaluation"), metavar="DIR", help="(%(default)s)")
     limits = "intensity range LO HI, or 'reference'; default: 0 1 if all references lie in it"
@@ -56,6 +57,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     slices = "2: image metrics of each axial slice, and their mean (%(default)s: of volumes)"
     add("--dims", type=int, choices=(2, 3), default=3, help=slices)
     lacking = "go on with the subjects that all methods predict and that have a reference"
+    doubtful = "take references that are synthetic or were taken after contrast agent"
+    add("--any-reference", action="store_true", help=doubtful)
     add("--allow-missing", action="store_true", help=lacking)
     add("--workers", type=int, default=0, help="processes (%(default)s: this one)")
     shapes = "print the tables as this, and write them beside summary.json"
@@ -76,8 +79,8 @@ def run(args: Namespace) -> int:
         {
             **{f"--predictions {name}": folder for name, folder in predictions.items()},
             "--references": args.references,
-            "--masks": args.masks,
-            "--lesion-masks": args.lesion_masks,
+            "--mask": args.masks,
+            "--lesion-mask": args.lesion_masks,
         }
     )
     summary = evaluate(
@@ -94,11 +97,12 @@ def run(args: Namespace) -> int:
             read_features(args.features, args.feature_weights, args.feature_sha256),
             args.dims,
         ),
+        args.any_reference,
     )
     console = Console(highlight=False)
     if args.format is None:
         console.print(to_rich(summary, SHOWN))
-        told = f"{args.out}/summary.json, summary.md (all tables) and subjects.csv"
+        told = f"{printable(str(args.out))}/summary.json, summary.md (all tables) and subjects.csv"
         console.print(told, markup=False, soft_wrap=True)
     else:
         name, formatted = FORMATS[args.format]
@@ -107,7 +111,7 @@ def run(args: Namespace) -> int:
     if args.report:
         from mrcontrast.report.html.page import write_report
 
-        console.print(f"{write_report(args.out)}", markup=False)
+        console.print(printable(str(write_report(args.out))), markup=False)
     return 0
 
 
@@ -119,6 +123,7 @@ def evaluate(
     lesion_masks: Path | None = None,
     allow_missing: bool = False,
     protocol: Protocol | None = None,
+    any_reference: bool = False,
 ) -> dict[str, Any]:
     """Score the predictions of one or several methods; write subjects.csv and summary.{json,md}.
 
@@ -132,18 +137,30 @@ def evaluate(
         allow_missing: Go on when a subject lacks its reference or the prediction of a method, with
             those that all methods predict.
         protocol: How volumes are scored; the defaults of ``Protocol`` when None.
+        any_reference: Take references that are synthetic or were taken after contrast agent.
 
     Returns:
         What summary.json holds.
 
     Raises:
-        UsageError: The intensity range has to be given, or does not go with the normaliser.
+        UsageError: The intensity range has to be given, or does not go with the normaliser; or
+            ``out`` is a file.
         MrcontrastError: Files are missing, ambiguous, unreadable or not on one grid.
     """
     references, protocol = Path(references), protocol or Protocol()
+    if Path(out).exists() and not Path(out).is_dir():
+        raise UsageError(f"Expected a folder for the results, got a file ({out}). Choose another.")
     splits = _splits_of(references)
     check_normaliser(protocol, bool(splits))
-    found = collect(predictions, references, masks, allow_missing, splits, lesion_masks)
+    found = collect(
+        predictions,
+        references,
+        masks,
+        allow_missing,
+        splits,
+        lesion_masks,
+        any_reference=any_reference,
+    )
     inputs = {
         "predictions": {name: str(folder) for name, folder in predictions.items()},
         "references": str(references),
@@ -199,32 +216,6 @@ def evaluate_originals(
     }
     protocol = Protocol(reference_normaliser=names[0])
     return compare(Collection(cases, mask_source, {}), inputs, Path(out), protocol)
-
-
-def name_predictions(values: list[str], method: str | None = None) -> dict[str, Path]:
-    """Read what follows ``--predictions``: one folder, or several as NAME=DIR.
-
-    Args:
-        values: As typed.
-        method: Name of the only folder, from ``--method``; its own name when None.
-
-    Raises:
-        UsageError: Several folders without names, a name twice, or a name given in two ways.
-
-    Example:
-        >>> sorted(name_predictions(["lookup=a", "controlnet=b"]))
-        ['controlnet', 'lookup']
-    """
-    if len(values) == 1 and "=" not in values[0]:
-        folder = Path(values[0])
-        return {method or folder.resolve().name: folder}
-    named = dict(value.split("=", 1) for value in values if "=" in value)
-    if method or len(named) < len(values) or "" in named or "" in named.values():
-        raise UsageError(
-            f"Expected NAME=DIR with a name of its own for each of several predictions and no "
-            f"--method, got {' '.join(values)} (--predictions)."
-        )
-    return {name: Path(folder) for name, folder in named.items()}
 
 
 def _splits_of(references: Path) -> dict[str, str]:

@@ -29,10 +29,10 @@ def find_start(config: DictConfig) -> RunFolder | None:
     if config.get("start_from") is None:
         return None
     run = open_run(config.start_from)
-    if run.path.resolve() == Path(config.run_dir).resolve():
+    if run.path.resolve() == Path(config.out).resolve():
         raise UsageError(
-            f"Expected start_from to be another run than run_dir, got {run.path} twice. "
-            "Add name=NAME or run_dir=FOLDER."
+            f"Expected start_from to be another run than out, got {run.path} twice. "
+            "Add name=NAME or out=FOLDER."
         )
     check_run(run, "start_from", [module_name(config.stage._target_)], config)
     return run

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from errno import EACCES, EPERM, EROFS
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def alone(folder: Path, name: str, work: str) -> Iterator[None]:
     Raises:
         MrcontrastError: Another process holds it, or the folder cannot be made.
     """
-    path = folder / name
+    path, is_new = folder / name, not folder.exists()
     lock = FileLock(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -54,3 +54,6 @@ def alone(folder: Path, name: str, work: str) -> Iterator[None]:
     finally:
         path.unlink(missing_ok=True)  # while it is held: never the lock of another process
         lock.release()
+        if is_new:
+            with suppress(OSError):  # it is in use
+                folder.rmdir()

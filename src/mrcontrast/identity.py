@@ -189,7 +189,10 @@ class Walk:
         return hashed(code.co_code.hex(), *names, *constants, *map(str, counts))
 
     def array(self, value: Any) -> list[str]:  # noqa: ANN401
-        """Return type, shape and bytes of an array, and the state of a generator; else nothing."""
+        """Return what is known of arrays, generators and modules; nothing of other objects.
+
+        Modules with parametrised weights refuse to be pickled.
+        """
         import numpy as np
         import torch
 
@@ -197,6 +200,9 @@ class Walk:
             if value.dtype.hasobject:
                 return [self.digest(value.tolist())]
             return [value.dtype.str, str(value.shape), hashed(value.tobytes())]
+        if isinstance(value, torch.nn.Module):
+            state = {name: v for name, v in vars(value).items() if name != "_compiled_call_impl"}
+            return [self.digest(type(value)), self.digest(state)]
         if isinstance(value, torch.Generator):
             return [self.digest(value.get_state())]
         if not isinstance(value, torch.Tensor):

@@ -98,7 +98,7 @@ def inherit(config: DictConfig) -> tuple[DictConfig, dict[str, RunFolder]]:
     start = None if config.get("start_from") is None else open_run(config.start_from)
     if start is not None and start.config_path.is_file():
         with open_dict(config):
-            follow_norms(config.stage, start.config.stage)
+            follow_norms(config.stage, start.checked_config().stage)
     return config, parents
 
 

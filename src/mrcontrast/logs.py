@@ -26,7 +26,7 @@ class Pace:
     """When a line of progress is due: a tenth of the time so far after the last one, in bounds.
 
     Args:
-        first: Least seconds between two lines.
+        first: Least seconds between two lines; 0: each line is due.
         most: Most seconds.
     """
 
@@ -37,7 +37,8 @@ class Pace:
     def is_due(self) -> bool:
         """Return whether a line is due, and count from now on if so."""
         now = time.monotonic()
-        if now - self.last < max(self.first, min((now - self.began) / 10, self.most)):
+        wait = max(self.first, min((now - self.began) / 10, self.most)) if self.first else 0.0
+        if now - self.last < wait:
             return False
         self.last = now
         return True

@@ -2,13 +2,15 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from inspect import signature
 from typing import Any
 
+import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Timer
-from torch import Tensor
+from torch import Tensor, distributed
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -114,6 +116,10 @@ def build_fused(
 def descend(stage: LightningModule, optimizer: Any, loss: Tensor, clip: float | None) -> None:  # noqa: ANN401 - Lightning's wrapper
     """Take one optimiser step down a loss, for stages that step their own optimisers.
 
+    Of several processes each computes its gradients alone, and those of this optimiser are then
+    averaged. ``DistributedDataParallel`` averages those of all parameters in each backward pass,
+    and ends the training where a loss does not reach some, as that of a discriminator.
+
     Args:
         stage: Whose loss it is.
         optimizer: One of ``stage.optimizers()``.
@@ -122,10 +128,32 @@ def descend(stage: LightningModule, optimizer: Any, loss: Tensor, clip: float | 
             by the scale of the loss when they are clipped, and so is the limit.
     """
     optimizer.zero_grad()
-    stage.manual_backward(loss)
+    with backward_alone(stage.trainer.strategy):
+        stage.manual_backward(loss)
+    average_gradients(optimizer)
     if clip is not None:
         stage.clip_gradients(optimizer, clip * loss_scale(stage.trainer), "norm")
     optimizer.step()
+
+
+def backward_alone(strategy: Any) -> AbstractContextManager:  # noqa: ANN401 - one of Lightning's
+    """Keep a backward pass from exchanging gradients; a single process exchanges none."""
+    block = getattr(strategy, "block_backward_sync", None)
+    return nullcontext() if block is None else block()
+
+
+def average_gradients(optimizer: Any) -> None:  # noqa: ANN401 - Lightning's wrapper
+    """Replace the gradients of an optimiser's parameters by their mean over all processes."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return
+    parameters = (each for group in optimizer.param_groups for each in group["params"])
+    gradients = [each.grad for each in parameters if each.grad is not None]
+    mean = torch.cat([gradient.flatten() for gradient in gradients])
+    distributed.all_reduce(mean)
+    mean /= distributed.get_world_size()
+    parts = mean.split([gradient.numel() for gradient in gradients])
+    for gradient, part in zip(gradients, parts, strict=True):
+        gradient.copy_(part.view_as(gradient))
 
 
 def loss_scale(trainer: Trainer) -> float:

@@ -1,7 +1,6 @@
 """``mrcontrast prepare``: raw pairs or phantoms in, a prepared data set out."""
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
@@ -15,13 +14,14 @@ if TYPE_CHECKING:
     from mrcontrast.preparation.dataset import Prepared
 
 MOST_NAMES = 6  # of subjects, on one line
+MOST_REMARKS = 12
 
 
 def prepare(config: DictConfig) -> int:
     """Run the recipe of ``configs/prepare.yaml``.
 
     Args:
-        config: Keys recipe, source, out, num_workers, scheduler, allow_dropped.
+        config: Keys recipe, source, out, workers, scheduler, allow_dropped.
 
     Returns:
         Exit code: 1 when an operator broke, or when a pair was dropped for a fault and
@@ -37,8 +37,8 @@ def prepare(config: DictConfig) -> int:
 
     recipe = build(config.recipe)
     text = OmegaConf.to_yaml(config.recipe, resolve=True)
-    workers = Workers(config.num_workers, config.scheduler)
-    result = prepare_dataset(recipe, Path(config.out), text, workers, _say)
+    workers = Workers(config.workers, config.scheduler)
+    result = prepare_dataset(recipe, str(config.out), text, workers, _say)
     return conclude(result, bool(config.allow_dropped))
 
 
@@ -50,8 +50,8 @@ def check(config: DictConfig) -> None:
     """
     if OmegaConf.is_missing(config, "out"):
         raise UsageError("Expected a folder for the data set, got none. Give out=FOLDER.")
-    if config.num_workers < 1:
-        raise UsageError(f"Expected num_workers >= 1, got {config.num_workers}. Change it.")
+    if config.workers < 1:
+        raise UsageError(f"Expected workers >= 1, got {config.workers}. Change it.")
     if config.source is None and "${source}" in OmegaConf.to_yaml(config.recipe):
         raise UsageError("Expected a folder of raw data, got none. Give source=FOLDER.")
     refuse_missing({"source=": config.source})
@@ -71,13 +71,20 @@ def conclude(result: "Prepared", allow_dropped: bool) -> int:
         how = f"{result.reused} sessions reused"
     else:
         how = "made anew"
-    sys.stdout.write(f"{count} sessions ({sizes}) in {manifest.root}: {how}\n")
+    grid = f"{manifest.records[0].spacing_mm:g} mm, " + "x".join(
+        map(str, manifest.records[0].shape)
+    )
+    sys.stdout.write(f"{count} sessions ({sizes}) at {grid} in {manifest.root}: {how}\n")
     if manifest.split("train") and not manifest.split("val"):
-        _say("warning: the validation split is empty; change recipe.split or add subjects")
+        from mrcontrast.preparation.sides import EMPTY_VAL
+
+        _say(EMPTY_VAL.format(len({record.subject for record in manifest.records})))
     if result.changed_sides:
         _say(_moved(result.changed_sides))
-    for remark in result.remarks:
+    for remark in result.remarks[:MOST_REMARKS]:
         _say(f"look at: {remark.text}")
+    if (more := len(result.remarks) - MOST_REMARKS) > 0:
+        _say(f"look at: {more} more in remarks.tsv in {manifest.root}")
     wrong = [item for item in result.dropped if item.kind in (FAULT, BROKEN)]
     if wrong:
         _say(f"{len(wrong)} left out, see dropped.tsv and quality.html in {manifest.root}:")

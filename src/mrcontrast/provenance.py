@@ -35,7 +35,10 @@ def is_hash_table(value: Any) -> bool:  # noqa: ANN401
 
 def is_start(value: Any) -> bool:  # noqa: ANN401
     """Return whether a value says which run a training started from, or is null."""
-    return value is None or (isinstance(value, dict) and is_text(value.get("weights_sha256")))
+    if not isinstance(value, dict):
+        return value is None
+    seconds, path = value.get("seconds"), value.get("path")
+    return is_text(value.get("weights_sha256")) and is_number(seconds) and is_name(path)
 
 
 def is_score(value: Any) -> bool:  # noqa: ANN401

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mrcontrast import __version__
+from mrcontrast import __version__, keys
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.released import open_run
 from mrcontrast.run_folder import RunFolder
@@ -21,7 +21,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("run", metavar="RUN", help="a finished run; takes the references of `translate --model`")
     add("--name", required=True, help="of the model, such as flair2t1w")
     add("--alias", default="best", help="`translate --model models:/NAME@ALIAS` (%(default)s)")
-    add("--tracking-uri", metavar="URI", help="of the registry, where the run was recorded elsewhere")
+    add(
+        "--tracking-uri",
+        metavar="URI",
+        help="of the registry, if the run was recorded elsewhere",
+    )
 
 
 def run(args: Namespace) -> int:
@@ -105,10 +109,12 @@ def register(folder: RunFolder, name: str, alias: str, uri: str) -> str:
     from mlflow.exceptions import MlflowException
 
     from mrcontrast.tracking import connect, origin_tags
-    from mrcontrast.tracking.store import no_store
     from mrcontrast.tracking.registry import FOLDER_TAG
+    from mrcontrast.tracking.store import no_store
+    from mrcontrast.translator.from_run import trained_on
 
     folder.verify()
+    trained_on(folder, keys.FLAIR, 1)  # refuses a run that does not say its grid
     client = connect(uri)
     try:
         version = store(folder, name, uri)
@@ -158,8 +164,8 @@ def run_of(folder: RunFolder, uri: str) -> "Run":
     from mlflow.exceptions import MlflowException
 
     from mrcontrast.tracking import connect
-    from mrcontrast.tracking.store import experiment_id
     from mrcontrast.tracking.registry import FOLDER_TAG
+    from mrcontrast.tracking.store import experiment_id
 
     client, run_id = connect(uri), folder.provenance.get("mlflow_run_id")
     try:

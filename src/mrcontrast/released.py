@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from mrcontrast.config_errors import suggestion
 from mrcontrast.errors import UsageError
 from mrcontrast.given import is_missing
 from mrcontrast.run_folder import RunFolder
@@ -21,7 +22,7 @@ def open_run(reference: str | Path) -> RunFolder:
         reference: "NAME" for the ControlNet of a released model, "NAME/RUN" for another of its
             runs, such as "phantom-2d/unet"; "runs:/ID" or "models:/NAME@ALIAS" of MLflow; else a
             run folder, or one that holds a model with its ControlNet. A folder with the name of a
-            released model is "./NAME".
+            released model is "./NAME"; a ``Path`` is always a folder.
 
     Raises:
         MrcontrastError: MLflow does not know the run or model.
@@ -34,7 +35,8 @@ def open_run(reference: str | Path) -> RunFolder:
         from mrcontrast.tracking.registry import folder_of  # imports MLflow
 
         return RunFolder(folder_of(text))
-    if (released := released_run(text)) is not None:
+    released = None if isinstance(reference, Path) else released_run(text)
+    if released is not None:
         return RunFolder(released)
     folder = Path(reference)
     for place in (folder, folder / MAIN_RUN):
@@ -62,10 +64,11 @@ def refuse_missing_runs(references: Mapping[str, str | None]) -> None:
     """
     for option, reference in references.items():
         if is_missing(reference) and released_run(str(reference)) is None:
-            names = ", ".join([*released_models(), *released_runs()])
+            models = released_models()
+            meant = suggestion(str(reference), [*models, *released_runs()])
             raise UsageError(
-                f"Expected a run folder or a released model ({names}), got none ({reference}). "
-                f"Check the path of {option}."
+                f"Expected a run folder or a released model ({', '.join(models)}), got none "
+                f"({reference}).{meant} Check the path of {option}."
             )
 
 

@@ -128,7 +128,7 @@ def refusal(folder: RunFolder, key: str, theirs: object, ours: object) -> Mrcont
             "name=NEW."
         )
     else:
-        advice = "Choose another name= or run_dir=; overwrite=true moves that run aside."
+        advice = "Choose another name= or out=; overwrite=true moves that run aside."
     return MrcontrastError(
         f"Expected the config of the run that is there, got {key}={ours} where it has "
         f"{theirs} ({folder.path}). {advice}"
@@ -147,7 +147,7 @@ def check_origin(before: dict[str, Any], now: dict[str, Any], folder: RunFolder)
         if key in before and weights_in(before[key]) != weights_in(now[key]):
             raise MrcontrastError(
                 f"Expected the {key} that training began with, got another one ({folder.path}). "
-                "Choose another name= or run_dir=; overwrite=true moves that run aside."
+                "Choose another name= or out=; overwrite=true moves that run aside."
             )
 
 

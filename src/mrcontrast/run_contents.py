@@ -72,7 +72,7 @@ def refuse_foreign(folder: RunFolder, replace: bool) -> None:
     if not (is_ours(folder) if replace else has_config(folder)):
         raise MrcontrastError(
             f"Expected a run of mrcontrast or none, got {', '.join(there)} without its "
-            f"config and provenance ({folder.path}). Choose another name= or run_dir=, or move "
+            f"config and provenance ({folder.path}). Choose another name= or out=, or move "
             "that away."
         )
 
@@ -89,7 +89,7 @@ def set_aside(folder: RunFolder) -> None:
     except OSError as error:
         raise MrcontrastError(
             f"Expected a folder that can be moved to {place}, got the error: "
-            f"{error.strerror or error} ({folder.path}). Choose another name= or run_dir=."
+            f"{error.strerror or error} ({folder.path}). Choose another name= or out=."
         ) from error
     (place / LOCK).unlink(missing_ok=True)
     log.info("The earlier run is kept in %s", place)

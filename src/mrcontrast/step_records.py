@@ -166,5 +166,5 @@ def refuse_foreign(paths: Sequence[Path], ledger: Path) -> None:
         raise MrcontrastError(
             "Expected outputs of this study or nothing, got content that it has not made "
             f"({', '.join(map(str, paths[:3]))}{more}; its records are in {ledger}). "
-            "Choose another folder=, or move that away."
+            "Choose another out=, or move that away."
         )

@@ -108,20 +108,29 @@ class Ledger:
             return 0.0
         before = self.record_of(step)
         self.set_aside(step, before)
-        is_new = is_empty(step.output)
         known = before if before and before.hash == self.hashes[step.name] else None
-        token = secrets.token_hex(8) if is_new or before is None else before.token
+        token = secrets.token_hex(8)
+        if before is not None and not is_empty(step.output):
+            token = before.token
         record = Record(STARTED, self.hashes[step.name], step.settings, token=token)
         if known is not None:
             record = replace(record, stamp=known.stamp, files=known.files)
-        record.write(self.path(step))
-        if not (step.whole and is_new):
-            record.write(step.output / MARK)
         began = time.monotonic()
-        step.run()
+        self.work(step, record)
+        if missing_files(step.output, record):  # the work takes the rest for finished
+            move(step.output, self.place(step, record))
+            self.work(step, record)
         seconds = round(time.monotonic() - began, 1)
         self.finish(step, record, seconds)
         return seconds
+
+    def work(self, step: Step, record: Record) -> None:
+        """Record that a step was started, mark its output, and run it."""
+        is_new = is_empty(step.output)
+        record.write(self.path(step))
+        if not (step.whole and is_new):
+            record.write(step.output / MARK)
+        step.run()
 
     def finish(self, step: Step, started: Record, seconds: float) -> None:
         """Record the end of a step: first in its output, so that a kill leaves no doubt."""

@@ -80,8 +80,8 @@ def place_of(config: DictConfig) -> Path:
     """
     refuse_name(config.study.get("name"), "study.name")
     refuse_empty(OmegaConf.select(config, "paths.outputs", default="."), "paths.outputs")
-    folder = Path(refuse_empty(config.folder, "folder"))
-    refuse_shared(folder, "folder", [Path.home(), Path.cwd().parent])
+    folder = Path(refuse_empty(config.out, "out"))
+    refuse_shared(folder, "out", [Path.home(), Path.cwd().parent])
     return folder.absolute()
 
 

@@ -9,7 +9,7 @@ from mrcontrast.errors import UsageError
 from mrcontrast.released import open_run
 from mrcontrast.run_folder import RunFolder
 
-OWN_KEYS = ("run_dir", "overwrite", "data.root", "name")  # of each training
+OWN_KEYS = ("out", "run_dir", "overwrite", "data.root", "name")  # of each training
 
 
 def outside_runs(

@@ -68,7 +68,7 @@ def train_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
     overrides = [
         "data=prepared",
         f"data.root={folder / 'data'}",
-        f"run_dir={output}",
+        f"out={output}",
         f"name={plain['name']}/{name}",
         *plain["common"],
         *(f"{key}={where(parent, outside, folder)}" for key, parent in parents.items()),
@@ -227,7 +227,9 @@ def evaluate_step(methods: list[str], plain: dict[str, Any], folder: Path) -> St
             )
 
     inputs = ("data", *(f"predict-{name}" for name in methods))
-    return Step("evaluation", "Evaluate", output, settings, run, inputs, files=TABLES)
+    return Step(
+        "evaluation", "Evaluate", output, settings, run, inputs, files=TABLES, anchors=TABLES
+    )
 
 
 def evaluate_full_grid_step(methods: list[str], folder: Path) -> Step:
@@ -245,7 +247,9 @@ def evaluate_full_grid_step(methods: list[str], folder: Path) -> Step:
     inputs = ("data", MASKS, *(f"predict-{name}" for name in methods))
     title = "Evaluate at full grid"
     settings = {"methods": methods}
-    return Step(FULL_GRID_EVALUATION, title, output, settings, run, inputs, files=TABLES)
+    return Step(
+        FULL_GRID_EVALUATION, title, output, settings, run, inputs, files=TABLES, anchors=TABLES
+    )
 
 
 def report_step(evaluation: str, methods: list[str], plain: dict[str, Any], folder: Path) -> Step:

@@ -60,7 +60,7 @@ def train(config: DictConfig) -> float | None:
     refuse_numbers(config)
     refuse_types(config)
     refuse_places(config)
-    folder, earlier = RunFolder(config.run_dir), find_start(config)
+    folder, earlier = RunFolder(config.out), find_start(config)
     with ExitStack() as locks:
         if is_first_process():
             refuse_foreign(folder, is_replacing(config))  # before a lock is written
@@ -82,8 +82,8 @@ def refuse_places(config: DictConfig) -> None:
     """
     refuse_name(config.get("name"), "name")
     outputs = Path(refuse_empty(OmegaConf.select(config, "paths.outputs"), "paths.outputs"))
-    run_dir = Path(refuse_empty(config.get("run_dir"), "run_dir"))
-    refuse_shared(run_dir, "run_dir", [Path.cwd(), Path.home(), outputs / "runs"])
+    out = Path(refuse_empty(config.get("out"), "out"))
+    refuse_shared(out, "out", [Path.cwd(), Path.home(), outputs / "runs"])
 
 
 def finished_before(

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from omegaconf import DictConfig
@@ -22,32 +23,38 @@ class Cost:
         trained: Parameters that learn.
         parameters: All of them, frozen ones included.
         batch_size: Items a step and device.
-        images: Items that the whole training sees, repeats counted.
+        images: Items that the whole training sees, repeats counted; None if time alone ends it.
         memory: Bytes at the peak of a step, on one device.
         flops: Floating-point operations of forward and backward for one item.
+        most_hours: GPU hours after which ``trainer.max_time`` ends it; None without a limit.
     """
 
     name: str
     trained: int
     parameters: int
     batch_size: int
-    images: int
+    images: int | None
     memory: int
     flops: float
+    most_hours: float | None = None
 
     def hours(self, flops_per_s: float) -> float:
         """Return the GPU hours at a rate."""
-        return self.images * self.flops / flops_per_s / 3600
+        counted = inf if self.images is None else self.images * self.flops / flops_per_s / 3600
+        return min(counted, inf if self.most_hours is None else self.most_hours)
 
 
-def cost_of_training(name: str, config: DictConfig, shape: list[int], items: int) -> Cost:
+def cost_of_training(name: str, config: DictConfig, shape: list[int], items: int | None) -> Cost:
     """Return what a training takes.
 
     Args:
         name: Of the training.
         config: Resolved, with the parts of its parents.
         shape: Axes (*S) of an item.
-        items: Training items.
+        items: Training items; None if unknown, which a training that ends by epochs needs.
+
+    Raises:
+        UsageError: Nothing ends the training, or the number of items is needed.
     """
     from torch._subclasses.fake_tensor import FakeTensorMode
     from torch.utils.flop_counter import FlopCounterMode
@@ -71,6 +78,7 @@ def cost_of_training(name: str, config: DictConfig, shape: list[int], items: int
         images=images_seen(config, items),
         memory=weight_bytes(stage) + 4 * trained * copies(config) + watch.peak,
         flops=counter.get_total_flops() / batch_size,
+        most_hours=most_hours(config.trainer),
     )
 
 
@@ -128,28 +136,47 @@ def take_step(stage: Any, batch: dict[str, Any]) -> None:  # noqa: ANN401
         loss.backward()
 
 
-def images_seen(config: DictConfig, items: int) -> int:
-    """Return how many items a training sees, repeats counted.
+def images_seen(config: DictConfig, items: int | None) -> int | None:
+    """Return how many items a training sees, repeats counted; None if time alone ends it.
 
     Args:
         config: Of the training; where two optimisers take turns, each counts in its steps.
-        items: Training items.
+        items: Training items; None if unknown.
 
     Raises:
-        UsageError: Time ends the training.
+        UsageError: Nothing ends the training, or the number of items is needed.
     """
     trainer = config.trainer
     if trainer.max_epochs > 0:
+        if items is None:
+            raise UsageError(
+                f"Expected the number of training items, got none (study.size.items): epochs end "
+                f"{config.name}. Add +study.size.items=N."
+            )
         return trainer.max_epochs * items
     if (steps := trainer.max_steps) < 0:
+        if trainer.max_time is not None:
+            return None
         raise UsageError(
-            f"Expected a training that ends by steps or epochs, got trainer.max_steps={steps} "
-            f"({config.name}). Set study.common to trainer.max_steps=N."
+            f"Expected a training that ends by steps, epochs or time, got trainer.max_steps={steps}"
+            f" ({config.name}). Set study.common to trainer.max_steps=N."
         )
     if (start := config.stage.get("adversarial_start_step")) is not None and steps > start:
         steps = start + (steps - start) // 2
-    devices = trainer.devices if isinstance(trainer.devices, int) else 1
-    return steps * trainer.accumulate_grad_batches * config.data.batch_size * devices
+    return steps * trainer.accumulate_grad_batches * config.data.batch_size * devices_of(trainer)
+
+
+def most_hours(trainer: DictConfig) -> float | None:
+    """Return the GPU hours that ``max_time`` allows, None without a limit."""
+    from lightning.pytorch.callbacks import Timer
+
+    seconds = Timer(trainer.max_time).time_remaining()
+    return None if seconds is None else seconds * devices_of(trainer) / 3600
+
+
+def devices_of(trainer: DictConfig) -> int:
+    """Return the number of devices, 1 where it is found when training begins."""
+    return trainer.devices if isinstance(trainer.devices, int) else 1
 
 
 def copies(config: DictConfig) -> int:

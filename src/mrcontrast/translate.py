@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mrcontrast.absent import absence
-from mrcontrast.draws import Draws
+from mrcontrast.draws import ONE_DRAW, Draws
 from mrcontrast.errors import MrcontrastError, UsageError, printable
 from mrcontrast.given import refuse_missing
 from mrcontrast.released import refuse_missing_runs
@@ -34,7 +34,8 @@ def run(args: Namespace) -> int:
         UsageError: An option is out of range, IN and OUT do not fit, or OUT exists and differs.
         MrcontrastError: The model or a single volume is at fault.
     """
-    draws = Draws(args.samples, args.noise_turn, args.temperature, args.precision)
+    given = ONE_DRAW.temperature if args.temperature is None else args.temperature
+    draws = Draws(args.samples, args.noise_turn, given, args.precision)
     refuse_options(args)
     refuse_paths(args.input, args.output, args.overwrite)
     refuse_missing_runs({"--model": args.model})
@@ -44,6 +45,7 @@ def run(args: Namespace) -> int:
     from mrcontrast.data.predictions import Existing
     from mrcontrast.translator import from_run
     from mrcontrast.translator.files import translate_files
+    from mrcontrast.translator.temperature import lower_temperature
 
     translator = from_run(
         args.model,
@@ -55,6 +57,8 @@ def run(args: Namespace) -> int:
         args.tile,
         args.start,
     )
+    if args.temperature is None and args.samples == 1:
+        lower_temperature(translator)
     jobs = find_jobs(args, translator)
     existing = Existing.REDO if args.overwrite else Existing.REFUSE
     outcome = translate_files(jobs, translator, existing)

@@ -18,6 +18,8 @@ EPILOG = """which model (seconds of one draw of a 1 mm volume on two cores):
 A finer volume comes back on its own grid with the detail of the model's 2 or 1 mm.
 --samples N takes N times as long."""
 
+OUT_HELP = "a NIfTI file, or a folder if IN is one; --out OUT says the same"
+
 MASK_HELP = (
     "brain mask of IN, or a folder of masks; default: a file *_desc-brain_mask beside each volume, "
     "else its largest non-zero component"
@@ -43,7 +45,7 @@ TURN_HELP = (
 
 HEAT_HELP = (
     "standard deviation of the noise that a draw starts from; below 1 it is nearer to the mean "
-    "(%(default)s, as in training)"
+    "(default: 0.5 for one draw, 1, as in training, for several)"
 )
 
 PRECISION_HELP = "bf16-mixed is faster where the hardware has units for it (%(default)s)"
@@ -64,7 +66,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.epilog, parser.formatter_class = EPILOG, RawDescriptionHelpFormatter
     add = parser.add_argument
     add("input", type=Path, metavar="IN", help="a NIfTI file, a folder, or a prepared data set")
-    add("output", type=Path, metavar="OUT", help="a NIfTI file, or a folder if IN is one")
+    add("output", type=Path, metavar="OUT", help=OUT_HELP)
     add("--model", required=True, metavar="RUN", help=MODEL_HELP)
     add("--mask", type=Path, metavar="PATH", help=MASK_HELP)
     add("--strip-skull", action="store_true", help=STRIP_HELP)
@@ -75,7 +77,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--start", type=float, metavar="TIME", help=START_HELP)
     add("--seed", type=int, default=0, help="seed of the noise (%(default)s)")
     add("--noise-turn", type=int, default=ONE_DRAW.noise_turn, metavar="N", help=TURN_HELP)
-    add("--temperature", type=float, default=ONE_DRAW.temperature, metavar="T", help=HEAT_HELP)
+    add("--temperature", type=float, metavar="T", help=HEAT_HELP)
     add("--precision", choices=PRECISIONS, default=ONE_DRAW.precision, help=PRECISION_HELP)
     add("--batch-size", type=int, default=16, help="slices at once (%(default)s)")
     add("--tile", metavar="N[,M]", help=TILE_HELP)

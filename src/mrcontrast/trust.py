@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 
-from mrcontrast.errors import MrcontrastError
+from mrcontrast.errors import MrcontrastError, UsageError
 
-VARIABLE = "MRCONTRAST_TRUST"
+VARIABLE, OPTION = "MRCONTRAST_TRUST", "--trust"
 
 
 def trusted_modules() -> list[str]:
@@ -34,6 +34,28 @@ def trusting(modules: Sequence[str]) -> Iterator[None]:
         os.environ.pop(VARIABLE)
         if before is not None:
             os.environ[VARIABLE] = before
+
+
+def take_trust(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Return the arguments without each ``--trust MODULE``, and the modules.
+
+    Raises:
+        UsageError: No module is named.
+
+    >>> take_trust(["translate", "--trust", "my_parts", "a", "--trust=other"])
+    (['translate', 'a'], ['my_parts', 'other'])
+    """
+    words = [part for word in arguments for part in without_sign(word)]
+    if words[-1:] == [OPTION]:
+        raise UsageError("Expected a module, got none (--trust). Name it: --trust my_package.")
+    places = [place for place, word in enumerate(words) if word == OPTION]
+    rest = [word for place, word in enumerate(words) if not {place, place - 1} & set(places)]
+    return rest, [words[place + 1] for place in places]
+
+
+def without_sign(word: str) -> list[str]:
+    """Return ``--trust=MODULE`` as two words, any other as it is."""
+    return word.split("=", 1) if word.startswith(f"{OPTION}=") else [word]
 
 
 def is_trusted(target: str) -> bool:

@@ -72,14 +72,13 @@ def read_volume(path: str | Path, zeros: bool = False, nan: bool = False) -> Vol
 def read_mask(path: str | Path, like: Volume, like_path: str | Path = "its image") -> np.ndarray:
     """Read a mask that lies on the grid of ``like``; above 0.5 is inside, and it may be empty.
 
-    NaN is outside.
+    NaN is outside; axes may be stored in another order or direction.
 
     Raises:
         MrcontrastError: As ``read_volume`` (all zero excepted), the grids differ, or values show
             that 0 is not outside and 1 not inside.
     """
-    mask = _read(Path(path), nan=True)
-    same_grid(like, mask, like_path, path)
+    mask = onto_grid(_read(Path(path), nan=True), like, path, like_path)
     least, most = (float(bound.reduce(mask.data, axis=None)) for bound in (np.fmin, np.fmax))
     if least < LEAST_IN_MASK or (least > 0.5 and least < most):  # no outside among its labels
         got = f"values from {least:g} to {most:g}"
@@ -119,6 +118,23 @@ def write_labels(
         kind, header = geometry_of(Path(like_header))
         header.set_data_dtype(data.dtype)
         _write(Path(path), kind(data, None, header))
+
+
+def onto_grid(
+    volume: Volume, like: Volume, path: str | Path, like_path: str | Path = "its image"
+) -> Volume:
+    """Return a volume with its axes in the order and directions of another; no voxel is changed.
+
+    Raises:
+        MrcontrastError: The two still do not lie on one voxel grid.
+    """
+    turn = nib.orientations.io_orientation(np.linalg.inv(like.affine) @ volume.affine)
+    if not (turn == [[0, 1], [1, 1], [2, 1]]).all():
+        data = nib.orientations.apply_orientation(volume.data, turn)
+        back = nib.orientations.inv_ornt_aff(turn, volume.shape)
+        volume = Volume(np.ascontiguousarray(data), volume.affine @ back)
+    same_grid(like, volume, like_path, path)
+    return volume
 
 
 def same_grid(

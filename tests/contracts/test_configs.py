@@ -9,6 +9,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from mrcontrast.config import build, compose, config_dir
 from mrcontrast.config_types import refuse_types
 from mrcontrast.estimate import training_configs
+from mrcontrast.model_config import PARTS
+from mrcontrast.released import MODELS
 from mrcontrast.study import plan
 from mrcontrast.training_cost import build_without_values
 
@@ -31,9 +33,9 @@ def experiments_of(study: str) -> set[str]:
 
 
 def targets(node: object) -> list[str]:
-    """Return each ``_target_`` below a config node."""
+    """Return each ``_target_`` below a config node, but for those that are computed."""
     if isinstance(node, dict):
-        own = [node["_target_"]] if "_target_" in node else []
+        own = [node["_target_"]] if not str(node.get("_target_", "${")).startswith("${") else []
         return own + [name for value in node.values() for name in targets(value)]
     if isinstance(node, list):
         return [name for value in node for name in targets(value)]
@@ -46,6 +48,33 @@ def test_every_target_exists(path):
 
     for name in targets(OmegaConf.to_container(OmegaConf.load(path), resolve=False)):
         assert callable(get_object(name)), name
+
+
+STAGE_FILES = sorted((ROOT / "stage").rglob("*.yaml"))
+MODEL_FILES = sorted(MODELS.glob("*/*/config.yaml"))
+
+
+@pytest.mark.parametrize("path", STAGE_FILES + MODEL_FILES, ids=lambda path: path.as_posix()[-40:])
+def test_a_run_may_name_every_part_of_a_stage(path):
+    """Add a new class to PARTS: else no run that has it can be used."""
+    found = targets(OmegaConf.to_container(OmegaConf.load(path), resolve=False))
+    assert set(found) <= PARTS
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_a_run_may_name_every_part_of_an_experiment(experiment):
+    config = compose("train", [f"experiment={experiment}", "data.root=somewhere"])
+    assert set(targets(OmegaConf.to_container(config.stage, resolve=False))) <= PARTS
+
+
+def test_no_part_is_named_in_vain():
+    files = STAGE_FILES + MODEL_FILES
+    found = [targets(OmegaConf.to_container(OmegaConf.load(path))) for path in files]
+    others = {
+        "torch.optim.Adam",  # of experiments
+        "mrcontrast.networks.local.ControlNet",  # as the denoiser that it belongs to
+    }
+    assert {name for names in found for name in names} | others == PARTS
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.rglob("*.yaml")), ids=lambda path: path.stem)

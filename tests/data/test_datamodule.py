@@ -183,7 +183,7 @@ def test_too_much_brain_wanted_is_one_line(prepared_root: Path) -> None:
 
 @pytest.mark.parametrize("spatial_dims", [2, 3])
 def test_config_builds_and_serves(prepared_root: Path, spatial_dims: int) -> None:
-    config = OmegaConf.create({"spatial_dims": spatial_dims, "seed": 1})
+    config = OmegaConf.create({"spatial_dims": spatial_dims, "seed": 1, "workers": 0})
     config.data = OmegaConf.load(CONFIG)
     config.data.merge_with({"root": str(prepared_root), "batch_size": 2})
     module = build(config.data)

@@ -13,6 +13,7 @@ from mrcontrast.data.dataset import (
     collate,
 )
 from mrcontrast.data.manifest import Record
+from mrcontrast.data.scanned import measure_scanned
 from mrcontrast.data.volume_store import VolumeStore, open_store
 from mrcontrast.errors import UsageError
 from mrcontrast.volume import read_volume
@@ -75,6 +76,31 @@ def test_context_repeats_the_last_slice(tmp_path: Path) -> None:
     items = SliceDataset(VolumeStore([tmp_path / "a.npy"]), ["sub-01"], context_slices=2)
     assert items[0]["flair"][:, 0, 0].tolist() == [0, 0, 0, 1, 2]
     assert items[2]["flair"][:, 0, 0].tolist() == [0, 1, 2, 2, 2]
+
+
+def test_context_repeats_the_last_slice_that_was_scanned(tmp_path: Path) -> None:
+    """Padding beyond the field of view is no neighbour; the slice itself always is."""
+    slices = np.zeros((6, 3, 4, 5), np.float16)
+    slices[:, 0] = np.arange(6).reshape(6, 1, 1)
+    slices[:, 2] = 1
+    np.save(tmp_path / "a.npy", slices)
+    np.save(tmp_path / "a.area.npy", np.full(6, 20))
+    store = VolumeStore([tmp_path / "a.npy"])
+    items = SliceDataset(store, ["sub-01"], context_slices=1, scanned=[(1, 3)])
+    found = [items[z]["flair"][:, 0, 0].tolist() for z in range(6)]
+    assert found[1:4] == [[1, 1, 2], [1, 2, 3], [2, 3, 3]]
+    assert [slab[1] for slab in found] == list(range(6))
+
+
+def test_scanned_slices_are_those_of_most_of_the_brain() -> None:
+    field = np.zeros((2, 3, 8), bool)
+    field[:, :, 2:6] = True
+    field[0, 0, 1] = field[0, 0, 6] = True
+    brain = np.zeros_like(field)
+    brain[:, :2, 3:7] = True
+    assert measure_scanned(field, brain) == [2, 5]
+    assert measure_scanned(np.zeros_like(field), brain) is None
+    assert measure_scanned(field, np.zeros_like(field)) is None
 
 
 def test_volume_is_the_file(

@@ -165,3 +165,26 @@ def test_spacings_that_differ_by_rounding_are_one_grid(tmp_path: Path) -> None:
         Manifest([*records[:2], replace(records[2], spacing_mm=2.503)], tmp_path)
     with pytest.raises(MrcontrastError, match="one grid for all"):
         Manifest([*records[:2], replace(records[2], shape=(64, 80, 57))], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("column", "cell"),
+    [
+        ("flair", "/etc/passwd"),
+        ("t1w", "../outside.nii.gz"),
+        ("brain_mask", "sub-01/../../outside.nii.gz"),
+        ("labels", "/dev/zero"),
+        ("subject", "../../sub-01"),
+        ("subject", "/tmp/sub-01"),
+        ("subject", ".."),
+        ("session", "ses-1/../.."),
+        ("session", "ses\\1"),
+    ],
+)
+def test_a_row_cannot_lead_out_of_the_data_set(manifest: Manifest, column: str, cell: str) -> None:
+    path = manifest.root / MANIFEST
+    head, first, *rest = path.read_text().splitlines()
+    cells = dict(zip(head.split("\t"), first.split("\t"), strict=True)) | {column: cell}
+    path.write_text("\n".join([head, "\t".join(cells.values()), *rest]) + "\n")
+    with pytest.raises(MrcontrastError, match=r"leads out of the data set|is no name"):
+        Manifest.read(manifest.root)

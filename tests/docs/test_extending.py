@@ -96,7 +96,8 @@ def test_the_sampler_keeps_the_spread_of_gaussian_data(example):
     assert 0.05 < drawn.std().item() < 0.5  # the estimate is a mean: it never spreads too far
 
 
-def test_the_stage_trains_and_translates(example, prepared_root, tmp_path):
+def test_the_stage_trains_and_translates(example, prepared_root, tmp_path, monkeypatch):
+    monkeypatch.delenv("MRCONTRAST_TRUST")
     from mrcontrast.data.manifest import Manifest
     from mrcontrast.translate import translate_records
     from mrcontrast.translator import from_run
@@ -120,6 +121,10 @@ def test_the_stage_trains_and_translates(example, prepared_root, tmp_path):
     assert run.provenance["score"]["monitor"] == "val/psnr"
     assert sorted(path.name for path in run.pictures.iterdir())
     records = Manifest.read(prepared_root).split("test")[:1]
+    with pytest.raises(MrcontrastError, match="Expected a known part of a model"):
+        from_run(str(run.path))
+    assert "MRCONTRAST_TRUST=my_parts,monai.networks.blocks" in PAGE
+    monkeypatch.setenv("MRCONTRAST_TRUST", "my_parts,monai.networks.blocks")
     (volume,) = translate_records(records, from_run(str(run.path)), tmp_path / "predictions")
     assert volume.is_file()
 

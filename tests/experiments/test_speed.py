@@ -53,7 +53,7 @@ def toy(request: pytest.FixtureRequest, tmp_path: Path):
 def test_the_networks_are_as_large_as_the_originals() -> None:
     architectures = load("architectures")
     what = architectures.SETTINGS["2d"]
-    overrides = ["data.root=somewhere", "run_dir=nowhere"]
+    overrides = ["data.root=somewhere", "out=nowhere"]
     stage = resolve(architectures.train_config(what, "controlnet", overrides)).stage
     with torch.device("meta"):
         parts = {

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from mrcontrast.imaging.blocks import BlockShifts, block_centres, find_shifts
+from mrcontrast.imaging.blocks import BlockShifts, all_shifts, block_centres, find_shifts
 
 SHAPE = (34, 38, 36)
 
@@ -59,8 +59,26 @@ def test_no_mask_no_blocks() -> None:
 
 
 def test_the_other_way_round() -> None:
-    one = BlockShifts(np.array([[5.0, 5, 5]]), np.array([[1.0, 0, -2]]), np.array([0.5]))
+    scores = np.zeros((1, 343))
+    scores[0, 0] = 0.5  # at (-3, -3, -3)
+    one = BlockShifts(np.array([[5.0, 5, 5]]), np.array([[1.0, 0, -2]]), np.array([0.5]), scores)
     back = one.reversed()
+    assert back.scores[0, -1] == 0.5
     np.testing.assert_array_equal(back.centres, [[6, 5, 3]])
     np.testing.assert_array_equal(back.shifts, [[-1, 0, 2]])
     assert len(one.joined(back).similarity) == 2
+
+
+def test_a_block_that_fits_everywhere_alike_contradicts_no_shift() -> None:
+    """One block with a sharp best shift of (2, 0, 0), one that is flat, one flat along y alone."""
+    shifts = all_shifts(3)
+    at = (shifts == [2, 0, 0]).all(axis=1)
+    along = (shifts[:, [0, 2]] == [2, 0]).all(axis=1)
+    scores = np.stack([np.where(at, 0.5, 0.3), np.where(at, 0.5, 0.49), np.where(along, 0.5, 0.1)])
+    best = np.tile([2.0, 0, 0], (3, 1))
+    blocks = BlockShifts(np.zeros((3, 3)), best, scores.max(axis=1), scores)
+    np.testing.assert_allclose(blocks.distance_to(np.zeros((3, 3))), [2, 0, 2])
+    np.testing.assert_allclose(blocks.distance_to(np.tile([2.0, 3, 0], (3, 1))), [3, 0, 0])
+    np.testing.assert_allclose(blocks.distance_to(best), 0)
+    back = blocks.reversed()
+    np.testing.assert_allclose(back.distance_to(np.tile([-2.0, -3, 0], (3, 1))), [3, 0, 0])

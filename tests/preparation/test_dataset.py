@@ -1,4 +1,6 @@
+import gzip
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,10 +9,11 @@ import numpy as np
 import pytest
 
 from mrcontrast.data.manifest import Manifest
-from mrcontrast.errors import MrcontrastError
+from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.files import sha256_file
 from mrcontrast.preparation.bids import BidsPairs
 from mrcontrast.preparation.dataset import Prepared, prepare_dataset
+from mrcontrast.preparation.operators import CheckHeader
 from mrcontrast.preparation.recipe import Recipe
 from mrcontrast.transforms.grid import ModelGrid
 from mrcontrast.volume import Volume, read_mask, read_volume, write_volume
@@ -21,7 +24,8 @@ TEXT = "recipe: test\n"
 
 def run(recipe: Recipe, out: Path, num_workers: int = 1) -> tuple[Prepared, list[str]]:
     lines: list[str] = []
-    return prepare_dataset(recipe, out, TEXT, num_workers, lines.append), lines
+    made = prepare_dataset(recipe, out, TEXT, num_workers, lines.append)
+    return made, [line for line in lines if not line.startswith("warning: the validation split")]
 
 
 def flair_of(bids: Path, subject: str) -> Path:
@@ -224,3 +228,67 @@ def test_oblique_scans_without_a_grid_step_are_one_grid(
     made, _ = run(recipe, tmp_path / "out")
     assert made.dropped == []
     assert {record.spacing_mm for record in made.manifest.records} == {3.0}
+
+
+def test_names_that_are_not_utf_8_are_dropped_at_the_start(
+    tmp_path: Path, bids: Path, write_pair, make_recipe: MakeRecipe
+) -> None:
+    latin = os.fsdecode(b"sub-caf\xe9")
+    write_pair(bids, latin)
+    write_pair(bids, "sub-04", entities=os.fsdecode(b"_acq-\xe9"))
+    prepared, lines = run(make_recipe(BidsPairs(str(bids))), tmp_path / "out")
+    assert [record.subject for record in prepared.manifest.records] == [
+        "sub-01",
+        "sub-02",
+        "sub-03",
+    ]
+    assert {item.subject for item in prepared.dropped} == {"sub-04", "sub-caf\\udce9"}
+    assert all("Expected names in UTF-8" in item.reason for item in prepared.dropped)
+    assert [line.split()[0] for line in lines] == ["dropped"] * 2 + ["prepared"] * 3
+    assert "sub-caf\\udce9" in (tmp_path / "out" / "dropped.tsv").read_text(encoding="utf-8")
+    root = bids.rename(bids.with_name(os.fsdecode(b"caf\xe9")))
+    with pytest.raises(UsageError, match="path in UTF-8"):
+        BidsPairs(str(root))
+
+
+def test_no_text_of_a_header_reaches_the_data_set(
+    tmp_path: Path, bids: Path, make_recipe: MakeRecipe
+) -> None:
+    for path in bids.rglob("*.nii.gz"):
+        image = nib.load(path)
+        made = nib.Nifti1Image(image.get_fdata(), image.affine)
+        for field in ("descrip", "db_name", "aux_file", "intent_name"):
+            made.header[field] = b"Mustermann"
+        made.header["intent_code"] = 1001
+        made.header.extensions.append(nib.nifti1.Nifti1Extension("comment", b"Mustermann"))
+        nib.save(made, path)
+    run(make_recipe(BidsPairs(str(bids))), tmp_path / "out")
+    written = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert len(written) > 12
+    for path in written:
+        raw = path.read_bytes()
+        raw = gzip.decompress(raw) if path.suffix == ".gz" else raw
+        assert b"Mustermann" not in raw, path
+        if path.suffix == ".gz":
+            assert int(nib.load(path).header["intent_code"]) == 0
+
+
+def test_scans_in_micron_are_prepared_in_mm(
+    tmp_path: Path, bids: Path, make_recipe: MakeRecipe
+) -> None:
+    plain, _ = run(make_recipe(BidsPairs(str(bids))), tmp_path / "plain")
+    for path in (flair_of(bids, "sub-02"), t1w_of(bids, "sub-02")):
+        image = nib.load(path)
+        affine = np.diag([1e3, 1e3, 1e3, 1]) @ image.affine
+        micron = nib.Nifti1Image(image.get_fdata(), affine)
+        micron.header.set_xyzt_units("micron")
+        nib.save(micron, path)
+    recipe = make_recipe(BidsPairs(str(bids)))
+    recipe.operators.insert(0, CheckHeader())
+    made, _ = run(recipe, tmp_path / "micron")
+    assert made.dropped == []
+    volumes = [m.manifest.records[1].measures["brain_ml"] for m in (plain, made)]
+    assert volumes[0] == pytest.approx(volumes[1], rel=1e-3)
+    written = nib.load(made.manifest.records[1].flair)
+    assert written.header.get_xyzt_units()[0] == "mm"
+    np.testing.assert_allclose(written.header.get_zooms(), 4.0)

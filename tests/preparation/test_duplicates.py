@@ -62,10 +62,13 @@ def test_one_shared_contrast_is_reported(tmp_path: Path) -> None:
 
     object.__setattr__(entries[1], "pair", OtherFlair(1))
     source_index = lambda: (entries, [])  # noqa: E731
-    recipe.sources = [type("S", (), {"index": staticmethod(source_index), "folders": []})()]
+    recipe.sources = [
+        type("S", (), {"index": staticmethod(source_index), "folders": [], "remarks": ()})()
+    ]
     made = prepare(recipe, tmp_path / "b")
     assert [(r.item, r.measure) for r in made.remarks] == [("sub-00 sub-01", "same_t1w_voxels")]
     assert len(made.manifest.records) == 3
+    assert len({r.split for r in made.manifest.records if r.subject in ("sub-00", "sub-01")}) == 1
     assert "sub-00 sub-01" in (tmp_path / "b" / "remarks.tsv").read_text()
     assert "one person under two ids" in (tmp_path / "b" / "quality.html").read_text()
 

@@ -38,6 +38,8 @@ def run(
     lines: list[str] = []
 
     def say(line: str) -> None:
+        if line.startswith("warning: the validation split"):
+            return
         lines.append(line)
         if len(lines) == stop_after:
             raise KeyboardInterrupt

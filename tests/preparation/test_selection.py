@@ -76,6 +76,6 @@ def test_one_of_two_origins_can_be_chosen() -> None:
     )
     with pytest.raises(MrcontrastError, match="each subject once"):
         recipe_of(source, other).index()
-    entries, dropped = recipe_of(source, other, select=Select(where={"site": ["toys"]})).index()
+    entries, dropped, _ = recipe_of(source, other, select=Select(where={"site": ["toys"]})).index()
     assert [entry.name for entry in entries] == ["sub-00", "sub-01"]
     assert [item.kind for item in dropped] == [LEFT_OUT]

@@ -62,12 +62,12 @@ def test_people(tmp_path: Path) -> None:
         "participant_id\tage\tsex\thandedness\nsub-01\t53.5\tfemale\tn/a\nsub-02\t>89\tM\tR\n"
         "sub-03\tNaN\tN/A\t nan\n"
     )
-    assert read_people(table, "participant_id") == {
+    assert read_people(table, "participant_id")[0] == {
         "sub-01": {"age": 53.5, "sex": "F"},
         "sub-02": {"age": ">89", "sex": "M", "handedness": "R"},
         "sub-03": {},
     }
-    assert read_people(tmp_path / "none.tsv", "participant_id") == {}
+    assert read_people(tmp_path / "none.tsv", "participant_id") == ({}, [])
 
 
 def test_site_and_visit_reach_the_session(tmp_path: Path, write_pair) -> None:

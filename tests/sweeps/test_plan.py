@@ -57,10 +57,10 @@ def test_a_job_done_again_has_the_free_overrides_of_today(tmp_path: Path) -> Non
     point = Point({"seed": "1"})
     job = plan_of(tmp_path, fixed).job(point, {})
     job.state, job.score, job.command = FINISHED, 0.5, "study"  # nobody's file says what to run
-    fixed += ["data.num_workers=3", "logger.tracking_uri=http://other:5000"]
+    fixed += ["workers=3", "logger.tracking_uri=http://other:5000"]
     again = plan_of(tmp_path, fixed).job(point, {job.name: job})
     assert again.overrides[:3] == again.deciding_overrides[:3] == fixed
-    assert again.overrides[3:] == ["seed=1", f"run_dir={tmp_path}/seed_1", again.overrides[-1]]
+    assert again.overrides[3:] == ["seed=1", f"out={tmp_path}/seed_1", again.overrides[-1]]
     assert (again.folder, again.number, again.state, again.score) == (job.folder, 1, FINISHED, 0.5)
     assert again.command == "train"
 

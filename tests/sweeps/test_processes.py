@@ -1,7 +1,5 @@
 """Sweeps in real processes, killed at random."""
 
-import csv
-import json
 import os
 import random
 import signal
@@ -93,79 +91,6 @@ def test_twelve_jobs_on_two_processes_survive_two_kills(tmp_path: Path) -> None:
     assert len(rows) == 13
     scores = [float(row.split(",")[2]) for row in rows[1:]]
     assert scores == sorted(scores)
-
-
-SMALL = [
-    "hydra.launcher.n_jobs=2",
-    "seed=0,1",
-    "stage.lr=0.01,0.02",
-    "stage.seconds_a_step=0.1",
-    "callbacks.pictures=null",
-    "save_every_n_steps=1",
-]
-OF_A_START = ("seconds", "attempts", "folder")  # columns that differ from start to start
-
-
-def results(root: Path) -> list[dict[str, str]]:
-    with (root / "sweeps/toy/results.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    return [{key: row[key] for key in row if key not in OF_A_START} for row in rows]
-
-
-def end_whole(root: Path, expected: list[dict[str, str]], names: set[str]) -> None:
-    """Let a sweep that was killed go on to its end; look that nothing is lost or left over."""
-    assert start(root, *SMALL).wait(1800) == 0, (root / "out.txt").read_text()
-    assert results(root) == expected
-    folder = root / "sweeps/toy"
-    count = events(root)
-    assert [count[job.name, "finished"] for job in read_jobs(folder)] == [1] * len(expected)
-    files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    assert files == names
-    for path in folder.rglob("*.json"):
-        json.loads(path.read_text())
-    runs = mlflow_runs(root)
-    assert Counter(run.info.status for run in runs) == {"FINISHED": 1 + len(expected)}
-
-
-def kill_all(process: subprocess.Popen, folder: Path, chance: random.Random) -> str:
-    """Kill a sweep, half of the times with all of its jobs; return who was killed."""
-    process.kill()
-    assert process.wait() == -signal.SIGKILL
-    if not folder.is_dir() or chance.random() < 0.5:
-        return "sweep"
-    running = [job for job in read_jobs(folder) if job.state == RUNNING and job.is_worked_on()]
-    for job in running:
-        os.kill(int(job.process.split(":")[1]), signal.SIGKILL)
-    return f"sweep and {len(running)} jobs"
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(7200)
-def test_twenty_kills_lose_nothing_and_leave_nothing(tmp_path: Path) -> None:
-    began = time.monotonic()
-    (tmp_path / "whole").mkdir()
-    assert start(tmp_path / "whole", *SMALL).wait(1800) == 0
-    length = time.monotonic() - began
-    expected, folder = results(tmp_path / "whole"), tmp_path / "whole/sweeps/toy"
-    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    seed = random.randrange(10**6)
-    chance = random.Random(seed)
-    kills, sweeps = 0, 0
-    while kills < 20:
-        root = tmp_path / f"sweep-{sweeps}"
-        sweeps += 1
-        root.mkdir()
-        while kills < 20:
-            process, moment = start(root, *SMALL), chance.uniform(0, length)
-            try:
-                assert process.wait(moment) == 0, (root / "out.txt").read_text()
-                break  # it was faster
-            except subprocess.TimeoutExpired:
-                kills += 1
-                who = kill_all(process, root / "sweeps/toy", chance)
-                print(f"kill {kills} (seed {seed}): sweep {sweeps}, {moment:.1f} s, {who}")  # noqa: T201
-        end_whole(root, expected, names)
-        print(f"sweep {sweeps}: whole, the table of an uninterrupted one ({length:.1f} s)")  # noqa: T201
 
 
 @pytest.mark.slow

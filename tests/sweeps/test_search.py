@@ -94,3 +94,16 @@ def test_a_search_goes_on_where_it_was_killed() -> None:
 def test_nothing_to_search_is_a_fault_of_usage() -> None:
     with pytest.raises(UsageError, match="Expected a key to search"):
         random_search(3)
+
+
+@pytest.mark.parametrize(
+    "searched", [{"x": 5.0}, {"x": "0.5,y=1"}, {"x": None}, {"y": 0.5}, "x", 5]
+)
+def test_a_job_from_elsewhere_adds_no_override(searched: object) -> None:
+    point = Point({"stage._target_": "os.system", "x": "0.5"}, {"x": 0.5})
+    known = [job_of(point, "stopped"), job_of(point, "stopped")]
+    known[1].searched = searched  # type: ignore[assignment]
+    points = points_of(random_search(3, "x=interval(0,1)", known=known))
+    assert points[0].varied == {"x": "0.5"}
+    assert all(set(point.varied) == {"x"} for point in points)
+    assert all(0 <= point.searched["x"] <= 1 for point in points)

@@ -77,8 +77,9 @@ def test_results_of_other_data_stand_below(tmp_path: Path, prepared_root: Path) 
 
 
 def test_results_of_an_older_config_stand_below(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     configs = tmp_path / "configs"
     shutil.copytree(CONFIGS, configs)
     words = ["stage=toy_autoencoder", "data=toy", "stage.lr=0.1,0.2"]
@@ -242,7 +243,7 @@ def test_a_job_from_elsewhere_does_not_say_what_is_composed(tmp_path: Path) -> N
     assert start(tmp_path, *words) == 0
     job = Job.read(tmp_path / "sweeps/toy/seed_1")
     job.state = FAILED
-    job.overrides = ["stage=frob", "+x=${oc.env:HOME}", f"run_dir={tmp_path}/out"]
+    job.overrides = ["stage=frob", "+x=${oc.env:HOME}", f"out={tmp_path}/out"]
     job.save()
     others = {"hydra.searchpath": "[pkg://frob]", "seed": "1 2", "+x": "${oc.env:FROB}"}
     for number, (key, value) in enumerate(others.items(), start=3):
@@ -252,6 +253,6 @@ def test_a_job_from_elsewhere_does_not_say_what_is_composed(tmp_path: Path) -> N
         other.folder.mkdir()
         other.save()
     assert start(tmp_path, *words) == 0
-    assert Job.read(job.folder).overrides[-2] == f"run_dir={job.folder}"
+    assert Job.read(job.folder).overrides[-2] == f"out={job.folder}"
     assert not (tmp_path / "out").exists()
     assert [row["rank"] for row in table(tmp_path)] == ["1", "2", "", "", ""]

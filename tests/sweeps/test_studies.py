@@ -23,19 +23,19 @@ def write_summary(folder: Path, psnr: float) -> None:
 
 
 def fake_study(config: DictConfig) -> int:
-    write_summary(Path(config.folder), 20.0 + config.study.figure.subjects)
-    (Path(config.folder) / "parent.txt").write_text(os.environ["MRCONTRAST_PARENT_RUN"])
-    (Path(config.folder) / "report").mkdir()
-    (Path(config.folder) / "report" / "report.html").write_text("<html>")
+    write_summary(Path(config.out), 20.0 + config.study.figure.subjects)
+    (Path(config.out) / "parent.txt").write_text(os.environ["MRCONTRAST_PARENT_RUN"])
+    (Path(config.out) / "report").mkdir()
+    (Path(config.out) / "report" / "report.html").write_text("<html>")
     return 0
 
 
 def test_a_study_is_ranked_by_its_last_method(tmp_path: Path) -> None:
-    config = compose("study", ["study=demo", f"folder={tmp_path}"])
+    config = compose("study", ["study=demo", f"out={tmp_path}"])
     assert monitor_of("study", config) == ("controlnet/brain/psnr", "max")  # not the shuffled one
     write_summary(tmp_path, 21.5)
     assert score_of(config) == 21.5
-    other = compose("study", ["study=demo", f"folder={tmp_path}", "objective.method=lookup"])
+    other = compose("study", ["study=demo", f"out={tmp_path}", "objective.method=lookup"])
     with pytest.raises(MrcontrastError, match="Expected lookup/brain/psnr"):
         score_of(other)
 

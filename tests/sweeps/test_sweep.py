@@ -76,13 +76,13 @@ def test_another_sweep_needs_another_name(
     capsys.readouterr()
     assert run_sweep(tmp_path, "seed=0", "data.data_hash=other") == 2
     assert "Choose another name=NAME" in errors_of(capsys)
-    assert run_sweep(tmp_path, "seed=0", "data.num_workers=1") == 0
+    assert run_sweep(tmp_path, "seed=0", "workers=1") == 0
 
 
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["run_dir=x"], "Expected no run_dir in a sweep"),
+        (["out=x"], "Expected no out in a sweep"),
         (["overwrite=true"], "remove that to do it anew"),
         (["frob=1,2"], "Expected a key of the config, got frob"),
         (["hydra/launcher=frob"], "got frob (hydra/launcher)"),

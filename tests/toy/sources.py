@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mrcontrast.preparation.subject import Dropped, Entry, Subject
+from mrcontrast.preparation.subject import Dropped, Entry, Remark, Subject
 from preparation_files import raw_volume
 
 
@@ -44,6 +44,7 @@ class ToySource:
 
     manners: tuple[str, ...]
     marks: str = ""
+    remarks: tuple[Remark, ...] = ()
 
     @property
     def folders(self) -> list[str]:

@@ -36,6 +36,20 @@ def open_run(tracker: MlflowTracker, run_id: str | None = None) -> str:
     return tracker.run_id
 
 
+def test_an_experiment_of_ours_opens_on_its_runs(tracker: MlflowTracker) -> None:
+    open_run(tracker)
+    found = tracker.client.get_experiment_by_name("mrcontrast")
+    assert found.tags["mlflow.experimentKind"] == "custom_model_development"
+
+
+def test_an_experiment_of_others_stays_as_it_is(tracker: MlflowTracker) -> None:
+    client = connect(tracker.tracking_uri)
+    client.create_experiment("mrcontrast", tags={"mlflow.experimentKind": "genai_development"})
+    open_run(tracker)
+    found = client.get_experiment_by_name("mrcontrast")
+    assert found.tags["mlflow.experimentKind"] == "genai_development"
+
+
 @pytest.mark.parametrize(
     ("error", "status"),
     [

@@ -33,6 +33,11 @@ def test_cuda_is_refused_where_there_is_none(
         from_run(str(tmp_path), device="cuda")
 
 
+def test_a_name_that_is_no_device_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"auto, cpu, cuda or cuda:N, got gpu \(--device\)"):
+        from_run(str(tmp_path), device="gpu")
+
+
 def test_a_folder_that_is_no_run_is_told_from_an_unfinished_one(tmp_path: Path) -> None:
     with pytest.raises(MrcontrastError, match=r"without config\.yaml"):
         RunFolder(tmp_path).verify()

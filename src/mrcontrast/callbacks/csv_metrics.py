@@ -5,6 +5,7 @@ import io
 import logging
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from errno import ENOSPC
 from pathlib import Path
 from typing import Any
@@ -72,5 +73,6 @@ def append(path: Path, text: str) -> None:
             if file.write(data) != len(data):
                 raise OSError(ENOSPC, os.strerror(ENOSPC))
         except OSError:
-            file.truncate(length)
+            with suppress(OSError):
+                file.truncate(length)
             raise

@@ -15,6 +15,7 @@ from mrcontrast.files import sha256_file, write_text
 MANIFEST = "manifest.tsv"
 ABSENT = "n/a"
 PATHS = ("flair", "t1w", "brain_mask", "lesion_mask", "labels")
+NAMES = ("subject", "session")
 OPTIONAL_PATHS = ("lesion_mask", "labels")
 SOURCES = ("source_flair", "source_t1w", "source_mask")
 SPACING_TOLERANCE_MM = 2e-3  # between two sessions: an oblique affine's columns are rounded
@@ -233,7 +234,9 @@ def _from_cell(column: str, cell: str | None, root: Path) -> Any:  # noqa: ANN40
             return ""
         raise ValueError(f"{column} is {ABSENT}")
     if column in PATHS:
-        return root / cell
+        return root / _inside(column, cell)
+    if column in NAMES:
+        return _name(column, cell)
     if column in SOURCES:
         return Path(cell)
     if column in JSON:
@@ -242,6 +245,20 @@ def _from_cell(column: str, cell: str | None, root: Path) -> Any:  # noqa: ANN40
         x, y, z = map(int, cell.split("x"))
         return x, y, z
     return float(cell) if column == "spacing_mm" else cell
+
+
+def _inside(column: str, cell: str) -> str:
+    """Return a path of a row unless it leads out of the data set."""
+    if Path(cell).is_absolute() or ".." in Path(cell).parts:
+        raise ValueError(f"{column} is {cell}, which leads out of the data set")
+    return cell
+
+
+def _name(column: str, cell: str) -> str:
+    """Return a subject or session unless a file named after it would lie in another folder."""
+    if Path(cell).name != cell or cell == ".." or "\\" in cell:
+        raise ValueError(f"{column} is {cell!r}, which is no name")
+    return cell
 
 
 def _digest(obj: Any) -> str:  # noqa: ANN401 - whatever JSON can hold

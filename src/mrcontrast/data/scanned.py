@@ -15,7 +15,9 @@ def measure_scanned(field: np.ndarray, brain: np.ndarray) -> list[int] | None:
         brain: (X, Y, Z), bool. Most of the columns that hold brain must have been scanned.
     """
     columns = brain.any(axis=2)
-    covered = np.flatnonzero(field[columns].mean(axis=0) > 0.5) if columns.any() else []
+    if not columns.any():
+        return None
+    covered = np.flatnonzero(field[columns].mean(axis=0) > 0.5)
     return [int(covered[0]), int(covered[-1])] if len(covered) else None
 
 

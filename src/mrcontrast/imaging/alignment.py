@@ -21,7 +21,7 @@ FEWEST_BLOCKS = 20
 SCALP_MM = 15.0  # scalp and skull together
 LEAST_OVERLAP = 0.5
 DISPLACEMENT_LIMIT_MM = 2.5
-RESIDUAL_LIMIT_MM = 4.0
+RESIDUAL_LIMIT_MM = 2.0
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,9 @@ class Alignment:
     Attributes:
         displacement_mm: How far the rigid motion that most blocks agree on moves the brain: root
             mean square over its voxels.
-        residual_mm: How far blocks stand from that motion, the median by similarity: small for one
-            brain, about 9 mm by chance; large for two brains or one that is bent.
+        residual_mm: Median distance of the blocks from that motion, weighted by similarity: small
+            for one brain, about 7 mm for two brains or one that is bent. A block that fits almost
+            as well at the motion as at its best shift has no distance, whatever its contrast.
         similarity: Median R squared of the blocks at their best shifts, in [0, 1].
         overlap: Share of the brain that the T1w's voxels cover, in [0, 1].
         blocks: How many blocks were compared.
@@ -72,7 +73,7 @@ def check_alignment(
     Blocks of each contrast look for their counterpart in the other one, 9 mm round. A rigid offset
     is what they agree on; two brains do not agree. The limits: 2.5 mm is the mean thickness of
     the cortex (Fischl and Dale 2000, PNAS 97:11050), beyond it a voxel of cortex shows something
-    else in the other contrast; 4 mm is less than half of what shifts drawn by chance give.
+    else in the other contrast; 2 mm is half of the least that two brains have given.
 
     Args:
         flair: Any grid, with skull or without.
@@ -163,7 +164,7 @@ def _common_grid(
 
 
 def _agreed_motion(blocks: BlockShifts, affine: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return the rigid motion (4, 4) that most blocks agree on, and how far they stand from it.
+    """Return the rigid motion (4, 4) that most blocks agree on, and their distance from it in mm.
 
     Source: iterated weights of Geman and McClure 1987, Bulletin of the ISI 52:5.
     """
@@ -176,7 +177,8 @@ def _agreed_motion(blocks: BlockShifts, affine: np.ndarray) -> tuple[np.ndarray,
         weight = say / (1 + (apart**2).sum(axis=1) / TOLERANCE_MM**2) ** 2
         motion = fit_rigid(start, end, weight)
         apart = end - start @ motion[:3, :3].T - motion[:3, 3]
-    return motion, _weighted_median(np.linalg.norm(apart, axis=1), say)
+    wanted = (start @ motion[:3, :3].T + motion[:3, 3] - start) @ np.linalg.inv(affine[:3, :3]).T
+    return motion, _weighted_median(GRID_MM * blocks.distance_to(wanted), say)
 
 
 def _weighted_median(values: np.ndarray, weight: np.ndarray) -> float:

@@ -19,6 +19,7 @@ from scipy import ndimage
 RIDGE, FLAT = 1e-4, 1e-6
 NOISE_SHARE = 0.02  # added to each variance, so that flat places fit nothing
 LEAST_FILLED = 0.5  # of a block must fall on a mask
+AS_GOOD = 0.9  # share of the best similarity: without contrast, many shifts reach it
 
 
 @dataclass(frozen=True)
@@ -29,15 +30,33 @@ class BlockShifts:
         centres: (N, 3), middle of each block on the fixed image, in voxels.
         shifts: (N, 3), by how much the moving image stands away from it there, in voxels.
         similarity: (N,), R squared at the best shift, in [0, 1].
+        scores: (N, S), R squared at every shift of ``all_shifts``, in [0, 1].
     """
 
     centres: np.ndarray
     shifts: np.ndarray
     similarity: np.ndarray
+    scores: np.ndarray
 
     def reversed(self) -> "BlockShifts":
         """Return the same seen from the other image: centres move along, shifts turn round."""
-        return BlockShifts(self.centres + self.shifts, -self.shifts, self.similarity)
+        scores = self.scores[:, ::-1]  # the order of all shifts is symmetric
+        return BlockShifts(self.centres + self.shifts, -self.shifts, self.similarity, scores)
+
+    def distance_to(self, wanted: np.ndarray) -> np.ndarray:
+        """Return how far each block is from a wanted shift, in voxels, (N,).
+
+        The distance is taken from the nearest shift that is as good as the best one, so that a
+        block without contrast, which fits everywhere alike, contradicts nothing.
+
+        Args:
+            wanted: (N, 3), in voxels.
+        """
+        reach = (round(self.scores.shape[1] ** (1 / 3)) - 1) // 2
+        apart = np.linalg.norm(all_shifts(reach) - wanted[:, None], axis=2)
+        as_good = self.scores >= AS_GOOD * self.similarity[:, None]
+        nearest = np.where(as_good, apart, np.inf).min(axis=1)
+        return np.minimum(nearest, np.linalg.norm(self.shifts - wanted, axis=1))
 
     def joined(self, other: "BlockShifts") -> "BlockShifts":
         """Return the blocks of both."""
@@ -82,7 +101,12 @@ def find_shifts(
         bend = sides[0] - 2 * scores[rows, best] + sides[1]
         known = inner & (bend < -FLAT)
         found[known, axis] += 0.5 * (sides[0] - sides[1])[known] / bend[known]
-    return BlockShifts(centres.astype(np.float64), found, scores[rows, best])
+    return BlockShifts(centres.astype(np.float64), found, scores[rows, best], scores)
+
+
+def all_shifts(reach: int) -> np.ndarray:
+    """Return the shifts that blocks are tried at, in voxels: (S, 3), int, in symmetric order."""
+    return np.array(list(product(range(-reach, reach + 1), repeat=3)))
 
 
 def block_centres(mask: np.ndarray, radius: int, step: int) -> np.ndarray:
@@ -117,7 +141,7 @@ def match_blocks(
     Returns:
         (N, S) R squared, in [0, 1], and (S, 3) shifts in voxels.
     """
-    shifts = np.array(list(product(range(-reach, reach + 1), repeat=3)))
+    shifts = all_shifts(reach)
     window = block_window(radius).ravel()
     wide, width = radius + reach, 2 * radius + 1
     result = np.zeros((len(centres), len(shifts)), np.float32)

@@ -97,7 +97,8 @@ def check_extent(shape: tuple[int, ...]) -> None:
     """
     if len(shape) not in (2, 3) or min(shape) < WINDOW:
         raise MrcontrastError(
-            f"Expected two or three axes of at least {WINDOW} voxels for SSIM, got shape {shape}."
+            f"Expected two or three axes of at least {WINDOW} voxels for SSIM, got shape {shape}. "
+            "Compare larger images."
         )
 
 

@@ -2,11 +2,12 @@
 
 from torch import nn
 
+from mrcontrast.networks.attention import quicken_attention
 from mrcontrast.networks.group_norm import FORMATS, quicken_norms
 
 
 def channels_last(module: nn.Module) -> None:
-    """Store the weights of 2D and 3D convolutions channels-last, in place; group norms follow.
+    """Store the weights of 2D and 3D convolutions channels-last, in place, and quicken the rest.
 
     Activations follow the weights. On a CPU with AVX-512 a training step takes half to two thirds
     of the time; values do not change but for gradients of group norms in bf16, by their rounding.
@@ -21,3 +22,4 @@ def channels_last(module: nn.Module) -> None:
         if parameter.ndim in FORMATS:
             parameter.data = parameter.data.contiguous(memory_format=FORMATS[parameter.ndim])
     quicken_norms(module)
+    quicken_attention(module)

@@ -1,24 +1,27 @@
 """From a recipe to a prepared data set on disk, in processes here or on a cluster."""
 
-import csv
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import MappingProxyType
 
-from mrcontrast.data.manifest import MANIFEST, Manifest, Record
-from mrcontrast.errors import MrcontrastError
+from mrcontrast.data.manifest import Manifest
 from mrcontrast.preparation.cluster import on_cluster
 from mrcontrast.preparation.duplicates import Compared
 from mrcontrast.preparation.header_remarks import header_remarks
 from mrcontrast.preparation.outcome import Outcome, files_of, read_outcome, write_outcome
-from mrcontrast.preparation.output import check_out, remove_strangers, write_descriptions
+from mrcontrast.preparation.output import (
+    check_content,
+    find_out,
+    remove_strangers,
+    write_descriptions,
+)
 from mrcontrast.preparation.processes import in_processes
-from mrcontrast.preparation.publishing import same_data, staged
+from mrcontrast.preparation.publishing import replaced, same_data, staged
 from mrcontrast.preparation.quality_page import write_quality_page
 from mrcontrast.preparation.recipe import Recipe
-from mrcontrast.preparation.subject import LEFT_OUT, Dropped, Entry
-from mrcontrast.preparation.tables import Remark, write_tables
+from mrcontrast.preparation.sides import EMPTY_VAL, changed_sides, check_split, with_splits
+from mrcontrast.preparation.subject import LEFT_OUT, Dropped, Entry, Remark
+from mrcontrast.preparation.tables import write_tables
 from mrcontrast.preparation.work import Work, lost
 
 Report = Callable[[str], None]
@@ -65,7 +68,7 @@ class Workers:
 
 
 def prepare_dataset(
-    recipe: Recipe, out: Path, recipe_text: str, workers: int | Workers, report: Report
+    recipe: Recipe, out: Path | str, recipe_text: str, workers: int | Workers, report: Report
 ) -> Prepared:
     """Run a recipe and put the data set at ``out``, whole or not at all.
 
@@ -74,34 +77,38 @@ def prepare_dataset(
 
     Args:
         recipe: What to do.
-        out: Folder of the data set; replaced if the same recipe made it.
+        out: Folder of the data set; replaced if the same recipe, up to its split, made it.
         recipe_text: The resolved recipe as YAML, stored with the data.
         workers: Where to work; a number means processes of this machine.
         report: Called with one line for each session.
 
     Raises:
         MrcontrastError: Nothing or too little is left, or ``out`` cannot be written.
-        UsageError: ``out`` holds something else.
+        UsageError: ``out`` holds something else, or is no place for a data set.
     """
     workers = Workers(workers) if isinstance(workers, int) else workers
-    out = out.absolute()
-    check_out(out, recipe_text, recipe.folders)
-    entries, dropped = recipe.index()
+    out = find_out(str(out), recipe.folders)
+    check_content(replaced(out) if not out.exists() else out, recipe_text)
+    entries, dropped, remarks = recipe.index()
     for item in dropped:
         if item.kind != LEFT_OUT:
             report(dropped_line(item))
     with staged(out) as stage:
+        if entries:
+            sides = check_split(recipe, entries, dropped, (stage, out)).values()
+            if "train" in sides and "val" not in sides:
+                report(EMPTY_VAL.format(len(sides)))
         outcomes = []
         for outcome in workers.run(Work(recipe, stage, out), entries):
             report(_line(outcome))
             outcomes.append(outcome)
         reused = sum(outcome.reused for outcome in outcomes)
         compared = _compared(recipe, outcomes, stage, report)
-        outcomes, remarks = compared.outcomes, compared.remarks
-        remarks = [*remarks, *header_remarks(outcomes)]
+        outcomes = compared.outcomes
+        remarks = [*remarks, *compared.remarks, *header_remarks(outcomes)]
         dropped += [outcome.dropped for outcome in outcomes if outcome.dropped is not None]
         records = [outcome.record for outcome in outcomes if outcome.record is not None]
-        manifest = Manifest(_with_splits(recipe, records, dropped, compared.person_of), stage)
+        manifest = Manifest(with_splits(recipe, records, dropped, compared.person_of), stage)
         manifest.write()
         write_descriptions(stage, recipe_text, recipe.folders)
         write_tables(stage, dropped, outcomes, remarks)
@@ -109,8 +116,8 @@ def prepare_dataset(
         write_quality_page(stage, outcomes, dropped, remarks, splits)
         wanted = {path for record in records for path in files_of(record).values()}
         remove_strangers(stage, wanted, {outcome.name for outcome in outcomes})
-        unchanged, changed_sides = same_data(stage, out), _changed_sides(manifest, out)
-    return Prepared(Manifest.read(out), dropped, remarks, reused, unchanged, changed_sides)
+        unchanged, moved = same_data(stage, out), changed_sides(manifest, out)
+    return Prepared(Manifest.read(out), dropped, remarks, reused, unchanged, moved)
 
 
 def dropped_line(item: Dropped) -> str:
@@ -129,39 +136,6 @@ def _compared(recipe: Recipe, outcomes: list[Outcome], stage: Path, report: Repo
             whole = read_outcome(after.name, stage) or after
             write_outcome(replace(whole, record=None, dropped=after.dropped), stage)
     return compared
-
-
-def _with_splits(
-    recipe: Recipe,
-    records: list[Record],
-    dropped: list[Dropped],
-    person_of: Mapping[str, str] = MappingProxyType({}),
-) -> list[Record]:
-    """Give each record the side of its person, who may go under several subjects."""
-    if not records:
-        first = dropped[0].reason if dropped else "none"
-        raise MrcontrastError(
-            f"Expected at least one good pair, got {len(dropped)} faulty; the first: {first}"
-        )
-    subjects = sorted({record.subject for record in records})
-    first_of = {person_of.get(subject, subject): subject for subject in reversed(subjects)}
-    stands_for = {subject: first_of[person_of.get(subject, subject)] for subject in subjects}
-    names = sorted(first_of.values())
-    gone = {*(item.subject for item in dropped), *subjects} - set(names)
-    sites = {record.subject: record.site for record in records if record.subject in names}
-    sides = recipe.split.assign(names, gone, sites)
-    return [replace(record, split=sides[stands_for[record.subject]]) for record in records]
-
-
-def _changed_sides(manifest: Manifest, out: Path) -> list[str]:
-    """Return the subjects that an earlier data set has on another side of the split."""
-    if not (out / MANIFEST).is_file():
-        return []
-    with (out / MANIFEST).open(encoding="utf-8", newline="") as file:
-        rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-        earlier = {row.get("subject"): row.get("split") for row in rows}
-    pairs = {(record.subject, record.split) for record in manifest.records}
-    return sorted(subject for subject, side in pairs if earlier.get(subject, side) != side)
 
 
 def _line(outcome: Outcome) -> str:

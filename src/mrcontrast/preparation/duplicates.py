@@ -11,8 +11,7 @@ from scipy import ndimage
 
 from mrcontrast.preparation.operators.masks import brain_of
 from mrcontrast.preparation.outcome import Outcome
-from mrcontrast.preparation.subject import Dropped, Subject
-from mrcontrast.preparation.tables import Remark
+from mrcontrast.preparation.subject import Dropped, Remark, Subject
 from mrcontrast.transforms.grid import resample
 from mrcontrast.volume import Volume
 
@@ -41,9 +40,9 @@ class Compared:
 class Deduplicate:
     """Drop sessions whose voxels another session has too; report who looks like one person.
 
-    The session whose name comes first stays. Two ids that share a session are one person, whose
-    sessions all stand on one side of the split. Looks are compared on the grid of the data set, so
-    that a person is found again in another scan only where ``ToMni`` has brought both to one pose.
+    The session whose name comes first stays. Two ids that share a FLAIR or a T1w are one person,
+    whose sessions all stand on one side of the split. Looks are compared on the grid of the data
+    set, so that a person is found again only where ``ToMni`` has brought both scans to one pose.
 
     Attributes:
         same_person: Correlation of two looks, in (0, 1), from which different ids are reported;
@@ -68,7 +67,8 @@ class Deduplicate:
                     if both_stay:
                         doubles.setdefault(second.name, _double(first, second))
                 elif others and both_stay:
-                    remarks.append(_remark(first, second, f"same_{print_of}_voxels", 1.0, "0"))
+                    _unite(person_of, _subject(first), _subject(second))
+                    remarks.append(_one_contrast(first, second, print_of))
         left = [outcome for outcome in ready if outcome.name not in doubles]
         if self.same_person is not None:
             remarks += self._look_alikes(left)
@@ -163,6 +163,15 @@ def _remark(first: Outcome, second: Outcome, measure: str, value: float, bound: 
         f"{value:.3g}). If they are, give both one id, or they may stand on two sides of the split."
     )
     return Remark(f"{first.name} {second.name}", NAME, measure, value, bound, text)
+
+
+def _one_contrast(first: Outcome, second: Outcome, contrast: str) -> Remark:
+    """Return what should be mended at the source: one file in two subjects."""
+    text = (
+        f"{first.name} and {second.name} have the same {contrast} voxels: one person under two "
+        "ids, or a wrong file. All that both have stands on one side of the split. Correct it."
+    )
+    return Remark(f"{first.name} {second.name}", NAME, f"same_{contrast}_voxels", 1.0, "0", text)
 
 
 def _one_person(first: Outcome, second: Outcome) -> Remark:

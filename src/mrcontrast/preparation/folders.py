@@ -1,12 +1,15 @@
 """Pairs in plain folders, found by patterns."""
 
+import os
 import re
 from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from mrcontrast.errors import UsageError
 from mrcontrast.preparation.pairs import FilePair, bids_labels, raw_folder, visible
-from mrcontrast.preparation.subject import Dropped, Entry
+from mrcontrast.preparation.scans import check_allow, refused_scan
+from mrcontrast.preparation.subject import Dropped, Entry, Remark
 
 SUBJECT, SESSION = "{subject}", "{session}"
 # Of images, converted or not, and of those that a mail programme or a browser has renamed.
@@ -29,10 +32,14 @@ class FolderPairs:
         lesion_mask: Pattern of the lesion mask, or None; a missing file is a fault.
         site: Name in the manifest; None takes the name of the folder.
         one_grid: Whether FLAIR and T1w must have the same voxels; False needs ``Register``.
+        allow: Images that are taken although they are "synthetic" or of a "contrast_agent"; a
+            pattern that names them allows them too.
 
     Raises:
         UsageError: ``root`` is no folder, or a pattern is absolute or without ``{subject}``.
     """
+
+    remarks: Sequence[Remark] = ()
 
     def __init__(
         self,
@@ -43,7 +50,9 @@ class FolderPairs:
         lesion_mask: str | None = None,
         site: str | None = None,
         one_grid: bool = True,
+        allow: Collection[str] = (),
     ) -> None:
+        self.allow = check_allow(allow)
         self.root = raw_folder(root)
         self.site = site or self.root.name
         self.one_grid = one_grid
@@ -80,19 +89,28 @@ class FolderPairs:
         for name in sorted(names, key=lambda name: (name[0], name[1] or "")):
             subject, session = bids_labels(*name)
             files = self._files(name)
-            missing = [path for path in files.values() if not path.is_file()]
+            missing = [path for path in files.values() if not os.path.lexists(path)]
             if labels[subject, session] > 1:
                 same = ", ".join(sorted(n[0] for n in names if bids_labels(*n)[0] == subject))
                 reason = f"Expected names that differ in letters and digits, got {same}. Rename."
             elif missing:
                 listed = ", ".join(map(str, missing)) + _instead(missing)
                 reason = f"Expected a file for each pattern, got none at {listed}."
+            elif refused := self._refused(files):
+                reason = refused
             else:
                 pair = FilePair(**files, tags={"source_name": name[0]}, one_grid=self.one_grid)
                 entries.append(Entry(subject, session, self.site, str(pair.flair), pair))
                 continue
             dropped.append(Dropped(subject, session, type(self).__name__, reason))
         return entries, dropped
+
+    def _refused(self, files: Mapping[str, Path]) -> str | None:
+        """Return why a FLAIR or T1w is no plain scan, or None."""
+        reasons = (
+            refused_scan(files[key], self.allow, self.patterns[key]) for key in ("flair", "t1w")
+        )
+        return next((reason for reason in reasons if reason), None)
 
     def _files(self, name: Name) -> dict[str, Path]:
         """Return the file of each pattern for one name."""

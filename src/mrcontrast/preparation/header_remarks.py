@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from mrcontrast.imaging.header import FORMS_AGREE_MM
 from mrcontrast.preparation.outcome import Outcome
-from mrcontrast.preparation.tables import Remark
+from mrcontrast.preparation.subject import Remark
 
 CONTRASTS = ("flair", "t1w")
 TEXTS = {  # by the name of a finding: how it is said, and its limit

@@ -1,11 +1,13 @@
-"""What is written: files of a session, descriptions, and what must not be overwritten."""
+"""Files of a data set: written, recognised as ours, and protected from being overwritten."""
 
+import csv
 from pathlib import Path
 
 import numpy as np
+import yaml
 
 from mrcontrast import __version__
-from mrcontrast.data.manifest import MANIFEST, Record
+from mrcontrast.data.manifest import MANIFEST, PATHS, Record
 from mrcontrast.errors import UsageError
 from mrcontrast.files import sha256_file, write_json, write_text
 from mrcontrast.preparation.operators.masks import brain_of
@@ -15,6 +17,7 @@ from mrcontrast.volume import write_labels, write_volume
 
 RECIPE = "recipe.yaml"
 DESCRIPTION = "dataset_description.json"
+TABLES = ("dropped.tsv", "measures.tsv", "remarks.tsv", "quality.html")
 
 
 def write_subject(subject: Subject, entry: Entry, root: Path, spacing_mm: float) -> Record:
@@ -115,25 +118,72 @@ def remove_strangers(root: Path, wanted: set[Path], sessions: set[str]) -> None:
             path.unlink(missing_ok=True)
 
 
-def check_out(out: Path, recipe: str, sources: list[str]) -> None:
-    """Refuse an output folder that would lose or mix data.
+def own_files(root: Path) -> list[Path]:
+    """Return the files of a data set that ``prepare`` has written, by the names in its manifest."""
+    names = [*TABLES, RECIPE, DESCRIPTION, MANIFEST]
+    if (root / MANIFEST).is_file():
+        with (root / MANIFEST).open(encoding="utf-8", errors="replace", newline="") as file:
+            rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+            names += [row.get(column) or "" for row in rows for column in PATHS]
+    inside = [name for name in names if name and not {"..", "/"} & {*Path(name).parts}]
+    own = [root / name for name in inside] + list((root / SESSIONS).glob("sub-*.json"))
+    return [path for path in own if path.is_file() or path.is_symlink()]
+
+
+def refuse_others(stage: Path) -> None:
+    """Refuse a folder for unfinished work that holds anything but the parts of a data set.
 
     Raises:
-        UsageError: ``out`` lies in raw data or around it, or holds something else than a data
-            set made by this very recipe.
+        UsageError: Other files, which would be removed.
     """
-    for source in map(Path, sources):
-        if out.is_relative_to(source) or source.is_relative_to(out):
+    parts = (*TABLES, RECIPE, DESCRIPTION, MANIFEST, SESSIONS)
+    names = (path.name for path in stage.iterdir() if not path.name.startswith(("sub-", ".")))
+    if others := sorted(name for name in names if name not in parts):
+        raise UsageError(
+            f"Expected an unfinished data set, got {others[0]} in it ({stage}). Move it away."
+        )
+
+
+def find_out(out: str, sources: list[str]) -> Path:
+    """Return the output folder as an absolute path without links.
+
+    Raises:
+        UsageError: It is no folder that a data set may take the place of.
+    """
+    if not out.strip():
+        raise UsageError("Expected a folder for the data set, got an empty name. Give out=FOLDER.")
+    path = Path(out).resolve()
+    here = Path.cwd()
+    if here.is_relative_to(path) or path.is_mount():
+        raise UsageError(
+            f"Expected a folder of its own for the data set, got {path}, the current folder, one "
+            "above it or a mount point. Give a folder below it: out=FOLDER/NAME."
+        )
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"Expected a folder, got a file ({path}). Choose another out=.")
+    for source in (Path(folder).resolve() for folder in sources):
+        if path.is_relative_to(source) or source.is_relative_to(path):
             raise UsageError(
-                f"Expected an output folder apart from the raw data, got {out} ({source}). "
+                f"Expected an output folder apart from the raw data, got {path} ({source}). "
                 "Choose another out=."
             )
+    return path
+
+
+def check_content(out: Path, recipe: str) -> None:
+    """Refuse to replace anything but a data set of the same recipe; its split may differ.
+
+    Raises:
+        UsageError: ``out`` holds something else.
+    """
     if not out.is_dir() or not any(out.iterdir()):
         return
     same = out / RECIPE
     if not (out / MANIFEST).is_file() or not same.is_file():
         found = "a folder with other content"
-    elif same.read_text(encoding="utf-8") != recipe:
+    elif _without_split(same.read_text(encoding="utf-8", errors="replace")) != _without_split(
+        recipe
+    ):
         found = "a data set of another recipe"
     else:
         return
@@ -141,3 +191,12 @@ def check_out(out: Path, recipe: str, sources: list[str]) -> None:
         f"Expected an empty folder or a data set of the same recipe, got {found} ({out}). "
         "Choose another out= or move it away."
     )
+
+
+def _without_split(recipe: str) -> object:
+    """Return a recipe without its split, which changes no session."""
+    try:
+        found = yaml.safe_load(recipe)
+    except yaml.YAMLError:
+        return recipe
+    return {k: v for k, v in found.items() if k != "split"} if isinstance(found, dict) else recipe

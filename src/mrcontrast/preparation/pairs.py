@@ -1,6 +1,7 @@
 """A pair of NIfTI files of one session, read and checked."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,15 @@ import numpy as np
 
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.files import sha256_file
-from mrcontrast.preparation.subject import Subject
+from mrcontrast.preparation.subject import Dropped, Entry, Subject
 from mrcontrast.volume import Volume, read_mask, read_volume, same_grid
 
 FEWEST_INTENSITIES = 10
+LARGEST_POINTER = 2048  # bytes
+POINTERS = {
+    "git-annex": (b"/annex/objects/", "datalad get` or `git annex get"),
+    "Git LFS": (b"version https://git-lfs", "git lfs pull"),
+}
 
 
 @dataclass(frozen=True)
@@ -86,11 +92,74 @@ def raw_folder(root: str) -> Path:
     """Return the folder as an absolute path.
 
     Raises:
-        UsageError: There is none.
+        UsageError: There is none, or its path is not UTF-8, as tables must be.
     """
     if not root or not Path(root).is_dir():
         raise UsageError(f"Expected a folder of raw data, got none ({root}). Give source=FOLDER.")
-    return Path(root).absolute()
+    path = Path(root).absolute()
+    if escaped(str(path)) != str(path):
+        raise UsageError(f"Expected a path in UTF-8, got {escaped(str(path))}. Rename the folder.")
+    return path
+
+
+def escaped(text: str) -> str:
+    r"""Return text that UTF-8 can hold: bytes of a name in another encoding become ``\udcXX``."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def content_fault(path: Path) -> str | None:
+    """Return why a file has no content to read, as a sentence; None if it has."""
+    if path.is_symlink() and not path.exists():
+        got, advice = "a link that leads nowhere", "Mend the link"
+        if ".git/annex/" in str(path.readlink()):
+            got = "a link into git-annex without its content"
+            advice = f"Get it with `{POINTERS['git-annex'][1]}`"
+    elif not path.exists():
+        got, advice = "none", "Check the path"
+    elif not path.is_file():
+        got, advice = "a folder or a pipe", "Put the file in its place"
+    elif path.stat().st_size == 0:
+        got, advice = "an empty file (0 bytes)", "Copy it again"
+    elif kind := _pointer(path):
+        got = f"a pointer of {kind} without its content"
+        advice = f"Get it with `{POINTERS[kind][1]}`"
+    else:
+        return None
+    return f"Expected a NIfTI file, got {got} ({path}). {advice}."
+
+
+def with_content(entries: list[Entry]) -> tuple[list[Entry], list[Dropped]]:
+    """Part the sessions whose files can be named and read from all others."""
+    left, dropped = [], []
+    for entry in entries:
+        reason = None
+        for path in entry.pair.files.values():
+            if escaped(str(path)) != str(path):
+                reason = f"Expected names in UTF-8, got {escaped(str(path))}. Rename the file."
+            with suppress(OSError):  # ``load`` says what is wrong and drops the session
+                reason = reason or content_fault(path)
+        if reason is None:
+            left.append(entry)
+        else:
+            step = type(entry.pair).__name__
+            dropped.append(Dropped(entry.subject, entry.session, step, reason))
+    return left, dropped
+
+
+def readable(item: Dropped) -> Dropped:
+    """Return a row whose texts UTF-8 can hold."""
+    session = None if item.session is None else escaped(item.session)
+    return replace(
+        item, subject=escaped(item.subject), session=session, reason=escaped(item.reason)
+    )
+
+
+def _pointer(path: Path) -> str | None:
+    """Return the tool whose pointer a small text file is, or None."""
+    if path.stat().st_size > LARGEST_POINTER:
+        return None
+    start = path.read_bytes()[:64]
+    return next((kind for kind, (mark, _) in POINTERS.items() if start.startswith(mark)), None)
 
 
 def visible(paths: Iterable[Path]) -> list[Path]:

@@ -1,5 +1,6 @@
 """Phantom subjects as a source: drawn from seeds, nothing is read."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from mrcontrast.errors import UsageError
 from mrcontrast.phantom.config import PhantomConfig
 from mrcontrast.phantom.subject import make_subject
-from mrcontrast.preparation.subject import Dropped, Entry, Subject
+from mrcontrast.preparation.subject import Dropped, Entry, Remark, Subject
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ class PhantomSubjects:
         config: Ranges to draw from.
         site: Name in the manifest.
     """
+
+    remarks: Sequence[Remark] = ()
 
     def __init__(
         self, num_subjects: int, first_seed: int, config: PhantomConfig, site: str = "phantom"

@@ -1,6 +1,6 @@
-"""A data set that is whole or not there at all: it is made beside its place and swapped in."""
+"""Publish a data set whole: it is made in a hidden folder alongside and swapped in."""
 
-import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,19 +8,21 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from mrcontrast.data.manifest import MANIFEST
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.files import sha256_file
 from mrcontrast.preparation.outcome import SESSIONS, read_outcome
-from mrcontrast.preparation.output import DESCRIPTION
+from mrcontrast.preparation.output import DESCRIPTION, own_files, refuse_others
 
 
 @contextmanager
 def staged(out: Path) -> Iterator[Path]:
-    """Yield a folder beside ``out`` that takes its place when the block succeeds.
+    """Yield a folder alongside ``out`` that takes its place when the block succeeds.
 
     The folder has the same name each time: sessions that an interrupted run has finished are found
     in it again. An earlier data set at ``out`` stays until then, and for good if the new one is the
-    same; what others have put into it (caches, notes) is moved to the new one.
+    same. Files that others have put into it (caches, notes) are moved to the new one. A swap that
+    was interrupted is finished or taken back first.
 
     Raises:
         MrcontrastError: The operating system refuses, or another run works on ``out``.
@@ -29,12 +31,14 @@ def staged(out: Path) -> Iterator[Path]:
     try:
         stage.parent.mkdir(parents=True, exist_ok=True)
         with _one_writer(out):
+            recover(out)
             stage.mkdir(exist_ok=True)
+            refuse_others(stage)
             try:
                 yield stage
             except BaseException:
                 if not any(stage.glob("sub-*")):
-                    shutil.rmtree(stage, ignore_errors=True)
+                    shutil.rmtree(stage)
                 raise
             _publish(stage, out)
     except OSError as error:
@@ -44,8 +48,23 @@ def staged(out: Path) -> Iterator[Path]:
         ) from error
 
 
+def recover(out: Path) -> None:
+    """Finish a swap that was interrupted, or take it back if the new data set is not in place."""
+    name = re.escape(replaced(out).name) + r"(-\d+)?"  # earlier versions added a process id
+    for old in sorted(path for path in out.parent.iterdir() if re.fullmatch(name, path.name)):
+        if out.exists():
+            _clear(old, out)
+        else:
+            old.rename(out)
+
+
+def replaced(out: Path) -> Path:
+    """Return the place of an earlier data set during a swap."""
+    return out.with_name(f".{out.name}.replaced")
+
+
 def same_data(stage: Path, out: Path) -> bool:
-    """Return whether ``out`` holds already what ``stage`` has: equal tables and volumes."""
+    """Return whether ``out`` already holds the tables and volumes of ``stage``."""
     names = [path.name for path in stage.glob("[!.]*") if path.is_file()]
     tables = [name for name in names if name.endswith((".tsv", ".yaml"))]
     return (
@@ -90,21 +109,21 @@ def _one_writer(out: Path) -> Iterator[None]:
 
 
 def _publish(stage: Path, out: Path) -> None:
-    """Put a finished data set in its place."""
+    """Put a finished data set in its place; a kill at any point is mended by ``recover``."""
     if same_data(stage, out):
         _keep_notes(stage, out)
         shutil.rmtree(stage)
         return
-    old = out.with_name(f".{out.name}.replaced-{os.getpid()}")
+    old = replaced(out)
     if out.exists():
         out.rename(old)
     stage.rename(out)
     if old.exists():
-        _keep_others(old, out)
+        _clear(old, out)
 
 
 def _keep_notes(stage: Path, out: Path) -> None:
-    """Keep what a run noted of sessions that it has done again, with the same result.
+    """Keep the notes of sessions that were done again with the same result.
 
     Otherwise each further run would do them again: after an upgrade, for instance.
     """
@@ -118,9 +137,29 @@ def _keep_notes(stage: Path, out: Path) -> None:
         description.replace(out / DESCRIPTION)
 
 
-def _keep_others(old: Path, out: Path) -> None:
-    """Move what others have put into the earlier data set to the new one, and remove the rest."""
-    for item in old.iterdir():
-        if not item.name.startswith("sub-") and not (out / item.name).exists():
-            item.rename(out / item.name)
-    shutil.rmtree(old)
+def _clear(old: Path, out: Path) -> None:
+    """Remove our files from an earlier data set and move all others to the new one.
+
+    The manifest names our files, so it goes last: a kill in between leaves it to the next start.
+    """
+    manifest = old / MANIFEST
+    for path in own_files(old):
+        if path != manifest:
+            path.unlink(missing_ok=True)
+    for path in sorted(old.rglob("*"), reverse=True):
+        if path.is_dir() and not path.is_symlink():
+            if not any(path.iterdir()):
+                path.rmdir()
+        elif path != manifest:
+            target = _free(out / path.relative_to(old))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.rename(target)
+    manifest.unlink(missing_ok=True)
+    old.rmdir()
+
+
+def _free(target: Path) -> Path:
+    """Return a path that nothing has: ``target``, else with "earlier-" before its name."""
+    while target.is_symlink() or target.exists():
+        target = target.with_name(f"earlier-{target.name}")
+    return target

@@ -8,7 +8,7 @@ from typing import Any
 from mrcontrast import __version__
 from mrcontrast.files import write_text
 from mrcontrast.preparation.outcome import Outcome, read_outcome
-from mrcontrast.preparation.subject import Dropped
+from mrcontrast.preparation.subject import Dropped, Remark
 from mrcontrast.preparation.suspicion import (
     Histogram,
     Suspicion,
@@ -17,7 +17,6 @@ from mrcontrast.preparation.suspicion import (
     measured,
     suspicions,
 )
-from mrcontrast.preparation.tables import Remark
 from mrcontrast.report.html.templates import environment
 
 QUALITY = "quality.html"

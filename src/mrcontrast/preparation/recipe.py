@@ -2,10 +2,12 @@
 
 import traceback
 from collections import defaultdict
+from dataclasses import replace
 from typing import Any, Protocol
 
 from mrcontrast.errors import MrcontrastError, UsageError, may_pass, one_line
 from mrcontrast.preparation.duplicates import Deduplicate
+from mrcontrast.preparation.pairs import escaped, readable, with_content
 from mrcontrast.preparation.subject import (
     BROKEN,
     FAULT,
@@ -14,6 +16,7 @@ from mrcontrast.preparation.subject import (
     Inspector,
     Operator,
     RefusedError,
+    Remark,
     Selection,
     Source,
     Subject,
@@ -100,18 +103,23 @@ class Recipe:
         """Whether the anatomy of each session must be kept in short."""
         return self.deduplicate is not None and self.deduplicate.same_person is not None
 
-    def index(self) -> tuple[list[Entry], list[Dropped]]:
-        """Find all sessions.
+    def index(self) -> tuple[list[Entry], list[Dropped], list[Remark]]:
+        """Find all sessions: what can be tried, what cannot, and what a person should look at.
 
         Raises:
             MrcontrastError: There is none, or a subject's name stands for several people.
         """
         entries: list[Entry] = []
         dropped: list[Dropped] = []
+        remarks: list[Remark] = []
         for source in self.sources:
             found, refused = source.index()
             entries += found
             dropped += refused
+            remarks += [
+                replace(remark, item=escaped(remark.item), text=escaped(remark.text))
+                for remark in source.remarks
+            ]
         if not entries and not dropped:
             wanted = "; ".join(source.wanted for source in self.sources)
             raise MrcontrastError(
@@ -121,7 +129,8 @@ class Recipe:
         if self.select is not None:
             entries, dropped = self.select.choose(entries, dropped)
         check_unique(entries)
-        return entries, dropped
+        entries, without = with_content(entries)
+        return entries, [readable(item) for item in [*dropped, *without]], remarks
 
     def apply(self, entry: Entry, trail: Trail | None = None) -> Subject | Dropped:
         """Load one session and take it through all steps.

@@ -1,6 +1,7 @@
-"""What a BIDS tree says of scans and people: sidecars, participants.tsv and sessions.tsv."""
+"""Read what a BIDS tree says of scans and people: sidecars, participants.tsv, sessions.tsv."""
 
 import csv
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,12 @@ SCANNER_WORDS = {
     "scanner_model": "ManufacturersModelName",
     "institution": "InstitutionName",
 }
+MARKS = (
+    (b"\xef\xbb\xbf", "utf-8-sig", "UTF-8 with a byte order mark"),
+    (b"\xff\xfe", "utf-16", "UTF-16"),
+    (b"\xfe\xff", "utf-16", "UTF-16"),
+)
+MOST_NAMES = 6
 UNKNOWN = (None, "", "n/a", "nan")  # in lower case
 SEX = {"m": "M", "male": "M", "f": "F", "female": "F"}
 
@@ -47,10 +54,14 @@ class Sidecars:
             image: ``.../<entities>_<suffix>.nii.gz``.
             contrast: "flair" or "t1w", which begins the tags that differ between the two.
         """
+        return _tags_of_scan(self.known(image), contrast)
+
+    def known(self, image: Path) -> dict[str, Any]:
+        """Return the keys of all sidecars that hold for an image."""
         known: dict[str, Any] = {}
         for path in self._holding(image):
-            known |= _read_json(path)
-        return _tags_of_scan(known, contrast)
+            known |= read_sidecar(path)
+        return known
 
     def _holding(self, image: Path) -> list[Path]:
         """Return the sidecars that hold for an image, the nearest last."""
@@ -71,7 +82,7 @@ class Sidecars:
         return self._listed[folder]
 
 
-def read_people(path: Path, key: str) -> dict[str, dict[str, Any]]:
+def read_people(path: Path, key: str) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """Read ``participants.tsv`` or ``sessions.tsv``; unknown values are left out.
 
     Args:
@@ -79,13 +90,45 @@ def read_people(path: Path, key: str) -> dict[str, dict[str, Any]]:
         key: Its first column, "participant_id" or "session_id".
 
     Returns:
-        Tags by the value of ``key``: age in years as a number, sex as "F" or "M", others as text.
+        Tags by the value of ``key``, with its prefix: age in years as a number, sex as "F" or "M",
+        others as text; of several rows for one name, the values that they agree on. Then the faults
+        of the table, each as the rest of a sentence that begins with its name.
     """
     if not path.is_file():
-        return {}
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
-    return {str(row.get(key) or ""): _tags(row, key) for row in rows}
+        return {}, []
+    text, faults = _decoded(path.read_bytes())
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter="\t")
+    if key not in (reader.fieldnames or ()):
+        return {}, [*faults, f"has no column {key}, so that nothing is known from it"]
+    prefix = {"participant_id": "sub-", "session_id": "ses-"}[key]
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in reader:
+        name = str(row.get(key) or "").strip()
+        found.setdefault(prefix + name.removeprefix(prefix), []).append(_tags(row, key))
+    if twice := [name for name, rows in found.items() if len(rows) > 1]:
+        named = ", ".join(twice[:MOST_NAMES]) + (", ..." if len(twice) > MOST_NAMES else "")
+        faults.append(f"has several rows of {named}; values that differ between them are left out")
+    return {name: _agreed(rows) for name, rows in found.items()}, faults
+
+
+def _decoded(raw: bytes) -> tuple[str, list[str]]:
+    """Return the text of a table, and a remark where it is not plain UTF-8."""
+    for mark, encoding, name in MARKS:
+        if raw.startswith(mark):
+            return raw.decode(encoding, "replace"), [f"is {name}; it was read as such"]
+    if raw.count(0) > len(raw) // 4:
+        encoding = "utf-16-le" if raw[1:2] == b"\0" else "utf-16-be"
+        return raw.decode(encoding, "replace"), ["is UTF-16; it was read as such"]
+    try:
+        return raw.decode("utf-8"), []
+    except UnicodeDecodeError:
+        return raw.decode("latin-1"), ["is not UTF-8; it was read as Latin-1"]
+
+
+def _agreed(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the tags that all rows of one name have alike."""
+    first, *others = rows
+    return {k: v for k, v in first.items() if all(row.get(k) == v for row in others)}
 
 
 def _tags(row: Mapping[str | None, Any], key: str) -> dict[str, Any]:
@@ -126,8 +169,10 @@ def _holds(sidecar: Path, entities: set[str], suffix: str) -> bool:
     return last == suffix and set(parts) <= entities
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    """Read a sidecar; one that cannot be read says nothing."""
+def read_sidecar(path: Path) -> dict[str, Any]:
+    """Read a sidecar; one that is missing or cannot be read says nothing."""
+    if not path.is_file():  # opening a pipe would wait for ever
+        return {}
     try:
         found = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):

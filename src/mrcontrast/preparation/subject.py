@@ -96,6 +96,27 @@ class Dropped:
         return self.subject if self.session is None else f"{self.subject}_{self.session}"
 
 
+@dataclass(frozen=True)
+class Remark:
+    """What a person should look at, although nothing was left out for it.
+
+    Attributes:
+        item: Session or sessions.
+        operator: Who noticed.
+        measure: What was measured.
+        value: What it was.
+        threshold: Beyond which it is said.
+        text: One line.
+    """
+
+    item: str
+    operator: str
+    measure: str
+    value: float
+    threshold: str
+    text: str
+
+
 class RefusedError(MrcontrastError):
     """An operator's decision against a session, with the number that it rests on.
 
@@ -137,6 +158,11 @@ class Source(Protocol):
 
     def index(self) -> tuple[list[Entry], list[Dropped]]:
         """Return what can be tried, and what cannot be for a reason already known."""
+        ...
+
+    @property
+    def remarks(self) -> Sequence[Remark]:
+        """What a person should look at, as the last ``index`` has found it."""
         ...
 
     @property

@@ -2,14 +2,16 @@
 
 import csv
 import math
-from collections.abc import Mapping
+import os
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mrcontrast.data.manifest import ABSENT
 from mrcontrast.errors import UsageError
 from mrcontrast.preparation.pairs import FilePair, bids_labels
-from mrcontrast.preparation.subject import Dropped, Entry
+from mrcontrast.preparation.scans import check_allow, refused_scan
+from mrcontrast.preparation.subject import Dropped, Entry, Remark
 
 NEEDED = ("subject", "flair", "t1w")
 FILES = ("flair", "t1w", "brain_mask", "lesion_mask")
@@ -27,12 +29,22 @@ class TablePairs:
         table: The TSV file.
         site: Name in the manifest for rows without one; None takes the table's name.
         one_grid: Whether FLAIR and T1w must have the same voxels; False needs ``Register``.
+        allow: Images that are taken although they are "synthetic" or of a "contrast_agent".
 
     Raises:
         UsageError: There is no such file, or a column is missing.
     """
 
-    def __init__(self, table: str, site: str | None = None, one_grid: bool = True) -> None:
+    remarks: Sequence[Remark] = ()
+
+    def __init__(
+        self,
+        table: str,
+        site: str | None = None,
+        one_grid: bool = True,
+        allow: Collection[str] = (),
+    ) -> None:
+        self.allow = check_allow(allow)
         if not table or not Path(table).is_file():
             raise UsageError(
                 f"Expected a table of pairs, got none ({table}). Give source=FILE.tsv."
@@ -70,11 +82,14 @@ class TablePairs:
             subject, session = bids_labels(name, known.get("session"))
             files = {key: self.table.parent / known[key] for key in FILES if key in known}
             lacking = [key for key in NEEDED if key not in known]
-            lacking += [str(path) for path in files.values() if not path.is_file()]
+            lacking += [str(path) for path in files.values() if not os.path.lexists(path)]
             origin = f"{self.table}:{line}"
-            if lacking:
+            scans = [] if lacking else [files["flair"], files["t1w"]]
+            refused = [text for path in scans if (text := refused_scan(path, self.allow))]
+            if lacking or refused:
                 got = ", ".join(lacking)
                 reason = f"Expected a subject and its files, got no {got} ({origin}). Correct it."
+                reason = reason if lacking else refused[0]
                 dropped.append(Dropped(subject, session, type(self).__name__, reason))
                 continue
             pair = FilePair(**files, tags=_tags(known), one_grid=self.one_grid)

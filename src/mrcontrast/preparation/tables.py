@@ -1,37 +1,15 @@
 """The tables beside the volumes: what was left out, what was measured, what to look at."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mrcontrast.data.manifest import ABSENT
 from mrcontrast.files import write_text
 from mrcontrast.preparation.outcome import Outcome
-from mrcontrast.preparation.subject import Dropped
+from mrcontrast.preparation.subject import Dropped, Remark
 
 DROPPED, MEASURES, REMARKS = "dropped.tsv", "measures.tsv", "remarks.tsv"
-
-
-@dataclass(frozen=True)
-class Remark:
-    """What a person should look at, although nothing was left out for it.
-
-    Attributes:
-        item: Session or sessions.
-        operator: Who noticed.
-        measure: What was measured.
-        value: What it was.
-        threshold: Beyond which it is said.
-        text: One line.
-    """
-
-    item: str
-    operator: str
-    measure: str
-    value: float
-    threshold: str
-    text: str
 
 
 def write_tables(

@@ -96,7 +96,7 @@ def lost(entry: Entry, reason: str) -> Outcome:
     """Return the outcome of a session whose worker has died; it is tried again in the next run."""
     text = (
         f"Expected a worker that lives, got one that died {reason} ({entry.origin}). "
-        "Lower num_workers, or leave the session out."
+        "Lower workers, or leave the session out."
     )
     return Outcome(
         entry.name, "", dropped=Dropped(entry.subject, entry.session, "worker", text, kind=BROKEN)

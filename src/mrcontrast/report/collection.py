@@ -3,25 +3,19 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from mrcontrast.errors import MrcontrastError
+from mrcontrast.report.masks import beside, find_lesions, find_masks
 from mrcontrast.report.pairing import (
     LABELS,
-    LESIONS,
-    MASKS,
     PREDICTIONS,
-    REFERENCES,
-    TREE_LESIONS,
-    TREE_MASKS,
     Case,
     index_folder,
     listing,
     match,
 )
-
-# Where brain masks come from, in words, if no folder was given
-DERIVED_MASKS = "non-zero voxels of each reference: largest component, holes filled"
-MASKS_BESIDE = ": *_desc-brain_mask"
+from mrcontrast.report.real_images import doubt, index_references, refuse_doubtful
 
 NOT_BY_ALL = "not_predicted_by_all"
 
@@ -40,6 +34,7 @@ class Collection:
         lesion_source: Where the lesion masks come from, in words; None if there are none.
         training: T1w of the sessions that our models were trained on, on the references' grid;
             empty if nobody knows.
+        doubts: Why a reference is no real T1w image, of the sessions whose reference is none.
     """
 
     cases: list[Case]
@@ -47,6 +42,21 @@ class Collection:
     missing: Missing
     lesion_source: str | None = None
     training: Mapping[str, Path] = field(default_factory=dict)
+    doubts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def files(self) -> dict[str, dict[str, Any]]:
+        """The files of each session, as text."""
+        return {
+            case.name: {
+                "reference": _text(case.reference),
+                "mask": _text(case.mask),
+                "lesion_mask": _text(case.lesions),
+                "labels": _text(case.labels),
+                "predictions": {name: _text(path) for name, path in case.predictions.items()},
+            }
+            for case in self.cases
+        }
 
 
 def collect(
@@ -57,6 +67,7 @@ def collect(
     splits: Mapping[str, str],
     lesion_masks: Path | None = None,
     shared: bool = True,
+    any_reference: bool = False,
 ) -> Collection:
     """Find the sessions to score, their masks, and who lacks a counterpart.
 
@@ -71,16 +82,18 @@ def collect(
             one counts in no figure of lesions.
         shared: Whether only sessions that all methods predict are taken, so that methods are
             compared over the same subjects; else those that one predicts.
+        any_reference: Whether references may be synthetic or taken after contrast agent.
 
     Raises:
         MrcontrastError: A counterpart is missing and ``allow_missing`` is off, a file is
-            ambiguous, only some sessions have a mask, or nothing is left.
+            ambiguous, only some sessions have a mask, a reference is no real T1w image, or
+            nothing is left.
     """
-    known = every = index_folder(references, REFERENCES)
+    known = every = _filled(index_references(references), references)
     found: dict[str, dict[str, Path]] = {}
     foreign: dict[str, list[str]] = {}
     for method, folder in predictions.items():
-        index = index_folder(folder, PREDICTIONS)
+        index = _filled(index_folder(folder, PREDICTIONS), folder)
         found[method], foreign[method] = match(index, known, folder)
     used = {name for paths in found.values() for name in paths}
     if splits:
@@ -93,8 +106,22 @@ def collect(
         missing, used = _shared(missing, found, predictions)
     training = {name: path for name, path in every.items() if splits.get(name) == "train"}
     chosen = {name: known[name] for name in sorted(used)}
+    doubts = {name: words for name, path in chosen.items() if (words := doubt(path)) is not None}
+    if not any_reference:
+        refuse_doubtful(chosen, doubts)
     found_all = _cases(chosen, found, references, bool(splits), masks, lesion_masks)
-    return replace(found_all, missing=missing, training=training)
+    return replace(found_all, missing=missing, training=training, doubts=doubts)
+
+
+def _filled(index: dict[str, Path], folder: Path) -> dict[str, Path]:
+    """Return the images of a folder.
+
+    Raises:
+        MrcontrastError: There is none.
+    """
+    if not index:
+        raise MrcontrastError(f"Expected NIfTI images, got none ({folder}). Check the path.")
+    return index
 
 
 def _lacks(
@@ -146,9 +173,9 @@ def _cases(
 ) -> Collection:
     """Gather the files of each session: reference by name, predictions, and what lies beside."""
     names = list(chosen)
-    mask_files, source = _find_masks(names, references, masks)
-    lesion_files, lesion_source = _find_lesions(names, references, lesion_masks)
-    labels = _beside(names, references, LABELS) if prepared else {}  # others number otherwise
+    mask_files, source = find_masks(names, references, masks)
+    lesion_files, lesion_source = find_lesions(names, references, lesion_masks)
+    labels = beside(names, references, LABELS) if prepared else {}  # others number otherwise
     cases = [
         Case(
             name,
@@ -168,60 +195,10 @@ def _of_session(found: Mapping[str, Mapping[str, Path]], name: str) -> dict[str,
     return {method: paths[name] for method, paths in found.items() if name in paths}
 
 
-def _find_masks(
-    names: list[str], references: Path, masks: Path | None
-) -> tuple[dict[str, Path], str]:
-    """Return the mask of each session, and in words where they come from."""
-    if masks is None:
-        index = index_folder(references, TREE_MASKS)
-        if not index:
-            return {}, DERIVED_MASKS
-    else:
-        index = index_folder(masks, MASKS)
-    found, _ = match(index, dict.fromkeys(names), masks or references)
-    if absent := set(names) - set(found):
-        raise MrcontrastError(
-            f"Expected a brain mask of every subject, got none of {listing(absent)} "
-            f"({masks or references}). Add them."
-        )
-    return found, str(masks or f"{references}{MASKS_BESIDE}")
-
-
-def _find_lesions(
-    names: list[str], references: Path, folder: Path | None
-) -> tuple[dict[str, Path], str | None]:
-    """Return the lesion masks of the sessions that have one, and in words where they come from.
-
-    Raises:
-        MrcontrastError: The user named a folder that has none of any session.
-    """
-    if folder is None:
-        found = _beside(names, references, TREE_LESIONS)
-        source = f"{references}: *_label-lesion_mask"
-    else:
-        found, source = _beside(names, folder, LESIONS), str(folder)
-        if not found:
-            raise MrcontrastError(
-                f"Expected a lesion mask of some subject, got none of {listing(names)} ({folder}). "
-                "Check the path, or leave --lesion-masks out."
-            )
-    return found, f"{source}, of {len(found)} of {len(names)} sessions" if found else None
-
-
-def _beside(names: list[str], folder: Path, patterns: tuple[str, ...]) -> dict[str, Path]:
-    """Return the files of one kind by session, of the sessions that have one."""
-    return match(index_folder(folder, patterns), dict.fromkeys(names), folder)[0]
-
-
 def _missing_fault(
     missing: Missing, predictions: Mapping[str, Path], references: Path
 ) -> MrcontrastError:
     """Word the first lack; both folders are named, for either may be the wrong one."""
-    if not missing:
-        folders = (references, *predictions.values())
-        empty = [str(folder) for folder in folders if not any(folder.rglob("*.nii*"))]
-        named = ", ".join(empty or map(str, folders))
-        return MrcontrastError(f"Expected NIfTI images, got none ({named}). Check the paths.")
     method, lists = next(iter(missing.items()))
     kind, other = (
         ("prediction", "reference") if lists["no_prediction"] else ("reference", "prediction")
@@ -231,3 +208,8 @@ def _missing_fault(
         f"({method}: {predictions[method]} and {references}). Name files by their sub- entity or "
         "all alike, or pass --allow-missing to leave these out and list them."
     )
+
+
+def _text(path: Path | None) -> str | None:
+    """Return a path as text for JSON."""
+    return None if path is None else str(path)

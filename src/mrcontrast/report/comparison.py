@@ -32,7 +32,7 @@ from mrcontrast.report.protocol import Protocol, RangeChoice
 from mrcontrast.report.reference import Survey, survey_case
 from mrcontrast.report.scoring import CaseResult, Scorer
 from mrcontrast.report.statistics import FIXED_COLUMNS, Row, summarise_rows, to_csv
-from mrcontrast.report.table import to_markdown
+from mrcontrast.report.table import FORMATS, to_markdown
 from mrcontrast.segmentation.tissue_classes import METHOD
 from mrcontrast.transforms.normalise import Normaliser
 from mrcontrast.transforms.standardise import normaliser_from_name
@@ -75,7 +75,12 @@ def compare(
         "checks": check_all(found, results),
         "features": compare_features(results, scorer),
         "diversity": diversity,
-        "inputs": inputs | {"lesion_masks": found.lesion_source},
+        "inputs": inputs
+        | {
+            "lesion_masks": found.lesion_source,
+            "doubtful_references": found.doubts,
+            "files": found.files,
+        },
         "missing": found.missing,
     }
     write_text(out / "summary.md", to_markdown(summary))
@@ -89,7 +94,8 @@ def refuse_foreign(out: Path) -> None:
     Raises:
         MrcontrastError: It is one.
     """
-    there = [name for name in RESULTS if (out / name).exists()]
+    names = dict.fromkeys((*RESULTS, *(name for name, _ in FORMATS.values())))
+    there = [name for name in names if (out / name).exists()]
     rows = out / RESULTS[0]
     with suppress(OSError, UnicodeDecodeError):
         if not there or first_line(rows).startswith(",".join(FIXED_COLUMNS)):

@@ -11,7 +11,6 @@ from mrcontrast.metrics.diversity import choose_pairs
 from mrcontrast.report.pairing import Case
 from mrcontrast.report.parallel import Workers
 from mrcontrast.report.scoring import Scorer, Session
-from mrcontrast.volume import read_volume
 
 REAL = "real"
 WORDS = (
@@ -38,7 +37,8 @@ class PairScorer:
         found = {REAL: self._similarity(sessions, [s.reference.data for s in sessions])}
         for method, path in cases[0].predictions.items():
             if (other := cases[1].predictions.get(method)) is not None:
-                images = [read_volume(path).data, read_volume(other).data]
+                pair = zip(sessions, (path, other), strict=True)
+                images = [session.read(file).data for session, file in pair]
                 found[method] = self._similarity(sessions, images)
         return found
 

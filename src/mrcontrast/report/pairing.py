@@ -3,13 +3,14 @@
 A file is known by its BIDS entities sub and ses, from its name or its folders, else by its name.
 """
 
+import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mrcontrast.data.predictions import PredictionFiles
-from mrcontrast.errors import MrcontrastError
+from mrcontrast.errors import MrcontrastError, printable
 
 ENTITY = r"(?:^|[/_])({}-[A-Za-z0-9]+)"
 SUFFIXES = ("_desc-synth_T1w", "_T1w", "_desc-brain_mask", "_label-lesion_mask", "_mask")
@@ -18,7 +19,7 @@ NAMES_SHOWN = 5
 # Of each kind, the first pattern that some file fits decides; the last fits any image.
 IMAGE = r"^(?!.*(_mask|_dseg|_probseg)$)"
 PREDICTIONS = (r"_desc-synth_T1w$", r"^(?!.*desc-synth).*(^|_)T1w$", IMAGE)
-REFERENCES = (r"^(?!.*desc-synth).*(^|_)T1w$", IMAGE)
+REFERENCES = (r"(^|_)T1w$", IMAGE)
 TREE_MASKS = (r"_desc-brain_mask$",)
 MASKS = (*TREE_MASKS, r"^(?!.*label-).*_mask$", "")
 TREE_LESIONS = (r"_label-lesion_mask$",)
@@ -71,20 +72,54 @@ def index_folder(folder: Path, patterns: tuple[str, ...]) -> dict[str, Path]:
         patterns: Regular expressions over a file's name without its ending, best first.
 
     Raises:
-        MrcontrastError: There is no such folder, or two files belong to one session.
+        MrcontrastError: There is no such folder, it cannot be read, or two files belong to one
+            session.
     """
+    return {
+        name: only(paths, name, folder) for name, paths in group_folder(folder, patterns).items()
+    }
+
+
+def group_folder(folder: Path, patterns: tuple[str, ...]) -> dict[str, list[Path]]:
+    """Find the files of one kind as ``index_folder`` does; a session may have several."""
+    files = _without_spreads([path for path in files_in(folder) if _is_volume(path)])
+    groups: dict[str, list[Path]] = {}
+    for path in _first_that_fit(files, patterns):
+        groups.setdefault(session_name(path, folder), []).append(path)
+    return groups
+
+
+def only(paths: Sequence[Path], name: str, folder: Path) -> Path:
+    """Return the file of a session.
+
+    Raises:
+        MrcontrastError: It has several.
+    """
+    if len(paths) > 1:
+        one, other = (path.relative_to(folder) for path in paths[:2])
+        raise MrcontrastError(
+            f"Expected one image of {name}, got {one} and {other} ({folder}). Keep one of them."
+        )
+    return paths[0]
+
+
+def files_in(folder: Path) -> list[Path]:
+    """Return all files below a folder, sorted.
+
+    Raises:
+        MrcontrastError: There is no such folder, or it or a subfolder cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise MrcontrastError(
+            f"Expected a folder that can be read, got {error.strerror} ({error.filename}). "
+            "Change its permissions, or choose another."
+        ) from error
+
     if not folder.is_dir():
         raise MrcontrastError(f"Expected a folder, got none ({folder}). Check the path.")
-    files = _without_spreads([path for path in sorted(folder.rglob("*")) if _is_volume(path)])
-    index: dict[str, Path] = {}
-    for path in _first_that_fit(files, patterns):
-        other = index.setdefault(name := session_name(path, folder), path)
-        if other != path:
-            raise MrcontrastError(
-                f"Expected one image of {name}, got {other.name} and {path.name} ({folder}). "
-                "Keep one of them."
-            )
-    return index
+    walked = os.walk(folder, onerror=refuse)
+    return sorted(Path(place, name) for place, _, names in walked for name in names)
 
 
 def session_name(path: Path, root: Path) -> str:
@@ -96,11 +131,11 @@ def session_name(path: Path, root: Path) -> str:
         >>> session_name(Path("out/case_7_T1w.nii"), Path("out"))
         'case_7'
     """
-    relative = path.relative_to(root).as_posix()
+    relative = printable(path.relative_to(root).as_posix())
     found = [re.findall(ENTITY.format(entity), relative) for entity in ("sub", "ses")]
     if found[0]:
         return "_".join(matches[-1] for matches in found if matches)
-    stem = _stem(path)
+    stem = printable(stem_of(path))
     suffix = next((suffix for suffix in SUFFIXES if stem.endswith(suffix)), "")
     return stem.removesuffix(suffix)
 
@@ -165,7 +200,7 @@ def listing(names: Iterable[str]) -> str:
 
 def _first_that_fit(files: list[Path], patterns: tuple[str, ...]) -> list[Path]:
     for pattern in patterns:
-        if chosen := [path for path in files if re.search(pattern, _stem(path))]:
+        if chosen := [path for path in files if re.search(pattern, stem_of(path))]:
             return chosen
     return []
 
@@ -180,5 +215,6 @@ def _is_volume(path: Path) -> bool:
     return path.name.endswith((".nii", ".nii.gz")) and not path.name.startswith(".")
 
 
-def _stem(path: Path) -> str:
+def stem_of(path: Path) -> str:
+    """Return the name of a NIfTI file without its ending."""
     return path.name.removesuffix(".gz").removesuffix(".nii")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mrcontrast.config import config_dir
-from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.errors import MrcontrastError, UsageError, printable
 from mrcontrast.metrics.intensity import FixedRange
 from mrcontrast.transforms.standardise import normaliser_from_name
 
@@ -34,6 +34,40 @@ class Protocol:
     num_workers: int = 0
     features: Mapping[str, Any] | None = None
     dims: int = 3
+
+
+def name_predictions(values: list[str], method: str | None = None) -> dict[str, Path]:
+    """Read what follows ``--predictions``: one folder, or several as NAME=DIR.
+
+    Args:
+        values: As typed.
+        method: Name of the only folder, from ``--method``; its own name when None.
+
+    Raises:
+        UsageError: Several folders without names, a name twice, or a name given in two ways.
+
+    Example:
+        >>> sorted(name_predictions(["lookup=a", "controlnet=b"]))
+        ['controlnet', 'lookup']
+    """
+    if len(values) == 1 and not _is_named(values[0]):
+        folder = Path(values[0])
+        return {method or printable(folder.resolve().name): folder}
+    named = dict(value.split("=", 1) for value in values if _is_named(value))
+    if method or len(named) < len(values) or "" in named or "" in named.values():
+        raise UsageError(
+            f"Expected NAME=DIR with a name of its own for each of several predictions and no "
+            f"--method, got {' '.join(values)} (--predictions)."
+        )
+    return {name: Path(folder) for name, folder in named.items()}
+
+
+def _is_named(value: str) -> bool:
+    """Return whether a value is NAME=DIR, and not a folder whose own path holds an equals sign."""
+    name, equals, folder = value.partition("=")
+    if not equals or "/" in name:
+        return False
+    return not Path(value).is_dir() or (bool(folder) and Path(folder).is_dir())
 
 
 def read_range(values: list[str] | None) -> RangeChoice:

@@ -9,11 +9,14 @@ import numpy as np
 
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.metrics.multiscale import count_scales
+from mrcontrast.metrics.structural import WINDOW
 from mrcontrast.report.anatomy import Anatomy
 from mrcontrast.report.pairing import Case
 from mrcontrast.transforms.brain import brain_from_nonzero
 from mrcontrast.transforms.normalise import Normaliser
-from mrcontrast.volume import Volume, read_mask, read_volume, same_grid
+from mrcontrast.volume import Volume, onto_grid, read_mask, read_volume
+
+MASKS = "Give brain masks by --masks, such as those that translate --strip-skull writes."
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,11 @@ def survey_case(case: Case, normaliser: Normaliser | None = None, dims: int = 3)
     reference, _ = read_reference(case, normaliser)
     with naming(case.reference):
         axial = axial_axis(reference)
+        if dims == 3 and reference.shape[axial] < WINDOW:
+            raise MrcontrastError(
+                f"Expected volumes of at least {WINDOW} axial slices for SSIM, got "
+                f"{reference.shape[axial]}. Pass --dims 2 to compare slice by slice."
+            )
         shape = [n for axis, n in enumerate(reference.shape) if dims == 3 or axis != axial]
         num_scales = count_scales(tuple(shape))
     low, high = float(reference.data.min()), float(reference.data.max())
@@ -62,11 +70,12 @@ def read_reference(case: Case, normaliser: Normaliser | None = None) -> tuple[Vo
             does; None leaves it as it is stored.
 
     Raises:
-        MrcontrastError: A file cannot be read, the grids differ, the mask is empty, or the
-            reference that is to be normalised is constant in it.
+        MrcontrastError: A file cannot be read, the grids differ, the mask is empty, NaN lies in it,
+            or the reference that is to be normalised is constant in it.
     """
-    reference = read_volume(case.reference)
+    reference = read_volume(case.reference, nan=True)
     mask = read_brain(case, reference)
+    reference = without_nan(reference, mask, case.reference)
     if normaliser is None:
         return reference, mask
     with naming(case.reference):
@@ -82,14 +91,49 @@ def read_brain(case: Case, reference: Volume) -> np.ndarray:
             reference has its skull.
     """
     if case.mask is None:
+        known = replace(reference, data=np.nan_to_num(reference.data))
         with naming(case.reference):
-            return brain_from_nonzero(reference)
+            return brain_from_nonzero(known, MASKS)
     mask = read_mask(case.mask, reference, case.reference)
     if not mask.any():
         raise MrcontrastError(
             f"Expected a mask with voxels in it, got an empty one ({case.mask}). Make it again."
         )
     return mask
+
+
+def read_like(
+    path: Path, reference: Volume, case: Case, mask: np.ndarray, zeros: bool = False
+) -> Volume:
+    """Read a volume on the reference's grid, whatever the order of its axes; see ``without_nan``.
+
+    Args:
+        path: The file.
+        reference: Gives the grid.
+        case: Names the reference.
+        mask: The brain, (X, Y, Z) bool.
+        zeros: Whether it may be all zero.
+
+    Raises:
+        MrcontrastError: It cannot be read, is on another grid, or has NaN in the brain.
+    """
+    volume = onto_grid(read_volume(path, zeros, nan=True), reference, path, case.reference)
+    return without_nan(volume, mask, path)
+
+
+def without_nan(volume: Volume, mask: np.ndarray, path: Path) -> Volume:
+    """Return a volume whose NaN outside the brain, as SPM writes it, is 0.
+
+    Raises:
+        MrcontrastError: NaN lies in the brain, (X, Y, Z) bool.
+    """
+    missing = np.isnan(volume.data)
+    if inside := int((missing & mask).sum()):
+        raise MrcontrastError(
+            f"Expected finite voxels in the brain mask, got {inside} NaN ({path}). "
+            "Repair the volume or give --masks without them."
+        )
+    return replace(volume, data=np.where(missing, np.float32(0), volume.data))
 
 
 def read_anatomy(case: Case, reference: Volume, target: np.ndarray, mask: np.ndarray) -> Anatomy:
@@ -108,8 +152,7 @@ def read_anatomy(case: Case, reference: Volume, target: np.ndarray, mask: np.nda
     if case.lesions is not None:
         lesions = read_mask(case.lesions, reference, case.reference)
     if case.labels is not None:
-        found = read_volume(case.labels)
-        same_grid(reference, found, case.reference, case.labels)
+        found = onto_grid(read_volume(case.labels), reference, case.labels, case.reference)
         labels = np.rint(found.data).astype(np.uint8)
     return Anatomy(target, mask, reference.spacing_mm, axial_axis(reference), lesions, labels)
 
@@ -129,4 +172,5 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except MrcontrastError as error:
-        raise MrcontrastError(f"{str(error).rstrip('.')} ({path}).") from error
+        fault, _, advice = str(error).rstrip(".").partition(". ")
+        raise MrcontrastError(f"{fault} ({path})." + (f" {advice}." if advice else "")) from error

@@ -18,10 +18,16 @@ from mrcontrast.report.feature_scores import FeatureScorer
 from mrcontrast.report.neighbours import Nearest, TrainingSet
 from mrcontrast.report.paired_tests import SHUFFLED
 from mrcontrast.report.pairing import Case
-from mrcontrast.report.reference import axial_axis, naming, read_anatomy, read_reference
+from mrcontrast.report.reference import (
+    axial_axis,
+    naming,
+    read_anatomy,
+    read_like,
+    read_reference,
+)
 from mrcontrast.report.statistics import Row
 from mrcontrast.transforms.normalise import Normaliser
-from mrcontrast.volume import Volume, read_volume, same_grid
+from mrcontrast.volume import Volume
 
 
 @dataclass(frozen=True)
@@ -91,8 +97,7 @@ class Scorer:
         session = Session(case, self)
         result = CaseResult(case.name, real_vectors=session.real_vectors)
         for method, path in case.predictions.items():
-            prediction = read_volume(path)
-            same_grid(session.reference, prediction, case.reference, path)
+            prediction = session.read(path)
             image = self.rule.rescale(prediction.data, session.ends)
             if self.features is not None:
                 result.vectors[method], perceptual = session.look(image)
@@ -126,6 +131,10 @@ class Session:
         self.reference, self.mask = read_reference(case, scorer.normaliser)
         with naming(case.reference):
             self.ends = scorer.rule.ends(self.reference.data, self.mask)
+
+    def read(self, path: Path, zeros: bool = False) -> Volume:
+        """Read a prediction or its deviation; see ``read_like``."""
+        return read_like(path, self.reference, self.case, self.mask, zeros)
 
     @cached_property
     def anatomy(self) -> Anatomy:
@@ -181,9 +190,7 @@ class Session:
 
     def swap(self, own: Path, other: np.ndarray, other_brain: np.ndarray) -> Swap | None:
         """Compare the image of the own FLAIR with that of another's, (X, Y, Z), on one grid."""
-        prediction = read_volume(own)
-        same_grid(self.reference, prediction, self.case.reference, own)
-        image = self.scorer.rule.rescale(prediction.data, self.ends)
+        image = self.scorer.rule.rescale(self.read(own).data, self.ends)
         low, high = self.scorer.rule.measured(self.ends)
         return compare_swap(image, other, other_brain, self.anatomy, high - low)
 
@@ -196,8 +203,7 @@ class Session:
         path = PredictionFiles(prediction).std
         if not path.is_file():
             return None
-        deviation: Volume = read_volume(path, zeros=True)
-        same_grid(self.reference, deviation, self.case.reference, path)
+        deviation = self.read(path, zeros=True)
         low, high = self.scorer.rule.measured(self.ends)
         unit = (high - low) / (self.ends[1] - self.ends[0])
         return deviation.data[self.mask] * unit

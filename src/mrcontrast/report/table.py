@@ -5,6 +5,7 @@ import io
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from mrcontrast.errors import printable
 from mrcontrast.metrics.intervals import MIN_SUBJECTS
 from mrcontrast.report.check_sheets import check_sheets
 from mrcontrast.report.cost_sheet import cost_sheets
@@ -125,7 +126,7 @@ def _notes(summary: Mapping[str, Any]) -> list[str]:
         f"{text[0].upper()}{text[1:]}. Intensity range {ends}; "
         f"normalisation: {summary['normalisation']}. Masks: {summary['inputs']['masks']}."
     )
-    return [note, *left_out(summary)]
+    return [printable(note), *left_out(summary)]
 
 
 def _line(cells: list[str]) -> str:

@@ -13,7 +13,7 @@ from mrcontrast.course import FREE_KEYS, deciding, without
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.study_runs import outside_names
 
-FREE = (*FREE_KEYS, "folder", "name")  # keys that do not decide the result of a job
+FREE = (*FREE_KEYS, "name")  # keys that do not decide the result of a job
 PARENTS = ("autoencoder", "diffusion", "regression", "start_from")
 DATA_ROOT = "data.root"
 PARTS = ("data", "parents", "config")  # of an identity, the first that differs is named

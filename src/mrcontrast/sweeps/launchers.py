@@ -96,7 +96,8 @@ class LocalProcess:
     """
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
-        command = [sys.executable, "-m", run_job.__module__, str(folder)]
+        # -P: files in the current folder are no modules of ours
+        command = [sys.executable, "-P", "-m", run_job.__module__, str(folder)]
         with (folder / LOG).open("ab") as log:
             self.process = subprocess.Popen(
                 command,

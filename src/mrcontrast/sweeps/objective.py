@@ -33,13 +33,13 @@ def score_of(config: DictConfig) -> float:
     """
     method, wanted = method_of(config), config.objective
     keys = ("methods", method, wanted.region, wanted.metric, "mean")
-    for path in sorted(Path(config.folder).glob("evaluation*/summary.json")):
+    for path in sorted(Path(config.out).glob("evaluation*/summary.json")):
         node: Any = json.loads(path.read_text(encoding="utf-8"))
         for key in keys:
             node = node.get(key) if isinstance(node, dict) else None
         if node is not None:
             return float(node)
     raise MrcontrastError(
-        f"Expected {'/'.join(keys[1:4])} in the study's evaluation, got none ({config.folder}). "
+        f"Expected {'/'.join(keys[1:4])} in the study's evaluation, got none ({config.out}). "
         "Set objective.method, objective.region and objective.metric."
     )

@@ -12,13 +12,14 @@ from omegaconf import DictConfig
 from mrcontrast.config import build, compose
 from mrcontrast.course import FREE_PATHS
 from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.option_names import renamed_keys
 from mrcontrast.sweeps.foreign import is_free_place
 from mrcontrast.sweeps.identity import FREE, difference, identity_of, text_hash
 from mrcontrast.sweeps.jobs import LOCK, LOG, Job, short_name
 from mrcontrast.sweeps.objective import monitor_of
 from mrcontrast.sweeps.search import Point, Search
 
-PLACE = {"train": "run_dir", "study": "folder"}  # key of a job's folder
+PLACE = "out"  # key of a job's folder
 OPTUNA = "mrcontrast.sweeps.search.OptunaSearch"
 
 
@@ -100,7 +101,7 @@ class Plan:
         Folder and name come last; see ``Job.deciding_overrides``.
         """
         shown = f"name={self.folder.name}/{folder.name}"
-        return [*self.fixed, *texts_of(varied), f"{PLACE[self.command]}={folder}", shown]
+        return [*self.fixed, *texts_of(varied), f"{PLACE}={folder}", shown]
 
     def compose(self, overrides: Sequence[str]) -> DictConfig | None:
         """Return the config of a job; None when it does not compose, as the job itself will say."""
@@ -120,9 +121,9 @@ def read_plan(command: str, arguments: Sequence[str]) -> tuple[Plan, Search, Any
     Raises:
         UsageError: They do not fit the configs, or set what a sweep sets itself.
     """
-    parsed = parse(arguments)
+    parsed = parse(renamed_keys(command, arguments))
     for override in parsed:
-        if override.key_or_group in (PLACE[command], "overwrite"):
+        if override.key_or_group in (PLACE, "overwrite"):
             raise UsageError(
                 f"Expected no {override.key_or_group} in a sweep, got {override.input_line}. "
                 "Name its folder by name=NAME; remove that to do it anew."

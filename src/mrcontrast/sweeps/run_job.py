@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 
 from mrcontrast.config import compose
 from mrcontrast.errors import MrcontrastError, one_line, with_cause
+from mrcontrast.files import remove_left_over
 from mrcontrast.logs import show_progress
 from mrcontrast.resume import is_first_process
 from mrcontrast.run_folder import RunFolder
@@ -42,6 +43,8 @@ def run_job(folder: str | Path) -> str:
         job = Job.read(folder)  # it may have been done while we waited
         if job.state == FINISHED:
             return FINISHED
+        for place, *_ in os.walk(job.folder):
+            remove_left_over(Path(place))  # a killed attempt may have left some
         job.begin()
         began = time.monotonic()
         try:

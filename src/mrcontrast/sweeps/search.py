@@ -147,7 +147,7 @@ class OptunaSearch:
 
         try:
             create_trial(params=job.searched, distributions=self.space, state=TrialState.FAIL)
-        except (ValueError, TypeError):  # other keys, or values outside
+        except (ValueError, TypeError, AttributeError):  # other keys, or values outside
             return False
         return True
 
@@ -158,7 +158,7 @@ class OptunaSearch:
         if not self.asks_for(job):
             return
         self.asked += 1
-        point = Point(job.varied, job.searched)
+        point = point_of(job.searched)  # not as the file spells it, which may override other keys
         failed = job.state == FAILED or (job.state == FINISHED and job.score is None)
         if not failed and job.state != FINISHED:
             self.unfinished.append(point)
@@ -180,7 +180,7 @@ class OptunaSearch:
             if self.asked >= self.n_trials:
                 break
             trial = self.study.ask(self.space)
-            point = Point({key: typed(value) for key, value in trial.params.items()}, trial.params)
+            point = point_of(trial.params)
             key = key_of(point)
             if key not in self.trials and key not in self.scores:
                 self.asked += 1
@@ -238,6 +238,11 @@ def space_of(override: Override) -> Any:  # noqa: ANN401 - an Optuna distributio
     if isinstance(interval.start, int):
         return IntDistribution(interval.start, interval.end, log=log)
     return FloatDistribution(interval.start, interval.end, log=log)
+
+
+def point_of(searched: Mapping[str, Any]) -> Point:
+    """Return the point of plain values, spelled as overrides."""
+    return Point({key: typed(value) for key, value in searched.items()}, dict(searched))
 
 
 def key_of(point: Point) -> str:

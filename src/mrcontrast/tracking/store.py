@@ -22,6 +22,8 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 SQLITE = "sqlite:///"
+# The web page opens an experiment of this kind on its runs, not on a page of language models.
+KIND = {"mlflow.experimentKind": "custom_model_development"}
 LOCK_SECONDS = 60.0
 
 
@@ -103,7 +105,7 @@ def experiment_id(client: "MlflowClient", uri: str, name: str) -> str:
             found = client.get_experiment_by_name(name)
             if found is not None:
                 return found.experiment_id
-            return client.create_experiment(name, artifact_location(uri))
+            return client.create_experiment(name, artifact_location(uri), tags=KIND)
         except MlflowException as error:  # another process of a sweep was faster, or no server
             reason = error
     assert reason is not None

@@ -8,10 +8,15 @@ from mrcontrast.volume import Volume
 
 LARGEST_BRAIN_FRACTION = 0.9  # a brain fills about half of its own bounding box
 LARGEST_BRAIN_ML = 2600.0  # people have up to about 2000, phantoms more; heads from about 3000
+STRIP = "Strip the skull first (translate: --strip-skull) or give a brain mask."
 
 
-def mask_from_nonzero(volume: Volume) -> np.ndarray:
+def mask_from_nonzero(volume: Volume, advice: str = STRIP) -> np.ndarray:
     """Find the brain of a skull-stripped volume: largest non-zero component, holes filled.
+
+    Args:
+        volume: Any orientation.
+        advice: Last sentence of the message about a volume that has its skull.
 
     Returns:
         (X, Y, Z), bool.
@@ -28,13 +33,12 @@ def mask_from_nonzero(volume: Volume) -> np.ndarray:
     mask = np.asarray(ndimage.binary_fill_holes(largest), bool)
     if (fraction := float(mask.mean())) > LARGEST_BRAIN_FRACTION:
         raise MrcontrastError(
-            f"Expected a skull-stripped volume, got {fraction:.0%} of its voxels non-zero. "
-            "Strip the skull first (translate: --strip-skull) or give a brain mask."
+            f"Expected a skull-stripped volume, got {fraction:.0%} of its voxels non-zero. {advice}"
         )
     return mask
 
 
-def brain_from_nonzero(volume: Volume) -> np.ndarray:
+def brain_from_nonzero(volume: Volume, advice: str = STRIP) -> np.ndarray:
     """Find the brain as ``mask_from_nonzero`` does, and refuse a head with its skull.
 
     Returns:
@@ -43,11 +47,10 @@ def brain_from_nonzero(volume: Volume) -> np.ndarray:
     Raises:
         MrcontrastError: Nothing is zero, or what is found holds more than 2600 ml.
     """
-    mask = mask_from_nonzero(volume)
+    mask = mask_from_nonzero(volume, advice)
     found_ml = float(mask.sum() * abs(np.linalg.det(volume.affine[:3, :3])) / 1000)
     if found_ml > LARGEST_BRAIN_ML:
         raise MrcontrastError(
-            f"Expected a skull-stripped volume, got {found_ml:.0f} ml that are not zero. "
-            "Strip the skull first (translate: --strip-skull) or give a brain mask."
+            f"Expected a skull-stripped volume, got {found_ml:.0f} ml that are not zero. {advice}"
         )
     return mask

@@ -1,11 +1,9 @@
 """Several volumes, from files to files: one at fault does not stop the others."""
 
 import logging
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,11 +12,13 @@ from rich.markup import escape
 from rich.progress import Progress, TimeElapsedColumn
 
 from mrcontrast import __version__, logs
+from mrcontrast.absent import refuse_absent
 from mrcontrast.data.predictions import Existing, PredictionFiles
 from mrcontrast.data.translation_jobs import Job
 from mrcontrast.errors import MrcontrastError, UsageError, one_line, printable
 from mrcontrast.files import sha256_file
 from mrcontrast.imaging.header import geometry_remarks
+from mrcontrast.translator.collisions import refuse_collisions
 from mrcontrast.translator.stage_translator import Translator
 from mrcontrast.volume import Volume, read_mask, read_volume
 
@@ -146,6 +146,8 @@ def facts_of(job: Job, translator: Translator) -> dict[str, Any]:
     """
     hashes = []
     for path in (job.source, job.mask):
+        if path is not None:
+            refuse_absent(path, "a NIfTI file")
         try:
             hashes.append(None if path is None else sha256_file(path))
         except OSError as error:
@@ -160,50 +162,6 @@ def facts_of(job: Job, translator: Translator) -> dict[str, Any]:
         **({"SkullStripped": "deepbet"} if job.strip_skull else {}),
         "PreparedSource": job.prepared,
     }
-
-
-def refuse_collisions(jobs: Sequence[Job]) -> None:
-    """Refuse jobs that would replace an input, the output of another, or a file that is not ours.
-
-    Names that differ by case alone are one name: some file systems cannot tell them apart.
-
-    Raises:
-        UsageError: The first such file is named.
-    """
-    inputs = [path for job in jobs for path in job.inputs]
-    read_names, read_files = {_place(path) for path in inputs}, {_file(path) for path in inputs}
-    sources: dict[str, Path] = {}
-    for job in jobs:
-        files = PredictionFiles(job.output)
-        for path in files.names(job.strip_skull):
-            place = _place(path)
-            other = sources.setdefault(place, job.source)
-            if other != job.source:
-                raise UsageError(
-                    f"Expected one source of {path.name}, got {other} and {job.source}. "
-                    "Rename one of them."
-                )
-            if place in read_names or (path.exists() and _file(path) in read_files):
-                raise UsageError(
-                    f"Expected outputs apart from inputs, got an input in the place of the output "
-                    f"{path}. Choose another OUT."
-                )
-        files.refuse_foreign(job.strip_skull)
-
-
-def _place(path: Path) -> str:
-    """Return a file's absolute name, without differences that a file system may not keep."""
-    whole = str(path.parent.resolve() / path.name)
-    return unicodedata.normalize("NFC", whole).casefold()
-
-
-def _file(path: Path) -> tuple[int, int] | None:
-    """Return what links to one file share; None for a missing file."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 @contextmanager

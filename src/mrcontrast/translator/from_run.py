@@ -4,7 +4,6 @@ from typing import Any
 
 import torch
 from omegaconf import OmegaConf
-from torch.cuda import device_count
 
 from mrcontrast.config import build, config_dir
 from mrcontrast.draws import ONE_DRAW, Draws
@@ -17,6 +16,7 @@ from mrcontrast.transforms.normalise import Normaliser
 from mrcontrast.transforms.standardise import normaliser_from_name
 from mrcontrast.translator.fitting import Fitting, Tiles
 from mrcontrast.translator.stage_translator import StageTranslator
+from mrcontrast.translator.temperature import refuse_temperature
 
 
 def from_run(
@@ -89,9 +89,10 @@ def refuse_device(device: str) -> None:
         raise UsageError(
             f"Expected auto, cpu, cuda or cuda:N, got {device} (--device). Choose one."
         ) from error
-    if place is not None and place.type == "cuda" and (place.index or 0) >= device_count():
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if place is not None and place.type == "cuda" and (place.index or 0) >= there:
         raise UsageError(
-            f"Expected a CUDA device, got none (--device {device}). Pass --device cpu."
+            f"Expected one of {there} CUDA devices, got --device {device}. Pass --device cpu."
         )
 
 
@@ -163,15 +164,3 @@ def set_start(stage: Any, start: float) -> None:  # noqa: ANN401 - any stage
             "Leave --start out."
         )
     stage.start = start
-
-
-def refuse_temperature(stage: Any, temperature: float) -> None:  # noqa: ANN401 - any stage
-    """Raise UsageError where the noise at the start is not all that is drawn."""
-    sampler = getattr(stage, "sampler", None)
-    if sampler is None or sampler.draws_on_its_way:
-        found = type(stage if sampler is None else sampler).__name__
-        other = "" if sampler is None else ", or add --sampler ddim"
-        raise UsageError(
-            f"Expected a sampler that draws noise at its start alone for a temperature of "
-            f"{temperature:g}, got {found}. Leave --temperature out{other}."
-        )

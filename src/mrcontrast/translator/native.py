@@ -77,7 +77,4 @@ def detail_remarks(volume: Volume, spacing_mm: float) -> tuple[str, ...]:
     if min(volume.spacing_mm) >= FINER * spacing_mm:
         return ()
     found = " x ".join(f"{step:.3g}" for step in volume.spacing_mm)
-    text = (
-        f"voxels of {found} mm; the output has their grid and the model's {spacing_mm:g} mm detail"
-    )
-    return (text,)
+    return (f"voxels of {found} mm are translated at the model's {spacing_mm:g} mm detail",)

@@ -139,6 +139,12 @@ def test_what_is_no_evaluation_is_refused(evaluated: Path, tmp_path: Path) -> No
         with pytest.raises(MrcontrastError, match="of one evaluation, got"):
             read_evaluation(tmp_path)
     shutil.copy(evaluated / "subjects.csv", tmp_path)
-    (tmp_path / "summary.json").write_text('{"methods": {"else": {}}}')
+    summary = json.loads((evaluated / "summary.json").read_text())
+    kinds = ["methods", "inputs", "intensity_range", "normalisation", "regions", "missing"]
+    for damaged in (*({name: 7} for name in kinds), {"inputs": {}}, {"reference_normaliser": 7}):
+        (tmp_path / "summary.json").write_text(json.dumps(summary | damaged))
+        with pytest.raises(MrcontrastError, match="of one evaluation, got"):
+            read_evaluation(tmp_path)
+    (tmp_path / "summary.json").write_text(json.dumps(summary | {"methods": {"else": {}}}))
     with pytest.raises(MrcontrastError, match="other methods"):
         read_evaluation(tmp_path)

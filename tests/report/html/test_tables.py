@@ -36,6 +36,23 @@ def test_many_metrics_are_spread_over_tables() -> None:
     assert max(len(table.columns) for table in tables) == 8
 
 
+def test_tables_of_a_region_have_titles_of_their_own() -> None:
+    figure = {"mean": 0.5, "sd": None, "ci95": None, "n": 1}
+    known = ["psnr", "ssim", "sharpness", "dice_gm", "gm_ml_real", "perceptual_net", "glow"]
+    names = [*known, *(f"volume_{i}" for i in range(7))]
+    summary = {"methods": {"ours": {"brain": dict.fromkeys(names, figure)}}}
+    titles = [table.title for table in region_tables(Evaluation(Path(), summary, []))["brain"]]
+    assert titles == [
+        "In the brain: voxels and structure",
+        "In the brain: texture",
+        "In the brain: tissue (1)",
+        "In the brain: tissue (2)",
+        "In the brain: tissue volumes",
+        "In the brain: perceptual distance",
+        "In the brain",
+    ]
+
+
 def test_an_infinite_mean_is_no_absent_one() -> None:
     infinite = {"mean": None, "sd": None, "ci95": None, "n": 3}
     summary = {"methods": {"ours": {"brain": {"psnr": infinite, "ssim": infinite | {"n": 0}}}}}

@@ -15,6 +15,7 @@ from mrcontrast.metrics.definitions import LESIONS, METRICS, OUTSIDE, STRUCTURE,
 
 SHOWN = METRICS | STRUCTURE | VOLUMES | LESIONS  # whose titles, units and digits are known
 SUMMARY, SCORES = "summary.json", "subjects.csv"
+MAPPINGS = ("regions", "metrics", "versions", "missing", "statistics", "checks", "features")
 FOLDERS = ("", "evaluation", "evaluation_full_grid")  # in an evaluation or a study, first wins
 FIXED = ("subject", "session", "method", "region", "voxels", "range_low", "range_high")
 
@@ -147,6 +148,16 @@ def read_evaluation(path: Path) -> Evaluation:
 
 def _checked(evaluation: Evaluation) -> Evaluation:
     """Refuse a summary and rows that do not belong together."""
+    summary = evaluation.summary
+    inputs = summary["inputs"]
+    required = summary["intensity_range"], summary["methods"], inputs["predictions"]
+    optional = (summary.get(name) or {} for name in MAPPINGS)
+    texts = summary["normalisation"], inputs["references"], inputs["masks"]
+    normaliser = summary.get("reference_normaliser") or ""
+    if not all(isinstance(part, dict) for part in (*required, *optional)) or not all(
+        isinstance(part, str) for part in (*texts, normaliser)
+    ):
+        raise TypeError("a part of another kind")
     if set(evaluation.methods) != {score.method for score in evaluation.scores}:
         raise ValueError("other methods in one than in the other")
     return evaluation

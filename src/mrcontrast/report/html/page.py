@@ -4,7 +4,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mrcontrast.errors import printable
 from mrcontrast.files import write_text
+from mrcontrast.given import refuse_replacing
 from mrcontrast.report.html.agreement import REAL, SYNTHETIC, IntensityAgreement, scored_agreements
 from mrcontrast.report.html.evaluation import Evaluation, read_evaluation
 from mrcontrast.report.html.nests import words
@@ -22,6 +24,7 @@ from mrcontrast.report.html.tables import further_tables, other_tables, region_t
 from mrcontrast.report.html.templates import environment
 from mrcontrast.report.html.viewer import Viewer
 
+PAGE_SIGN = "<title>Synthetic T1w: evaluation</title>"  # in the template
 NIIVUE = "0.69.0"
 PICTURES_EACH = 2  # still pictures of the worst, and of the best
 BRAIN = "brain"
@@ -76,10 +79,14 @@ def write_report(source: Path, out: Path | None = None, choices: Choices | None 
 
     Raises:
         UsageError: There is no such method or metric.
-        MrcontrastError: The evaluation or its volumes are missing, or were changed since.
+        MrcontrastError: The evaluation or its volumes are missing, or were changed since; or
+            the page would take the place of another file.
     """
     choices = choices or Choices()
     evaluation = read_evaluation(Path(source))
+    folder = evaluation.folder if evaluation.folder == Path(source) else Path(source) / "report"
+    path = Path(out) if out is not None else folder / "report.html"
+    refuse_replacing(path, PAGE_SIGN, "--out")
     sessions = find_sessions(evaluation, choices.flairs)
     method = evaluation.choose_method(choices.method, _with_spread(sessions, evaluation))
     metric = evaluation.choose_metric(choices.metric)
@@ -87,9 +94,7 @@ def write_report(source: Path, out: Path | None = None, choices: Choices | None 
     ranking = rank(evaluation, method, metric, BRAIN if BRAIN in regions else regions[0])
     gathered = _gather(evaluation, sessions, ranking, choices)
     context = _context(evaluation, sessions, ranking, gathered)
-    folder = evaluation.folder if evaluation.folder == Path(source) else Path(source) / "report"
-    path = Path(out) if out is not None else folder / "report.html"
-    write_text(path, environment().get_template("page.html.j2").render(context))
+    write_text(path, printable(environment().get_template("page.html.j2").render(context)))
     return path
 
 

@@ -14,14 +14,15 @@ from mrcontrast.errors import MrcontrastError
 from mrcontrast.metrics.intensity import ReferenceRange, is_unit
 from mrcontrast.metrics.slices import mean_slice_error
 from mrcontrast.metrics.voxelwise import mean_absolute_error
-from mrcontrast.report.collection import DERIVED_MASKS, MASKS_BESIDE, collect
+from mrcontrast.report.collection import collect
 from mrcontrast.report.html.evaluation import Evaluation
+from mrcontrast.report.masks import DERIVED_MASKS, MASKS_BESIDE
 from mrcontrast.report.pairing import Case, index_folder, listing, match
-from mrcontrast.report.reference import axial_axis
+from mrcontrast.report.reference import axial_axis, read_like
 from mrcontrast.report.scoring import read_reference
 from mrcontrast.transforms.brain import mask_from_nonzero
 from mrcontrast.transforms.standardise import normaliser_from_name
-from mrcontrast.volume import Volume, read_volume, same_grid
+from mrcontrast.volume import Volume, read_volume
 
 FLAIRS = (r"(^|_)FLAIR$", r"(?i)flair")
 TOLERANCE = 1e-4  # of the intensity range: the scored figures were computed from the same voxels
@@ -132,16 +133,18 @@ def read_images(session: Session, evaluation: Evaluation) -> Images:
         real,
         mask,
         {
-            method: _scaled(_on_grid(path, reference, session), low, high)
+            method: _scaled(read_like(path, reference, session.case, mask), low, high)
             for method, path in session.case.predictions.items()
         },
         {
-            method: _scaled(_on_grid(path, reference, session, zeros=True), 0.0, high - low)
+            method: _scaled(read_like(path, reference, session.case, mask, True), 0.0, high - low)
             for method in session.case.predictions
             if (path := session.spread(method)) is not None
         },
         None if session.flair is None else _read_flair(session.flair),
-        None if session.labels is None else _on_grid(session.labels, reference, session).data,
+        None
+        if session.labels is None
+        else read_like(session.labels, reference, session.case, mask).data,
     )
     _check_scores(session, images, evaluation)
     return images
@@ -154,7 +157,8 @@ def _collected(
     known = Manifest.read(references).records if (references / MANIFEST).is_file() else []
     records = {record.name: record for record in known}
     splits = {name: record.split for name, record in records.items()}
-    cases = collect(predictions, references, masks, True, splits, shared=False).cases
+    given = predictions, references, masks
+    cases = collect(*given, True, splits, shared=False, any_reference=True).cases
     return {
         case.name: Session(case, records[case.name].flair, records[case.name].labels)
         if case.name in records
@@ -198,13 +202,6 @@ def _scaled(volume: Volume, low: float, high: float) -> Volume:
     if (low, high) == (0.0, 1.0):
         return volume
     return replace(volume, data=(volume.data - np.float32(low)) / np.float32(high - low))
-
-
-def _on_grid(path: Path, reference: Volume, session: Session, zeros: bool = False) -> Volume:
-    """Read a volume that must lie on the reference's grid; a spread may be all zero."""
-    volume = read_volume(path, zeros)
-    same_grid(reference, volume, session.case.reference, path)
-    return volume
 
 
 def _read_flair(path: Path) -> Volume:

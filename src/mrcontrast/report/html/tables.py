@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from mrcontrast.metrics.definitions import LESIONS, METRICS, OUTSIDE
 from mrcontrast.report.html.evaluation import Evaluation
 from mrcontrast.report.html.nests import (
     INFINITE,
@@ -12,9 +13,18 @@ from mrcontrast.report.html.nests import (
     signed,
     words,
 )
+from mrcontrast.report.statistics import PERCEPTUAL
 
 HEADINGS = {"brain": "In the brain", "image": "Whole image"}
 MAX_COLUMNS = 6  # of metrics; more go into a further table of the region
+GROUPS = {  # title -> how the names of its metrics begin; others stand under the region's alone
+    "voxels and structure": (*METRICS, OUTSIDE),
+    "texture": ("histogram_w1", "gradient_w1", "sharpness", "through_plane"),
+    "tissue": ("dice_", "volume_"),
+    "tissue volumes": ("csf_ml", "gm_ml", "wm_ml"),
+    "lesion contrast": tuple(LESIONS),
+    "perceptual distance": (PERCEPTUAL,),
+}
 KNOWN = {
     "methods",
     "intensity_range",
@@ -60,11 +70,24 @@ def _region_tables(evaluation: Evaluation, region: str) -> list[Table]:
     titles = ", ".join(evaluation.definition(name).title.lower() for name in zero)
     note = "; ".join(filter(None, (meaning, f"{titles}: 0 for all" if zero else "")))
     title = HEADINGS.get(region, words(region)[:1].upper() + words(region)[1:])
-    chunks = [shown[i : i + MAX_COLUMNS] for i in range(0, len(shown), MAX_COLUMNS)] or [[]]
     return [
-        _metrics_table(evaluation, region, chunk, title, note if i == 0 else "")
-        for i, chunk in enumerate(chunks)
+        _metrics_table(evaluation, region, metrics, title + more, note if i == 0 else "")
+        for i, (more, metrics) in enumerate(_grouped(shown) or [("", [])])
     ]
+
+
+def _grouped(metrics: list[str]) -> list[tuple[str, list[str]]]:
+    """Return groups of at most ``MAX_COLUMNS`` metrics, each with an ending for its title."""
+    groups: dict[str, list[str]] = {}
+    for metric in metrics:
+        named = (title for title, begins in GROUPS.items() if metric.startswith(begins))
+        groups.setdefault(next(named, ""), []).append(metric)
+    found = []
+    for title, names in groups.items():
+        for i in range(0, len(names), MAX_COLUMNS):
+            part = f" ({i // MAX_COLUMNS + 1})" if len(names) > MAX_COLUMNS else ""
+            found.append(((f": {title}" if title else "") + part, names[i : i + MAX_COLUMNS]))
+    return found
 
 
 def _metrics_table(

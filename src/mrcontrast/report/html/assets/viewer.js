@@ -124,7 +124,8 @@
     setView();
     if (isNew) frame();
     moveTo(isNew ? chosen.centre : place);
-    say(`${what}${known?.figure ? `: ${known.figure}` : ""}. Decoded and drawn in ${Math.round(performance.now() - began)} ms.`);
+    const ms = Math.round(performance.now() - began); // 0 where the browser's clock stands still
+    say(`${what}${known?.figure ? `: ${known.figure}` : ""}.${ms > 0 ? ` Decoded and drawn in ${ms} ms.` : ""}`);
     if (mine === turn) box.dataset.state = "ready";
   }
 

@@ -1,0 +1,50 @@
+"""Peak memory of a 3D denoiser with and without fused attention, and how far its outputs differ."""
+
+import subprocess
+import sys
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from peak_memory import GIB, peak_bytes
+
+from mrcontrast.config import config_dir
+from mrcontrast.networks.memory_format import channels_last
+
+SHAPE = (64, 80, 64)  # the latent of a 1 mm volume of 256 x 320 x 256 voxels
+SEED = 0
+
+
+def predict(fused: bool) -> None:
+    """Run the default denoiser once and print its peak (GiB) and a few outputs."""
+    node = OmegaConf.load(config_dir() / "stage" / "latent_diffusion.yaml").denoiser
+    node.update({"spatial_dims": 3, "in_channels": 4, "out_channels": 4})
+    torch.manual_seed(SEED)
+    network = instantiate(node, _convert_="all").eval()
+    channels_last(network)
+    for part in network.modules():
+        if hasattr(part, "use_flash_attention"):
+            part.use_flash_attention = fused
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    network.to(device)
+    with torch.no_grad():
+        out = network(torch.randn(1, 4, *SHAPE).to(device), torch.tensor([500.0]).to(device))
+    print(peak_bytes() / GIB, *out.flatten()[::1000].tolist())
+
+
+def main() -> None:
+    """Measure each in a process of its own, since a peak never falls, and print both."""
+    if len(sys.argv) > 1:
+        predict(sys.argv[1] == "fused")
+        return
+    found = []
+    for way in ("plain", "fused"):
+        answer = subprocess.run([sys.executable, __file__, way], capture_output=True, check=True)
+        peak, *values = map(float, answer.stdout.split())
+        found.append(torch.tensor(values, dtype=torch.float64))
+        print(f"{way}: {peak:.2f} GiB")
+    print(f"largest difference: {(found[0] - found[1]).abs().max():.1e}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""Folders of a BIDS tree: which subjects and sessions there are, and which files they hold."""
+
+import os
+from pathlib import Path
+
+from mrcontrast.errors import MrcontrastError
+from mrcontrast.preparation.pairs import visible
+from mrcontrast.preparation.subject import Dropped
+
+ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".7z")
+Session = tuple[str, str | None]
+
+
+def find_sessions(root: Path, operator: str) -> tuple[list[Session], list[Dropped]]:
+    """Return subjects and sessions that have a folder, and what only looks like a subject.
+
+    Args:
+        root: Folder of the data set.
+        operator: Name for the rows of ``dropped.tsv``.
+    """
+    near = sorted(path for path in root.iterdir() if path.name.lower().startswith("sub-"))
+    subjects = [path for path in near if path.name.startswith("sub-") and path.is_dir()]
+    names = [path.name for path in subjects]
+    sessions: list[Session] = []
+    dropped = []
+    for path in near:
+        if wrong := _not_a_subject(path, names):
+            reason = f"Expected a folder sub-* for each subject, got {wrong} ({path}). Rename it."
+            dropped.append(Dropped(path.name, None, operator, reason))
+        elif path in subjects:
+            labels = sorted(folder.name for folder in path.glob("ses-*") if folder.is_dir())
+            sessions += [(path.name, label) for label in labels]
+            if not labels or (path / "anat").is_dir():
+                sessions.append((path.name, None))
+    return sessions, dropped
+
+
+def _not_a_subject(path: Path, names: list[str]) -> str:
+    """Return why something with a subject's name is none; "" for a subject and other files."""
+    same = [n for n in names if n.lower() == path.name.lower() and n != path.name]
+    if same:
+        return f"{path.name} and {', '.join(same)}, which differ in letter case only"
+    if path.is_dir():
+        return "" if path.name in names else f"{path.name}, in another letter case"
+    if path.is_symlink():
+        return "a broken link"
+    return "an archive, which must be unpacked" if path.name.lower().endswith(ARCHIVES) else ""
+
+
+def one_file(folder: Path, pattern: str) -> Path | None:
+    """Return the one file like ``pattern``, or None.
+
+    Raises:
+        MrcontrastError: There are several.
+    """
+    found = visible(folder.glob(pattern))
+    if len(found) > 1:
+        raise MrcontrastError(
+            f"Expected one file like {pattern}, got {len(found)} ({folder}). Remove the others."
+        )
+    return found[0] if found else None
+
+
+def derived_mask(root: Path, flair: Path, entities: str) -> Path | None:
+    """Look for the brain mask in ``derivatives/masks``, with or without an anat folder."""
+    folder = root / "derivatives" / "masks" / flair.parent.parent.relative_to(root)
+    names = (f"{entities}_desc-brain_mask.nii*", f"{entities}_*_desc-brain_mask.nii*")
+    paths = (one_file(where, name) for where in (folder, folder / "anat") for name in names)
+    return next((path for path in paths if path is not None), None)
+
+
+def files_below(folder: Path) -> list[str]:
+    """Return the files of a session by their place in its folder; links are not followed."""
+    found = []
+    for place, _, names in os.walk(folder):
+        seen = [Path(place) / name for name in names if not name.startswith(".")]
+        found += [str(path.relative_to(folder)) for path in seen]
+    return sorted(found)

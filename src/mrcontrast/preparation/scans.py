@@ -1,0 +1,183 @@
+"""Scans of one BIDS session: their names, which of them to refuse, and which two to pair."""
+
+import os
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from mrcontrast.errors import UsageError
+from mrcontrast.preparation.sidecars import read_sidecar
+
+SYNTHETIC, CONTRAST_AGENT = KINDS = ("synthetic", "contrast_agent")
+NOT_SCANNED = {SYNTHETIC: "a synthetic one", CONTRAST_AGENT: "one after a contrast agent"}
+NAMING = ("desc", "acq", "rec", "proc")  # entities that a tool names its output by
+AGENT = ("ContrastBolusIngredient", "ContrastBolusAgent")
+NO_AGENT = ("", "none", "no", "n/a", "false")
+
+
+@dataclass(frozen=True)
+class Scan:
+    """An image of a session.
+
+    Attributes:
+        path: The file.
+        stem: Its name up to the suffix, such as "sub-01_acq-3d".
+        entities: All but subject and session, such as ``{"acq": "3d"}``.
+    """
+
+    path: Path
+    stem: str
+    entities: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def run(self) -> str:
+        """Index of the run without leading zeros; "" without one."""
+        return self.entities.get("run", "").lstrip("0")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Two scans of one session that make a pair.
+
+    Attributes:
+        flair: The source.
+        t1w: The target.
+        run: Run that tells this pair from others of the session; "" if there is no other.
+        sure: Whether the names alone leave no other choice.
+    """
+
+    flair: Scan
+    t1w: Scan
+    run: str = ""
+    sure: bool = True
+
+
+def scan_of(path: Path, subject: str) -> Scan:
+    """Parse the name of an image in a folder of ``subject``.
+
+    >>> scan_of(Path("sub-1_ses-2_run-1_FLAIR.nii.gz"), "sub-1").entities
+    {'run': '1'}
+    """
+    stem = path.name.partition(".nii")[0].rpartition("_")[0]
+    parts = (part.partition("-") for part in stem.removeprefix(subject).split("_") if part)
+    entities = {key: value for key, _, value in parts if key != "ses"}
+    return Scan(path, stem, entities)
+
+
+def contradiction(path: Path, subject: str, session: str | None, root: Path) -> str | None:
+    """Return how the name or the target of a file contradicts its folders, or None."""
+    if not path.name.startswith(f"{subject}_"):
+        case = path.name.casefold().startswith(f"{subject}_".casefold())
+        return f"{path.name}, in another letter case" if case else path.name
+    named = re.search(r"_(ses-[^_]*)_", path.name)
+    if named and named[1] != session:
+        return path.name
+    if path.is_symlink():
+        target = Path(os.path.realpath(path))
+        if target.is_relative_to(os.path.realpath(root)):
+            parts = target.relative_to(os.path.realpath(root)).parts
+            owner = tuple(part for part in parts[:2] if part.startswith(("sub-", "ses-")))
+            if owner and owner != tuple(filter(None, (subject, session))):
+                return f"{path.name}, a link to a file of {' '.join(owner)}"
+    return None
+
+
+def not_scanned(name: str, sidecar: Mapping[str, Any]) -> str | None:
+    """Return "synthetic" or "contrast_agent" by name and sidecar of an image; None for a plain one.
+
+    >>> not_scanned("sub-1_desc-synth_T1w", {}), not_scanned("sub-1_ce-gad_T1w", {})
+    ('synthetic', 'contrast_agent')
+    """
+    parts = [part.partition("-") for part in name.partition(".")[0].split("_")]
+    if str(sidecar.get("Synthetic", "")).strip().lower() in ("true", "1", "yes") or any(
+        key in NAMING and "synth" in value.lower() for key, _, value in parts
+    ):
+        return SYNTHETIC
+    agents = (str(sidecar.get(key) or "").strip().lower() for key in AGENT)
+    if any(key == "ce" for key, *_ in parts) or any(agent not in NO_AGENT for agent in agents):
+        return CONTRAST_AGENT
+    return None
+
+
+def check_allow(allow: Collection[str]) -> frozenset[str]:
+    """Return the kinds of images that are taken although they are not plain scans.
+
+    Raises:
+        UsageError: A word that is no kind.
+    """
+    if unknown := sorted(set(allow) - set(KINDS)):
+        raise UsageError(
+            f"Expected {' or '.join(KINDS)}, got {', '.join(unknown)} (allow). Correct it."
+        )
+    return frozenset(allow)
+
+
+def asks_for(kind: str, text: str) -> bool:
+    """Return whether a pattern or name asks for images of a kind."""
+    return {SYNTHETIC: "synth", CONTRAST_AGENT: "ce-"}[kind] in text.lower()
+
+
+def refused_scan(path: Path, allow: Collection[str], asked: str = "") -> str | None:
+    """Return why an image outside a BIDS tree is left out, by its name and its own sidecar.
+
+    Args:
+        path: The image.
+        allow: Kinds that are taken.
+        asked: Pattern of the recipe, which may ask for a kind too.
+    """
+    sidecar = path.with_name(f"{path.name.partition('.nii')[0]}.json")
+    kind = not_scanned(path.name, read_sidecar(sidecar))
+    return None if kind is None or kind in allow or asks_for(kind, asked) else refusal(kind, path)
+
+
+def refusal(kind: str, path: Path) -> str:
+    """Word why an image is left out."""
+    return (
+        f"Expected an image as scanned, got {NOT_SCANNED[kind]} ({path}). Leave it out, or take it "
+        f"with recipe.sources.0.allow=[{kind}]."
+    )
+
+
+def choose_pairs(flairs: Iterable[Scan], t1ws: Iterable[Scan]) -> list[Choice]:
+    """Return the pairs of a session: one for each run that both contrasts have, else one.
+
+    The T1w of a FLAIR is, in this order: one with all its entities, with its space, with its run,
+    with the fewest entities, of the lowest run, the first by name. Among several FLAIRs the one
+    with the better T1w is taken, then by the same order.
+    """
+    every = sorted(product(flairs, t1ws), key=lambda pair: _rank(*pair))
+    both = {flair.run for flair, t1w in every if flair.run == t1w.run}
+    if len(both) > 1:
+        best = {
+            run: next(pair for pair in every if {scan.run for scan in pair} == {run})
+            for run in sorted(both, key=_number)
+        }
+        return [Choice(flair, t1w, run, sure=False) for run, (flair, t1w) in best.items()]
+    flair, t1w = every[0]
+    only = len({scan.path for scan, _ in every}) == 1
+    return [Choice(flair, t1w, sure=only and flair.entities == t1w.entities)]
+
+
+def _rank(flair: Scan, t1w: Scan) -> tuple[Any, ...]:
+    """Return what is compared to choose a pair; the smallest is taken."""
+    spaces = (flair.entities.get("space"), t1w.entities.get("space"))
+    return (
+        flair.entities != t1w.entities,
+        spaces[0] != spaces[1],
+        flair.run != t1w.run,
+        *_order(flair),
+        *_order(t1w),
+    )
+
+
+def _order(scan: Scan) -> tuple[int, tuple[int, str], str]:
+    """Return what puts the scans of one contrast in order."""
+    return len(scan.entities), _number(scan.run), scan.path.name
+
+
+def _number(run: str) -> tuple[int, str]:
+    """Sort runs by their value, "" first."""
+    return (int(run) if run.isdecimal() else 0, run)
