@@ -162,9 +162,7 @@ def test_the_cause_is_named(real: dict[str, Volume], tmp_path: Path) -> None:
         evaluate({"thin": thin}, thin, tmp_path / "out")
     heads = {name: Volume(v.data + 1, v.affine) for name, v in real.items()}
     head = write(tmp_path / "head", heads)
-    with pytest.raises(
-        MrcontrastError, match=r"skull-stripped volume.*Give brain masks by --mask"
-    ):
+    with pytest.raises(MrcontrastError, match=r"skull-stripped volume.*Give brain masks by --mask"):
         evaluate({"ours": ours}, head, tmp_path / "out")
     (tmp_path / "empty").mkdir()
     for folders in ((tmp_path / "empty", refs), (ours, tmp_path / "empty")):
