@@ -96,10 +96,11 @@ def test_costs_are_read_from_sidecars_and_runs(predictions: Path, tmp_path: Path
 
 def test_a_start_elsewhere_counts_and_an_unknown_one_is_unknown(tmp_path: Path) -> None:
     run = tmp_path / "exported"
-    write_json(run / "provenance.json", {"seconds": 60, "start_from": {"seconds": 120}})
+    start = {"weights_sha256": "", "seconds": 120}
+    write_json(run / "provenance.json", {"seconds": 60, "start_from": start})
     assert training_minutes([run]) == 3
     assert training_minutes([run, tmp_path / "not there"]) is None
-    write_json(run / "provenance.json", {"seconds": 60, "start_from": {"seconds": None}})
+    write_json(run / "provenance.json", {"seconds": 60, "start_from": start | {"seconds": None}})
     assert training_minutes([run]) is None
 
 

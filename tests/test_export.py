@@ -137,7 +137,7 @@ def test_a_path_check_lets_released_models_pass(
     monkeypatch.setattr(released, "MODELS", model.parent)
     monkeypatch.chdir(tmp_path)
     refuse_missing_runs({"autoencoder": None, "--model": "toy-2d", "diffusion": "runs:/1"})
-    with pytest.raises(UsageError, match=r"got none \(toy-3d\)\. Check the path of --model"):
+    with pytest.raises(UsageError, match=r"got none \(toy-3d\)\. .*Check the path of --model"):
         refuse_missing_runs({"--model": "toy-3d"})
     run = toy_run(tmp_path, "more", "stage=toy_controlnet", "diffusion=toy-2d/latent_diffusion")
     assert run.provenance["parents"]["diffusion"] == RunFolder(model / "latent_diffusion").verify()

@@ -76,7 +76,9 @@ def test_a_schedule_falls_with_time() -> None:
 def test_gradients_are_clipped_at_the_scale_that_they_have(scaler) -> None:
     limits = []
     stage = SimpleNamespace(
-        trainer=SimpleNamespace(precision_plugin=SimpleNamespace(scaler=scaler)),
+        trainer=SimpleNamespace(
+            precision_plugin=SimpleNamespace(scaler=scaler), strategy=SimpleNamespace()
+        ),
         manual_backward=lambda loss: loss.backward(),
         clip_gradients=lambda optimizer, limit, norm: limits.append(limit),
     )

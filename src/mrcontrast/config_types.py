@@ -61,7 +61,11 @@ def annotations(target: str) -> dict[str, Any]:
     from hydra.utils import get_object
 
     try:
-        arguments = signature(get_object(target), eval_str=True).parameters.values()
+        called = get_object(target)
+        arguments = [*signature(called, eval_str=True).parameters.values()]
+        if isinstance(called, type) and any(each.kind is each.VAR_KEYWORD for each in arguments):
+            base = signature(called.__mro__[1], eval_str=True)  # which takes the other settings
+            arguments = [*base.parameters.values(), *arguments]
     except Exception:  # whatever is wrong with the target, who builds it says so
         return {}
     return {each.name: each.annotation for each in arguments if each.annotation is not each.empty}

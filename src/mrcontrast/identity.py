@@ -170,9 +170,9 @@ class Walk:
         yield self.digests(cell.cell_contents for cell in cells if cell != CellType())
         known = self.installed(function.__module__)
         yield from known or ()
+        yield self.code(function.__code__)  # of installed ones too: lambdas share a name
+        yield self.digests([function.__defaults__, function.__kwdefaults__])
         if known is None:
-            yield self.code(function.__code__)
-            yield self.digests([function.__defaults__, function.__kwdefaults__])
             yield self.digest(vars(function))
             for name, value in referred_to(function.__code__, function.__globals__):
                 yield name

@@ -39,6 +39,7 @@ from mrcontrast.transforms.standardise import normaliser_from_name
 
 PACKAGES = ("mrcontrast", "numpy", "scipy", "nibabel")
 RESULTS = ("subjects.csv", "summary.json", "summary.md")
+SIGNS = {"subjects.csv": ",".join(FIXED_COLUMNS), "summary.json": '"reference_normaliser"'}
 Item = TypeVar("Item")
 
 
@@ -96,20 +97,16 @@ def refuse_foreign(out: Path) -> None:
     """
     names = dict.fromkeys((*RESULTS, *(name for name, _ in FORMATS.values())))
     there = [name for name in names if (out / name).exists()]
-    rows = out / RESULTS[0]
-    with suppress(OSError, UnicodeDecodeError):
-        if not there or first_line(rows).startswith(",".join(FIXED_COLUMNS)):
-            return
+    if not there:
+        return
+    for name, sign in SIGNS.items():
+        with suppress(OSError, UnicodeDecodeError):
+            if sign in (out / name).read_text(encoding="utf-8"):
+                return
     raise MrcontrastError(
         f"Expected an evaluation or no tables, got {', '.join(there)} of something else ({out}). "
         "Choose another --out, or move that away."
     )
-
-
-def first_line(path: Path) -> str:
-    """Return the first line of a text file."""
-    with path.open(encoding="utf-8") as file:
-        return file.readline()
 
 
 def write_rows(rows: list[Row], out: Path) -> None:
