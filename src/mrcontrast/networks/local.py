@@ -84,6 +84,8 @@ class VoxelNorm(nn.Module):
 class NormalisedFilters(nn.Module):
     """Filters as a direction and a gain for each output channel.
 
+    PyTorch's ``weight_norm`` returns weights in channels-first order, which is slow on a CPU.
+
     Args:
         axis: Of the output channels in the weight.
 
