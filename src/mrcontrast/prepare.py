@@ -70,7 +70,7 @@ def conclude(result: "Prepared", allow_dropped: bool) -> int:
     elif result.reused:
         how = f"{result.reused} sessions reused"
     else:
-        how = "made anew"
+        how = "newly prepared"
     grid = f"{manifest.records[0].spacing_mm:g} mm, " + "x".join(
         map(str, manifest.records[0].shape)
     )
