@@ -53,7 +53,8 @@ def test_phantom_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFix
         assert record.tags["field_strength_t"] in (1.5, 3.0)
     captured = capsys.readouterr()
     assert captured.out == (
-        f"3 sessions (train 2, val 0, test 1) at 6 mm, 32x40x36 in {tmp_path / 'out'}: newly prepared\n"
+        "3 sessions (train 2, val 0, test 1) at 6 mm, 32x40x36 "
+        f"in {tmp_path / 'out'}: newly prepared\n"
     )
     assert captured.err.count("prepared sub-") == 3
     before, _, after = captured.err.partition("prepared sub-0000")

@@ -117,7 +117,7 @@ def files_in(folder: Path) -> list[Path]:
         ) from error
 
     if folder.is_file():
-        raise MrcontrastError(f"Expected a folder, got a file ({folder}). Name the folder it is in.")
+        raise MrcontrastError(f"Expected a folder, got a file ({folder}). Name its folder.")
     if not folder.is_dir():
         raise MrcontrastError(f"Expected a folder, got none ({folder}). Check the path.")
     walked = os.walk(folder, onerror=refuse)
