@@ -110,7 +110,7 @@ def test_another_split_keeps_the_sessions(
     assert [len(second.split(side)) for side in ("train", "val", "test")] == [1, 1, 1]
     captured = capsys.readouterr()
     assert captured.err.count("reused sub-") == 3
-    assert "changed sides" in captured.err
+    assert "moved to another split" in captured.err
     assert (tmp_path / "out" / "sub-0001" / "anat" / "mine.txt").read_text() == "mine"
     with pytest.raises(UsageError, match=r"fractions that sum to 1 .* 0\.9"):
         prepare(compose("prepare", [*command, "recipe.split.val=0.9"]))
