@@ -53,7 +53,8 @@ def test_phantom_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFix
         assert record.tags["field_strength_t"] in (1.5, 3.0)
     captured = capsys.readouterr()
     assert captured.out == (
-        f"3 sessions (train 2, val 0, test 1) at 6 mm, 32x40x36 in {tmp_path / 'out'}: made anew\n"
+        "3 sessions (train 2, val 0, test 1) at 6 mm, 32x40x36 "
+        f"in {tmp_path / 'out'}: newly prepared\n"
     )
     assert captured.err.count("prepared sub-") == 3
     before, _, after = captured.err.partition("prepared sub-0000")
@@ -109,7 +110,7 @@ def test_another_split_keeps_the_sessions(
     assert [len(second.split(side)) for side in ("train", "val", "test")] == [1, 1, 1]
     captured = capsys.readouterr()
     assert captured.err.count("reused sub-") == 3
-    assert "changed sides" in captured.err
+    assert "moved to another split" in captured.err
     assert (tmp_path / "out" / "sub-0001" / "anat" / "mine.txt").read_text() == "mine"
     with pytest.raises(UsageError, match=r"fractions that sum to 1 .* 0\.9"):
         prepare(compose("prepare", [*command, "recipe.split.val=0.9"]))

@@ -70,7 +70,7 @@ def conclude(result: "Prepared", allow_dropped: bool) -> int:
     elif result.reused:
         how = f"{result.reused} sessions reused"
     else:
-        how = "made anew"
+        how = "newly prepared"
     grid = f"{manifest.records[0].spacing_mm:g} mm, " + "x".join(
         map(str, manifest.records[0].shape)
     )
@@ -95,11 +95,12 @@ def conclude(result: "Prepared", allow_dropped: bool) -> int:
 
 
 def _moved(subjects: list[str]) -> str:
-    """Warn of models that have been trained on who is tested now."""
+    """Return the warning about subjects that are now in another split."""
     named = ", ".join(subjects[:MOST_NAMES]) + (", ..." if len(subjects) > MOST_NAMES else "")
+    count = "1 subject has" if len(subjects) == 1 else f"{len(subjects)} subjects have"
     return (
-        f"warning: {len(subjects)} subjects changed sides: trainings on the earlier split leak "
-        f"({named}). Train again, or fix the sides with ListedSplit or FixedSplit."
+        f"warning: {count} moved to another split, so models trained earlier may be tested on "
+        f"subjects they know ({named}). Train again, or use ListedSplit or FixedSplit."
     )
 
 

@@ -261,7 +261,8 @@ def hand_over(
     score = provenance["score"]
     if score["value"] is None:
         log.warning("No validation took place; the last weights are kept (%s).", folder.path)
-    log.info("Finished: %s (%s %s)", folder.path, score.get("monitor", "score"), score["value"])
+    value = "none" if score["value"] is None else f"{score['value']:.4g}"
+    log.info("Finished: %s (%s %s)", folder.path, score.get("monitor", "score"), value)
 
 
 def tell_end(folder: RunFolder, provenance: dict[str, Any], tracker: "NoTracker") -> None:

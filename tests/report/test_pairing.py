@@ -59,6 +59,12 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
         index_folder(tmp_path / "nowhere", REFERENCES)
 
 
+def test_a_file_in_place_of_a_folder_is_called_a_file(tmp_path: Path) -> None:
+    path = fill(tmp_path, "sub-01_T1w.nii.gz") / "sub-01_T1w.nii.gz"
+    with pytest.raises(MrcontrastError, match=r"Expected a folder, got a file .*sub-01_T1w"):
+        index_folder(path, REFERENCES)
+
+
 def test_a_name_without_session_means_the_only_one() -> None:
     known = {"sub-01_ses-1": 0, "sub-02_ses-1": 0, "sub-02_ses-2": 0, "sub-011": 0}
     assert resolve("sub-01", known) == "sub-01_ses-1"

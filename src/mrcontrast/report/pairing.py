@@ -116,6 +116,8 @@ def files_in(folder: Path) -> list[Path]:
             "Change its permissions, or choose another."
         ) from error
 
+    if folder.is_file():
+        raise MrcontrastError(f"Expected a folder, got a file ({folder}). Name its folder.")
     if not folder.is_dir():
         raise MrcontrastError(f"Expected a folder, got none ({folder}). Check the path.")
     walked = os.walk(folder, onerror=refuse)
