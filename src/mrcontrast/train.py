@@ -105,7 +105,7 @@ def finished_before(
             tracker.close("FINISHED")
     score = provenance.get("score", {}).get("value")
     told = "Finished before: %s (score %s). overwrite=true moves it aside and trains again."
-    log.info(told, folder.path, score)
+    log.info(told, folder.path, "none" if score is None else f"{score:.4g}")
     return score
 
 
