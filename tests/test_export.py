@@ -7,7 +7,7 @@ import torch
 
 from mrcontrast import released
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.export import SMALL, export, halved
+from mrcontrast.export import SMALL, export, halved, shared_start
 from mrcontrast.lineage import inherit
 from mrcontrast.released import open_run, refuse_missing_runs, released_models
 from mrcontrast.run_folder import RunFolder
@@ -129,6 +129,11 @@ def test_a_start_is_told_by_its_hash_and_its_time(chain: list[Path], tmp_path: P
     assert exported.provenance["start_from"] == expected
     (again,) = export([exported.path], tmp_path / "again")
     assert again.provenance["start_from"] == expected
+
+
+def test_a_start_without_a_place_is_kept() -> None:
+    start = {"weights_sha256": "0", "path": None}
+    assert shared_start(start) == {"weights_sha256": "0", "seconds": None}
 
 
 def test_a_path_check_lets_released_models_pass(

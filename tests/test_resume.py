@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from mrcontrast.cli import main
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.resume import course, read_checkpoint
+from mrcontrast.run_contents import refuse_foreign
 from mrcontrast.run_folder import RunFolder
 from mrcontrast.train import train
 from toy.runs import (
@@ -209,3 +210,13 @@ def test_a_cache_may_move(tmp_path: Path) -> None:
         for rate, folder in ((1, "a"), (1, "b"), (2, "a"))
     )
     assert course(here) == course(there) != course(other)
+
+
+@pytest.mark.parametrize("name", ["metrics.csv", "checkpoints"])
+def test_a_run_with_links_that_lead_out_does_not_go_on(tmp_path: Path, name: str) -> None:
+    folder = RunFolder(tmp_path / "runs" / "received")
+    folder.write_config(OmegaConf.create({"stage": {"_target_": "some.Stage"}}))
+    (tmp_path / "precious").mkdir()
+    (folder.path / name).symlink_to(tmp_path / "precious")
+    with pytest.raises(MrcontrastError, match=f"leads out of the run, got .*{name} -> "):
+        refuse_foreign(folder, replace=False)

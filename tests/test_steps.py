@@ -81,6 +81,27 @@ def test_going_back_and_forth_costs_nothing(tmp_path):
     assert len(list((tmp_path / "earlier").glob("*/*"))) == 2  # of one and of two
 
 
+def test_an_earlier_result_is_verified_before_it_is_used_again(tmp_path):
+    def step(setting, verify=lambda: None):
+        work = make_steps(tmp_path, log, (setting, "b", "c"))[0].run
+        return Step("one", "One", tmp_path / "one", setting, work, verify=verify)
+
+    def damaged():
+        raise MrcontrastError("damaged")
+
+    log = []
+    for setting in ("a", "changed"):
+        ledger = Ledger(tmp_path / "steps")
+        assert not ledger.is_finished(step(setting))
+        ledger.run(step(setting))
+    ledger = Ledger(tmp_path / "steps")
+    again = step("a", damaged)
+    assert not ledger.is_finished(again)
+    ledger.run(again)
+    assert log == ["one", "one", "one"]
+    assert len(list((tmp_path / "earlier" / "one").iterdir())) == 2
+
+
 def test_an_interrupted_step_is_found_again_too(tmp_path):
     log = []
     with pytest.raises(RuntimeError, match="one"):
@@ -239,13 +260,15 @@ def test_a_step_that_does_not_see_what_is_gone_is_done_from_nothing(tmp_path):
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"volume", "deviation", MARK}
 
 
-@pytest.mark.parametrize("keep_times", [False, True])
-def test_a_changed_file_is_seen_and_kept(tmp_path, keep_times):
+@pytest.mark.parametrize(
+    ("text", "keep_times"), [("two c", False), ("longer", True), ("two c", True)]
+)
+def test_a_changed_file_is_seen_and_kept(tmp_path, text, keep_times):
     log = []
     run_all(tmp_path, log)
     path = tmp_path / "two" / "result.txt"
     stat = path.stat()
-    path.write_text("two c" if not keep_times else "longer")
+    path.write_text(text)
     if keep_times:
         os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     (line,) = outlook(Ledger(tmp_path / "steps"), make_steps(tmp_path, log))

@@ -1,5 +1,6 @@
 """Each tensor once, in one file or beside it."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from mrcontrast.tensor_file import (
     write_parts,
     write_tensors,
 )
+from toy.runs import end_of, in_child
 
 KERNEL = torch.randn(8, 2 * SMALL)
 
@@ -133,3 +135,19 @@ def test_a_large_file_is_cut_into_parts_that_belong_together(tmp_path: Path) -> 
     files[0].unlink()
     with pytest.raises(MrcontrastError, match="Copy the whole model"):
         refuse_strangers(path)
+
+
+def test_a_kill_while_a_library_writes_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(tensors: object, filename: Path, metadata: object) -> None:
+        filename.with_name(".tmp0aB").write_bytes(b"half")  # as safetensors names its own
+        os._exit(9)
+
+    path = tmp_path / "weights.safetensors"
+    with monkeypatch.context() as context:
+        context.setattr("safetensors.torch.save_file", killed)
+        assert end_of(in_child(lambda: bool(write_tensors(path, {"kernel": KERNEL})))) == 9
+    assert not path.exists()
+    write_tensors(path, {"kernel": KERNEL})
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]

@@ -123,7 +123,7 @@ def shared_start(start: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if start is None:
         return None
     seconds = start.get("seconds")
-    if seconds is None and "path" in start:
+    if seconds is None and start.get("path"):
         seconds = RunFolder(start["path"]).provenance.get("seconds")
     return {"weights_sha256": start["weights_sha256"], "seconds": seconds}
 

@@ -86,6 +86,17 @@ def making_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
+@contextmanager
+def beside_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder beside ``path`` for a library's own files; it is removed at the end."""
+    folder = unfinished_name(path)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def unfinished_name(path: Path) -> Path:
     """Return a hidden name beside ``path`` that no other process of any machine uses.
 

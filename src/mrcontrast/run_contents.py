@@ -4,7 +4,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
 
@@ -75,6 +75,23 @@ def refuse_foreign(folder: RunFolder, replace: bool) -> None:
             f"config and provenance ({folder.path}). Choose another name= or out=, or move "
             "that away."
         )
+    if not replace:
+        refuse_links(folder, there)
+
+
+def refuse_links(folder: RunFolder, names: Sequence[str]) -> None:
+    """Refuse to go on in a run that came with links: its training would write at their ends.
+
+    Raises:
+        MrcontrastError: A name that a training writes is a link that leads out of the folder.
+    """
+    root = folder.path.resolve()
+    for path in (folder.path / name for name in names):
+        if path.is_symlink() and not path.resolve().is_relative_to(root):
+            raise MrcontrastError(
+                f"Expected no link that leads out of the run, got {path} -> {path.readlink()}. "
+                "Remove the link, or choose another name= or out=."
+            )
 
 
 def set_aside(folder: RunFolder) -> None:

@@ -68,7 +68,8 @@ class Record:
         if self.state not in (FINISHED, STARTED) or not self.hash:
             raise ValueError(f"state {self.state!r}")
         for name, facts in self.files.items():
-            if not isinstance(facts, list) or len(facts) != 3 or ".." in Path(name).parts:
+            inside = not Path(name).is_absolute() and ".." not in Path(name).parts
+            if not inside or not isinstance(facts, list) or len(facts) != 3:
                 raise ValueError(f"file {name!r}")
 
 
@@ -92,15 +93,18 @@ def missing_files(folder: Path, record: Record) -> list[str]:
 def changed_files(folder: Path, record: Record) -> list[str]:
     """Return the files of a record that are there with other content.
 
-    One of the same size and time is not read again: a data set may be large.
+    One of the same size and time is not read again, since a data set may be large, unless its
+    entry in the file system is younger than the mark: a tool may have set the time back.
     """
     changed = []
+    mark = folder / MARK
+    marked = mark.stat().st_mtime_ns if mark.is_file() else 0
     for name, (size, moment, sha256) in record.files.items():
         path = folder / name
         if not path.is_file():
             continue
         stat = path.stat()
-        if [stat.st_size, stat.st_mtime_ns] == [size, moment]:
+        if [stat.st_size, stat.st_mtime_ns] == [size, moment] and stat.st_ctime_ns <= marked:
             continue
         if stat.st_size != size or sha256_file(path) != sha256:
             changed.append(name)

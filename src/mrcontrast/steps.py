@@ -104,7 +104,7 @@ class Ledger:
         Raises:
             MrcontrastError: The output was not made by this study, or cannot be moved.
         """
-        if self.restore(step) is not None:
+        if self.restore(step) is not None and self.is_finished(step):
             return 0.0
         before = self.record_of(step)
         self.set_aside(step, before)

@@ -63,7 +63,7 @@ def do(ledger: Ledger, step: Step, head: str, config: DictConfig, console: Any) 
         remark = step.remark()
         console.print(f"{head}: reused{f' ({remark})' if remark else ''}", markup=False)
         return
-    if (earlier := ledger.restore(step)) is not None:
+    if (earlier := ledger.restore(step)) is not None and ledger.is_finished(step):
         console.print(f"{head}: the earlier result from {earlier}", markup=False)
         return
     usual = config.study.minutes.get(step.name)

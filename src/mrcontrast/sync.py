@@ -37,13 +37,13 @@ def run(args: Namespace) -> int:
         UsageError: There is no such folder.
     """
     from mrcontrast.tracking import absolute_uri, default_uri
-    from mrcontrast.tracking.outbox import OUTBOX
+    from mrcontrast.tracking.outbox import OUTBOXES
 
     if not args.folder.is_dir():
         raise UsageError(f"Expected a folder, got none ({args.folder}). Check the path.")
     allowed = {default_uri(), *map(absolute_uri, args.to)}
     troubles, ready = [], []
-    for path in sorted(args.folder.rglob(OUTBOX)):
+    for path in sorted(args.folder.rglob(OUTBOXES)):
         try:
             ready.append(checked_outbox(path, allowed))
         except MrcontrastError as error:

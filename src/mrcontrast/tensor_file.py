@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mrcontrast.errors import MrcontrastError, one_line
-from mrcontrast.files import replacing, sha256_file
+from mrcontrast.files import beside_folder, replacing, sha256_file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,9 +48,11 @@ def write_tensors(path: Path, tensors: Mapping[str, "Tensor"], beside: Sequence[
             equal[name] = place
     files = {file for file, _ in equal.values()}
     used = {other for other in beside if relative(other, path) in files}
-    with replacing(path, durable=True) as unfinished:
-        save_file(own, unfinished, metadata=metadata_of(path, equal, used))
-        unfinished.chmod(0o666 & ~umask())  # safetensors lets the owner alone read it
+    with replacing(path, durable=True) as unfinished, beside_folder(path) as folder:
+        file = folder / path.name  # safetensors adds a file of its own, which a kill leaves
+        save_file(own, file, metadata=metadata_of(path, equal, used))
+        file.chmod(0o666 & ~umask())  # safetensors lets the owner alone read it
+        file.replace(unfinished)
     return sha256_file(path)
 
 

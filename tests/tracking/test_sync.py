@@ -1,6 +1,7 @@
 """`mrcontrast sync`: what it needs stands in the outbox; nobody's records are lost."""
 
 import json
+import os
 import threading
 from pathlib import Path
 
@@ -205,3 +206,28 @@ def test_an_outbox_without_an_address_is_named(
     out = capsys.readouterr().out
     assert out.count("Expected") == 1
     assert str(tmp_path / OUTBOX) in out
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_an_outbox_that_is_no_file_is_named(
+    tmp_path: Path, store: Store, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    path = tmp_path / "a" / OUTBOX
+    path.parent.mkdir()
+    make = {"pipe": os.mkfifo, "device": lambda p: p.symlink_to("/dev/zero"), "folder": Path.mkdir}
+    make[kind](path)
+    waiting(tmp_path / "b", "b")
+    assert main(["sync", str(tmp_path)]) == 1
+    assert store.told == [("b", "of b")]
+    assert f"Expected records for MLflow, got: no regular file ({path})" in capsys.readouterr().out
+
+
+def test_a_pipe_or_a_folder_is_not_sent(
+    tmp_path: Path, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    records = [{"artifact": name, "folder": None} for name in ("pipe", ".")]
+    outbox = received(tmp_path / "run", *records, {"tags": {"a": "b"}})
+    os.mkfifo(tmp_path / "run" / "pipe")
+    assert main(["sync", str(tmp_path)]) == 0
+    assert store.told == [("r", "b")]
+    assert not outbox.exists()

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 from mrcontrast import released
 from mrcontrast.errors import MrcontrastError
+from mrcontrast.files import write_text
 from mrcontrast.run_folder import RunFolder
 from mrcontrast.tracking import (
     MlflowTracker,
@@ -21,6 +22,7 @@ from mrcontrast.tracking import (
     recorded,
 )
 from mrcontrast.tracking.attachments import attach_evaluation
+from mrcontrast.tracking.outbox import OUTBOX, OUTBOXES
 from toy.runs import mlflow_runs, toy_run, with_mlflow
 
 
@@ -83,6 +85,17 @@ def test_a_stopped_run_is_taken_up_again(tracker: MlflowTracker, tmp_path: Path)
 
 def test_a_run_that_the_server_forgot_is_replaced(tracker: MlflowTracker) -> None:
     assert open_run(tracker, "0" * 32) != "0" * 32
+
+
+def test_records_that_wait_for_another_store_are_kept(
+    tracker: MlflowTracker, tmp_path: Path
+) -> None:
+    run = RunFolder(tmp_path / "run")
+    for number in range(2):
+        write_text(run.path / OUTBOX, f"of run {number}")
+        tracker.open(run, OmegaConf.create({}), "0" * 32)
+    kept = sorted(path.read_text() for path in run.path.glob(OUTBOXES))
+    assert kept == ["of run 0", "of run 1"]
 
 
 def test_parameters_are_there_from_the_start(tracker: MlflowTracker) -> None:

@@ -3,10 +3,12 @@
 import hashlib
 import json
 import logging
+import os
 import shutil
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 OUTBOX = "mlflow_outbox.jsonl"
+OUTBOXES = "mlflow_outbox*.jsonl"  # those of earlier runs of a folder too
 METRICS_A_BATCH, PARAMETERS_A_BATCH, LONGEST_VALUE = 1000, 100, 500  # limits of MLflow's servers
 RETRY_SECONDS = 60.0
 LOCK_SECONDS = 60.0  # longer than this no training waits for a `mrcontrast sync`
@@ -182,11 +185,21 @@ class Outbox:
                 if not is_below(self.path.parent, name):
                     raise FileNotFoundError(f"{name} does not lie below {self.path.parent}")
                 path = (self.path.parent / name).resolve(strict=True)
+                if not path.is_file():
+                    raise FileNotFoundError(f"{name} is no file")
                 self.client.log_artifact(self.run_id, str(path), folder)
             case {"status": "RUNNING"}:
                 self.client.update_run(self.run_id, status="RUNNING")
             case {"status": status, "time_ms": moment}:
                 self.client.set_terminated(self.run_id, status, moment)
+
+
+def keep_waiting(path: Path) -> None:
+    """Rename an outbox that another run has left, so that ``mrcontrast sync`` still finds it."""
+    if path.exists():
+        names = (path.with_stem(f"{path.stem}-{n}") for n in count(1))
+        place = path.rename(next(name for name in names if not os.path.lexists(name)))
+        log.warning("Records of an earlier run wait in %s: `mrcontrast sync` sends them.", place)
 
 
 def now_ms() -> int:

@@ -41,6 +41,8 @@ def lines_of(path: Path) -> list[str]:
         MrcontrastError: It cannot be read.
     """
     try:
+        if not path.is_file():  # a pipe or a device has no end
+            raise FileNotFoundError("no regular file")
         return path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
         raise MrcontrastError(

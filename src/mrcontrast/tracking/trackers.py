@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from mrcontrast.errors import MrcontrastError, one_line
 from mrcontrast.run_folder import RunFolder
 from mrcontrast.tracking.no_tracker import NoTracker
-from mrcontrast.tracking.outbox import OUTBOX, Outbox
+from mrcontrast.tracking.outbox import OUTBOX, Outbox, keep_waiting
 from mrcontrast.tracking.registry import FOLDER_TAG
 from mrcontrast.tracking.run_metrics import RunMetrics
 from mrcontrast.tracking.store import absolute_uri, connect, experiment_id, no_store
@@ -69,7 +69,7 @@ class MlflowTracker(NoTracker):
         if (earlier := self.lost_run(folder)) is not None:
             self.take_up(earlier, outbox)
         else:
-            outbox.unlink(missing_ok=True)  # of a run that is no more
+            keep_waiting(outbox)
             self.run_id = self.new_run(folder)
             self.outbox = Outbox(self.client, self.run_id, outbox, self.tracking_uri)
         self.outbox.parameters(flat(OmegaConf.to_container(config)))
