@@ -134,6 +134,38 @@ def test_what_is_uncertain_about_a_place_is_said(tmp_path: Path) -> None:
     assert "um, converted" in geometry_remarks(save(tmp_path / "e.nii", 1e3, "micron"))[0]
 
 
+def set_fields(path: Path, **fields: object) -> Path:
+    raw = bytearray(path.read_bytes())
+    header = nib.Nifti1Header(bytes(raw[:348]), check=False)
+    for name, value in fields.items():
+        header[name] = value
+    raw[:348] = header.binaryblock
+    path.write_bytes(bytes(raw))
+    return path
+
+
+def test_damage_of_a_place_is_said(tmp_path: Path) -> None:
+    nan = set_fields(save(tmp_path / "a.nii"), quatern_b=np.nan)
+    assert geometry_remarks(nan) == ["its qform is damaged; the sform counts"]
+    by_zero = [0, *nib.load(nan).header["pixdim"][1:]]  # qfac 0 means 1
+    assert geometry_remarks(set_fields(save(tmp_path / "b.nii", scode=0), pixdim=by_zero)) == []
+    for codes in ({"scode": 0}, {"scode": 0, "qcode": 0}):
+        flat = set_fields(save(tmp_path / "c.nii", **codes), pixdim=[1, 0, 2, 2, 0, 0, 0, 0])
+        with pytest.raises(MrcontrastError, match="Expected voxel sizes above 0, got 0x2x2 mm"):
+            geometry_remarks(flat)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [({"vox_offset": 0}, "voxels from byte 352 on"), ({"dim": [3, -5, 4, 4, 1, 1, 1, 1]}, "3D")],
+)
+def test_voxels_outside_their_place_are_refused(
+    tmp_path: Path, fields: dict[str, object], message: str
+) -> None:
+    with pytest.raises(MrcontrastError, match=message):
+        read_volume(set_fields(save(tmp_path / "a.nii"), **fields))
+
+
 def test_nan_is_read_where_it_may_be_background(tmp_path: Path) -> None:
     data = DATA.copy()
     data[:2] = np.nan

@@ -194,6 +194,14 @@ def test_a_mask_on_another_grid_is_refused(tmp_path: Path) -> None:
         read_mask(tmp_path / "mask.nii.gz", make_volume(), "flair.nii")
 
 
+def test_an_image_is_no_mask_of_its_own(tmp_path: Path) -> None:
+    image, link = tmp_path / "image.nii.gz", tmp_path / "mask.nii.gz"
+    write_volume(image, make_volume())
+    link.symlink_to(image)
+    with pytest.raises(MrcontrastError, match="got the image itself"):
+        read_mask(link, make_volume(), image)
+
+
 def test_grids_that_differ_are_named_with_the_difference() -> None:
     a = make_volume()
     shifted = a.affine.copy()

@@ -50,6 +50,9 @@ def read_voxels(image: nib.Nifti1Image, path: Path) -> np.ndarray:
         MrcontrastError: The file is damaged, or needs more memory than is free.
     """
     _refuse_giant(image, path)
+    first, least = int(image.dataobj.offset), int(image.header.single_vox_offset)
+    if first < least:
+        raise fault(f"voxels from byte {least} on", f"byte {first}", path, "Correct vox_offset")
     try:
         with np.errstate(over="ignore", invalid="ignore"):
             data = np.asarray(image.get_fdata(dtype=np.float32, caching="unchanged"))
@@ -71,7 +74,7 @@ def affine_in_mm(image: nib.Nifti1Image, path: Path) -> np.ndarray:
             units contradict its spacing.
     """
     shape, dtype = image.shape, image.get_data_dtype()
-    if len(shape) < 3 or any(n != 1 for n in shape[3:]) or 0 in shape:
+    if len(shape) < 3 or any(n != 1 for n in shape[3:]) or min(shape) < 1:
         raise fault("a 3D volume", f"shape {times(shape)}", path, "Extract one 3D volume")
     if dtype.kind not in "iuf":
         raise fault("real-valued voxels", str(dtype), path, "Export the magnitude image")

@@ -75,9 +75,11 @@ def read_mask(path: str | Path, like: Volume, like_path: str | Path = "its image
     NaN is outside; axes may be stored in another order or direction.
 
     Raises:
-        MrcontrastError: As ``read_volume`` (all zero excepted), the grids differ, or values show
-            that 0 is not outside and 1 not inside.
+        MrcontrastError: As ``read_volume`` (all zero excepted), the grids differ, it is the file of
+            the image, or values show that 0 is not outside and 1 not inside.
     """
+    if Path(like_path).exists() and Path(path).exists() and Path(path).samefile(like_path):
+        raise fault("a mask", "the image itself", Path(path), "Give a mask of its brain")
     mask = onto_grid(_read(Path(path), nan=True), like, path, like_path)
     least, most = (float(bound.reduce(mask.data, axis=None)) for bound in (np.fmin, np.fmax))
     if least < LEAST_IN_MASK or (least > 0.5 and least < most):  # no outside among its labels

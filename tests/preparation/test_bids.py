@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -212,6 +213,9 @@ def test_subjects_that_differ_in_letter_case_archives_and_broken_links_are_named
         ("synthetic", "_rec-SynthSR_T1w", None),
         ("contrast_agent", "_ce-gad_T1w", None),
         ("contrast_agent", "_T1w", '{"ContrastBolusIngredient": "GADOLINIUM"}'),
+        ("contrast_agent", "_T1w", '{"ContrastBolusVolume": 7.5}'),
+        ("contrast_agent", "_acq-postGd_T1w", None),
+        ("phase", "_part-phase_T1w", None),
     ],
 )
 def test_images_that_are_no_plain_scans_are_dropped_unless_asked_for(
@@ -224,7 +228,7 @@ def test_images_that_are_no_plain_scans_are_dropped_unless_asked_for(
     assert [entry.name for entry in entries] == ["sub-02", "sub-03"]
     assert f"allow=[{kind}]" in dropped[0].reason
     assert len(BidsPairs(str(bids), allow=[kind]).index()[0]) == 3
-    if sidecar is None:
+    if sidecar is None and "acq" not in name:
         asked = BidsPairs(str(bids), t1w_pattern=f"*{name}.nii*")
         assert list(pairs(asked)) == ["sub-01"]
 
@@ -273,3 +277,25 @@ def test_hidden_files_are_no_images(bids: Path) -> None:
     assert [entry.name for entry in entries] == ["sub-01", "sub-02"]
     assert entries[1].pair.brain_mask is None
     assert ["got none like" in item.reason for item in dropped] == [True]
+
+
+def test_two_files_of_one_name_are_a_remark(bids: Path) -> None:
+    anat = bids / "sub-01" / "anat"
+    (anat / "sub-01_T1w.nii").write_bytes((anat / "sub-01_T1w.nii.gz").read_bytes())
+    source = BidsPairs(str(bids))
+    assert len(source.index()[0]) == 3
+    assert "not taken: sub-01_T1w.nii.gz" in source.remarks[0].text
+
+
+def test_subjects_that_differ_in_leading_zeros_are_a_remark(bids: Path) -> None:
+    shutil.copytree(bids / "sub-02", bids / "sub-2")
+    source = BidsPairs(str(bids))
+    source.index()
+    assert "sub-02 and sub-2 differ in leading zeros" in source.remarks[0].text
+
+
+@pytest.mark.parametrize("name", ["sub-0 4", "sub-", "sub-a\tb", "sub-x-1", "sub-01/ses-"])
+def test_labels_hold_letters_and_digits(bids: Path, name: str) -> None:
+    (bids / name / "anat").mkdir(parents=True)
+    dropped = BidsPairs(str(bids)).index()[1]
+    assert any("letters and digits" in item.reason for item in dropped)

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from mrcontrast.data.sidecars import Sidecars
 from mrcontrast.preparation.bids import BidsPairs
-from mrcontrast.preparation.sidecars import Sidecars, read_people
+from mrcontrast.preparation.sidecars import read_people, tags_of_scan
 
 
 def write(path: Path, **values: object) -> None:
@@ -24,7 +25,7 @@ def test_the_nearest_sidecar_goes_before(tmp_path: Path, image: Path) -> None:
     write(tmp_path / "T1w.json", EchoTime=0.002)  # another suffix
     write(tmp_path / "sub-01" / "sub-01_FLAIR.json", MagneticFieldStrength=3)
     write(image.with_name("sub-01_ses-2_acq-3d_FLAIR.json"), EchoTime=0.12, InversionTime=1.8)
-    assert Sidecars(tmp_path).tags(image, "flair") == {
+    assert tags_of_scan(Sidecars(tmp_path).known(image), "flair") == {
         "flair_te_ms": 120.0,
         "flair_ti_ms": 1800.0,
         "field_strength_t": 3.0,
@@ -33,12 +34,12 @@ def test_the_nearest_sidecar_goes_before(tmp_path: Path, image: Path) -> None:
 
 
 def test_absent_stays_absent_and_nonsense_is_no_number(tmp_path: Path, image: Path) -> None:
-    assert Sidecars(tmp_path).tags(image, "flair") == {}
+    assert tags_of_scan(Sidecars(tmp_path).known(image), "flair") == {}
     sidecar = image.with_name("sub-01_ses-2_acq-3d_FLAIR.json")
     write(sidecar, MagneticFieldStrength="n/a", FlipAngle="NaN", EchoTime=[1], Manufacturer="")
-    assert Sidecars(tmp_path).tags(image, "flair") == {}
+    assert tags_of_scan(Sidecars(tmp_path).known(image), "flair") == {}
     sidecar.write_text("{not json")
-    assert Sidecars(tmp_path).tags(image, "flair") == {}
+    assert tags_of_scan(Sidecars(tmp_path).known(image), "flair") == {}
 
 
 def test_sequence_and_scanner(tmp_path: Path, image: Path) -> None:
@@ -49,7 +50,7 @@ def test_sequence_and_scanner(tmp_path: Path, image: Path) -> None:
         ManufacturersModelName="Skyra",
         InstitutionName="Here",
     )
-    assert Sidecars(tmp_path).tags(image, "flair") == {
+    assert tags_of_scan(Sidecars(tmp_path).known(image), "flair") == {
         "flair_sequence": "SPACE",
         "scanner_model": "Skyra",
         "institution": "Here",

@@ -9,11 +9,12 @@ import pytest
 
 from mrcontrast.cli import main
 from mrcontrast.data.manifest import Manifest, Record
+from mrcontrast.data.sidecars import Sidecars
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.evaluate import evaluate
 from mrcontrast.report import pairing
 from mrcontrast.report.protocol import name_predictions
-from mrcontrast.report.real_images import doubt
+from mrcontrast.report.real_images import doubt, find_doubts, index_references
 from mrcontrast.volume import Volume, read_volume, write_volume
 
 
@@ -47,6 +48,13 @@ def write(folder: Path, real: dict[str, Volume], name: str = "{}_T1w.nii.gz") ->
             {"ContrastBolusIngredient": "GADOLINIUM"},
             "taken after contrast agent, by its sidecar",
         ),
+        (
+            "sub-1_T1w",
+            {"ContrastBolusAgent": ["Gadovist"]},
+            "taken after contrast agent, by its sidecar",
+        ),
+        ("sub-1_rec-SynthSR_T1w", None, "synthetic, by its name"),
+        ("sub-1_acq-postGd_T1w", None, "taken after contrast agent, by its name"),
     ],
 )
 def test_name_and_sidecar_tell(
@@ -54,7 +62,18 @@ def test_name_and_sidecar_tell(
 ) -> None:
     if sidecar is not None:
         (tmp_path / f"{name}.json").write_text(json.dumps(sidecar))
-    assert doubt(tmp_path / f"{name}.nii.gz") == words
+    assert doubt(tmp_path / f"{name}.nii.gz", Sidecars(tmp_path)) == words
+
+
+def test_sidecars_of_the_data_set_hold_for_its_images(tmp_path: Path) -> None:
+    (tmp_path / "dataset_description.json").write_text("{}")
+    (tmp_path / "acq-a_T1w.json").write_bytes(b"\xef\xbb\xbf" + b'{"Synthetic": true}')
+    anat = tmp_path / "sub-1" / "anat"
+    anat.mkdir(parents=True)
+    for name in ("sub-1_acq-a_T1w.nii.gz", "sub-2_acq-b_T1w.nii.gz"):
+        (anat / name).touch()
+    doubts = find_doubts(index_references(anat), anat)
+    assert doubts == {"sub-1": "synthetic, by its sidecar"}
 
 
 @pytest.mark.parametrize("name", ["{}_desc-synth_T1w.nii.gz", "{}_ce-gad_T1w.nii.gz", "{}_T1w.nii"])

@@ -1,13 +1,11 @@
 """Which contrast the name or the sidecar of a file says that it has."""
 
-import json
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mrcontrast import keys
-from mrcontrast.data.predictions import stem
+from mrcontrast.data.predictions import read_sidecar, stem
 
 SUFFIXES = {keys.FLAIR: "_FLAIR", keys.T1W: "_T1w"}
 FLAIR, T1W = (suffix[1:] for suffix in SUFFIXES.values())
@@ -37,7 +35,7 @@ def other_contrast(source: Path, wanted: str) -> str | None:
     named = contrast_of_name(stem(source))
     if named not in (None, SUFFIXES[wanted][1:]):
         return f"{named} by its name"
-    facts = _sidecar(source)
+    facts = read_sidecar(source)
     for key in DESCRIPTIONS:
         text = facts.get(key)
         said = contrast_of_protocol(text, facts.get("InversionTime")) if text else None
@@ -90,12 +88,3 @@ def _first_word(text: str) -> str | None:
         if re.search(NOT_IN_A_WORD.format(f"(?:{words})"), text.replace("_", " "))
     ]
     return found[0] if len(found) == 1 else None
-
-
-def _sidecar(source: Path) -> Mapping[str, Any]:
-    """Return the JSON next to a NIfTI file; {} if there is none that can be read."""
-    try:
-        facts = json.loads(source.with_name(f"{stem(source)}.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return facts if isinstance(facts, dict) else {}

@@ -1,6 +1,5 @@
 """Synthetic volumes on disk: their names, their sidecars, and whether they are finished."""
 
-import json
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from mrcontrast.data import sidecars
 from mrcontrast.data.claims import FILES, REPLACED, Claims, hashes_of, is_claimed, read_claims
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.files import replacing, sha256_file, write_json
@@ -202,11 +202,7 @@ class PredictionFiles:
 
 def read_sidecar(volume: Path) -> dict[str, Any]:
     """Return what the sidecar of a volume says; {} if there is none that can be read."""
-    try:
-        facts = json.loads(PredictionFiles(volume).sidecar.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return facts if isinstance(facts, dict) else {}
+    return sidecars.read_sidecar(PredictionFiles(volume).sidecar)
 
 
 def stem(path: Path) -> str:

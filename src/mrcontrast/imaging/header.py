@@ -11,7 +11,7 @@ import numpy as np
 from mrcontrast.absent import refuse_absent
 from mrcontrast.errors import MrcontrastError, one_line
 from mrcontrast.imaging.itk import is_sheared
-from mrcontrast.nifti import UNIT_MM, UNITS, contradiction, unit_code
+from mrcontrast.nifti import UNIT_MM, UNITS, contradiction, fault, open_nifti, unit_code
 
 ERROR, WARNING, INFO = SEVERITIES = ("error", "warning", "info")
 FEWEST_VOXELS = 8
@@ -88,6 +88,8 @@ def _read_header(path: Path) -> tuple[nib.Nifti1Header, int | None]:
             )
         file.seek(0)
         header = kind.from_fileobj(file, check=False)
+    if header["pixdim"][0] == 0:
+        header["pixdim"][0] = 1  # which is what 0 means to the standard
     if header["magic"].item().rstrip(b"\0")[:3] not in (b"n+1", b"n+2"):
         raise MrcontrastError(
             f"Expected a NIfTI file of one part, got magic {header['magic'].item()!r} ({path}). "
@@ -153,6 +155,8 @@ def _check_affine(header: nib.Nifti1Header) -> list[Finding]:
     """Judge where the grid lies in the world; the sform goes before the qform."""
     try:
         qform, sform = header.get_qform(coded=True)[0], header.get_sform(coded=True)[0]
+        if qform is not None and not np.isfinite(qform).all():
+            raise ValueError("qform not finite")
         best = np.array(header.get_best_affine(), np.float64)
     except Exception as error:  # nibabel raises several kinds for a quaternion that is none
         return [_unknown_place(), Finding("affine", one_line(error, most=80), ERROR)]
@@ -183,13 +187,21 @@ def geometry_remarks(path: str | Path) -> list[str]:
 
     Args:
         path: A file that ``read_volume`` accepts.
+
+    Raises:
+        MrcontrastError: Nothing says how large its voxels are.
     """
     found = {finding.name: finding for finding in check_header(path)}
+    placed = int(open_nifti(Path(path)).header["sform_code"]) > 0
+    if found["spacing_mm"].severity == ERROR and not placed:  # nibabel would take 1 mm
+        got = f"{found['spacing_mm'].value} mm"
+        raise fault("voxel sizes above 0", got, Path(path), "Correct the header")
     remarks = []
     if "affine" in found:
         guess = found["affine"].severity == WARNING
         unset = "neither qform nor sform is set, so its orientation is a guess"
-        remarks.append(unset if guess else "its qform is damaged; the sform counts")
+        damaged = "its qform is damaged; " + ("the sform counts" if placed else "look at its place")
+        remarks.append(unset if guess else damaged)
     apart = found.get("qform_sform_mm")
     if apart is not None and apart.severity == WARNING:
         remarks.append(

@@ -15,12 +15,15 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mrcontrast.data.image_kinds import not_scanned
+from mrcontrast.data.sidecars import Sidecars
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.preparation.bids_folders import (
     Session,
     derived_mask,
     files_below,
     find_sessions,
+    near_names,
     one_file,
 )
 from mrcontrast.preparation.pairs import FilePair, raw_folder, visible
@@ -31,11 +34,10 @@ from mrcontrast.preparation.scans import (
     check_allow,
     choose_pairs,
     contradiction,
-    not_scanned,
     refusal,
     scan_of,
 )
-from mrcontrast.preparation.sidecars import Sidecars, read_people
+from mrcontrast.preparation.sidecars import read_people, tags_of_scan
 from mrcontrast.preparation.subject import Dropped, Entry, Remark
 
 MOST_NAMES = 6  # of files that a message lists
@@ -109,6 +111,9 @@ class BidsPairs:
         people = self._people(self.root / "participants.tsv", "participant_id")
         sidecars = Sidecars(self.root)
         sessions, dropped = find_sessions(self.root, type(self).__name__)
+        for names in near_names([subject for subject, _ in sessions]):
+            text = f"{' and '.join(names)} differ in leading zeros alone. Give one person one id."
+            self.remarks.append(self._remark(" ".join(names), "names", text))
         entries: list[Entry] = []
         for subject, session in sessions:
             person = people.get(subject.casefold(), {})
@@ -221,7 +226,8 @@ class BidsPairs:
         brain = one_file(flair.parent, f"{entities}_desc-brain_mask.nii*")
         lesions = one_file(flair.parent, f"{entities}_label-lesion_mask.nii*")
         brain = brain or derived_mask(self.root, flair, entities)
-        scans = sidecars.tags(flair, "flair") | sidecars.tags(t1w, "t1w")
+        known = {"flair": sidecars.known(flair), "t1w": sidecars.known(t1w)}
+        scans = tags_of_scan(known["flair"], "flair") | tags_of_scan(known["t1w"], "t1w")
         return FilePair(flair, t1w, brain, lesions, {**scans, **tags}, self.one_grid)
 
 

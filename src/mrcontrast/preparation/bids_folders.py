@@ -1,6 +1,9 @@
 """Folders of a BIDS tree: which subjects and sessions there are, and which files they hold."""
 
 import os
+import re
+from collections import defaultdict
+from collections.abc import Collection
 from pathlib import Path
 
 from mrcontrast.errors import MrcontrastError
@@ -8,6 +11,8 @@ from mrcontrast.preparation.pairs import visible
 from mrcontrast.preparation.subject import Dropped
 
 ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".7z")
+LABEL = r"(?:sub|ses)-[^\W_]+"
+NO_LABEL = "Expected letters and digits after ses-, got {} ({}). Rename it."
 Session = tuple[str, str | None]
 
 
@@ -29,7 +34,10 @@ def find_sessions(root: Path, operator: str) -> tuple[list[Session], list[Droppe
             dropped.append(Dropped(path.name, None, operator, reason))
         elif path in subjects:
             labels = sorted(folder.name for folder in path.glob("ses-*") if folder.is_dir())
-            sessions += [(path.name, label) for label in labels]
+            wrong_labels = [label for label in labels if not re.fullmatch(LABEL, label)]
+            reasons = [(label, NO_LABEL.format(label, path)) for label in wrong_labels]
+            dropped += [Dropped(path.name, label, operator, text) for label, text in reasons]
+            sessions += [(path.name, label) for label in labels if label not in wrong_labels]
             if not labels or (path / "anat").is_dir():
                 sessions.append((path.name, None))
     return sessions, dropped
@@ -40,11 +48,25 @@ def _not_a_subject(path: Path, names: list[str]) -> str:
     same = [n for n in names if n.lower() == path.name.lower() and n != path.name]
     if same:
         return f"{path.name} and {', '.join(same)}, which differ in letter case only"
+    if path.is_dir() and path.name in names:
+        return (
+            ""
+            if re.fullmatch(LABEL, path.name)
+            else f"other than letters and digits in {path.name}"
+        )
     if path.is_dir():
-        return "" if path.name in names else f"{path.name}, in another letter case"
+        return f"{path.name}, in another letter case"
     if path.is_symlink():
         return "a broken link"
     return "an archive, which must be unpacked" if path.name.lower().endswith(ARCHIVES) else ""
+
+
+def near_names(subjects: Collection[str]) -> list[tuple[str, ...]]:
+    """Return the names of subjects that differ in leading zeros alone."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(set(subjects)):
+        groups[name.removeprefix("sub-").lstrip("0")].append(name)
+    return [tuple(names) for names in groups.values() if len(names) > 1]
 
 
 def one_file(folder: Path, pattern: str) -> Path | None:

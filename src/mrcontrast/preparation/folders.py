@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+from mrcontrast.data.sidecars import Sidecars
 from mrcontrast.errors import UsageError
 from mrcontrast.preparation.pairs import FilePair, bids_labels, raw_folder, visible
 from mrcontrast.preparation.scans import check_allow, refused_scan
@@ -54,6 +55,7 @@ class FolderPairs:
     ) -> None:
         self.allow = check_allow(allow)
         self.root = raw_folder(root)
+        self.sidecars = Sidecars(self.root)
         self.site = site or self.root.name
         self.one_grid = one_grid
         given = {"flair": flair, "t1w": t1w, "brain_mask": brain_mask, "lesion_mask": lesion_mask}
@@ -108,7 +110,8 @@ class FolderPairs:
     def _refused(self, files: Mapping[str, Path]) -> str | None:
         """Return why a FLAIR or T1w is no plain scan, or None."""
         reasons = (
-            refused_scan(files[key], self.allow, self.patterns[key]) for key in ("flair", "t1w")
+            refused_scan(files[key], self.sidecars, self.allow, self.patterns[key])
+            for key in ("flair", "t1w")
         )
         return next((reason for reason in reasons if reason), None)
 

@@ -8,14 +8,15 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from mrcontrast.data.image_kinds import CONTRAST_AGENT, KINDS, PHASE, SYNTHETIC, not_scanned
+from mrcontrast.data.sidecars import Sidecars
 from mrcontrast.errors import UsageError
-from mrcontrast.preparation.sidecars import read_sidecar
 
-SYNTHETIC, CONTRAST_AGENT = KINDS = ("synthetic", "contrast_agent")
-NOT_SCANNED = {SYNTHETIC: "a synthetic one", CONTRAST_AGENT: "one after a contrast agent"}
-NAMING = ("desc", "acq", "rec", "proc")  # entities that a tool names its output by
-AGENT = ("ContrastBolusIngredient", "ContrastBolusAgent")
-NO_AGENT = ("", "none", "no", "n/a", "false")
+NOT_SCANNED = {
+    SYNTHETIC: "a synthetic one",
+    CONTRAST_AGENT: "one after a contrast agent",
+    PHASE: "one of phase or of one part of a complex image",
+}
 
 
 @dataclass(frozen=True)
@@ -85,23 +86,6 @@ def contradiction(path: Path, subject: str, session: str | None, root: Path) -> 
     return None
 
 
-def not_scanned(name: str, sidecar: Mapping[str, Any]) -> str | None:
-    """Return "synthetic" or "contrast_agent" by name and sidecar of an image; None for a plain one.
-
-    >>> not_scanned("sub-1_desc-synth_T1w", {}), not_scanned("sub-1_ce-gad_T1w", {})
-    ('synthetic', 'contrast_agent')
-    """
-    parts = [part.partition("-") for part in name.partition(".")[0].split("_")]
-    if str(sidecar.get("Synthetic", "")).strip().lower() in ("true", "1", "yes") or any(
-        key in NAMING and "synth" in value.lower() for key, _, value in parts
-    ):
-        return SYNTHETIC
-    agents = (str(sidecar.get(key) or "").strip().lower() for key in AGENT)
-    if any(key == "ce" for key, *_ in parts) or any(agent not in NO_AGENT for agent in agents):
-        return CONTRAST_AGENT
-    return None
-
-
 def check_allow(allow: Collection[str]) -> frozenset[str]:
     """Return the kinds of images that are taken although they are not plain scans.
 
@@ -117,19 +101,21 @@ def check_allow(allow: Collection[str]) -> frozenset[str]:
 
 def asks_for(kind: str, text: str) -> bool:
     """Return whether a pattern or name asks for images of a kind."""
-    return {SYNTHETIC: "synth", CONTRAST_AGENT: "ce-"}[kind] in text.lower()
+    return {SYNTHETIC: "synth", CONTRAST_AGENT: "ce-", PHASE: "part-"}[kind] in text.lower()
 
 
-def refused_scan(path: Path, allow: Collection[str], asked: str = "") -> str | None:
-    """Return why an image outside a BIDS tree is left out, by its name and its own sidecar.
+def refused_scan(
+    path: Path, sidecars: Sidecars, allow: Collection[str], asked: str = ""
+) -> str | None:
+    """Return why an image outside a BIDS tree is left out, by its name and its sidecars.
 
     Args:
         path: The image.
+        sidecars: Of its data set.
         allow: Kinds that are taken.
         asked: Pattern of the recipe, which may ask for a kind too.
     """
-    sidecar = path.with_name(f"{path.name.partition('.nii')[0]}.json")
-    kind = not_scanned(path.name, read_sidecar(sidecar))
+    kind = not_scanned(path.name, sidecars.known(path))
     return None if kind is None or kind in allow or asks_for(kind, asked) else refusal(kind, path)
 
 
@@ -157,8 +143,9 @@ def choose_pairs(flairs: Iterable[Scan], t1ws: Iterable[Scan]) -> list[Choice]:
         }
         return [Choice(flair, t1w, run, sure=False) for run, (flair, t1w) in best.items()]
     flair, t1w = every[0]
+    alike = [pair for pair in every if all(scan.entities == flair.entities for scan in pair)]
     only = len({scan.path for scan, _ in every}) == 1
-    return [Choice(flair, t1w, sure=only and flair.entities == t1w.entities)]
+    return [Choice(flair, t1w, sure=only and len(alike) == 1)]
 
 
 def _rank(flair: Scan, t1w: Scan) -> tuple[Any, ...]:

@@ -1,13 +1,10 @@
-"""Read what a BIDS tree says of scans and people: sidecars, participants.tsv, sessions.tsv."""
+"""Tags of scans and people: from sidecars, participants.tsv and sessions.tsv."""
 
 import csv
 import io
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-from mrcontrast.preparation.pairs import visible
 
 # Our tag, the sidecar's key, and what its numbers are multiplied by.
 SCAN_NUMBERS = {
@@ -33,53 +30,27 @@ UNKNOWN = (None, "", "n/a", "nan")  # in lower case
 SEX = {"m": "M", "male": "M", "f": "F", "female": "F"}
 
 
-class Sidecars:
-    """The sidecars of a data set; each folder is listed once, however many images it holds for.
+def tags_of_scan(known: Mapping[str, Any], contrast: str) -> dict[str, Any]:
+    """Return our tags of an image; what its sidecars do not say is absent.
 
     Args:
-        root: Folder of the data set.
+        known: Keys of all sidecars that hold for the image.
+        contrast: "flair" or "t1w", which begins the tags that differ between the two.
     """
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self._listed: dict[Path, list[Path]] = {}
-
-    def tags(self, image: Path, contrast: str) -> dict[str, Any]:
-        """Return what the sidecars of an image say; what they do not say is absent.
-
-        A sidecar holds for the images below its folder with its suffix and all of its entities;
-        one that is nearer to the image goes before (BIDS, the inheritance principle).
-
-        Args:
-            image: ``.../<entities>_<suffix>.nii.gz``.
-            contrast: "flair" or "t1w", which begins the tags that differ between the two.
-        """
-        return _tags_of_scan(self.known(image), contrast)
-
-    def known(self, image: Path) -> dict[str, Any]:
-        """Return the keys of all sidecars that hold for an image."""
-        known: dict[str, Any] = {}
-        for path in self._holding(image):
-            known |= read_sidecar(path)
-        return known
-
-    def _holding(self, image: Path) -> list[Path]:
-        """Return the sidecars that hold for an image, the nearest last."""
-        *entities, suffix = image.name.partition(".nii")[0].split("_")
-        above = [folder for folder in image.parents if self.root in folder.parents]
-        found = []
-        for folder in (self.root, *reversed(above)):
-            near = self._in(folder)
-            fitting = [path for path in near if _holds(path, set(entities), suffix)]
-            found += sorted(fitting, key=lambda path: (path.name.count("_"), path.name))
-        return found
-
-    def _in(self, folder: Path) -> list[Path]:
-        """Return the JSON files of a folder."""
-        if folder not in self._listed:
-            found = visible(folder.glob("*.json"))
-            self._listed[folder] = [path for path in found if path.is_file()]
-        return self._listed[folder]
+    tags: dict[str, Any] = {}
+    for tag, (key, factor) in SCAN_NUMBERS.items():
+        if (number := _number(known.get(key))) is not None:
+            tags[f"{contrast}_{tag}"] = round(number * factor, 6)
+    for tag, keys in SCAN_WORDS.items():
+        words = [str(known[key]) for key in keys if _known(known.get(key))]
+        if words:
+            tags[f"{contrast}_{tag}"] = words[0]
+    if (strength := _number(known.get("MagneticFieldStrength"))) is not None:
+        tags["field_strength_t"] = strength
+    for tag, key in SCANNER_WORDS.items():
+        if _known(known.get(key)):
+            tags[tag] = str(known[key])
+    return tags
 
 
 def read_people(path: Path, key: str) -> tuple[dict[str, dict[str, Any]], list[str]]:
@@ -143,41 +114,6 @@ def _tags(row: Mapping[str | None, Any], key: str) -> dict[str, Any]:
     if "sex" in tags:
         tags["sex"] = SEX.get(tags["sex"].strip().lower(), tags["sex"])
     return tags
-
-
-def _tags_of_scan(known: Mapping[str, Any], contrast: str) -> dict[str, Any]:
-    """Turn the keys of sidecars into our tags."""
-    tags: dict[str, Any] = {}
-    for tag, (key, factor) in SCAN_NUMBERS.items():
-        if (number := _number(known.get(key))) is not None:
-            tags[f"{contrast}_{tag}"] = round(number * factor, 6)
-    for tag, keys in SCAN_WORDS.items():
-        words = [str(known[key]) for key in keys if _known(known.get(key))]
-        if words:
-            tags[f"{contrast}_{tag}"] = words[0]
-    if (strength := _number(known.get("MagneticFieldStrength"))) is not None:
-        tags["field_strength_t"] = strength
-    for tag, key in SCANNER_WORDS.items():
-        if _known(known.get(key)):
-            tags[tag] = str(known[key])
-    return tags
-
-
-def _holds(sidecar: Path, entities: set[str], suffix: str) -> bool:
-    """Return whether a sidecar's entities are among an image's."""
-    *parts, last = sidecar.name.removesuffix(".json").split("_")
-    return last == suffix and set(parts) <= entities
-
-
-def read_sidecar(path: Path) -> dict[str, Any]:
-    """Read a sidecar; one that is missing or cannot be read says nothing."""
-    if not path.is_file():  # opening a pipe would wait for ever
-        return {}
-    try:
-        found = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _known(value: Any) -> bool:  # noqa: ANN401 - whatever a person wrote

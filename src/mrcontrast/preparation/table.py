@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mrcontrast.data.manifest import ABSENT
+from mrcontrast.data.sidecars import Sidecars
 from mrcontrast.errors import UsageError
 from mrcontrast.preparation.pairs import FilePair, bids_labels
 from mrcontrast.preparation.scans import check_allow, refused_scan
@@ -76,6 +77,7 @@ class TablePairs:
     def index(self) -> tuple[list[Entry], list[Dropped]]:
         """Return a session for each row; one without its files is dropped, with its line."""
         entries, dropped = [], []
+        sidecars = Sidecars(self.table.parent)
         for line, row in enumerate(self.rows, start=2):
             known = {key: cell for key, cell in row.items() if key and cell not in UNKNOWN}
             name = known.get("subject", f"line{line}")
@@ -85,7 +87,7 @@ class TablePairs:
             lacking += [str(path) for path in files.values() if not os.path.lexists(path)]
             origin = f"{self.table}:{line}"
             scans = [] if lacking else [files["flair"], files["t1w"]]
-            refused = [text for path in scans if (text := refused_scan(path, self.allow))]
+            refused = [text for path in scans if (text := refused_scan(path, sidecars, self.allow))]
             if lacking or refused:
                 got = ", ".join(lacking)
                 reason = f"Expected a subject and its files, got no {got} ({origin}). Correct it."

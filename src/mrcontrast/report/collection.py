@@ -15,7 +15,7 @@ from mrcontrast.report.pairing import (
     listing,
     match,
 )
-from mrcontrast.report.real_images import doubt, index_references, refuse_doubtful
+from mrcontrast.report.real_images import find_doubts, index_references, refuse_doubtful
 
 NOT_BY_ALL = "not_predicted_by_all"
 
@@ -106,7 +106,7 @@ def collect(
         missing, used = _shared(missing, found, predictions)
     training = {name: path for name, path in every.items() if splits.get(name) == "train"}
     chosen = {name: known[name] for name in sorted(used)}
-    doubts = {name: words for name, path in chosen.items() if (words := doubt(path)) is not None}
+    doubts = find_doubts(chosen, references)
     if not any_reference:
         refuse_doubtful(chosen, doubts)
     found_all = _cases(chosen, found, references, bool(splits), masks, lesion_masks)

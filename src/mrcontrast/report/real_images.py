@@ -1,19 +1,18 @@
 """Which images may stand as the truth: real T1w images without contrast agent."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from mrcontrast.data.predictions import read_sidecar
+from mrcontrast.data.image_kinds import CONTRAST_AGENT, PHASE, SYNTHETIC, not_scanned
+from mrcontrast.data.sidecars import Sidecars, data_set_of
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.report.pairing import REFERENCES, group_folder, only, stem_of
+from mrcontrast.report.pairing import REFERENCES, group_folder, only
 
-NAMES = {
-    r"(^|_)desc-[a-z0-9]*synth": "synthetic, by its name",
-    r"(^|_)ce-|(^|[_-])t1(ce|c|gd)w?$": "taken after contrast agent, by its name",
+WORDS = {
+    SYNTHETIC: "synthetic",
+    CONTRAST_AGENT: "taken after contrast agent",
+    PHASE: "of phase or of one part of a complex image",
 }
-TRUE = (True, 1, "true", "yes", "1")
-ABSENT = (None, "", "n/a", "none")
 
 
 def index_references(folder: Path) -> dict[str, Path]:
@@ -22,29 +21,32 @@ def index_references(folder: Path) -> dict[str, Path]:
     Raises:
         MrcontrastError: There is no such folder, or a session has several such images.
     """
-    index = {}
+    index, sidecars = {}, Sidecars(data_set_of(folder))
     for name, paths in group_folder(folder, REFERENCES).items():
-        real = [path for path in paths if doubt(path) is None] if len(paths) > 1 else paths
+        real = (
+            [path for path in paths if doubt(path, sidecars) is None] if len(paths) > 1 else paths
+        )
         index[name] = only(real or paths, name, folder)
     return index
 
 
-def doubt(path: Path) -> str | None:
+def find_doubts(references: Mapping[str, Path], folder: Path) -> dict[str, str]:
+    """Return the ``doubt`` of each session that has one."""
+    sidecars = Sidecars(data_set_of(folder))
+    found = {name: doubt(path, sidecars) for name, path in references.items()}
+    return {name: words for name, words in found.items() if words is not None}
+
+
+def doubt(path: Path, sidecars: Sidecars) -> str | None:
     """Say why an image is no real T1w image without contrast agent; None if nothing says so.
 
-    >>> doubt(Path("sub-01_ce-gad_T1w.nii.gz"))
+    >>> doubt(Path("sub-01_ce-gad_T1w.nii.gz"), Sidecars(Path()))
     'taken after contrast agent, by its name'
     """
-    name = stem_of(path).lower()
-    for pattern, words in NAMES.items():
-        if re.search(pattern, name):
-            return words
-    facts = read_sidecar(path)
-    if _plain(facts.get("Synthetic")) in TRUE:
-        return "synthetic, by its sidecar"
-    if _plain(facts.get("ContrastBolusIngredient")) not in ABSENT:
-        return "taken after contrast agent, by its sidecar"
-    return None
+    if (kind := not_scanned(path.name, {})) is not None:
+        return f"{WORDS[kind]}, by its name"
+    kind = not_scanned(path.name, sidecars.known(path))
+    return None if kind is None else f"{WORDS[kind]}, by its sidecar"
 
 
 def refuse_doubtful(references: Mapping[str, Path], doubts: Mapping[str, str]) -> None:
@@ -65,8 +67,3 @@ def refuse_doubtful(references: Mapping[str, Path], doubts: Mapping[str, str]) -
             f"{words} ({references[name]}{more}). Choose other --references, or pass "
             "--any-reference to take them as they are."
         )
-
-
-def _plain(value: object) -> object:
-    """Return text in lower case, anything else as it is; a list or mapping as its text."""
-    return value if isinstance(value, bool | int | None) else str(value).strip().lower()
