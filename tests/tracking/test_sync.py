@@ -139,7 +139,7 @@ def test_a_training_that_goes_on_sends_no_file_from_outside_either(
     outbox = Outbox(store, "r", path, URI)  # type: ignore[arg-type]
     assert outbox.flush()
     assert store.told == []
-    assert "does not lie below" in caplog.text
+    assert "is no file below" in caplog.text
 
 
 def test_files_of_the_run_are_sent(tmp_path: Path, store: Store) -> None:

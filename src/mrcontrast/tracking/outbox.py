@@ -182,11 +182,9 @@ class Outbox:
             case {"tags": items}:
                 self.client.log_batch(self.run_id, tags=[RunTag(*item) for item in items.items()])
             case {"artifact": name, "folder": folder}:
-                if not is_below(self.path.parent, name):
-                    raise FileNotFoundError(f"{name} does not lie below {self.path.parent}")
-                path = (self.path.parent / name).resolve(strict=True)
-                if not path.is_file():
-                    raise FileNotFoundError(f"{name} is no file")
+                path = (self.path.parent / name).resolve()
+                if not (is_below(self.path.parent, name) and path.is_file()):
+                    raise FileNotFoundError(f"{name} is no file below {self.path.parent}")
                 self.client.log_artifact(self.run_id, str(path), folder)
             case {"status": "RUNNING"}:
                 self.client.update_run(self.run_id, status="RUNNING")
