@@ -7,6 +7,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from nibabel.arrayproxy import ArrayProxy
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
@@ -50,9 +51,10 @@ def read_voxels(image: nib.Nifti1Image, path: Path) -> np.ndarray:
         MrcontrastError: The file is damaged, or needs more memory than is free.
     """
     _refuse_giant(image, path)
-    first, least = int(image.dataobj.offset), int(image.header.single_vox_offset)
-    if first < least:
-        raise fault(f"voxels from byte {least} on", f"byte {first}", path, "Correct vox_offset")
+    least, proxy = int(image.header.single_vox_offset), image.dataobj
+    if isinstance(proxy, ArrayProxy) and proxy.offset < least:
+        got = f"byte {proxy.offset}"
+        raise fault(f"voxels from byte {least} on", got, path, "Correct vox_offset")
     try:
         with np.errstate(over="ignore", invalid="ignore"):
             data = np.asarray(image.get_fdata(dtype=np.float32, caching="unchanged"))

@@ -42,3 +42,10 @@ def test_files_of_one_name_in_several_folders_are_told_apart(tmp_path: Path) -> 
     names = {"a/scan_FLAIR", "b/scan_FLAIR", "other_FLAIR", "scan2_FLAIR"}
     assert seeds == {name: seed_of(name, 5) for name in names}
     assert len(set(seeds.values())) == len({job.output for job in jobs}) == 4
+
+
+def test_files_that_a_mac_leaves_beside_images_are_no_images(tmp_path: Path) -> None:
+    for name in ("sub-1_FLAIR.nii.gz", "._sub-1_FLAIR.nii.gz"):
+        (tmp_path / name).touch()
+    jobs = folder_jobs(tmp_path, tmp_path / "out", keys.FLAIR, None, 0)
+    assert [job.name for job in jobs] == ["sub-1_FLAIR"]

@@ -132,6 +132,7 @@ def folder_jobs(
         for ending in ENDINGS
         for path in sorted(folder.rglob(f"*{suffix}{ending}"))
         if SYNTHETIC not in path.name
+        and not path.name.startswith(".")  # "._x" is what a Mac leaves beside x
         and not (inside and out in (path.parent.resolve() / path.name).parents)
     ]
     if not sources:
