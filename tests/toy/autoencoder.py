@@ -9,6 +9,8 @@ from lightning import LightningDataModule, LightningModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from mrcontrast.data.epoch_order import EpochOrder, LateLoader
+
 
 class ToyAutoencoder(LightningModule):
     """One convolution that learns to reproduce its input."""
@@ -61,6 +63,19 @@ class ToyItems(Dataset):
         return {"t1w": self.images[index], "subject": f"sub-{index}", "item": index}
 
 
+class ToyKeys(Dataset):
+    """The items by ``epoch * len(items) + item``."""
+
+    def __init__(self, items: ToyItems) -> None:
+        self.items = items
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, key: int) -> dict:
+        return self.items[key % len(self.items)]
+
+
 class ToyManifest:
     def __init__(self, data_hash: str) -> None:
         self.data_hash = data_hash
@@ -85,7 +100,14 @@ class ToyData(LightningDataModule):
         self.num_workers = num_workers
 
     def train_dataloader(self) -> DataLoader:
-        return DataLoader(self.items, batch_size=2, shuffle=True)
+        order = EpochOrder(ToyKeys(self.items), 2, 0, self.batches_seen)
+        rest = torch.Generator()  # the global one, which training draws from, rests
+        return LateLoader(ToyKeys(self.items), batch_size=2, sampler=order, generator=rest)
+
+    def batches_seen(self) -> int:
+        if self.trainer is None or not self.trainer.training:
+            return 0
+        return self.trainer.fit_loop.epoch_loop.batch_progress.total.processed
 
     def val_dataloader(self) -> DataLoader:
-        return DataLoader(self.items, batch_size=2)
+        return DataLoader(self.items, batch_size=2, generator=torch.Generator())
