@@ -294,8 +294,8 @@ def test_subjects_that_differ_in_leading_zeros_are_a_remark(bids: Path) -> None:
     assert "sub-02 and sub-2 differ in leading zeros" in source.remarks[0].text
 
 
-@pytest.mark.parametrize("name", ["sub-0 4", "sub-", "sub-a\tb", "sub-x-1", "sub-01/ses-"])
-def test_labels_hold_letters_and_digits(bids: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["sub-", "sub-a\tb", "sub-a\nb", "sub-01/ses-"])
+def test_labels_that_are_empty_or_break_a_table_are_dropped(bids: Path, name: str) -> None:
     (bids / name / "anat").mkdir(parents=True)
     dropped = BidsPairs(str(bids)).index()[1]
-    assert any("letters and digits" in item.reason for item in dropped)
+    assert any("label" in item.reason for item in dropped)

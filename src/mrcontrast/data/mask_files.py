@@ -43,5 +43,5 @@ def mask_in(folder: Path, source: Path) -> Path:
 
 def session_of(path: Path) -> tuple[str, ...]:
     """Return the sub and ses entities of a file name, else what stands before its first "_"."""
-    entities = re.findall(r"(?:^|_)((?:sub|ses)-[^\W_]+)", path.name)
+    entities = re.findall(r"(?:^|_)((?:sub|ses)-[^_.]+)", path.name)
     return tuple(entities) or (stem(path).split("_")[0],)

@@ -11,8 +11,8 @@ from mrcontrast.preparation.pairs import visible
 from mrcontrast.preparation.subject import Dropped
 
 ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".7z")
-LABEL = r"(?:sub|ses)-[^\W_]+"
-NO_LABEL = "Expected letters and digits after ses-, got {} ({}). Rename it."
+LABEL = r"(?:sub|ses)-[^\x00-\x1f\x7f]+"  # a line break or tab would break the tables
+NO_LABEL = "Expected a label of letters and digits, got {!r} ({}). Rename it."
 Session = tuple[str, str | None]
 
 
@@ -52,7 +52,7 @@ def _not_a_subject(path: Path, names: list[str]) -> str:
         return (
             ""
             if re.fullmatch(LABEL, path.name)
-            else f"other than letters and digits in {path.name}"
+            else f"a label that is empty or has control characters, {path.name!r}"
         )
     if path.is_dir():
         return f"{path.name}, in another letter case"

@@ -12,7 +12,7 @@ from pathlib import Path
 from mrcontrast.data.predictions import PredictionFiles
 from mrcontrast.errors import MrcontrastError, printable
 
-ENTITY = r"(?:^|[/_])({}-[^\W_]+)"
+ENTITY = r"(?:^|[/_])({}-[^/_.]+)"
 SUFFIXES = ("_desc-synth_T1w", "_T1w", "_desc-brain_mask", "_label-lesion_mask", "_mask")
 NAMES_SHOWN = 5
 
