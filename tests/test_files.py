@@ -138,3 +138,15 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(MrcontrastError, match="Choose another folder"):
         write_text(tmp_path / "file" / "a", "x")
+
+
+def test_what_a_process_left_goes_although_nobody_has_waited_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = in_child(lambda: 0)
+    os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)  # dead, and still listed
+    left = left_by(monkeypatch, tmp_path / "a.txt", process)
+    left.write_text("half")
+    write_text(tmp_path / "b.txt", "whole")
+    assert not left.exists()
+    assert end_of(process) == 0

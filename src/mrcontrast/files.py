@@ -150,14 +150,18 @@ def is_left_over(path: Path) -> bool:
 
 
 def is_running(process: int) -> bool:
-    """Return whether a process of this host and container runs; one that may not be asked does."""
+    """Return whether a process of this host and container runs; one that may not be asked does.
+
+    A dead process that its parent has not waited for, as in containers without an init, does not.
+    """
     try:
         os.kill(process, 0)
+        state = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
     except ProcessLookupError:
         return False
-    except (PermissionError, OverflowError):
+    except (OSError, OverflowError):
         return True
-    return True
+    return state.rpartition(")")[2].split()[0] != "Z"
 
 
 def to_disk(path: Path) -> None:
