@@ -70,10 +70,8 @@ def ended(process: int, seconds: float) -> bool:
     return False
 
 
-def killed(process: int, folder: Path, chance: random.Random) -> int:
-    """Kill a sweep, half of the times with its jobs; return how many of them."""
-    os.kill(process, signal.SIGKILL)
-    assert end_of(process) == -signal.SIGKILL
+def kill_jobs(folder: Path, chance: random.Random) -> int:
+    """Kill the jobs of a killed sweep, half of the times; return how many."""
     if not folder.is_dir() or chance.random() < 0.5:
         return 0
     jobs = [job for job in read_jobs(folder) if job.state == RUNNING and job.is_worked_on()]
@@ -88,7 +86,11 @@ def kill_until_done(root: Path, length: float, chance: random.Random, most: int)
         process, moment = start(root), chance.uniform(0, length)
         if ended(process, moment):
             return kills
-        jobs = killed(process, root / "sweeps/toy", chance)
+        os.kill(process, signal.SIGKILL)
+        if (code := end_of(process)) == 0:  # it ended just before
+            return kills
+        assert code == -signal.SIGKILL
+        jobs = kill_jobs(root / "sweeps/toy", chance)
         print(f"{root.name}: killed after {moment:.2f} s, with {jobs} jobs")  # noqa: T201
     return most
 
