@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 CAPTION = "mean over subjects [95 % interval]"
-FEW = f"mean over subjects; no intervals below {MIN_SUBJECTS} subjects"
+FEW = f"mean over subjects; no interval below {MIN_SUBJECTS} subjects"
 ONE_SUBJECT = "one subject, so no interval"
 LATEX = {
     "\\": r"\textbackslash{}",
