@@ -27,6 +27,11 @@ def sha256_file(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def json_hash(plain: Any) -> str:  # noqa: ANN401 - whatever JSON can hold
+    """Return the SHA-256 of plain values, in hexadecimal; the order of keys does not count."""
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write UTF-8 text, whole or not at all."""
     with replacing(Path(path)) as unfinished:

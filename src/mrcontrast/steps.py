@@ -1,7 +1,5 @@
 """Steps that are done once: what a study remembers between two starts."""
 
-import hashlib
-import json
 import secrets
 import time
 from collections.abc import Callable
@@ -11,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mrcontrast.errors import MrcontrastError, one_line
+from mrcontrast.files import json_hash
 from mrcontrast.run_folder import first_difference
 from mrcontrast.step_records import (
     FINISHED,
@@ -240,7 +239,7 @@ class Ledger:
     def hash_of(self, step: Step) -> str:
         """Return a hash over a step's settings and the stamps of its inputs."""
         facts = [step.name, step.settings, [self.stamps[name] for name in step.inputs]]
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+        return json_hash(facts)
 
     def path(self, step: Step) -> Path:
         """Return the file of a step's record."""

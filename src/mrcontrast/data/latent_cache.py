@@ -1,7 +1,5 @@
 """Latents encoded once and read for ever: memory-mapped, keyed by all that they depend on."""
 
-import hashlib
-import json
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -31,7 +29,7 @@ from mrcontrast.data.stored_caches import (
     mark_used,
 )
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.files import write_json
+from mrcontrast.files import json_hash, write_json
 from mrcontrast.identity import UnidentifiedError, identity
 from mrcontrast.latents import AutoencoderCodec
 
@@ -210,7 +208,7 @@ class LatentStore:
 
 def name_of(facts: Mapping[str, Any]) -> str:
     """Return the name of the folder of a cache with these facts."""
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
+    return json_hash(facts)[:24]
 
 
 @contextmanager

@@ -1,7 +1,5 @@
 """What decides the result of a job: its config, its data and the runs that it starts from."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mrcontrast.course import FREE_KEYS, deciding, without
 from mrcontrast.errors import MrcontrastError
+from mrcontrast.files import json_hash
 from mrcontrast.study_runs import outside_names
 
 FREE = (*FREE_KEYS, "name")  # keys that do not decide the result of a job
@@ -39,9 +38,9 @@ def identity_of(command: str, config: DictConfig) -> dict[str, str]:
     if data is not None:
         decides = without(decides, DATA_ROOT.split("."))
     return {
-        "data": text_hash(data),
-        "parents": text_hash(runs),
-        "config": text_hash([command, decides]),
+        "data": json_hash(data),
+        "parents": json_hash(runs),
+        "config": json_hash([command, decides]),
     }
 
 
@@ -86,8 +85,3 @@ def weights_of(path: str) -> str | None:
     except MrcontrastError:  # the job itself will say it
         return None
     return found
-
-
-def text_hash(facts: Any) -> str:  # noqa: ANN401 - any JSON
-    """Return a hash of plain values."""
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -12,9 +12,10 @@ from omegaconf import DictConfig
 from mrcontrast.config import build, compose
 from mrcontrast.course import FREE_PATHS
 from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.files import json_hash
 from mrcontrast.option_names import renamed_keys
 from mrcontrast.sweeps.foreign import is_free_place
-from mrcontrast.sweeps.identity import FREE, difference, identity_of, text_hash
+from mrcontrast.sweeps.identity import FREE, difference, identity_of
 from mrcontrast.sweeps.jobs import LOCK, LOG, Job, short_name
 from mrcontrast.sweeps.objective import monitor_of
 from mrcontrast.sweeps.search import Point, Search
@@ -72,7 +73,7 @@ class Plan:
 
     def described(self, varied: Mapping[str, str]) -> Job:
         """Return a job without folder and overrides: its identity and score as of today."""
-        key = text_hash(list(varied.items()))
+        key = json_hash(list(varied.items()))
         if key not in self.found:
             config = self.compose([*self.fixed, *texts_of(varied)])
             if config is None:
@@ -86,7 +87,7 @@ class Plan:
 
     def new_folder(self, name: str, job: Job, known: Mapping[str, Job]) -> Path:
         """Return a folder below the sweep's that holds neither a job nor anything else."""
-        suffix = text_hash(job.identity)
+        suffix = json_hash(job.identity)
         for tried in (name, *(f"{name}-{suffix[:length]}" for length in (6, 12, 24))):
             if tried not in known and is_free_place(self.folder / tried, (LOCK, LOG)):
                 return self.folder / tried
