@@ -6,7 +6,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
-from mrcontrast.volume import read_volume
+from mrcontrast.storage.volume import read_volume
 
 COLUMNS = 8
 

@@ -3,11 +3,11 @@
 import argparse
 from pathlib import Path
 
+from mrcontrast.commands.translate import translate_originals
 from mrcontrast.data.manifest import Manifest
-from mrcontrast.data.originals import Original
-from mrcontrast.draws import Draws
-from mrcontrast.translate import translate_originals
-from mrcontrast.translator import from_run
+from mrcontrast.inference.from_run import from_run
+from mrcontrast.inference.originals import Original
+from mrcontrast.inference.sampling_options import Draws
 
 
 def main() -> None:

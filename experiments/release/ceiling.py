@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from mrcontrast.data.manifest import Manifest
+from mrcontrast.inference.from_run import from_run
 from mrcontrast.metrics.voxelwise import peak_signal_to_noise
-from mrcontrast.translator import from_run
-from mrcontrast.volume import read_volume
+from mrcontrast.storage.volume import read_volume
 
 COLUMNS = ("U-Net", "U-Net through the autoencoder", "ControlNet", "ControlNet without the detail")
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from mrcontrast.data.manifest import Manifest, Record
+from mrcontrast.evaluation.feature_scores import FeatureScorer
+from mrcontrast.evaluation.protocol import read_features
 from mrcontrast.metrics.feature_distances import kernel_distance
-from mrcontrast.report.feature_scores import FeatureScorer
-from mrcontrast.report.protocol import read_features
-from mrcontrast.volume import read_volume
+from mrcontrast.storage.volume import read_volume
 
 CUTS = ("all", "sagittal", "coronal", "axial")
 

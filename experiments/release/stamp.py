@@ -7,8 +7,8 @@ Run it after a change of these files that is meant; nothing else in them is touc
 
 from pathlib import Path
 
-from mrcontrast.released import CONFIG, MODELS
-from mrcontrast.run_folder import RunFolder
+from mrcontrast.runs.folder import RunFolder
+from mrcontrast.runs.released import CONFIG, MODELS
 
 
 def stamp(models: Path = MODELS) -> list[Path]:

@@ -11,12 +11,13 @@ import numpy as np
 import torch
 
 from mrcontrast.data.manifest import Manifest, Record
-from mrcontrast.draws import Draws
+from mrcontrast.inference.from_run import from_run
+from mrcontrast.inference.sampling_options import Draws
+from mrcontrast.inference.slice_noise import stream
+from mrcontrast.inference.stage_translator import StageTranslator
 from mrcontrast.metrics.texture import gradient_magnitude, sorted_distance
 from mrcontrast.metrics.voxelwise import peak_signal_to_noise
-from mrcontrast.translator import StageTranslator, from_run
-from mrcontrast.translator.slice_noise import stream
-from mrcontrast.volume import read_volume
+from mrcontrast.storage.volume import read_volume
 
 LEAST_BRAIN = 500  # voxels of a slice that is drawn
 

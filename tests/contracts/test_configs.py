@@ -6,13 +6,13 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from mrcontrast.config import build, compose, config_dir
-from mrcontrast.config_types import refuse_types
-from mrcontrast.estimate import training_configs
-from mrcontrast.model_config import PARTS
-from mrcontrast.released import MODELS
-from mrcontrast.study import plan
-from mrcontrast.training_cost import build_without_values
+from mrcontrast.commands.estimate import training_configs
+from mrcontrast.config.build import build, compose, config_dir
+from mrcontrast.config.types import refuse_types
+from mrcontrast.runs.model_config import PARTS
+from mrcontrast.runs.released import MODELS
+from mrcontrast.study.command import plan
+from mrcontrast.training.cost import build_without_values
 
 ROOT = config_dir()
 STAGES = sorted(path.stem for path in (ROOT / "stage").glob("*.yaml"))
