@@ -8,6 +8,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from mrcontrast.commands.estimate import training_configs
 from mrcontrast.config.build import build, compose, config_dir
+from mrcontrast.config.moved import today
 from mrcontrast.config.types import refuse_types
 from mrcontrast.runs.model_config import PARTS
 from mrcontrast.runs.released import MODELS
@@ -33,9 +34,13 @@ def experiments_of(study: str) -> set[str]:
 
 
 def targets(node: object) -> list[str]:
-    """Return each ``_target_`` below a config node, but for those that are computed."""
+    """Return the present name of each ``_target_`` below a config node that is not computed."""
     if isinstance(node, dict):
-        own = [node["_target_"]] if not str(node.get("_target_", "${")).startswith("${") else []
+        own = (
+            [today(node["_target_"])]
+            if not str(node.get("_target_", "${")).startswith("${")
+            else []
+        )
         return own + [name for value in node.values() for name in targets(value)]
     if isinstance(node, list):
         return [name for value in node for name in targets(value)]

@@ -15,15 +15,15 @@ import numpy as np
 import pytest
 import torch
 from omegaconf import DictConfig
-from test_exact_resume import AUTOENCODER, differences, run, state
-from test_study_steps import settings, write_raw
 
 from mrcontrast.runs.folder import RunFolder
 from mrcontrast.storage.files import sha256_file
 from mrcontrast.storage.volume import read_volume
 from mrcontrast.study.command import study
 from mrcontrast.study.records import FINISHED, MARK, Record, damage
+from study.test_steps import settings, write_raw
 from toy.runs import end_of, in_child
+from training.test_exact_resume import AUTOENCODER, differences, run, state
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
