@@ -36,7 +36,8 @@ def experiments_of(study: str) -> set[str]:
 def targets(node: object) -> list[str]:
     """Return the present name of each ``_target_`` below a config node that is not computed."""
     if isinstance(node, dict):
-        own = (
+        name = str(node.get("_target_", "${"))
+        own = [] if name.startswith("${") else [today(name)]
             [today(node["_target_"])]
             if not str(node.get("_target_", "${")).startswith("${")
             else []
