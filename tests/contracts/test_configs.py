@@ -38,10 +38,6 @@ def targets(node: object) -> list[str]:
     if isinstance(node, dict):
         name = str(node.get("_target_", "${"))
         own = [] if name.startswith("${") else [today(name)]
-            [today(node["_target_"])]
-            if not str(node.get("_target_", "${")).startswith("${")
-            else []
-        )
         return own + [name for value in node.values() for name in targets(value)]
     if isinstance(node, list):
         return [name for value in node for name in targets(value)]
