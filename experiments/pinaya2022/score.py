@@ -38,7 +38,7 @@ HEAD = 0.05  # of the range; what lies above counts as head, in real and drawn v
 def draw(run: str, shape: Sequence[int], count: int, seed: int) -> Iterator[np.ndarray]:
     """Draw volumes (*S) in [0, 1], each from a seed of its own."""
     stage: Any = load_stage(run, "auto")
-    batch = {"flair": torch.empty(1, 1, *shape, device=stage.device)}
+    batch = {"source": torch.empty(1, 1, *shape, device=stage.device)}
     for item in range(count):
         generator = torch.Generator().manual_seed(seed + item)
         noise = torch.randn(1, *stage.noise_shape(shape), generator=generator)
@@ -47,7 +47,7 @@ def draw(run: str, shape: Sequence[int], count: int, seed: int) -> Iterator[np.n
 
 def drawn_files(args: argparse.Namespace, records: list) -> list[Path]:
     """Draw what is not there yet, and return the files."""
-    first = read_volume(records[0].t1w)
+    first = read_volume(records[0].images["t1w"])
     files = [args.out / "drawn" / f"draw-{item:04d}_T1w.nii.gz" for item in range(args.samples)]
     missing = [file for file in files if not file.is_file()]
     done = len(files) - len(missing)
@@ -94,7 +94,7 @@ def distances(real: np.ndarray, drawn: np.ndarray) -> dict[str, Any]:
 def score(args: argparse.Namespace) -> dict[str, Any]:
     """Return all figures of the drawn and of the real volumes."""
     records = Manifest.read(args.data).split(args.split)
-    real, files = [record.t1w for record in records], drawn_files(args, records)
+    real, files = [record.images["t1w"] for record in records], drawn_files(args, records)
     node = read_features(args.features, args.feature_weights)
     found: dict[str, Any] = {"run": args.run, "samples": len(files), "features": args.features}
     found["drawn"] = diversity(files, args.pairs, args.seed)

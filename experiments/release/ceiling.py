@@ -24,7 +24,7 @@ def main() -> None:
         name = f"{record.name}_desc-synth_T1w.nii.gz"
         unet = read_volume(study / "predictions" / "unet" / name)
         controlnet = read_volume(study / "predictions" / "controlnet" / name).data
-        real, brain = read_volume(record.t1w).data, read_volume(record.brain_mask).data > 0
+        real, brain = read_volume(record.images["t1w"]).data, read_volume(record.brain_mask).data > 0
         through = autoencoder.translate_prepared(unet, brain).mean.data
         blurred = np.clip(controlnet - (unet.data - through), 0, 1)
         images = (unet.data, through, controlnet, blurred)

@@ -25,7 +25,7 @@ def main() -> None:
     node = read_features("efficientnet_lite0")
     assert node is not None
     scorer = FeatureScorer(node)
-    real = np.stack([vectors(scorer, record.t1w, record) for record in records])
+    real = np.stack([vectors(scorer, record.images["t1w"], record) for record in records])
     print(f"| method | {' | '.join(CUTS)} |\n|---|---:|---:|---:|---:|")
     for name in args.folders:
         folder = args.study / name

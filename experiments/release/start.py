@@ -35,7 +35,7 @@ class Subject:
     @classmethod
     def read(cls, record: Record, every: int) -> "Subject":
         """Read a subject and choose each ``every``-th slice of enough brain."""
-        flair, t1w = read_volume(record.flair), read_volume(record.t1w).data
+        flair, t1w = read_volume(record.images["flair"]), read_volume(record.images["t1w"]).data
         brain = read_volume(record.brain_mask).data > 0
         slices = np.arange(brain.shape[2]) % every == 0
         chosen = brain & slices & (brain.sum((0, 1)) >= LEAST_BRAIN)

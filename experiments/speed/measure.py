@@ -57,13 +57,13 @@ def measure_sampling(what: Setting, out: Path, turns: int, whole: bool) -> dict[
     config = stage_config(what, "controlnet", out)
     stage: Any = build_ours(config, what).to(device()).eval()
     theirs = OriginalControl(config, what).to(device()).eval()
-    flair = images_of(build_data(config), 1, device())["flair"]
+    flair = images_of(build_data(config), 1, device())["source"]
     noise = torch.randn(1, *stage.noise_shape(flair.shape[2:]), device=device())
     steps = {"ours": stage.sampler.num_steps, "original": DDIM_STEPS}
     calls = {"ours": stage.sampler.num_calls, "original": 2 * DDIM_STEPS}
     found: dict[str, Any] = {"sampler": type(stage.sampler).__name__}
     if whole:
-        found["ours_whole_s"] = timed(lambda: stage({"flair": flair}, noise))
+        found["ours_whole_s"] = timed(lambda: stage({"source": flair}, noise))
         found["original_whole_s"] = timed(lambda: theirs.sample(flair, noise))
     with torch.no_grad(), begun(stage, flair) as predict:
         stage.sampler.num_steps = 1
@@ -91,7 +91,7 @@ def measure_sampling(what: Setting, out: Path, turns: int, whole: bool) -> dict[
 
 def begun(stage: Any, flair: torch.Tensor) -> Any:  # noqa: ANN401
     """Return the context in which a draw's steps are done, FLAIR embedded."""
-    batch = {"flair": flair}
+    batch = {"source": flair}
     return stage.steered(stage.condition(batch, stage.codec), stage.batch_shape(batch))
 
 

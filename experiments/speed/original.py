@@ -57,7 +57,7 @@ class OriginalDiffusion(nn.Module):
 
     def loss(self, images: dict[str, Tensor]) -> Tensor:
         """Return the mean squared error of v for T1w (B, 1, *S), a scalar."""
-        t1w = images["t1w"]
+        t1w = images["target"]
         with torch.no_grad():
             z = self.autoencoder.encode_stage_2_inputs(t1w) * SCALE_FACTOR
         context = self.text_encoder(prompt(len(z)).to(z.device))
@@ -80,7 +80,7 @@ class OriginalDiffusion(nn.Module):
         """
         self.text_encoder.requires_grad_(text_gradients)
         self.optimizer.zero_grad(set_to_none=True)
-        device = images["t1w"].device.type
+        device = images["target"].device.type
         with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
             loss = self.loss(images)
         loss.backward()
@@ -102,7 +102,7 @@ class OriginalControl(OriginalDiffusion):
 
     def predict(self, z_t: Tensor, t: Tensor, context: Tensor, images: dict[str, Tensor]) -> Tensor:
         """Run ControlNet and denoiser once."""
-        down, middle = self.controlnet(z_t, t, images["flair"], context=context)
+        down, middle = self.controlnet(z_t, t, images["source"], context=context)
         return self.denoiser(
             z_t,
             t,
@@ -134,7 +134,7 @@ class OriginalControl(OriginalDiffusion):
     ) -> Tensor:
         """Take one DDIM step: both branches, without and with the prompt."""
         times = torch.full((2 * len(z),), t, device=z.device)
-        images = {"flair": torch.cat([flair, flair])}
+        images = {"source": torch.cat([flair, flair])}
         empty, told = self.predict(torch.cat([z, z]), times, context, images).chunk(2)
         return scheduler.step(empty + GUIDANCE * (told - empty), t, z)[0]
 

@@ -113,5 +113,5 @@ def fit(
 def images_of(data: Any, count: int, device: torch.device) -> dict[str, Tensor]:  # noqa: ANN401
     """Return training images as the original would load them, (B, 1, *S) by contrast."""
     items = [data.plain_items[index % len(data.plain_items)] for index in range(count)]
-    names = ("flair", "t1w")
+    names = ("source", "target")
     return {name: torch.stack([item[name] for item in items]).to(device) for name in names}

@@ -66,10 +66,10 @@ def stage_config(stage: str, dims: int, width: int) -> DictConfig:
 
 def batch_of(stage: Any, dims: int, shape: list[int]) -> dict[str, Tensor]:  # noqa: ANN401
     """Return random images, and the latents that a cache would serve."""
-    batch = {name: torch.rand(BATCH[dims], 1, *shape) for name in ("flair", "t1w", "brain_mask")}
+    batch = {name: torch.rand(BATCH[dims], 1, *shape) for name in ("source", "target", "brain_mask")}
     if hasattr(stage, "codec"):
         z = torch.randn(BATCH[dims], *stage.noise_shape(shape))
-        batch |= {"t1w_mean": z, "t1w_sigma": torch.full_like(z, 0.1)}
+        batch |= {"target_mean": z, "target_sigma": torch.full_like(z, 0.1)}
     place = "cuda" if torch.cuda.is_available() else "cpu"
     return {name: value.to(place) for name, value in batch.items()}
 
