@@ -43,7 +43,7 @@ def test_a_copy_is_found_by_name(
 ) -> None:
     real, mask = held_out
     source = Manifest.read(prepared_root).split("train")[1]
-    copied = read_volume(source.t1w)
+    copied = read_volume(source.images["t1w"])
     noise = 0.02 * np.random.default_rng(0).standard_normal(copied.shape)
     everywhere = np.ones_like(mask)
     found = training.nearest(changed(copied, copied.data + noise), real, everywhere)
