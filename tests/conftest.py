@@ -16,9 +16,9 @@ import torch
 from scipy import ndimage
 
 from mrcontrast.data.manifest import Manifest, Record
-from mrcontrast.files import sha256_file, write_text
 from mrcontrast.phantom import PhantomConfig, PhantomSubject, make_subject
-from mrcontrast.volume import Volume, write_labels, write_volume
+from mrcontrast.storage.files import sha256_file, write_text
+from mrcontrast.storage.volume import Volume, write_labels, write_volume
 
 torch.set_num_threads(1)
 

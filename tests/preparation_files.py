@@ -7,9 +7,9 @@ from mrcontrast.preparation.duplicates import Deduplicate
 from mrcontrast.preparation.operators import BrainMask, MeasureVolumes, Normalise, ToGrid
 from mrcontrast.preparation.recipe import Recipe
 from mrcontrast.preparation.subject import Selection, Source
+from mrcontrast.storage.volume import Volume
 from mrcontrast.transforms.grid import ModelGrid
 from mrcontrast.transforms.normalise import PercentileNormaliser
-from mrcontrast.volume import Volume
 
 SHAPE = (20, 26, 22)
 AFFINE = np.array([[-3.0, 0, 0, 28], [0, 3, 0, -40], [0, 0, 3, -30], [0, 0, 0, 1]])

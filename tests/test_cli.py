@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from mrcontrast import cli, doctor
+from mrcontrast import cli
 from mrcontrast.cli import main
+from mrcontrast.commands import doctor
 from mrcontrast.errors import UsageError
-from mrcontrast.released import refuse_missing_runs
+from mrcontrast.runs.released import refuse_missing_runs
 from toy.runs import arguments, toy_run
 
 
@@ -171,13 +172,13 @@ def test_any_end_is_one_line(
     def fail(config: object) -> None:
         raise error
 
-    monkeypatch.setattr("mrcontrast.train.train", fail)
+    monkeypatch.setattr("mrcontrast.commands.train.train", fail)
     assert main(["train", "stage=autoencoder"]) == code
     errors_of(capsys)
 
 
 def test_a_command_has_its_own_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mrcontrast.prepare.prepare", lambda config: 1)
+    monkeypatch.setattr("mrcontrast.commands.prepare.prepare", lambda config: 1)
     assert main(["prepare", "out=somewhere"]) == 1
 
 
@@ -188,7 +189,7 @@ def test_a_command_with_a_flag_of_hydra_has_its_own_exit_code(
     outs = []
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
-        "mrcontrast.prepare.prepare", lambda config: outs.append(config.out) or code
+        "mrcontrast.commands.prepare.prepare", lambda config: outs.append(config.out) or code
     )
     assert main(["prepare", "out=somewhere", "--config-dir", str(tmp_path)]) == code
     assert outs == ["somewhere"]

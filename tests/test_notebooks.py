@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mrcontrast.config import compose
+from mrcontrast.config.build import compose
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
@@ -65,7 +65,7 @@ def test_it_runs(path, outputs, monkeypatch):
         monkeypatch.setenv(f"MRCONTRAST_{name}", value)
     monkeypatch.delenv("MRCONTRAST_NOTEBOOK_BIDS", raising=False)
     if path.stem.startswith("03"):  # it reads what the first has made
-        from mrcontrast.study import study
+        from mrcontrast.study.command import study
 
         assert study(compose("study", ["study=smoke", f"paths.outputs={outputs}"])) == 0
     notebook = nbformat.read(path, as_version=4)

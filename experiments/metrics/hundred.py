@@ -14,10 +14,10 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from mrcontrast.evaluate import evaluate
+from mrcontrast.commands.evaluate import evaluate
+from mrcontrast.evaluation.protocol import Protocol, read_features
 from mrcontrast.phantom import PhantomConfig, PhantomSubject, make_subject
-from mrcontrast.report.protocol import Protocol, read_features
-from mrcontrast.volume import Volume, write_labels, write_volume
+from mrcontrast.storage.volume import Volume, write_labels, write_volume
 
 WORKERS = 2
 

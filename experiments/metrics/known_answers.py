@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from mrcontrast.evaluation.anatomy import Anatomy
+from mrcontrast.evaluation.feature_scores import FeatureScorer
+from mrcontrast.evaluation.protocol import read_features
 from mrcontrast.metrics.panel import score_regions
 from mrcontrast.phantom import PhantomConfig, PhantomSubject, make_subject
-from mrcontrast.report.anatomy import Anatomy
-from mrcontrast.report.feature_scores import FeatureScorer
-from mrcontrast.report.protocol import read_features
 from mrcontrast.transforms.normalise import PercentileNormaliser
 
 SUBJECTS, SPACING_MM = 4, 2.0

@@ -5,9 +5,9 @@ python experiments/metrics/segmenter.py
 
 import numpy as np
 
+from mrcontrast.imaging.tissue_classes import TISSUES, segment_tissues
 from mrcontrast.metrics.overlap import dice, volume_change_percent
 from mrcontrast.phantom import PhantomConfig, make_subject
-from mrcontrast.segmentation.tissue_classes import TISSUES, segment_tissues
 
 SUBJECTS, LESION = 10, 4
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from mrcontrast.draws import Draws
-from mrcontrast.translator.drawing import Drawing
+from mrcontrast.inference.sampling import Drawing
+from mrcontrast.inference.sampling_options import Draws
 
 EDGES = (0.005, 0.01, 0.02, 0.05, 0.08, 1.0)  # share of a slice that brain fills
 SHARES = ("0.5-1 %", "1-2 %", "2-5 %", "5-8 %", "> 8 %")

@@ -17,12 +17,12 @@ from experiments.norms.judge import HEAD, Case, judge, row
 from experiments.norms.settings import OPTIONS, PARENTS_OF, PARTS, config_of
 from lightning import seed_everything
 
-from mrcontrast.callbacks.quiet import quieten
-from mrcontrast.config import build, build_stage
+from mrcontrast.config.build import build, build_stage
 from mrcontrast.data.manifest import Manifest
 from mrcontrast.data.volume_store import open_store, store_folder
-from mrcontrast.lineage import PARENTS, below, check_same
 from mrcontrast.tracking.loading import load_stage
+from mrcontrast.training.callbacks.quiet import quieten
+from mrcontrast.training.lineage import PARENTS, below, check_same
 
 
 def train_stage(name: str, variant: str, args: argparse.Namespace) -> Any:  # noqa: ANN401 - a stage

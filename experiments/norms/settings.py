@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from mrcontrast.config import compose, resolve
-from mrcontrast.lineage import PARENTS, fill_gaps
+from mrcontrast.config.build import compose, resolve
+from mrcontrast.training.lineage import PARENTS, fill_gaps
 
 OPTIONS = (
     "Letters after a variant's +: t adds thin slices to training (0.5 % of brain and more), "

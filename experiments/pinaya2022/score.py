@@ -15,14 +15,14 @@ from rich.table import Table
 
 from mrcontrast.data.manifest import Manifest
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.files import write_json
+from mrcontrast.evaluation.feature_scores import FeatureScorer
+from mrcontrast.evaluation.protocol import read_features
 from mrcontrast.metrics.feature_distances import frechet_distance, kernel_distance
 from mrcontrast.metrics.gradient_structure import four_component_gradient_structure
 from mrcontrast.metrics.multiscale import ms_ssim
-from mrcontrast.report.feature_scores import FeatureScorer
-from mrcontrast.report.protocol import read_features
-from mrcontrast.tracking import load_stage
-from mrcontrast.volume import Volume, read_volume, write_volume
+from mrcontrast.storage.files import write_json
+from mrcontrast.storage.volume import Volume, read_volume, write_volume
+from mrcontrast.tracking.loading import load_stage
 
 # Table 1 of the paper: FID, MS-SSIM, 4-G-R-SSIM on UK Biobank at 1 mm.
 PAPER = {

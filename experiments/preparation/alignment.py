@@ -21,7 +21,7 @@ from mrcontrast.imaging.geometry import rigid_matrix
 from mrcontrast.phantom import PhantomConfig, make_subject
 from mrcontrast.phantom.config import ScannerRanges
 from mrcontrast.preparation.bids import BidsPairs
-from mrcontrast.volume import Volume
+from mrcontrast.storage.volume import Volume
 
 SHIFTS_MM, ROTATIONS_DEG = (1.0, 2.0, 4.0, 8.0), (2.0, 5.0, 10.0)
 TRUE, OTHER = "true pair", "other subject's T1w"

@@ -9,9 +9,9 @@ import numpy as np
 
 from mrcontrast.imaging.itk import LPS
 from mrcontrast.imaging.registration import register_to_mni
+from mrcontrast.storage.volume import Volume, read_mask, read_volume
 from mrcontrast.transforms.brain import mask_from_nonzero
 from mrcontrast.transforms.grid import resample_to
-from mrcontrast.volume import Volume, read_mask, read_volume
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from mrcontrast.imaging.geometry import apply_matrix
 from mrcontrast.imaging.registration import register_rigid
 from mrcontrast.imaging.skull_strip import strip_skull
 from mrcontrast.metrics.overlap import dice
-from mrcontrast.volume import Volume
+from mrcontrast.storage.volume import Volume
 
 
 def masks_of(session: RawSession) -> dict[str, tuple[np.ndarray, float]]:

@@ -7,8 +7,8 @@ Run it after an intended change of a config; nothing else is changed.
 
 from pathlib import Path
 
-from mrcontrast.released import CONFIG, MODELS
-from mrcontrast.run_folder import RunFolder
+from mrcontrast.runs.folder import RunFolder
+from mrcontrast.runs.released import CONFIG, MODELS
 
 
 def stamp(models: Path = MODELS) -> list[Path]:

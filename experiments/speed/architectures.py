@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from mrcontrast.config import compose, config_dir
+from mrcontrast.config.build import compose, config_dir
 
 WARMUP_STEPS = 1  # run first and not counted
 

@@ -8,7 +8,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from peak_memory import GIB, peak_bytes
 
-from mrcontrast.config import config_dir
+from mrcontrast.config.build import config_dir
 from mrcontrast.networks.memory_format import channels_last
 
 SHAPE = (96, 112, 96)  # latent of a 1 mm head, f = 2

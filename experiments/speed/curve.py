@@ -20,13 +20,12 @@ from torch import Tensor
 
 from mrcontrast.data.manifest import Manifest, Record
 from mrcontrast.diffusion.samplers import DDIM
-from mrcontrast.files import write_json
+from mrcontrast.inference.from_run import from_run, set_sampler
 from mrcontrast.metrics.structural import ssim
 from mrcontrast.metrics.voxelwise import peak_signal_to_noise
-from mrcontrast.run_folder import software
-from mrcontrast.translator import from_run
-from mrcontrast.translator.from_run import set_sampler
-from mrcontrast.volume import read_volume
+from mrcontrast.runs.folder import software
+from mrcontrast.storage.files import write_json
+from mrcontrast.storage.volume import read_volume
 
 SAMPLERS = ("euler_flow", "heun_flow", "dpm_solver_pp_2m", "ddim", "ddpm")
 CALLS = (2, 4, 6, 10, 20)

@@ -16,9 +16,9 @@ from peak_memory import GIB
 from random_run import write_random_run
 from sizes import FIELD_MM, stage_config
 
-from mrcontrast.files import write_json
-from mrcontrast.run_folder import software
-from mrcontrast.volume import Volume, write_volume
+from mrcontrast.runs.folder import software
+from mrcontrast.storage.files import write_json
+from mrcontrast.storage.volume import Volume, write_volume
 
 WIDTH = 64  # the denoiser's first level; autoencoder 32, 64, 64, f = 4
 MOST_GIB, MOST_OFF = 24.0, 0.2

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from text_encoder import TextEncoder, prompt
 from torch import Tensor, nn
 
-from mrcontrast.config import build
+from mrcontrast.config.build import build
 from mrcontrast.networks.control import start_from_denoiser
 
 DIFFUSION = original("latent_diffusion")

@@ -12,12 +12,12 @@ from omegaconf import DictConfig
 from text_encoder import TextEncoder, prompt
 from torch import Tensor, nn
 
-from mrcontrast.callbacks.quiet import quieten
-from mrcontrast.config import build, build_stage, compose, resolve
-from mrcontrast.prepare import prepare
-from mrcontrast.run_folder import RunFolder
-from mrcontrast.tracking import NoTracker
-from mrcontrast.trainer import build_trainer
+from mrcontrast.commands.prepare import prepare
+from mrcontrast.config.build import build, build_stage, compose, resolve
+from mrcontrast.runs.folder import RunFolder
+from mrcontrast.tracking.no_tracker import NoTracker
+from mrcontrast.training.callbacks.quiet import quieten
+from mrcontrast.training.trainer import build_trainer
 
 UNUSED = ("best", "last", "pictures", "progress", "learning_rate", "random_state")
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
-from mrcontrast.run_folder import software
+from mrcontrast.runs.folder import software
 
 BARS = {"stage2_step_ratio": 2.5, "stage3_step_ratio": 2.0, "sampling_ratio": 20.0}
 STAGES = {"latent_diffusion": "stage 2 step", "controlnet": "stage 3 step"}

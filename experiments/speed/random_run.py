@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from mrcontrast.config import build_stage
-from mrcontrast.run_folder import RunFolder
+from mrcontrast.config.build import build_stage
+from mrcontrast.runs.folder import RunFolder
 
 NORMALISER = {"name": "percentile-0.5-99.5", "clip": True}
 

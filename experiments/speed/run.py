@@ -14,7 +14,7 @@ from ours import prepare_phantoms
 from outcome import draw, headline, judge, show
 from peak_memory import measure_memory
 
-from mrcontrast.files import write_json
+from mrcontrast.storage.files import write_json
 
 TURNS = 7  # counted measurements per side
 

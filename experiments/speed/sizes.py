@@ -20,9 +20,9 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from mrcontrast.config import build_stage, compose, resolve
-from mrcontrast.files import write_json
-from mrcontrast.run_folder import software
+from mrcontrast.config.build import build_stage, compose, resolve
+from mrcontrast.runs.folder import software
+from mrcontrast.storage.files import write_json
 
 FIELD_MM = (182, 218, 182)  # field of view of the MNI152 template
 SPACINGS_MM = (2.0, 1.5, 1.0)

@@ -7,16 +7,17 @@ from collections.abc import Callable
 from functools import wraps
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from mrcontrast import __version__
-from mrcontrast.config import compose, config_dir
-from mrcontrast.config_errors import names_in, suggestion
-from mrcontrast.config_flags import refuse_flags
+from mrcontrast.config.build import compose, config_dir
+from mrcontrast.config.errors import names_in, suggestion
+from mrcontrast.config.flags import refuse_flags
+from mrcontrast.config.logs import show_progress
+from mrcontrast.config.option_names import renamed_keys, renamed_options
+from mrcontrast.config.trust import take_trust, trusting
 from mrcontrast.errors import MrcontrastError, UsageError, one_line, with_cause
-from mrcontrast.logs import show_progress
-from mrcontrast.option_names import renamed_keys, renamed_options
-from mrcontrast.trust import take_trust, trusting
 
 HYDRA_COMMANDS = {
     "prepare": "raw BIDS data, folders or phantoms -> a prepared data set",
@@ -38,10 +39,9 @@ PLAIN_COMMANDS = {
 }
 # The module of a command, if not its own name.
 MODULES = {
-    "report": "report_command",
+    "study": "study.command",
     "sweep-table": "sweeps.table",
-    "info": "doctor",
-    "doctor": "doctor",
+    "info": "commands.doctor",
 }
 SIGNALS = {130: "Ctrl-C", 143: "SIGTERM"}
 GOES_ON = "The same command goes on from what is done and saved"
@@ -131,7 +131,7 @@ def first_level() -> argparse.ArgumentParser:
 
 def run_plain(command: str, arguments: list[str]) -> int:
     """Run a command with its own command line: ``add_arguments(parser)`` and ``run(args)``."""
-    module = import_module(f"mrcontrast.{MODULES.get(command, command)}")
+    module = module_of(command)
     parser = argparse.ArgumentParser(
         prog=f"mrcontrast {command}",
         description=f"{PLAIN_COMMANDS[command]}.",
@@ -176,8 +176,8 @@ def run_hydra_main(command: str, arguments: list[str]) -> int:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from mrcontrast.config import register_resolvers
-    from mrcontrast.config_errors import usage_error
+    from mrcontrast.config.build import register_resolvers
+    from mrcontrast.config.errors import usage_error
 
     register_resolvers()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us instead of being printed
@@ -200,7 +200,12 @@ def run_hydra_main(command: str, arguments: list[str]) -> int:
 
 def entry(command: str) -> Callable[[Any], Any]:
     """Return the function of a Hydra command: the one of the module's own name."""
-    return getattr(import_module(f"mrcontrast.{command}"), command)
+    return getattr(module_of(command), command)
+
+
+def module_of(command: str) -> ModuleType:
+    """Import the module of a command."""
+    return import_module(f"mrcontrast.{MODULES.get(command, f'commands.{command}')}")
 
 
 def hydra_help(command: str) -> str:

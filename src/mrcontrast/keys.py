@@ -34,7 +34,7 @@ class Batch(TypedDict, total=False):
         t1w_sigma: Posterior standard deviation of the T1w latent, (B, C, *S / f), unscaled.
         flair_latent: Standardised latent of FLAIR, (B, C * (1 + 2 * context_slices), *S / f).
         anchor: Latent that a method starts from or adds to, then FLAIR pixels as channels; see
-            mrcontrast.conditions.AnchoredCondition.
+            mrcontrast.latent.conditions.AnchoredCondition.
         regressed: FLAIR and a regression's T1w beside it, (B, 2 + 2 * context_slices, *S), [0, 1].
         guess: Standardised latent near that of the T1w, (B, C, *S / f); a draw may begin there.
         lost: What the autoencoder loses of the image of that guess, (B, 1, *S), in [-1, 1].

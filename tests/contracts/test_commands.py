@@ -7,13 +7,12 @@ import shlex
 import shutil
 import subprocess
 import sys
-from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from mrcontrast import cli
-from mrcontrast.config import compose, config_dir
+from mrcontrast.config.build import compose, config_dir
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -93,7 +92,7 @@ def overrides_of(arguments: list[str]) -> list[str]:
 
 
 def parse(command: str, arguments: list[str]) -> argparse.Namespace:
-    module = import_module(f"mrcontrast.{cli.MODULES.get(command, command)}")
+    module = cli.module_of(command)
     parser = argparse.ArgumentParser(exit_on_error=False)
     module.add_arguments(parser)
     return parser.parse_args(arguments)
@@ -177,7 +176,7 @@ def run(words: list[str], folder: Path) -> None:
 def make_bids(root: Path) -> None:
     """Write six skull-stripped phantoms as a BIDS tree."""
     from mrcontrast.phantom import PhantomConfig, make_subject
-    from mrcontrast.volume import write_volume
+    from mrcontrast.storage.volume import write_volume
 
     config = PhantomConfig(spacing_mm=4.0, anatomy_spacing_mm=2.0)
     for number in range(1, 7):

@@ -6,13 +6,14 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from mrcontrast.config import build, compose, config_dir
-from mrcontrast.config_types import refuse_types
-from mrcontrast.estimate import training_configs
-from mrcontrast.model_config import PARTS
-from mrcontrast.released import MODELS
-from mrcontrast.study import plan
-from mrcontrast.training_cost import build_without_values
+from mrcontrast.commands.estimate import training_configs
+from mrcontrast.config.build import build, compose, config_dir
+from mrcontrast.config.moved import today
+from mrcontrast.config.types import refuse_types
+from mrcontrast.runs.model_config import PARTS
+from mrcontrast.runs.released import MODELS
+from mrcontrast.study.command import plan
+from mrcontrast.training.cost import build_without_values
 
 ROOT = config_dir()
 STAGES = sorted(path.stem for path in (ROOT / "stage").glob("*.yaml"))
@@ -33,9 +34,10 @@ def experiments_of(study: str) -> set[str]:
 
 
 def targets(node: object) -> list[str]:
-    """Return each ``_target_`` below a config node, but for those that are computed."""
+    """Return the present name of each ``_target_`` below a config node that is not computed."""
     if isinstance(node, dict):
-        own = [node["_target_"]] if not str(node.get("_target_", "${")).startswith("${") else []
+        name = str(node.get("_target_", "${"))
+        own = [] if name.startswith("${") else [today(name)]
         return own + [name for value in node.values() for name in targets(value)]
     if isinstance(node, list):
         return [name for value in node for name in targets(value)]

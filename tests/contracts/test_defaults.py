@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 from omegaconf import OmegaConf
 
-from mrcontrast.config import build, compose
+from mrcontrast.config.build import build, compose
 from mrcontrast.phantom import PhantomConfig
 
 

@@ -1,14 +1,13 @@
 """Options that mean the same have the same name in every command; earlier names still work."""
 
 import argparse
-from importlib import import_module
 
 import pytest
 from omegaconf import OmegaConf
 
 from mrcontrast import cli
-from mrcontrast.config import compose, config_dir
-from mrcontrast.option_names import KEYS, OPTIONS, renamed_keys, renamed_options, tell
+from mrcontrast.config.build import compose, config_dir
+from mrcontrast.config.option_names import KEYS, OPTIONS, renamed_keys, renamed_options, tell
 
 # The name of a thing, the commands that have it, and names that no command may give it.
 SAME = [
@@ -40,7 +39,7 @@ def not_yet_told() -> None:
 
 
 def parser_of(command: str) -> argparse.ArgumentParser:
-    module = import_module(f"mrcontrast.{cli.MODULES.get(command, command)}")
+    module = cli.module_of(command)
     parser = argparse.ArgumentParser(exit_on_error=False)
     module.add_arguments(parser)
     return parser

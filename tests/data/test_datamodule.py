@@ -11,7 +11,7 @@ from monai.transforms import RandFlipd
 from omegaconf import OmegaConf
 
 from mrcontrast import keys
-from mrcontrast.config import build
+from mrcontrast.config.build import build
 from mrcontrast.data.datamodule import ContrastDataModule, fixed_items
 from mrcontrast.data.dataset import EvenSubset, ItemOptions
 from mrcontrast.data.facts import data_facts

@@ -16,7 +16,7 @@ from mrcontrast.data.manifest import Record
 from mrcontrast.data.scanned import measure_scanned
 from mrcontrast.data.volume_store import VolumeStore, open_store
 from mrcontrast.errors import UsageError
-from mrcontrast.volume import read_volume
+from mrcontrast.storage.volume import read_volume
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 
 from mrcontrast.data.predictions import Existing, PredictionFiles
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.volume import Volume, read_mask, read_volume, write_volume
+from mrcontrast.storage.volume import Volume, read_mask, read_volume, write_volume
 
 FACTS = {
     "Samples": 2,

@@ -12,8 +12,8 @@ from mrcontrast.data import volume_store
 from mrcontrast.data.manifest import Manifest, Record
 from mrcontrast.data.volume_store import open_store, record_key, store_folder
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.files import sha256_file
-from mrcontrast.volume import Volume, read_volume, write_volume
+from mrcontrast.storage.files import sha256_file
+from mrcontrast.storage.volume import Volume, read_volume, write_volume
 
 
 def middle_value(store: volume_store.VolumeStore) -> float:

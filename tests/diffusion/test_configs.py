@@ -7,7 +7,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from mrcontrast.config import build
+from mrcontrast.config.build import build
 from mrcontrast.diffusion.sampling import Sampler
 from mrcontrast.diffusion.schedules import NoiseSchedule
 from mrcontrast.diffusion.targets import Target

@@ -13,10 +13,10 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from mrcontrast.config import build, compose
+from mrcontrast.commands.train import train
+from mrcontrast.config.build import build, compose
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.run_folder import RunFolder
-from mrcontrast.train import train
+from mrcontrast.runs.folder import RunFolder
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
@@ -98,9 +98,9 @@ def test_the_sampler_keeps_the_spread_of_gaussian_data(example):
 
 def test_the_stage_trains_and_translates(example, prepared_root, tmp_path, monkeypatch):
     monkeypatch.delenv("MRCONTRAST_TRUST")
+    from mrcontrast.commands.translate import translate_records
     from mrcontrast.data.manifest import Manifest
-    from mrcontrast.translate import translate_records
-    from mrcontrast.translator import from_run
+    from mrcontrast.inference.from_run import from_run
 
     train(
         composed(
@@ -131,7 +131,7 @@ def test_the_stage_trains_and_translates(example, prepared_root, tmp_path, monke
 
 def test_the_operator_stands_in_a_recipe_and_refuses(example, tmp_path):
     from mrcontrast.preparation.subject import Subject
-    from mrcontrast.volume import Volume
+    from mrcontrast.storage.volume import Volume
 
     (entry,) = OmegaConf.create(yaml_after("An entry of the list `operators`"))
     recipe = compose("prepare", ["recipe=phantom", f"out={tmp_path}"]).recipe

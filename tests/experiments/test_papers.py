@@ -10,9 +10,9 @@ import torch
 from omegaconf import OmegaConf
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from mrcontrast.config import build, build_stage, compose, config_dir
-from mrcontrast.estimate import study_costs, training_configs
-from mrcontrast.training_cost import build_without_values
+from mrcontrast.commands.estimate import study_costs, training_configs
+from mrcontrast.config.build import build, build_stage, compose, config_dir
+from mrcontrast.training.cost import build_without_values
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from tests.conftest import SPACING_MM, make_prepared
 
-from mrcontrast.config import build, resolve
+from mrcontrast.config.build import build, resolve
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "speed"
 SPLITS = ("train", "train", "test")

@@ -6,7 +6,7 @@ from mrcontrast.imaging.alignment import Alignment, check_alignment, foreground,
 from mrcontrast.imaging.geometry import displacement_mm, rigid_matrix, surface_points
 from mrcontrast.phantom import PhantomConfig, PhantomSubject, make_subject
 from mrcontrast.phantom.config import ScannerRanges
-from mrcontrast.volume import Volume
+from mrcontrast.storage.volume import Volume
 
 CENTRE_MM = (0.0, -17.0, 5.0)
 

@@ -5,7 +5,7 @@ from mrcontrast.errors import MrcontrastError
 from mrcontrast.imaging.bias import correct_bias
 from mrcontrast.phantom import PhantomConfig, PhantomSubject, make_subject
 from mrcontrast.phantom.config import ScannerRanges
-from mrcontrast.volume import Volume
+from mrcontrast.storage.volume import Volume
 
 pytest.importorskip("SimpleITK", reason="the extra prep is not installed")
 WM, COARSE_MM = 3, 8.0

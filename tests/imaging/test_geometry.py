@@ -10,7 +10,7 @@ from mrcontrast.imaging.geometry import (
     rotation_of,
     surface_points,
 )
-from mrcontrast.volume import Volume
+from mrcontrast.storage.volume import Volume
 
 SHAPE = (14, 12, 16)
 

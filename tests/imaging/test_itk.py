@@ -6,7 +6,7 @@ import pytest
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.imaging import itk
 from mrcontrast.imaging.geometry import rigid_matrix
-from mrcontrast.volume import Volume
+from mrcontrast.storage.volume import Volume
 
 SHAPE = (5, 7, 9)
 

@@ -4,7 +4,7 @@ import pytest
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.imaging.quality import fov_margin_mm, measure_quality, noise_sd, tissue_contrast
 from mrcontrast.phantom import PhantomSubject
-from mrcontrast.volume import Volume
+from mrcontrast.storage.volume import Volume
 
 SHAPE = (30, 34, 26)
 AFFINE = np.diag([1.0, 2.0, 3.0, 1.0])

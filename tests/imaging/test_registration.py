@@ -16,7 +16,7 @@ from mrcontrast.imaging.registration import (
 )
 from mrcontrast.phantom import PhantomConfig, PhantomSubject, make_subject
 from mrcontrast.phantom.config import ScannerRanges
-from mrcontrast.volume import Volume
+from mrcontrast.storage.volume import Volume
 
 pytest.importorskip("SimpleITK", reason="the extra prep is not installed")
 CENTRE_MM = (0.0, -17.0, 5.0)

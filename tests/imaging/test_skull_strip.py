@@ -8,7 +8,7 @@ import torch
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.imaging.skull_strip import strip_skull
 from mrcontrast.metrics.overlap import dice
-from mrcontrast.volume import Volume, read_mask, read_volume
+from mrcontrast.storage.volume import Volume, read_mask, read_volume
 
 pytest.importorskip("deepbet", reason="the extra prep is not installed")
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mrcontrast.config import build, compose
+from mrcontrast.config.build import build, compose
 from mrcontrast.losses.perceptual import PerceptualLoss, axial
 
 

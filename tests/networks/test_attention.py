@@ -10,7 +10,7 @@ from monai.networks.nets import AutoencoderKL, ControlNet, DiffusionModelUNet
 from tests.stages.conftest import PixelCondition, adam, make_process
 from torch import nn
 
-from mrcontrast.latents import AutoencoderCodec
+from mrcontrast.latent.codec import AutoencoderCodec
 from mrcontrast.networks.attention import quicken_attention
 from mrcontrast.stages.autoencoder import Autoencoder
 from mrcontrast.stages.controlnet import ControlNetDiffusion

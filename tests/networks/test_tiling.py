@@ -4,7 +4,7 @@ from tests.stages.conftest import make_autoencoder, make_batch, make_codec, make
 from torch import nn
 
 from mrcontrast.errors import UsageError
-from mrcontrast.latents import AutoencoderCodec
+from mrcontrast.latent.codec import AutoencoderCodec
 from mrcontrast.networks.shared_norms import SharedNorms
 from mrcontrast.networks.tiling import CODEC_PASSES, Tiling, fades
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from mrcontrast.config import build
+from mrcontrast.config.build import build
 from mrcontrast.errors import UsageError
 from mrcontrast.phantom import (
     AnatomyRanges,

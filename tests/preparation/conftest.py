@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mrcontrast.preparation.recipe import Recipe
-from mrcontrast.volume import write_volume
+from mrcontrast.storage.volume import write_volume
 from preparation_files import raw_volume, recipe_of
 
 WritePair = Callable[..., None]

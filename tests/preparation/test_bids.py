@@ -6,7 +6,7 @@ import pytest
 
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.preparation.bids import BidsPairs
-from mrcontrast.volume import write_labels
+from mrcontrast.storage.volume import write_labels
 
 SHAPE = (20, 26, 22)
 AFFINE = np.array([[-3.0, 0, 0, 28], [0, 3, 0, -40], [0, 0, 3, -30], [0, 0, 0, 1]])

@@ -10,13 +10,13 @@ import pytest
 
 from mrcontrast.data.manifest import Manifest
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.files import sha256_file
 from mrcontrast.preparation.bids import BidsPairs
 from mrcontrast.preparation.dataset import Prepared, prepare_dataset
 from mrcontrast.preparation.operators import CheckHeader
 from mrcontrast.preparation.recipe import Recipe
+from mrcontrast.storage.files import sha256_file
+from mrcontrast.storage.volume import Volume, read_mask, read_volume, write_volume
 from mrcontrast.transforms.grid import ModelGrid
-from mrcontrast.volume import Volume, read_mask, read_volume, write_volume
 
 MakeRecipe = Callable[..., Recipe]
 TEXT = "recipe: test\n"

@@ -10,7 +10,7 @@ from mrcontrast.preparation.dataset import prepare_dataset
 from mrcontrast.preparation.duplicates import Deduplicate
 from mrcontrast.preparation.outcome import Outcome
 from mrcontrast.preparation.subject import Dropped, Entry, Subject
-from mrcontrast.volume import Volume, write_volume
+from mrcontrast.storage.volume import Volume, write_volume
 from preparation_files import AFFINE, SHAPE, brain, recipe_of
 from toy.sources import ToyPair, ToySource
 

@@ -4,7 +4,7 @@ import pytest
 
 from mrcontrast.errors import UsageError
 from mrcontrast.preparation.folders import FolderPairs
-from mrcontrast.volume import read_volume, write_volume
+from mrcontrast.storage.volume import read_volume, write_volume
 
 
 def copy(bids: Path, target: Path, subject: str, kind: str) -> None:

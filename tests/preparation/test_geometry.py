@@ -9,8 +9,8 @@ from scipy import ndimage
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.preparation.operators import CropOrPad, CutBlock, Reorient, Resample, ToGrid
 from mrcontrast.preparation.subject import Subject
+from mrcontrast.storage.volume import Volume
 from mrcontrast.transforms.grid import ModelGrid
-from mrcontrast.volume import Volume
 
 SHAPE = (12, 10, 8)
 LPS = np.array([[-2.0, 0, 0, 20], [0, -3, 0, 30], [0, 0, 4, -10], [0, 0, 0, 1]])

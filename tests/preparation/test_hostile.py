@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from mrcontrast.data.manifest import Manifest
-from mrcontrast.files import sha256_file
 from mrcontrast.preparation.bids import BidsPairs
 from mrcontrast.preparation.dataset import Prepared, prepare_dataset
 from mrcontrast.preparation.duplicates import Deduplicate
 from mrcontrast.preparation.operators import CheckHeader
 from mrcontrast.preparation.subject import BROKEN
-from mrcontrast.volume import write_labels
+from mrcontrast.storage.files import sha256_file
+from mrcontrast.storage.volume import write_labels
 
 Spoil = Callable[[Path, Path], None]
 FINE, EITHER = "prepared", "prepared or named"
@@ -258,7 +258,7 @@ CASES: dict[str, tuple[Spoil, str]] = {
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A BIDS tree of one good subject and one hostile one for each case."""
-    from mrcontrast.volume import write_volume
+    from mrcontrast.storage.volume import write_volume
     from preparation_files import raw_volume
 
     root = tmp_path_factory.mktemp("hospital") / "BIDS of Zoë & co"

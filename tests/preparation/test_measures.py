@@ -10,7 +10,7 @@ from mrcontrast.preparation.bids import BidsPairs
 from mrcontrast.preparation.dataset import prepare_dataset
 from mrcontrast.preparation.operators import MeasureGeometry, MeasureQuality, Require
 from mrcontrast.preparation.subject import RefusedError, Subject
-from mrcontrast.volume import Volume
+from mrcontrast.storage.volume import Volume
 from preparation_files import AFFINE, brain, raw_volume, recipe_of
 
 

@@ -6,9 +6,9 @@ import pytest
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.preparation.operators import BrainMask, MeasureVolumes, Normalise, ToGrid
 from mrcontrast.preparation.subject import Subject
+from mrcontrast.storage.volume import Volume
 from mrcontrast.transforms.grid import ModelGrid
 from mrcontrast.transforms.normalise import MinMaxNormaliser
-from mrcontrast.volume import Volume
 
 SHAPE = (20, 24, 22)
 AFFINE = np.diag([-2.0, 2.0, 2.0, 1.0])

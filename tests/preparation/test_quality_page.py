@@ -15,7 +15,7 @@ from mrcontrast.preparation.pictures import draw_pictures, edges
 from mrcontrast.preparation.subject import LEFT_OUT, Dropped, Subject
 from mrcontrast.preparation.suspicion import histograms, in_order, measured, suspicions
 from mrcontrast.preparation.trail import Change
-from mrcontrast.volume import Volume
+from mrcontrast.storage.volume import Volume
 from preparation_files import AFFINE, brain, raw_volume, recipe_of
 
 

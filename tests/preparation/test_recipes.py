@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from mrcontrast.config import compose
+from mrcontrast.commands.prepare import prepare
+from mrcontrast.config.build import compose
 from mrcontrast.data.manifest import Manifest, Record
 from mrcontrast.errors import UsageError
 from mrcontrast.preparation.operators import CorrectBias, Register, SkullStrip
-from mrcontrast.prepare import prepare
-from mrcontrast.volume import Volume, read_volume, write_labels, write_volume
+from mrcontrast.storage.volume import Volume, read_volume, write_labels, write_volume
 
 SHAPE = (50, 60, 44)
 AFFINE = np.array([[-3.0, 0, 0, 75], [0, -3.0, 0, 90], [0, 0, 3, -60], [0, 0, 0, 1]])  # LPS

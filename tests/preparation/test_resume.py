@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
+from mrcontrast.commands.prepare import conclude
 from mrcontrast.data.manifest import Manifest
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.preparation.bids import BidsPairs
@@ -25,7 +26,6 @@ from mrcontrast.preparation.dataset import Prepared, Workers, prepare_dataset
 from mrcontrast.preparation.operators import Require
 from mrcontrast.preparation.recipe import Recipe
 from mrcontrast.preparation.subject import BROKEN, FAULT, Subject
-from mrcontrast.prepare import conclude
 from preparation_files import raw_volume, recipe_of
 from toy.sources import ToySource
 

@@ -17,7 +17,7 @@ from mrcontrast.report.figure import (
     make_cut,
     read_row,
 )
-from mrcontrast.volume import Volume, read_volume, write_volume
+from mrcontrast.storage.volume import Volume, read_volume, write_volume
 
 SHAPE = (12, 16, 10)
 

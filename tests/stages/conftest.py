@@ -13,22 +13,27 @@ from monai.networks.nets import (
     PatchDiscriminator,
 )
 
-from mrcontrast.conditions import FlairAnchor, LatentCondition, PixelCondition, RegressionAnchor
 from mrcontrast.diffusion.process import DiffusionProcess
 from mrcontrast.diffusion.samplers import EulerFlow
 from mrcontrast.diffusion.schedules import RectifiedFlow
 from mrcontrast.diffusion.targets import Velocity
 from mrcontrast.diffusion.time_sampling import UniformTimes
-from mrcontrast.latents import AutoencoderCodec
+from mrcontrast.latent.codec import AutoencoderCodec
+from mrcontrast.latent.conditions import (
+    FlairAnchor,
+    LatentCondition,
+    PixelCondition,
+    RegressionAnchor,
+)
 from mrcontrast.networks.control import start_from_denoiser
-from mrcontrast.optimisation import Optimisation
-from mrcontrast.regressor import Regressor
+from mrcontrast.networks.regressor import Regressor
 from mrcontrast.stages.adversarial_autoencoder import AdversarialAutoencoder
 from mrcontrast.stages.autoencoder import Autoencoder
 from mrcontrast.stages.concat_diffusion import ConcatDiffusion
 from mrcontrast.stages.controlnet import ControlNetDiffusion
 from mrcontrast.stages.latent_bridge import LatentBridge
 from mrcontrast.stages.latent_diffusion import LatentDiffusion
+from mrcontrast.stages.optimisation import Optimisation
 from mrcontrast.stages.pix2pix import Pix2Pix
 from mrcontrast.stages.residual_diffusion import ResidualDiffusion
 from mrcontrast.stages.unet_regression import UNetRegression

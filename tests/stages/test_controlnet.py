@@ -11,8 +11,8 @@ from tests.stages.conftest import (
     make_stage,
 )
 
-from mrcontrast.conditions import LatentCondition, PixelCondition, RegressedPixels
 from mrcontrast.errors import UsageError
+from mrcontrast.latent.conditions import LatentCondition, PixelCondition, RegressedPixels
 from mrcontrast.networks.control import start_from_denoiser
 from mrcontrast.stages.controlnet import ControlNetDiffusion
 

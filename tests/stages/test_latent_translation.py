@@ -5,9 +5,9 @@ import torch
 from tests.stages.conftest import make_codec, make_regressor, make_stage, make_translation
 from tests.stages.test_autoencoder import Batches
 
-from mrcontrast.conditions import FlairAnchor, LatentCondition, RegressionAnchor
 from mrcontrast.diffusion.samplers import DDIM, DDPM
 from mrcontrast.errors import UsageError
+from mrcontrast.latent.conditions import FlairAnchor, LatentCondition, RegressionAnchor
 from mrcontrast.stages.concat_diffusion import ConcatDiffusion
 from mrcontrast.stages.latent_bridge import LatentBridge
 

@@ -8,7 +8,7 @@ import torch
 from tests.stages.conftest import make_stage
 from tests.stages.test_autoencoder import Batches, make_trainer
 
-from mrcontrast.optimisation import Optimisation
+from mrcontrast.stages.optimisation import Optimisation
 from mrcontrast.stages.pix2pix import verdict_loss
 
 

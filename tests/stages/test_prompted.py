@@ -4,7 +4,7 @@ import pytest
 import torch
 from monai.networks.nets import ControlNet, DiffusionModelUNet
 
-from mrcontrast.conditions import PixelCondition
+from mrcontrast.latent.conditions import PixelCondition
 from mrcontrast.networks.control import start_from_denoiser
 from mrcontrast.networks.prompt import Prompt
 from mrcontrast.stages.controlnet import ControlNetDiffusion

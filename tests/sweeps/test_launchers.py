@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mrcontrast.config import build, compose
+from mrcontrast.config.build import build, compose
 from mrcontrast.errors import UsageError
 from mrcontrast.sweeps import launchers
 from mrcontrast.sweeps.jobs import WAITING, Job

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from mrcontrast.config import compose
+from mrcontrast.config.build import compose
 from mrcontrast.data.manifest import Manifest
-from mrcontrast.files import write_json
+from mrcontrast.storage.files import write_json
 from mrcontrast.sweeps.identity import difference, identity_of
 from mrcontrast.sweeps.jobs import FINISHED
 from mrcontrast.sweeps.plan import Plan

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mrcontrast.cli import main
-from mrcontrast.files import write_json
+from mrcontrast.storage.files import write_json
 from mrcontrast.sweeps.jobs import FAILED, RUNNING, Job, read_jobs
 from mrcontrast.sweeps.run_job import WORK, composed
 from toy.runs import CONFIGS

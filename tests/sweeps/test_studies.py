@@ -8,7 +8,7 @@ import pytest
 from omegaconf import DictConfig
 
 from mrcontrast.cli import main
-from mrcontrast.config import compose
+from mrcontrast.config.build import compose
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.sweeps.jobs import read_jobs
 from mrcontrast.sweeps.objective import monitor_of, score_of
@@ -41,7 +41,7 @@ def test_a_study_is_ranked_by_its_last_method(tmp_path: Path) -> None:
 
 
 def test_studies_are_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mrcontrast.study.study", fake_study)
+    monkeypatch.setattr("mrcontrast.study.command.study", fake_study)
     with_mlflow(tmp_path)
     overrides = [
         f"hydra.searchpath=[file://{CONFIGS}]",

@@ -12,7 +12,7 @@ from mrcontrast.cli import main
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.sweeps.jobs import RUNNING, Job, read_jobs
 from mrcontrast.sweeps.sweep import Sweep
-from mrcontrast.tracking import connect
+from mrcontrast.tracking.store import connect
 from toy.runs import arguments, end_of, in_child, mlflow_runs, toy_run, wait_for, with_mlflow
 
 

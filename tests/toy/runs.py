@@ -13,10 +13,10 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from mrcontrast.config import compose
-from mrcontrast.run_folder import RunFolder
-from mrcontrast.tracking import connect
-from mrcontrast.train import train
+from mrcontrast.commands.train import train
+from mrcontrast.config.build import compose
+from mrcontrast.runs.folder import RunFolder
+from mrcontrast.tracking.store import connect
 
 CONFIGS = Path(__file__).parent / "configs"
 

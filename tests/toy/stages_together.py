@@ -13,7 +13,7 @@ from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from mrcontrast.cli import main
-from mrcontrast.identity import identity
+from mrcontrast.storage.identity import identity
 
 NET = ("channels=[8,8]", "attention_levels=[false,false]", "norm_num_groups=4")
 AUTOENCODER = (*(f"stage.autoencoder.{setting}" for setting in (*NET, "latent_channels=2")),)

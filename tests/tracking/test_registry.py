@@ -8,10 +8,10 @@ import pytest
 
 from mrcontrast.cli import main
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.released import open_run
-from mrcontrast.run_folder import RunFolder
-from mrcontrast.tracking import connect
+from mrcontrast.runs.folder import RunFolder
+from mrcontrast.tracking.references import open_run
 from mrcontrast.tracking.registry import registry_at
+from mrcontrast.tracking.store import connect
 from toy.runs import toy_run, with_mlflow
 
 

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from mrcontrast.cli import main
-from mrcontrast.released import open_run
-from mrcontrast.run_folder import RunFolder
-from mrcontrast.tracking import connect
+from mrcontrast.commands.train import train
+from mrcontrast.runs.folder import RunFolder
 from mrcontrast.tracking.outbox import OUTBOX
-from mrcontrast.train import train
+from mrcontrast.tracking.references import open_run
+from mrcontrast.tracking.store import connect
 from toy.runs import empty_database, end_of, in_child, toy_config, toy_run, wait_for
 
 

@@ -9,20 +9,16 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from mrcontrast import released
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.files import write_text
-from mrcontrast.run_folder import RunFolder
-from mrcontrast.tracking import (
-    MlflowTracker,
-    absolute_uri,
-    artifact_location,
-    connect,
-    load_stage,
-    recorded,
-)
+from mrcontrast.runs import released
+from mrcontrast.runs.folder import RunFolder
+from mrcontrast.storage.files import write_text
 from mrcontrast.tracking.attachments import attach_evaluation
+from mrcontrast.tracking.loading import load_stage
+from mrcontrast.tracking.no_tracker import recorded
 from mrcontrast.tracking.outbox import OUTBOX, OUTBOXES
+from mrcontrast.tracking.store import absolute_uri, artifact_location, connect
+from mrcontrast.tracking.trackers import MlflowTracker
 from toy.runs import mlflow_runs, toy_run, with_mlflow
 
 
@@ -193,7 +189,7 @@ CONNECT = """
 import sys, time
 from pathlib import Path
 import mlflow.store.tracking.sqlalchemy_store
-from mrcontrast.tracking import connect
+from mrcontrast.tracking.store import connect
 folder = Path(sys.argv[1])
 (folder / sys.argv[2]).touch()
 while len(list(folder.glob("ready-*"))) < 2:

@@ -3,10 +3,10 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.storage.volume import Volume
 from mrcontrast.transforms.brain import mask_from_nonzero
 from mrcontrast.transforms.grid import ModelGrid, resample, resample_labels, resample_to
 from mrcontrast.transforms.orientation import to_ras
-from mrcontrast.volume import Volume
 
 CENTRE_MM = np.array([5.0, -12.0, 8.0])
 RADII_MM = np.array([24.0, 34.0, 28.0])

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mrcontrast.files import sha256_file
+from mrcontrast.storage.files import sha256_file
 
 FILES, REPLACED = "Files", "Replaces"  # of a sidecar: names of its files, each with its SHA-256
 

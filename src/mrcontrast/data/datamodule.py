@@ -26,7 +26,7 @@ from mrcontrast.data.manifest import Manifest, Record
 from mrcontrast.data.scanned import scanned_slices
 from mrcontrast.data.volume_store import open_store, record_key, store_folder
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.identity import UnidentifiedError, hashed, identity
+from mrcontrast.storage.identity import UnidentifiedError, hashed, identity
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from mrcontrast.data.splits import SPLITS
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.files import sha256_file, write_text
+from mrcontrast.storage.files import sha256_file, write_text
 
 MANIFEST = "manifest.tsv"
 ABSENT = "n/a"

@@ -14,8 +14,8 @@ import numpy as np
 from mrcontrast.data import sidecars
 from mrcontrast.data.claims import FILES, REPLACED, Claims, hashes_of, is_claimed, read_claims
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.files import replacing, sha256_file, write_json
-from mrcontrast.volume import Volume, write_labels, write_volume
+from mrcontrast.storage.files import replacing, sha256_file, write_json
+from mrcontrast.storage.volume import Volume, write_labels, write_volume
 
 ENDINGS = (".nii.gz", ".nii")
 SYNTHETIC = "_desc-synth_T1w"

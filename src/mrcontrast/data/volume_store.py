@@ -11,8 +11,8 @@ import numpy as np
 
 from mrcontrast.data.manifest import Record
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.files import replacing, sha256_file
-from mrcontrast.volume import read_mask, read_volume, same_grid
+from mrcontrast.storage.files import replacing, sha256_file
+from mrcontrast.storage.volume import read_mask, read_volume, same_grid
 
 STORE_VERSION = 1
 MOST_OPEN_FILES = 256  # each map holds a file descriptor; shells commonly allow 1024

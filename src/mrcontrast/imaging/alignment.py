@@ -9,9 +9,9 @@ from skimage.filters import threshold_otsu
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.imaging.blocks import BlockShifts, find_shifts
 from mrcontrast.imaging.geometry import displacement_mm, fit_rigid
+from mrcontrast.storage.volume import Volume
 from mrcontrast.transforms.brain import LARGEST_BRAIN_ML, mask_from_nonzero
 from mrcontrast.transforms.grid import resample_to
-from mrcontrast.volume import Volume
 
 GRID_MM = 3.0  # about a slice of a clinical FLAIR
 BORDER_MM = 24.0  # blocks and shifts reach this far out of the brain

@@ -7,7 +7,7 @@ import numpy as np
 
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.imaging.itk import load_itk, to_array, to_image
-from mrcontrast.volume import Volume
+from mrcontrast.storage.volume import Volume
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage
 
+from mrcontrast.storage.volume import Volume
 from mrcontrast.transforms.grid import resample_to
-from mrcontrast.volume import Volume
 
 
 def rigid_matrix(

@@ -8,10 +8,10 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from mrcontrast.absent import refuse_absent
 from mrcontrast.errors import MrcontrastError, one_line
 from mrcontrast.imaging.itk import is_sheared
-from mrcontrast.nifti import UNIT_MM, UNITS, contradiction, fault, open_nifti, unit_code
+from mrcontrast.storage.absent import refuse_absent
+from mrcontrast.storage.nifti import UNIT_MM, UNITS, contradiction, fault, open_nifti, unit_code
 
 ERROR, WARNING, INFO = SEVERITIES = ("error", "warning", "info")
 FEWEST_VOXELS = 8

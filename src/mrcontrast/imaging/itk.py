@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.volume import Volume
+from mrcontrast.storage.volume import Volume
 
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 SHEAR_TOLERANCE = 1e-3

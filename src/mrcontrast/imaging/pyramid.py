@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from mrcontrast.imaging.itk import Image, Transform, load_itk, to_image
+from mrcontrast.storage.volume import Volume
 from mrcontrast.transforms.grid import resample_to
-from mrcontrast.volume import Volume
 
 BINS = 40
 SAMPLES = 60_000  # of the fixed volume, drawn once for each level

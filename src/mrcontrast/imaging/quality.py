@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.volume import Volume
+from mrcontrast.storage.volume import Volume
 
 MAD_OF_NORMAL = 0.6744897501960817  # median of |x| of a standard normal distribution
 BINS = 256

@@ -11,7 +11,7 @@ from mrcontrast.imaging.alignment import RESIDUAL_LIMIT_MM, check_alignment
 from mrcontrast.imaging.geometry import angle_deg, apply_matrix, rotation_of
 from mrcontrast.imaging.itk import LPS, Transform, load_itk, matrix_of, to_transform
 from mrcontrast.imaging.pyramid import Pyramid
-from mrcontrast.volume import Volume
+from mrcontrast.storage.volume import Volume
 
 COARSE_MM, MIDDLE_MM, FINE_MM = 8.0, 4.0, 2.0
 BLOCK_ROUNDS, SETTLED_MM = 3, 0.1

@@ -9,7 +9,7 @@ import numpy as np
 
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.imaging.itk import load_extra
-from mrcontrast.volume import Volume
+from mrcontrast.storage.volume import Volume
 
 EMPTY_BOX = "sizes should be greater than 0"  # what torch says of a brain without extent
 

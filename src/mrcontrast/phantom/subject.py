@@ -14,7 +14,7 @@ from mrcontrast.phantom.physics import Sequence
 from mrcontrast.phantom.protocol import Receiver, draw_protocol
 from mrcontrast.phantom.scan import acquire, true_signal
 from mrcontrast.phantom.tissue import TISSUES
-from mrcontrast.volume import Volume
+from mrcontrast.storage.volume import Volume
 
 WM = TISSUES.index("wm")
 TEXTURE_MM = 5.0

@@ -12,8 +12,8 @@ from scipy import ndimage
 from mrcontrast.preparation.operators.masks import brain_of
 from mrcontrast.preparation.outcome import Outcome
 from mrcontrast.preparation.subject import Dropped, Remark, Subject
+from mrcontrast.storage.volume import Volume
 from mrcontrast.transforms.grid import resample
-from mrcontrast.volume import Volume
 
 LOOK_MM = 6.0
 SMOOTH_VOXELS = 2.0

@@ -12,9 +12,9 @@ from typing import Any
 from mrcontrast import __version__
 from mrcontrast.data.manifest import COLUMNS, PATHS, Record, from_row, to_row
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.files import sha256_file, write_json
 from mrcontrast.preparation.subject import BROKEN, Dropped, Entry
 from mrcontrast.preparation.trail import Change
+from mrcontrast.storage.files import sha256_file, write_json
 
 SESSIONS = "sessions"
 

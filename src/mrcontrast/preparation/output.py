@@ -9,11 +9,11 @@ import yaml
 from mrcontrast import __version__
 from mrcontrast.data.manifest import MANIFEST, PATHS, Record
 from mrcontrast.errors import UsageError
-from mrcontrast.files import sha256_file, write_json, write_text
 from mrcontrast.preparation.operators.masks import brain_of
 from mrcontrast.preparation.outcome import SESSIONS
 from mrcontrast.preparation.subject import Entry, Subject
-from mrcontrast.volume import write_labels, write_volume
+from mrcontrast.storage.files import sha256_file, write_json, write_text
+from mrcontrast.storage.volume import write_labels, write_volume
 
 RECIPE = "recipe.yaml"
 DESCRIPTION = "dataset_description.json"

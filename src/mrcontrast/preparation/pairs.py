@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.files import sha256_file
 from mrcontrast.preparation.subject import Dropped, Entry, Subject
-from mrcontrast.volume import Volume, read_mask, read_volume, same_grid
+from mrcontrast.storage.files import sha256_file
+from mrcontrast.storage.volume import Volume, read_mask, read_volume, same_grid
 
 FEWEST_INTENSITIES = 10
 LARGEST_POINTER = 2048  # bytes

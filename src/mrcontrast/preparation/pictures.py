@@ -8,7 +8,7 @@ from matplotlib.image import imsave
 from scipy import ndimage
 
 from mrcontrast.preparation.subject import Subject
-from mrcontrast.volume import Volume
+from mrcontrast.storage.volume import Volume
 
 PIXELS = 112  # of the longer side
 MARGIN = 0.06  # of the brain's extent, around it

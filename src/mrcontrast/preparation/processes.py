@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 
 from mrcontrast.preparation.outcome import Outcome
 from mrcontrast.preparation.subject import Entry
-from mrcontrast.report.parallel import one_thread_each
+from mrcontrast.storage.parallel import one_thread_each
 
 Run = Callable[[Entry], Outcome]
 Lost = Callable[[Entry, str], Outcome]

@@ -10,9 +10,9 @@ from filelock import FileLock, Timeout
 
 from mrcontrast.data.manifest import MANIFEST
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.files import sha256_file
 from mrcontrast.preparation.outcome import SESSIONS, read_outcome
 from mrcontrast.preparation.output import DESCRIPTION, own_files, refuse_others
+from mrcontrast.storage.files import sha256_file
 
 
 @contextmanager

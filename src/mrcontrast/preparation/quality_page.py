@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mrcontrast import __version__
-from mrcontrast.files import write_text
+from mrcontrast.pages.templates import environment
 from mrcontrast.preparation.outcome import Outcome, read_outcome
 from mrcontrast.preparation.subject import Dropped, Remark
 from mrcontrast.preparation.suspicion import (
@@ -17,7 +17,7 @@ from mrcontrast.preparation.suspicion import (
     measured,
     suspicions,
 )
-from mrcontrast.report.html.templates import environment
+from mrcontrast.storage.files import write_text
 
 QUALITY = "quality.html"
 MOST_ROWS = 300  # with pictures, the most suspicious; all stand in the table

@@ -8,8 +8,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from mrcontrast.errors import MrcontrastError
+from mrcontrast.storage.volume import Volume
 from mrcontrast.transforms.normalise import FittedNormaliser
-from mrcontrast.volume import Volume
 
 FAULT, BROKEN, LEFT_OUT = KINDS = ("fault", "broken", "left out")
 

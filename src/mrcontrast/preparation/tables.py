@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from mrcontrast.data.manifest import ABSENT
-from mrcontrast.files import write_text
 from mrcontrast.preparation.outcome import Outcome
 from mrcontrast.preparation.subject import Dropped, Remark
+from mrcontrast.storage.files import write_text
 
 DROPPED, MEASURES, REMARKS = "dropped.tsv", "measures.tsv", "remarks.tsv"
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mrcontrast.preparation.subject import Subject
-from mrcontrast.volume import Volume
+from mrcontrast.storage.volume import Volume
 
 PERCENTILES = (1, 50, 99)
 Value = str | float

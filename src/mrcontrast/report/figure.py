@@ -12,11 +12,11 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.files import replacing
 from mrcontrast.metrics.voxelwise import peak_signal_to_noise
+from mrcontrast.storage.files import replacing
+from mrcontrast.storage.volume import Volume, read_mask, read_volume, same_grid
 from mrcontrast.transforms.brain import mask_from_nonzero
 from mrcontrast.transforms.orientation import to_ras
-from mrcontrast.volume import Volume, read_mask, read_volume, same_grid
 
 COLUMN_INCHES, LABEL_INCHES, TITLE_INCHES, BAR_INCHES = 1.9, 0.3, 0.4, 1.0
 DOTS_PER_INCH = 130

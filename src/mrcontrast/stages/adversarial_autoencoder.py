@@ -8,8 +8,8 @@ from monai.networks.nets import AutoencoderKL, PatchDiscriminator
 from torch import Tensor, nn
 
 from mrcontrast import keys
-from mrcontrast.optimisation import Optimisation, descend
 from mrcontrast.stages.autoencoder import Autoencoder, total
+from mrcontrast.stages.optimisation import Optimisation, descend
 
 
 class AdversarialAutoencoder(Autoencoder):

@@ -11,14 +11,15 @@ from monai.networks.nets import AutoencoderKL
 from torch import Tensor, nn
 
 from mrcontrast import keys
-from mrcontrast.latents import LatentStatistics, Posterior, crop, pad_to_multiple
+from mrcontrast.latent.codec import LatentStatistics, Posterior
 from mrcontrast.losses.kl import kl_divergence
 from mrcontrast.metrics.online import masked_psnr
 from mrcontrast.networks.memory_format import channels_last
+from mrcontrast.networks.padding import crop, pad_to_multiple
 from mrcontrast.networks.posterior import quieten_posterior
 from mrcontrast.networks.sizes import downsampling, spatial_dims
-from mrcontrast.optimisation import Optimisation
-from mrcontrast.report.autoencoder_card import examine
+from mrcontrast.stages.autoencoder_card import examine
+from mrcontrast.stages.optimisation import Optimisation
 
 
 class Autoencoder(LightningModule):

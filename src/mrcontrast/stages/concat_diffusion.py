@@ -1,6 +1,6 @@
 """Baseline: latent diffusion whose denoiser sees FLAIR beside the noisy T1w latent."""
 
-from mrcontrast.latent_translation import LatentTranslation
+from mrcontrast.stages.latent_translation import LatentTranslation
 
 
 class ConcatDiffusion(LatentTranslation):

@@ -8,18 +8,18 @@ from monai.networks.nets import ControlNet, DiffusionModelUNet
 from torch import Tensor, nn
 
 from mrcontrast import keys
-from mrcontrast.conditions import Condition
-from mrcontrast.data.latent_cache import LatentStore
 from mrcontrast.diffusion.process import DiffusionProcess, fixed_noise
 from mrcontrast.diffusion.sampling import Generators, Predict
 from mrcontrast.errors import UsageError
-from mrcontrast.latent_stage import LatentStage
-from mrcontrast.latents import AutoencoderCodec
+from mrcontrast.latent.cache import LatentStore
+from mrcontrast.latent.codec import AutoencoderCodec
+from mrcontrast.latent.conditions import Condition
 from mrcontrast.networks.control import embedded_once, start_from_denoiser
 from mrcontrast.networks.memory_format import channels_last
 from mrcontrast.networks.prompt import Prompt
 from mrcontrast.networks.time import network_time
-from mrcontrast.optimisation import Optimisation
+from mrcontrast.stages.latent_stage import LatentStage
+from mrcontrast.stages.optimisation import Optimisation
 
 
 class ControlNetDiffusion(LatentStage):

@@ -6,14 +6,14 @@ from monai.networks.nets import DiffusionModelUNet
 from torch import Tensor
 
 from mrcontrast import keys
-from mrcontrast.conditions import AnchoredCondition
-from mrcontrast.data.latent_cache import LatentStore
 from mrcontrast.diffusion.process import DiffusionProcess
 from mrcontrast.diffusion.sampling import Generators
 from mrcontrast.errors import UsageError
-from mrcontrast.latent_translation import LatentTranslation
-from mrcontrast.latents import AutoencoderCodec
-from mrcontrast.optimisation import Optimisation
+from mrcontrast.latent.cache import LatentStore
+from mrcontrast.latent.codec import AutoencoderCodec
+from mrcontrast.latent.conditions import AnchoredCondition
+from mrcontrast.stages.latent_translation import LatentTranslation
+from mrcontrast.stages.optimisation import Optimisation
 
 
 class LatentBridge(LatentTranslation):

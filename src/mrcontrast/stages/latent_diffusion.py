@@ -5,16 +5,16 @@ from monai.networks.nets import DiffusionModelUNet
 from torch import Tensor
 
 from mrcontrast import keys
-from mrcontrast.data.latent_cache import LatentStore
 from mrcontrast.diffusion.process import DiffusionProcess, fixed_noise
 from mrcontrast.diffusion.sampling import Generators
-from mrcontrast.latent_stage import LatentStage
-from mrcontrast.latents import AutoencoderCodec
+from mrcontrast.latent.cache import LatentStore
+from mrcontrast.latent.codec import AutoencoderCodec
 from mrcontrast.metrics.online import masked_psnr
 from mrcontrast.networks.memory_format import channels_last
 from mrcontrast.networks.prompt import Prompt
 from mrcontrast.networks.time import network_time
-from mrcontrast.optimisation import Optimisation
+from mrcontrast.stages.latent_stage import LatentStage
+from mrcontrast.stages.optimisation import Optimisation
 
 VALIDATION_TIME = 0.5  # of the one-step denoising that validation scores as an image
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from mrcontrast import keys
 from mrcontrast.metrics.online import masked_psnr
 from mrcontrast.networks.memory_format import channels_last
-from mrcontrast.optimisation import Optimisation, descend
-from mrcontrast.regressor import Regressor
+from mrcontrast.networks.regressor import Regressor
+from mrcontrast.stages.optimisation import Optimisation, descend
 
 
 class Pix2Pix(LightningModule):

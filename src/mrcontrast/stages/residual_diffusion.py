@@ -8,12 +8,12 @@ from monai.networks.nets import DiffusionModelUNet
 from torch import Tensor
 
 from mrcontrast import keys
-from mrcontrast.conditions import AnchoredCondition
-from mrcontrast.data.latent_cache import LatentStore
 from mrcontrast.diffusion.process import DiffusionProcess
-from mrcontrast.latent_translation import LatentTranslation
-from mrcontrast.latents import AutoencoderCodec, LatentStatistics, Posterior
-from mrcontrast.optimisation import Optimisation
+from mrcontrast.latent.cache import LatentStore
+from mrcontrast.latent.codec import AutoencoderCodec, LatentStatistics, Posterior
+from mrcontrast.latent.conditions import AnchoredCondition
+from mrcontrast.stages.latent_translation import LatentTranslation
+from mrcontrast.stages.optimisation import Optimisation
 
 STATISTICS_BATCHES = 50
 LEAST_STD = 1e-3  # of a residual, in latent units; a regression without error has none

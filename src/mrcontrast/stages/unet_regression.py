@@ -10,8 +10,8 @@ from torch import Tensor
 
 from mrcontrast import keys
 from mrcontrast.metrics.online import masked_psnr
-from mrcontrast.optimisation import Optimisation
-from mrcontrast.regressor import Regressor
+from mrcontrast.networks.regressor import Regressor
+from mrcontrast.stages.optimisation import Optimisation
 
 
 class UNetRegression(LightningModule):

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_origin
 
-from mrcontrast.config_types import fits
+from mrcontrast.config.types import fits
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.files import UNFINISHED
+from mrcontrast.storage.files import UNFINISHED
 
 TEXTS = (list[str], dict[str, str])
 WORDS = {

@@ -7,10 +7,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mrcontrast.course import FREE_KEYS, deciding, without
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.files import json_hash
-from mrcontrast.study_runs import outside_names
+from mrcontrast.runs.course import FREE_KEYS, deciding, without
+from mrcontrast.storage.files import json_hash
+from mrcontrast.study.runs import outside_names
 
 FREE = (*FREE_KEYS, "name")  # keys that do not decide the result of a job
 PARENTS = ("autoencoder", "diffusion", "regression", "start_from")
@@ -78,7 +78,7 @@ def plain_values(config: DictConfig) -> dict[str, Any]:
 
 def weights_of(path: str) -> str | None:
     """Return the hash of a run's weights, None for one that is not finished."""
-    from mrcontrast.released import open_run
+    from mrcontrast.tracking.references import open_run
 
     try:
         found: str | None = open_run(path).provenance.get("weights_sha256")

@@ -14,8 +14,8 @@ from typing import Any, get_type_hints
 from filelock import FileLock, Timeout
 
 from mrcontrast.errors import MrcontrastError, one_line
-from mrcontrast.files import write_json
-from mrcontrast.run_folder import RunFolder
+from mrcontrast.runs.folder import RunFolder
+from mrcontrast.storage.files import write_json
 from mrcontrast.sweeps.foreign import append_line, refuse_content
 
 WAITING, RUNNING, FINISHED, FAILED, STOPPED = "waiting", "running", "finished", "failed", "stopped"

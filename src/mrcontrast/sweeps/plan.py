@@ -9,11 +9,11 @@ from typing import Any
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
-from mrcontrast.config import build, compose
-from mrcontrast.course import FREE_PATHS
+from mrcontrast.config.build import build, compose
+from mrcontrast.config.option_names import renamed_keys
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.files import json_hash
-from mrcontrast.option_names import renamed_keys
+from mrcontrast.runs.course import FREE_PATHS
+from mrcontrast.storage.files import json_hash
 from mrcontrast.sweeps.foreign import is_free_place
 from mrcontrast.sweeps.identity import FREE, difference, identity_of
 from mrcontrast.sweeps.jobs import LOCK, LOG, Job, short_name
@@ -159,7 +159,7 @@ def parse(arguments: Sequence[str]) -> list[Override]:
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
-    from mrcontrast.config_errors import usage_error
+    from mrcontrast.config.errors import usage_error
 
     try:
         return OverridesParser.create().parse_overrides(list(arguments))

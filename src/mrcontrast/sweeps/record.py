@@ -8,10 +8,10 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from mrcontrast.errors import MrcontrastError, UsageError, one_line
-from mrcontrast.files import write_json
-from mrcontrast.run_folder import RunFolder
+from mrcontrast.runs.folder import RunFolder
+from mrcontrast.storage.files import write_json
 from mrcontrast.sweeps.plan import Plan, is_free
-from mrcontrast.tracking import NoTracker
+from mrcontrast.tracking.no_tracker import NoTracker
 
 SWEEP, STANDING = "sweep.json", "standing"
 

@@ -11,14 +11,14 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from mrcontrast.config import compose
+from mrcontrast.config.build import compose
+from mrcontrast.config.logs import show_progress
 from mrcontrast.errors import MrcontrastError, one_line, with_cause
-from mrcontrast.files import remove_left_over
-from mrcontrast.logs import show_progress
-from mrcontrast.resume import is_first_process
-from mrcontrast.run_folder import RunFolder
+from mrcontrast.runs.folder import RunFolder
+from mrcontrast.storage.files import remove_left_over
 from mrcontrast.sweeps.identity import difference, identity_of
 from mrcontrast.sweeps.jobs import FAILED, FINISHED, STOPPED, Job
+from mrcontrast.training.resume import is_first_process
 
 PARENT_VARIABLE = "MRCONTRAST_PARENT_RUN"  # read by configs/logger/mlflow.yaml
 
@@ -76,7 +76,7 @@ def checked(score: float | None) -> float | None:
 
 def do_training(job: Job) -> float | None:
     """Train, as ``mrcontrast train`` does; the run becomes a child of the sweep's."""
-    from mrcontrast.train import train
+    from mrcontrast.commands.train import train
 
     config = composed(job)
     set_parent(job.parent_run)
@@ -87,10 +87,10 @@ def do_training(job: Job) -> float | None:
 
 def do_study(job: Job) -> float | None:
     """Run a study in an MLflow run of its own, to which those of its trainings belong."""
-    from mrcontrast.config import build, resolve
-    from mrcontrast.study import study
+    from mrcontrast.config.build import build, resolve
+    from mrcontrast.study.command import study
     from mrcontrast.sweeps.objective import score_of
-    from mrcontrast.tracking import recorded
+    from mrcontrast.tracking.no_tracker import recorded
 
     config = composed(job)
     set_parent(job.parent_run)

@@ -8,10 +8,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from mrcontrast.callbacks.checkpoints import terminable
-from mrcontrast.config import build
+from mrcontrast.config.build import build
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.files import remove_left_over
+from mrcontrast.storage.files import remove_left_over
 from mrcontrast.sweeps.foreign import refuse_links
 from mrcontrast.sweeps.jobs import (
     FAILED,
@@ -31,7 +30,8 @@ from mrcontrast.sweeps.record import note_sweep, open_record, refuse_other_sweep
 from mrcontrast.sweeps.search import Point, Search
 from mrcontrast.sweeps.standing import OTHER_VALUES, RANKED, standing_today, unfinished
 from mrcontrast.sweeps.table import show, write_csv
-from mrcontrast.tracking import NoTracker, status_after
+from mrcontrast.tracking.no_tracker import NoTracker, status_after
+from mrcontrast.training.callbacks.checkpoints import terminable
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mrcontrast.errors import UsageError
-from mrcontrast.files import write_text
+from mrcontrast.storage.files import write_text
 from mrcontrast.sweeps.jobs import EVENTS, FINISHED, JOB, Job, read_jobs
 from mrcontrast.sweeps.standing import RANKED, standing_in, unfinished
 

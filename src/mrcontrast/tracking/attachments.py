@@ -6,7 +6,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.run_folder import RunFolder
+from mrcontrast.runs.folder import RunFolder
 from mrcontrast.tracking.outbox import OUTBOX, Outbox
 from mrcontrast.tracking.records import address_of
 from mrcontrast.tracking.store import absolute_uri, connect

@@ -5,9 +5,9 @@ from pathlib import Path
 import torch
 from lightning import LightningModule
 
-from mrcontrast.config import build_stage
+from mrcontrast.config.build import build_stage
 from mrcontrast.errors import MrcontrastError, UsageError, one_line
-from mrcontrast.released import open_run
+from mrcontrast.tracking.references import open_run
 
 
 def load_stage(reference: str | Path, device: str = "cpu") -> LightningModule:

@@ -7,7 +7,7 @@ from pathlib import Path
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
 
-from mrcontrast.run_folder import RunFolder
+from mrcontrast.runs.folder import RunFolder
 
 
 class NoTracker:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mrcontrast.errors import one_line
-from mrcontrast.files import write_text
+from mrcontrast.storage.files import write_text
 from mrcontrast.tracking.locks import held
 from mrcontrast.tracking.records import ADDRESS, is_below, joined, parts, read_records
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mrcontrast.errors import MrcontrastError, UsageError, one_line
-from mrcontrast.released import REGISTERED, RUNS
+from mrcontrast.runs.released import REGISTERED, RUNS
 from mrcontrast.tracking.store import SQLITE, connect, default_uri
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
 from mrcontrast.errors import MrcontrastError, one_line
-from mrcontrast.run_folder import RunFolder
+from mrcontrast.runs.folder import RunFolder
 from mrcontrast.tracking.no_tracker import NoTracker
 from mrcontrast.tracking.outbox import OUTBOX, Outbox, keep_waiting
 from mrcontrast.tracking.registry import FOLDER_TAG

@@ -4,7 +4,7 @@ import numpy as np
 from scipy import ndimage
 
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.volume import Volume
+from mrcontrast.storage.volume import Volume
 
 LARGEST_BRAIN_FRACTION = 0.9  # a brain fills about half of its own bounding box
 LARGEST_BRAIN_ML = 2600.0  # people have up to about 2000, phantoms more; heads from about 3000

@@ -7,8 +7,8 @@ import numpy as np
 from scipy import ndimage
 
 from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.storage.volume import Volume
 from mrcontrast.transforms.orientation import Turned
-from mrcontrast.volume import Volume
 
 FWHM_PER_SIGMA = 2 * math.sqrt(2 * math.log(2))
 ALIASING_RATIO = 1.2  # below it the smoothing costs more detail than aliasing does

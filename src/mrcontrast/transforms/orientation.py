@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import nibabel as nib
 import numpy as np
 
-from mrcontrast.volume import Volume
+from mrcontrast.storage.volume import Volume
 
 
 def to_ras(volume: Volume) -> Volume:

@@ -10,7 +10,7 @@ from mrcontrast.imaging.bias import correct_bias
 from mrcontrast.imaging.itk import require_extra
 from mrcontrast.preparation.operators.contrasts import CONTRASTS, brain_on, contrast_of
 from mrcontrast.preparation.subject import Subject
-from mrcontrast.volume import Volume
+from mrcontrast.storage.volume import Volume
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import numpy as np
 
 from mrcontrast.errors import UsageError
 from mrcontrast.preparation.subject import Subject
+from mrcontrast.storage.volume import Volume, same_grid
 from mrcontrast.transforms.grid import resample_to
-from mrcontrast.volume import Volume, same_grid
 
 CONTRASTS = ("flair", "t1w")
 

@@ -9,9 +9,9 @@ from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.preparation.operators.contrasts import need_one_grid
 from mrcontrast.preparation.operators.masks import brain_of
 from mrcontrast.preparation.subject import Subject
+from mrcontrast.storage.volume import Volume
 from mrcontrast.transforms.grid import resample, resample_labels
 from mrcontrast.transforms.orientation import to_ras
-from mrcontrast.volume import Volume
 
 Turn = Callable[[Volume], Volume]
 

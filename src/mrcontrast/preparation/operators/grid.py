@@ -8,8 +8,8 @@ from mrcontrast.data.scanned import SCANNED_SLICES, measure_scanned
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.preparation.operators.masks import brain_of
 from mrcontrast.preparation.subject import RefusedError, Subject
+from mrcontrast.storage.volume import Volume
 from mrcontrast.transforms.grid import ModelGrid, field_of_view, resample_labels, resample_to
-from mrcontrast.volume import Volume
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from mrcontrast.imaging.itk import require_extra
 from mrcontrast.imaging.skull_strip import strip_skull
 from mrcontrast.preparation.operators.contrasts import contrast_of
 from mrcontrast.preparation.subject import Subject
+from mrcontrast.storage.volume import Volume
 from mrcontrast.transforms.brain import brain_from_nonzero
 from mrcontrast.transforms.grid import resample_to
-from mrcontrast.volume import Volume
 
 
 @dataclass(frozen=True)

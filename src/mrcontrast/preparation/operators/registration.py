@@ -11,7 +11,7 @@ from mrcontrast.imaging.registration import load_mni152, register_rigid, registe
 from mrcontrast.preparation.operators.contrasts import brain_on, check_contrast, contrast_of
 from mrcontrast.preparation.operators.masks import brain_of
 from mrcontrast.preparation.subject import RefusedError, Subject
-from mrcontrast.volume import Volume
+from mrcontrast.storage.volume import Volume
 
 
 @dataclass(frozen=True)

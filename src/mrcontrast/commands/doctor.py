@@ -1,0 +1,176 @@
+"""``mrcontrast info`` and ``mrcontrast doctor``: what is here, and whether it works."""
+
+import argparse
+import importlib.metadata
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+from mrcontrast.config.build import compose, config_dir, module_name
+from mrcontrast.errors import MrcontrastError, one_line
+from mrcontrast.runs.folder import RunFolder, software
+from mrcontrast.runs.released import MODELS
+
+EXTRAS = {
+    "SimpleITK": "registration and bias field of raw data (extra prep)",
+    "deepbet": "skull stripping (extra prep)",
+    "optuna": "search over settings (extra sweep)",
+    "submitit": "SLURM (extra sweep)",
+}
+GIB = 1024**3
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of both commands."""
+    default = os.environ.get("MRCONTRAST_OUTPUTS", "outputs")
+    parser.add_argument(
+        "--outputs", type=Path, default=Path(default), help="folder of runs (default: %(default)s)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run ``args.command`` and return the exit code."""
+    if args.command == "info":
+        refused: list[str] = []
+        sys.stdout.write("".join(f"{line}\n" for line in info(args.outputs, refused)))
+        return 1 if refused else 0
+    return doctor(args.outputs)
+
+
+def info(outputs: Path, refused: list[str]) -> Iterator[str]:
+    """Yield lines on versions, devices, memory and trained models.
+
+    Args:
+        outputs: Folder of runs.
+        refused: Gets a line for each run that cannot be used.
+    """
+    known = software()
+    yield "versions"
+    yield from (f"  {name:<11} {version}" for name, version in known["versions"].items())
+    yield f"  {'commit':<11} {known['git_sha'] or 'none (installed package)'}"
+    yield "devices"
+    yield from (f"  {line}" for line in devices())
+    yield f"trained models: those released, and in {outputs}"
+    found = list(trained(outputs, refused))
+    yield from (f"  {line}" for line in found + refused or ["none"])
+
+
+def devices() -> Iterator[str]:
+    """Yield one line for the CPU and one for each CUDA device."""
+    import torch
+
+    gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
+    yield f"cpu: {os.cpu_count()} cores, {torch.get_num_threads()} threads, {gib:.1f} GiB memory"
+    for index in range(torch.cuda.device_count()):
+        free, total = torch.cuda.mem_get_info(index)
+        name = torch.cuda.get_device_name(index)
+        bf16 = "with" if torch.cuda.is_bf16_supported() else "without"
+        yield f"cuda:{index}: {name}, {free / GIB:.1f} of {total / GIB:.1f} GiB free, {bf16} bf16"
+    if not torch.cuda.is_available():
+        yield "cuda: none"
+
+
+def trained(outputs: Path, refused: list[str]) -> Iterator[str]:
+    """Yield one line for each released run, by name, and each finished run below the outputs."""
+    studies = sorted((outputs / "study").glob("*/runs"))
+    places = [MODELS, outputs / "runs", outputs / "sweeps", *studies]
+    for path in (found for place in places for found in sorted(place.glob("**/provenance.json"))):
+        try:
+            folder = RunFolder(path.parent)
+            if folder.finished:
+                yield line_of(folder, str(folder.checked_config().stage._target_))
+        except MrcontrastError as error:
+            refused.append(f"{path.parent}: {one_line(error)}")
+
+
+def line_of(folder: RunFolder, target: str) -> str:
+    """Return name, stage, best score and size of a finished run."""
+    origin = folder.provenance
+    score = origin.get("score") or {}
+    value = score.get("value")
+    figure = "unknown" if value is None else f"{value:.4g}"
+    inside = folder.path.is_relative_to(MODELS)
+    name = folder.path.relative_to(MODELS) if inside else folder.path
+    best = f"{score.get('monitor', 'score')} {figure}"
+    return f"{name}: {module_name(target)}, {best}, {folder.weights_mb:.1f} MB"
+
+
+def doctor(outputs: Path) -> int:
+    """Run all checks and print a line for each.
+
+    Returns:
+        1 when a check failed, else 0; an absent extra is only worth a warning.
+    """
+    checks: dict[str, Callable[[], str]] = {
+        "configs": check_configs,
+        "outputs": lambda: check_outputs(outputs),
+        "torch": check_torch,
+        "mlflow": check_mlflow,
+    }
+    failed = 0
+    for name, check in checks.items():
+        try:
+            line = f"ok    {name}: {check()}"
+        except Exception as error:
+            failed += 1
+            line = f"fail  {name}: {type(error).__name__}: {' '.join(str(error).split())}"
+        sys.stdout.write(line + "\n")
+    for package, purpose in EXTRAS.items():
+        state = "ok  " if is_installed(package) else "warn"
+        sys.stdout.write(f"{state}  {package}: {purpose}{'' if state == 'ok  ' else ', absent'}\n")
+    return 1 if failed else 0
+
+
+def check_configs() -> str:
+    """Compose one config."""
+    compose("train", ["stage=autoencoder"])
+    return f"found and composed from {config_dir()}"
+
+
+def check_outputs(outputs: Path) -> str:
+    """Write and remove a file in the outputs, or in the nearest folder above that exists."""
+    folder = outputs.resolve()
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir():
+        raise MrcontrastError(f"Expected a folder, got a file ({folder}). Set --outputs.")
+    with tempfile.TemporaryFile(dir=folder):
+        return f"{folder} can be written to"
+
+
+def check_torch() -> str:
+    """Run a convolution forth and back on each kind of device."""
+    import torch
+
+    names = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    for name in names:
+        image = torch.ones(1, 1, 8, 8, device=name, requires_grad=True)
+        weight = torch.ones(1, 1, 3, 3, device=name)
+        torch.nn.functional.conv2d(image, weight).sum().backward()
+        if image.grad is None or float(image.grad[0, 0, 4, 4]) != 9.0:
+            raise MrcontrastError(f"Expected a gradient of 9, got {image.grad} ({name}).")
+    return f"{torch.__version__}, convolution right on {' and '.join(names)}"
+
+
+def check_mlflow() -> str:
+    """Make a database and a run in a folder that is thrown away."""
+    from mrcontrast.tracking.store import connect
+
+    with tempfile.TemporaryDirectory() as folder:
+        client = connect(f"sqlite:///{folder}/mlflow.db")
+        experiment = client.create_experiment("doctor", artifact_location=folder)
+        run_id = client.create_run(experiment).info.run_id
+        client.set_terminated(run_id, "FINISHED")
+        status = client.get_run(run_id).info.status
+    return f"{importlib.metadata.version('mlflow')}, a run in a new database is {status}"
+
+
+def is_installed(package: str) -> bool:
+    """Return whether a package can be imported, without importing it."""
+    try:
+        return find_spec(package) is not None
+    except ModuleNotFoundError:
+        return False

@@ -1,0 +1,225 @@
+"""Compare synthetic volumes of any system with real ones: one table a subject, one summary."""
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mrcontrast.config.arguments import refuse_missing
+from mrcontrast.data.manifest import MANIFEST, Manifest, Record
+from mrcontrast.data.predictions import SYNTHETIC
+from mrcontrast.errors import MrcontrastError, UsageError, printable
+from mrcontrast.evaluation.collection import Collection, collect
+from mrcontrast.evaluation.comparison import compare
+from mrcontrast.evaluation.pairing import Case
+from mrcontrast.evaluation.protocol import (
+    FEATURES,
+    Protocol,
+    check_normaliser,
+    name_predictions,
+    read_features,
+    read_range,
+)
+from mrcontrast.evaluation.table import FORMATS
+from mrcontrast.evaluation.terminal import to_rich
+from mrcontrast.inference.originals import originals
+from mrcontrast.storage.files import write_text
+
+SHOWN = (  # on the terminal; all tables stand in the files
+    "In the brain",
+    "Whole image",
+    "Texture and tissue in the brain",
+    "Paired tests in the brain",
+)
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of ``mrcontrast evaluate``."""
+    add = parser.add_argument
+    folders = "folder of synthetic volumes; several as NAME=DIR, each with the name of its method"
+    add("--predictions", nargs="+", required=True, metavar="[NAME=]DIR", help=folders)
+    references = "folder of real volumes: flat, BIDS, or a prepared data set"
+    add("--references", type=Path, required=True, metavar="DIR", help=references)
+    masks = "brain masks; default: those beside the references, else non-zero voxels"
+    add("--mask", dest="masks", type=Path, metavar="DIR", help=masks)
+    lesions = "lesion masks; default: *_label-lesion_mask beside the references, if there are any"
+    add("--lesion-mask", dest="lesion_masks", type=Path, metavar="DIR", help=lesions)
+    add("--method", metavar="NAME", help="name of the only folder of predictions")
+    add("--out", type=Path, default=Path("evaluation"), metavar="DIR", help="(%(default)s)")
+    limits = "intensity range LO HI, or 'reference'; default: 0 1 if all references lie in it"
+    add("--range", nargs="+", metavar="LIMIT", help=limits)
+    raw = "of references in scanner units, such as percentile-0.5-99.5, for predictions in [0, 1]"
+    add("--normalise-references", metavar="NAME", help=f"normaliser {raw}")
+    looks = "feature network of KID, MMD, FID and the perceptual distance, of configs/features, or "
+    add("--features", default=FEATURES, metavar="NAME", help=f"{looks}none (%(default)s)")
+    add("--feature-weights", type=Path, metavar="FILE", help="its weights, if they do not ship")
+    add("--feature-sha256", metavar="HEX", help="what the SHA-256 of that file has to be")
+    slices = "2: image metrics of each axial slice, and their mean (%(default)s: of volumes)"
+    add("--dims", type=int, choices=(2, 3), default=3, help=slices)
+    lacking = "go on with the subjects that all methods predict and that have a reference"
+    doubtful = "take references that are synthetic or were taken after contrast agent"
+    add("--any-reference", action="store_true", help=doubtful)
+    add("--allow-missing", action="store_true", help=lacking)
+    add("--workers", type=int, default=0, help="processes (%(default)s: this one)")
+    shapes = "print the tables as this, and write them beside summary.json"
+    add("--format", choices=tuple(FORMATS), help=shapes)
+    add("--report", action="store_true", help="also write report.html, with plots and a viewer")
+
+
+def run(args: Namespace) -> int:
+    """Run ``mrcontrast evaluate`` and print its tables.
+
+    Returns:
+        Exit code 0.
+    """
+    from rich.console import Console
+
+    predictions = name_predictions(args.predictions, args.method)
+    refuse_missing(
+        {
+            **{f"--predictions {name}": folder for name, folder in predictions.items()},
+            "--references": args.references,
+            "--mask": args.masks,
+            "--lesion-mask": args.lesion_masks,
+        }
+    )
+    summary = evaluate(
+        predictions,
+        args.references,
+        args.out,
+        args.masks,
+        args.lesion_masks,
+        args.allow_missing,
+        Protocol(
+            read_range(args.range),
+            args.normalise_references,
+            args.workers,
+            read_features(args.features, args.feature_weights, args.feature_sha256),
+            args.dims,
+        ),
+        args.any_reference,
+    )
+    console = Console(highlight=False)
+    if args.format is None:
+        console.print(to_rich(summary, SHOWN))
+        told = f"{printable(str(args.out))}/summary.json, summary.md (all tables) and subjects.csv"
+        console.print(told, markup=False, soft_wrap=True)
+    else:
+        name, formatted = FORMATS[args.format]
+        write_text(args.out / name, text := formatted(summary))
+        console.print(text, markup=False, soft_wrap=True, end="")
+    if args.report:
+        from mrcontrast.report.page import write_report
+
+        console.print(printable(str(write_report(args.out))), markup=False)
+    return 0
+
+
+def evaluate(
+    predictions: Mapping[str, Path],
+    references: Path,
+    out: Path,
+    masks: Path | None = None,
+    lesion_masks: Path | None = None,
+    allow_missing: bool = False,
+    protocol: Protocol | None = None,
+    any_reference: bool = False,
+) -> dict[str, Any]:
+    """Score the predictions of one or several methods; write subjects.csv and summary.{json,md}.
+
+    Args:
+        predictions: Folder of synthetic volumes, by name of the method.
+        references: Folder of real volumes: flat, BIDS, or a prepared data set, of which the splits
+            that hold a prediction are taken.
+        out: Folder of the results.
+        masks: Folder of brain masks; else those beside the references, else non-zero voxels.
+        lesion_masks: Folder of lesion masks; else those beside the references, if there are any.
+        allow_missing: Go on when a subject lacks its reference or the prediction of a method, with
+            those that all methods predict.
+        protocol: How volumes are scored; the defaults of ``Protocol`` when None.
+        any_reference: Take references that are synthetic or were taken after contrast agent.
+
+    Returns:
+        What summary.json holds.
+
+    Raises:
+        UsageError: The intensity range has to be given, or does not go with the normaliser; or
+            ``out`` is a file.
+        MrcontrastError: Files are missing, ambiguous, unreadable or not on one grid.
+    """
+    references, protocol = Path(references), protocol or Protocol()
+    if Path(out).exists() and not Path(out).is_dir():
+        raise UsageError(f"Expected a folder for the results, got a file ({out}). Choose another.")
+    splits = _splits_of(references)
+    check_normaliser(protocol, bool(splits))
+    found = collect(
+        predictions,
+        references,
+        masks,
+        allow_missing,
+        splits,
+        lesion_masks,
+        any_reference=any_reference,
+    )
+    inputs = {
+        "predictions": {name: str(folder) for name, folder in predictions.items()},
+        "references": str(references),
+        "masks": found.mask_source,
+        "splits": sorted({splits[case.name] for case in found.cases}) if splits else None,
+    }
+    return compare(found, inputs, Path(out), protocol)
+
+
+def evaluate_originals(
+    predictions: Mapping[str, Path], records: Sequence[Record], masks: Path, out: Path
+) -> dict[str, Any]:
+    """Score predictions on the subjects' own grids against the raw T1w files of a data set.
+
+    The references are normalised as the data set's T1w images were, over the brain on their grid.
+
+    Args:
+        predictions: Folder of ``<name>_desc-synth_T1w.nii.gz``, by name of the method.
+        records: Prepared subjects whose raw files are known.
+        masks: Folder of ``mrcontrast.inference.originals.write_masks``.
+        out: Folder of the results.
+
+    Returns:
+        What summary.json holds.
+
+    Raises:
+        MrcontrastError: Files are missing or not on one grid, or the normalisers differ.
+    """
+    names = sorted({record.normaliser_t1w["name"] for record in records})
+    if len(names) != 1:
+        raise MrcontrastError(
+            f"Expected one normaliser of all T1w images, got {', '.join(names) or 'no subject'}. "
+            "Prepare the data set again."
+        )
+    cases = [
+        Case(
+            raw.name,
+            raw.t1w,
+            raw.mask,
+            {
+                name: Path(path) / f"{raw.name}{SYNTHETIC}.nii.gz"
+                for name, path in predictions.items()
+            },
+        )
+        for raw in originals(records, masks)
+    ]
+    mask_source = "those of the raw files, else the largest non-zero component of the raw FLAIR"
+    inputs = {
+        "predictions": {name: str(folder) for name, folder in predictions.items()},
+        "references": "raw T1w files, source_t1w of the manifest",
+        "masks": mask_source,
+        "splits": sorted({record.split for record in records}),
+    }
+    protocol = Protocol(reference_normaliser=names[0])
+    return compare(Collection(cases, mask_source, {}), inputs, Path(out), protocol)
+
+
+def _splits_of(references: Path) -> dict[str, str]:
+    """Return the split of each session of a prepared data set; nothing for another folder."""
+    if not (references / MANIFEST).is_file():
+        return {}
+    return {record.name: record.split for record in Manifest.read(references).records}

@@ -1,0 +1,110 @@
+"""``mrcontrast prepare``: raw pairs or phantoms in, a prepared data set out."""
+
+import sys
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig, OmegaConf
+
+from mrcontrast.config.arguments import refuse_missing
+from mrcontrast.config.build import build, resolve
+from mrcontrast.config.types import refuse_types
+from mrcontrast.errors import UsageError
+
+if TYPE_CHECKING:
+    from mrcontrast.preparation.dataset import Prepared
+
+MOST_NAMES = 6  # of subjects, on one line
+MOST_REMARKS = 12
+
+
+def prepare(config: DictConfig) -> int:
+    """Run the recipe of ``configs/prepare.yaml``.
+
+    Args:
+        config: Keys recipe, source, out, workers, scheduler, allow_dropped.
+
+    Returns:
+        Exit code: 1 when an operator broke, or when a pair was dropped for a fault and
+        ``allow_dropped`` is off; else 0.
+
+    Raises:
+        MrcontrastError: Nothing is left, or ``out`` cannot be written.
+        UsageError: The config does not fit, a path is not there, or ``out`` holds something else.
+    """
+    check(config)
+    refuse_types(resolve(config))
+    from mrcontrast.preparation.dataset import Workers, prepare_dataset
+
+    recipe = build(config.recipe)
+    text = OmegaConf.to_yaml(config.recipe, resolve=True)
+    workers = Workers(config.workers, config.scheduler)
+    result = prepare_dataset(recipe, str(config.out), text, workers, _say)
+    return conclude(result, bool(config.allow_dropped))
+
+
+def check(config: DictConfig) -> None:
+    """Refuse what cannot work before anything heavy is imported.
+
+    Raises:
+        UsageError: There is no place to write to, no worker, or no such source.
+    """
+    if OmegaConf.is_missing(config, "out"):
+        raise UsageError("Expected a folder for the data set, got none. Give out=FOLDER.")
+    if config.workers < 1:
+        raise UsageError(f"Expected workers >= 1, got {config.workers}. Change it.")
+    if config.source is None and "${source}" in OmegaConf.to_yaml(config.recipe):
+        raise UsageError("Expected a folder of raw data, got none. Give source=FOLDER.")
+    refuse_missing({"source=": config.source})
+
+
+def conclude(result: "Prepared", allow_dropped: bool) -> int:
+    """Say what was made and what is wrong, and return the exit code."""
+    from mrcontrast.preparation.dataset import dropped_line
+    from mrcontrast.preparation.subject import BROKEN, FAULT
+
+    manifest = result.manifest
+    sizes = ", ".join(f"{name} {len(manifest.split(name))}" for name in ("train", "val", "test"))
+    count = len(manifest.records)
+    if result.unchanged:
+        how = "reused as it stood"
+    elif result.reused:
+        how = f"{result.reused} sessions reused"
+    else:
+        how = "newly prepared"
+    grid = f"{manifest.records[0].spacing_mm:g} mm, " + "x".join(
+        map(str, manifest.records[0].shape)
+    )
+    sys.stdout.write(f"{count} sessions ({sizes}) at {grid} in {manifest.root}: {how}\n")
+    if manifest.split("train") and not manifest.split("val"):
+        from mrcontrast.preparation.sides import EMPTY_VAL
+
+        _say(EMPTY_VAL.format(len({record.subject for record in manifest.records})))
+    if result.changed_sides:
+        _say(_moved(result.changed_sides))
+    for remark in result.remarks[:MOST_REMARKS]:
+        _say(f"look at: {remark.text}")
+    if (more := len(result.remarks) - MOST_REMARKS) > 0:
+        _say(f"look at: {more} more in remarks.tsv in {manifest.root}")
+    wrong = [item for item in result.dropped if item.kind in (FAULT, BROKEN)]
+    if wrong:
+        _say(f"{len(wrong)} left out, see dropped.tsv and quality.html in {manifest.root}:")
+        for item in wrong:
+            _say(f"  {dropped_line(item)}")
+    broken = any(item.kind == BROKEN for item in wrong)
+    return 1 if broken or (wrong and not allow_dropped) else 0
+
+
+def _moved(subjects: list[str]) -> str:
+    """Return the warning about subjects that are now in another split."""
+    named = ", ".join(subjects[:MOST_NAMES]) + (", ..." if len(subjects) > MOST_NAMES else "")
+    count = "1 subject has" if len(subjects) == 1 else f"{len(subjects)} subjects have"
+    return (
+        f"warning: {count} moved to another split, so models trained earlier may be tested on "
+        f"subjects they know ({named}). Train again, or use ListedSplit or FixedSplit."
+    )
+
+
+def _say(line: str) -> None:
+    """Write one line to the standard error; stdout is kept for the result."""
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()

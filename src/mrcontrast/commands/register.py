@@ -1,0 +1,183 @@
+"""``mrcontrast register``: a finished run as a version of a named model in MLflow's registry."""
+
+import sys
+import tempfile
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mrcontrast import __version__, keys
+from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.runs.folder import RunFolder
+from mrcontrast.tracking.references import open_run
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of ``mrcontrast register``."""
+    add = parser.add_argument
+    add("run", metavar="RUN", help="a finished run; takes the references of `translate --model`")
+    add("--name", required=True, help="of the model, such as flair2t1w")
+    add("--alias", default="best", help="`translate --model models:/NAME@ALIAS` (%(default)s)")
+    add(
+        "--tracking-uri",
+        metavar="URI",
+        help="of the registry, if the run was recorded elsewhere",
+    )
+
+
+def run(args: Namespace) -> int:
+    """Run ``mrcontrast register``.
+
+    Returns:
+        Exit code 0.
+
+    Raises:
+        UsageError: MLflow takes no such name.
+        MrcontrastError: The run is unfinished or does not translate, or MLflow does not answer.
+    """
+    from mrcontrast.tracking.store import absolute_uri
+
+    refuse_name(args.name)
+    folder = open_run(args.run)
+    folder.verify()
+    uri = absolute_uri(args.tracking_uri) if args.tracking_uri else uri_of(folder)
+    before = alias_of(args.name, args.alias, uri)
+    version = register(folder, args.name, args.alias, uri)
+    moved = "" if before is None else f", was version {before},"
+    sys.stdout.write(f"models:/{args.name}@{args.alias}: version {version}{moved} in {uri}\n")
+    return 0
+
+
+def refuse_name(name: str) -> None:
+    """Raise UsageError for a model's name that MLflow does not take."""
+    if not name or set(name) & set("/:@"):
+        raise UsageError(f"Expected a name without / : and @, got {name!r} (--name). Change it.")
+
+
+def alias_of(name: str, alias: str, uri: str) -> str | None:
+    """Return the version that an alias names; None if there is none, or no answer."""
+    from mlflow.exceptions import MlflowException
+
+    from mrcontrast.tracking.store import connect
+
+    try:
+        return str(connect(uri).get_model_version_by_alias(name, alias).version)
+    except MlflowException:
+        return None
+
+
+def uri_of(folder: RunFolder) -> str:
+    """Return the address that commands look at, unless a run was recorded at another.
+
+    Raises:
+        UsageError: It was; its folder may come from elsewhere, so that the user has to say which.
+    """
+    from omegaconf import OmegaConf
+
+    from mrcontrast.tracking.store import absolute_uri, default_uri
+
+    recorded, usual = OmegaConf.select(folder.config, "logger.tracking_uri"), default_uri()
+    if recorded is not None and absolute_uri(str(recorded)) != usual:
+        raise UsageError(
+            f"Expected a run that was recorded in {usual}, got one recorded in {recorded} "
+            f"({folder.config_path}). Add --tracking-uri URI to choose."
+        )
+    return usual
+
+
+def register(folder: RunFolder, name: str, alias: str, uri: str) -> str:
+    """Store a run's config, weights and provenance as a new version of a model.
+
+    The model serves by ``mlflow.pyfunc`` too: FLAIR on the model's own grid in, T1w out, with its
+    signature and an example. Nothing is pickled: the code is that of the installed package.
+
+    Args:
+        folder: A finished run that sees FLAIR.
+        name: Of the model; made if absent.
+        alias: Moved to this version.
+        uri: Of tracking store and registry.
+
+    Returns:
+        The version's number.
+
+    Raises:
+        MrcontrastError: The run is unfinished or does not translate, or MLflow does not answer.
+    """
+    from mlflow.exceptions import MlflowException
+
+    from mrcontrast.inference.from_run import trained_on
+    from mrcontrast.tracking.origin import origin_tags
+    from mrcontrast.tracking.registry import FOLDER_TAG
+    from mrcontrast.tracking.store import connect, no_store
+
+    folder.verify()
+    trained_on(folder, keys.FLAIR, 1)  # refuses a run that does not say its grid
+    client = connect(uri)
+    try:
+        version = store(folder, name, uri)
+        client.set_registered_model_alias(name, alias, version)
+        tags = origin_tags(folder.provenance) | {FOLDER_TAG: str(folder.path.resolve())}
+        for key, value in tags.items():
+            client.set_model_version_tag(name, version, key, value)
+    except MlflowException as error:
+        raise no_store(uri, error) from error
+    return version
+
+
+def store(folder: RunFolder, name: str, uri: str) -> str:
+    """Log the model under its run and return the version that it became."""
+    import mlflow
+    from mlflow.models import Model
+
+    from mrcontrast.tracking.registry import registry_at
+
+    run = run_of(folder, uri)
+    experiment = run.info.experiment_id
+    with tempfile.TemporaryDirectory() as staging, registry_at(uri, experiment):
+        from mrcontrast.inference.registered_model import (  # MLflow comments on it
+            example_of,
+            signature_of,
+        )
+
+        files = folder.copy_alone(Path(staging) / "run").path
+        info = Model.log(
+            artifact_path=None,
+            name="model",
+            flavor=mlflow.pyfunc,
+            run_id=run.info.run_id,
+            registered_model_name=name,
+            python_model=str(Path(__file__).with_name("registered_model.py")),
+            artifacts={"run": str(files)},
+            signature=signature_of(),
+            input_example=example_of(folder),
+            pip_requirements=[f"mrcontrast=={__version__}"],
+        )
+    if info.registered_model_version is None:
+        raise MrcontrastError(
+            f"Expected a version of {name}, got none ({uri}). Look at the registry."
+        )
+    return str(info.registered_model_version)
+
+
+def run_of(folder: RunFolder, uri: str) -> "Run":
+    """Return the MLflow run of a run folder; one is made in a store that does not know it."""
+    from mlflow.exceptions import MlflowException
+
+    from mrcontrast.tracking.registry import FOLDER_TAG
+    from mrcontrast.tracking.store import connect, experiment_id
+
+    client, run_id = connect(uri), folder.provenance.get("mlflow_run_id")
+    try:
+        if run_id is not None:
+            return client.get_run(run_id)
+    except MlflowException as error:
+        if error.get_http_status_code() != 404:
+            raise
+    experiment = experiment_id(client, uri, "mrcontrast")
+    tags = {FOLDER_TAG: str(folder.path.resolve())}
+    made = client.create_run(experiment, tags=tags, run_name=folder.path.name)
+    client.set_terminated(made.info.run_id, "FINISHED")
+    return made

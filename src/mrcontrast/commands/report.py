@@ -1,0 +1,56 @@
+"""Write the HTML report of an evaluation: tables, plots and a viewer in one file."""
+
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from pathlib import Path
+
+from mrcontrast.config.arguments import refuse_missing
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of ``mrcontrast report``."""
+    add = parser.add_argument
+    source = "folder of an evaluation, or of a study that has one"
+    add("source", type=Path, metavar="STUDY_OR_EVALUATION", help=source)
+    place = "the page; default: report/report.html of a study, report.html of an evaluation"
+    add("-o", "--out", type=Path, metavar="FILE", help=place)
+    first = "shown first, and ranks the subjects; default: the first with an uncertainty map"
+    add("--method", metavar="NAME", help=first)
+    add("--metric", metavar="NAME", help="ranks the subjects; default: psnr")
+    flairs = "folder of FLAIR images; default: those of a prepared data set"
+    add("--flair", type=Path, metavar="DIR", help=flairs)
+    most = "most subjects in the viewer, the worst and the best (%(default)s)"
+    add("--subjects", type=whole, default=10, metavar="N", help=most)
+    size = "most MB of volumes in the page (%(default)s)"
+    add("--max-mb", type=float, default=56.0, metavar="MB", help=size)
+
+
+def run(args: Namespace) -> int:
+    """Run ``mrcontrast report`` and say where the page lies.
+
+    Returns:
+        Exit code 0.
+
+    Raises:
+        UsageError: A path is not there.
+    """
+    refuse_missing({"STUDY_OR_EVALUATION": args.source, "--flair": args.flair})
+    from rich.console import Console
+
+    from mrcontrast.report.page import Choices, write_report
+
+    choices = Choices(args.method, args.metric, args.subjects, args.max_mb, args.flair)
+    path = write_report(args.source, args.out, choices)
+    size = f"{path.stat().st_size / 1e6:.1f} MB"
+    Console(highlight=False, soft_wrap=True, markup=False).print(f"{path} ({size})")
+    return 0
+
+
+def whole(text: str) -> int:
+    """Read a whole number of subjects, 0 or more.
+
+    Raises:
+        ArgumentTypeError: It is none.
+    """
+    if not text.isdecimal():
+        raise ArgumentTypeError(f"expected a whole number, got {text}")
+    return int(text)

@@ -1,0 +1,274 @@
+"""Train one stage: compose, build, fit, and leave a run folder behind."""
+
+import logging
+import shlex
+import signal
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from mrcontrast.config.arguments import (
+    refuse_empty,
+    refuse_missing,
+    refuse_name,
+    refuse_numbers,
+    refuse_shared,
+)
+from mrcontrast.config.build import build, build_stage, module_name, resolve
+from mrcontrast.config.types import refuse_types
+from mrcontrast.runs.contents import LOCK, refuse_foreign
+from mrcontrast.runs.folder import RunFolder, software
+from mrcontrast.runs.released import refuse_missing_runs
+from mrcontrast.storage.folder_lock import alone
+from mrcontrast.training.trainer import build_trainer, refuse_accelerator
+
+if TYPE_CHECKING:
+    from lightning import LightningDataModule, LightningModule, Trainer
+
+    from mrcontrast.tracking.no_tracker import NoTracker
+
+log = logging.getLogger(__name__)
+GIVEN_RUNS = ("autoencoder", "diffusion", "regression", "start_from")
+
+
+def train(config: DictConfig) -> float | None:
+    """Train the stage of ``configs/train.yaml`` with its overrides.
+
+    Returns:
+        Best value of the monitored metric, or None when no validation took place.
+
+    Raises:
+        UsageError: The config does not fit together; a path is not there.
+        MrcontrastError: A fault of the data, of a parent or of the run itself.
+    """
+    refuse_missing({"data.root": OmegaConf.select(config, "data.root")})
+    refuse_missing_runs({key: config.get(key) for key in GIVEN_RUNS})
+    from mrcontrast.training.callbacks.checkpoints import terminable
+    from mrcontrast.training.callbacks.quiet import quieten
+    from mrcontrast.training.initial_weights import find_start, origin_of
+    from mrcontrast.training.lineage import inherit
+    from mrcontrast.training.resume import how_to_start, is_first_process, is_replacing
+
+    quieten(is_first_process())
+    refuse_accelerator(config.trainer.accelerator)
+    config, parents = inherit(config)
+    config = resolve(config)
+    refuse_numbers(config)
+    refuse_types(config)
+    refuse_places(config)
+    folder, earlier = RunFolder(config.out), find_start(config)
+    with ExitStack() as locks:
+        if is_first_process():
+            refuse_foreign(folder, is_replacing(config))  # before a lock is written
+            locks.enter_context(alone(folder.path, LOCK, "training"))
+        start = how_to_start(folder, config)
+        if start.moved:
+            locks.enter_context(alone(folder.path, LOCK, "training"))
+        if start.finished:
+            return finished_before(folder, config, origin_of(parents, earlier))
+        with terminable():
+            return train_in(folder, config, parents, earlier, start.checkpoint)
+
+
+def refuse_places(config: DictConfig) -> None:
+    """Refuse a run folder that is shared with others, or a name that leads elsewhere.
+
+    Raises:
+        UsageError: The place is empty, as an unset variable of a shell leaves it, or not its own.
+    """
+    refuse_name(config.get("name"), "name")
+    outputs = Path(refuse_empty(OmegaConf.select(config, "paths.outputs"), "paths.outputs"))
+    out = Path(refuse_empty(config.get("out"), "out"))
+    refuse_shared(out, "out", [Path.cwd(), Path.home(), outputs / "runs"])
+
+
+def finished_before(
+    folder: RunFolder, config: DictConfig, earlier_runs: dict[str, Any]
+) -> float | None:
+    """Return the score of a run that is finished; a record that a kill left open is closed.
+
+    Raises:
+        MrcontrastError: Its data or earlier runs are not those that it was trained with.
+    """
+    from mrcontrast.training.resume import check_origin, is_first_process
+
+    provenance = folder.provenance
+    check_origin(provenance, describe(config, build(config.data)) | earlier_runs, folder)
+    if is_first_process():
+        tracker: NoTracker = build(config.logger)
+        if tracker.take_up_open(folder, provenance.get("mlflow_run_id")):
+            tell_end(folder, provenance, tracker)
+            tracker.close("FINISHED")
+    score = provenance.get("score", {}).get("value")
+    told = "Finished before: %s (score %s). overwrite=true moves it aside and trains again."
+    log.info(told, folder.path, "none" if score is None else f"{score:.4g}")
+    return score
+
+
+def train_in(
+    folder: RunFolder,
+    config: DictConfig,
+    parents: dict[str, RunFolder],
+    earlier: RunFolder | None,
+    checkpoint: Path | None,
+) -> float | None:
+    """Build everything, fit, and write the weights. See ``train``."""
+    from lightning import seed_everything
+
+    from mrcontrast.tracking.no_tracker import NoTracker, recorded
+    from mrcontrast.tracking.origin import origin_tags
+    from mrcontrast.training.callbacks.elapsed import Elapsed
+    from mrcontrast.training.initial_weights import (
+        origin_of,
+        take_over,
+        warn_of_other_data,
+        warn_of_patches,
+    )
+    from mrcontrast.training.resume import check_origin, is_first_process
+
+    seed_everything(config.seed, workers=True, verbose=False)
+    datamodule, stage = build(config.data), build_stage(config.stage)
+    take_over(stage, parents, earlier)
+    datamodule.prepare_data()
+    datamodule.setup("fit")
+    before = folder.provenance
+    origin = describe(config, datamodule) | origin_of(parents, earlier)
+    warn_of_patches(parents, config)
+    if earlier is not None:
+        warn_of_other_data(earlier, origin["data"])
+    if before:
+        check_origin(before, origin, folder)
+    tracker: NoTracker = build(config.logger) if is_first_process() else NoTracker()
+    if is_first_process():  # provenance first: it tells whose folder this is
+        folder.write_provenance(origin | {"mlflow_run_id": before.get("mlflow_run_id")})
+        folder.write_config(config)
+    tracker.open(folder, config, before.get("mlflow_run_id"))
+    origin["mlflow_run_id"] = tracker.run_id
+    with recorded(tracker):
+        if is_first_process():
+            folder.write_provenance(origin)
+        tracker.log_tags(origin_tags(origin))
+        tracker.log_file(folder.config_path)
+        clock = Elapsed()
+        trainer = build_trainer(config, stage, folder, tracker, clock)
+        if learns_by_steps(stage):
+            score = fit(trainer, stage, datamodule, checkpoint, folder)
+        else:
+            score = tabulate(trainer, stage, datamodule, config.stage.checkpoint)
+        origin |= {"seconds": round(clock.seconds(), 1), "steps": trainer.global_step}
+        origin["score"] = score
+        origin["report_card"] = getattr(stage, "report_card", None)
+        if trainer.is_global_zero:
+            hand_over(stage, folder, origin, tracker)
+    return score["value"]
+
+
+def describe(config: DictConfig, datamodule: "LightningDataModule") -> dict[str, Any]:
+    """Return where a run comes from, as far as it is known before training."""
+    from mrcontrast.data.facts import data_facts
+
+    manifest = getattr(datamodule, "manifest", None)
+    command = [Path(sys.argv[0]).name, *sys.argv[1:]]
+    return {
+        "stage": module_name(config.stage._target_),
+        "data_hash": getattr(manifest, "data_hash", None),
+        "split_hash": getattr(manifest, "split_hash", None),
+        "data": None if manifest is None else data_facts(manifest),
+        "seed": config.seed,
+        "command": shlex.join(command),
+        **software(),
+    }
+
+
+def learns_by_steps(stage: "LightningModule") -> bool:
+    """Return whether a stage has a training step; a look-up table has none."""
+    from lightning.pytorch.utilities.model_helpers import is_overridden
+
+    return is_overridden("training_step", stage)
+
+
+def fit(
+    trainer: "Trainer",
+    stage: "LightningModule",
+    datamodule: "LightningDataModule",
+    checkpoint: Path | None,
+    folder: RunFolder,
+) -> dict[str, Any]:
+    """Fit, and leave the averaged weights of the best validation in the stage.
+
+    Returns:
+        The best score: monitor, value, step; value None when no validation took place.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C, which Lightning turns into a bare exit code 1.
+        MrcontrastError: The checkpoint does not fit the stage.
+    """
+    from mrcontrast.training.resume import check_checkpoint, read_checkpoint, score_of
+
+    before_fit: Any = getattr(stage, "before_fit", None)
+    if before_fit is not None:
+        before_fit(datamodule)
+    if checkpoint is not None:
+        log.info("Going on from %s", checkpoint)
+        check_checkpoint(stage, checkpoint)
+    try:
+        trainer.fit(stage, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            raise KeyboardInterrupt from None
+        raise
+    score: dict[str, Any] = {"value": None, "step": trainer.global_step}
+    if folder.best_checkpoint.is_file():
+        best = read_checkpoint(folder.best_checkpoint)
+        stage.load_state_dict(best["state_dict"])
+        score = score_of(best)
+    finish: Any = getattr(stage, "finish", None)
+    if finish is not None:
+        stage.to(trainer.strategy.root_device).eval()
+        finish(datamodule)
+    return score
+
+
+def tabulate(
+    trainer: "Trainer",
+    stage: "LightningModule",
+    datamodule: "LightningDataModule",
+    checkpoint: DictConfig,
+) -> dict[str, Any]:
+    """Let a stage without steps learn in its ``finish``, then validate it.
+
+    Returns:
+        Its score: monitor, value, step 0.
+    """
+    stage.finish(datamodule)  # type: ignore[operator]
+    trainer.validate(stage, datamodule=datamodule, verbose=False)
+    found = trainer.callback_metrics.get(checkpoint.monitor)
+    value = None if found is None else float(found)
+    return {"monitor": checkpoint.monitor, "value": value, "step": 0}
+
+
+def hand_over(
+    stage: "LightningModule", folder: RunFolder, provenance: dict[str, Any], tracker: "NoTracker"
+) -> None:
+    """Write the weights, and say in full where they come from; the run is then finished."""
+    sha256 = folder.write_weights(stage.state_dict())
+    folder.write_provenance(provenance | {"weights_sha256": sha256})
+    tell_end(folder, folder.provenance, tracker)
+    score = provenance["score"]
+    if score["value"] is None:
+        log.warning("No validation took place; the last weights are kept (%s).", folder.path)
+    value = "none" if score["value"] is None else f"{score['value']:.4g}"
+    log.info("Finished: %s (%s %s)", folder.path, score.get("monitor", "score"), value)
+
+
+def tell_end(folder: RunFolder, provenance: dict[str, Any], tracker: "NoTracker") -> None:
+    """Add to a run's record what is known only at its end."""
+    tracker.log_file(folder.provenance_path)
+    tracker.log_tags({"mrcontrast.weights_sha256": provenance["weights_sha256"]})
+    score = provenance.get("score") or {}
+    if score.get("value") is not None:
+        tracker.log_metrics({"best_score": score["value"]}, score["step"])

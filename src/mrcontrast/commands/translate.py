@@ -1,0 +1,230 @@
+"""Files in, files out: one volume, a folder, a BIDS tree, or a split of a prepared data set."""
+
+import os
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mrcontrast.config.arguments import refuse_missing
+from mrcontrast.errors import MrcontrastError, UsageError, printable
+from mrcontrast.inference.options import add_arguments, refuse_options
+from mrcontrast.inference.sampling_options import ONE_DRAW, Draws
+from mrcontrast.runs.released import refuse_missing_runs
+from mrcontrast.storage.absent import absence
+
+__all__ = ["add_arguments", "run", "translate_originals", "translate_records"]
+
+if TYPE_CHECKING:
+    from mrcontrast.data.manifest import Record
+    from mrcontrast.data.predictions import Existing
+    from mrcontrast.inference.files import Outcome
+    from mrcontrast.inference.originals import Original
+    from mrcontrast.inference.stage_translator import Translator
+    from mrcontrast.inference.translation_jobs import Job
+
+
+def run(args: Namespace) -> int:
+    """Run ``mrcontrast translate``.
+
+    Returns:
+        Exit code: 0, or 1 if volumes of a folder could not be translated.
+
+    Raises:
+        UsageError: An option is out of range, IN and OUT do not fit, or OUT exists and differs.
+        MrcontrastError: The model or a single volume is at fault.
+    """
+    given = ONE_DRAW.temperature if args.temperature is None else args.temperature
+    draws = Draws(args.samples, args.noise_turn, given, args.precision)
+    refuse_options(args)
+    refuse_paths(args.input, args.output, args.overwrite)
+    refuse_missing_runs({"--model": args.model})
+    refuse_missing({"--mask": args.mask})
+    if args.strip_skull:
+        refuse_strip(args.mask)
+    from mrcontrast.data.predictions import Existing
+    from mrcontrast.inference.files import translate_files
+    from mrcontrast.inference.from_run import from_run
+    from mrcontrast.inference.temperature import lower_temperature
+
+    translator = from_run(
+        args.model,
+        draws,
+        args.batch_size,
+        args.steps,
+        args.sampler,
+        args.device,
+        args.tile,
+        args.start,
+    )
+    if args.temperature is None and args.samples == 1:
+        lower_temperature(translator)
+    jobs = find_jobs(args, translator)
+    existing = Existing.REDO if args.overwrite else Existing.REFUSE
+    outcome = translate_files(jobs, translator, existing)
+    if args.input.is_file() and outcome.failed:
+        raise MrcontrastError(next(iter(outcome.failed.values())))
+    tell(outcome, args.output)
+    return 1 if outcome.failed else 0
+
+
+def translate_records(
+    records: Sequence["Record"],
+    translator: "Translator",
+    out_dir: Path,
+    shuffle_flair: bool = False,
+    seed: int = 0,
+    existing: "Existing | None" = None,
+) -> list[Path]:
+    """Translate subjects of a prepared data set; predictions lie on its grid, in [0, 1].
+
+    Args:
+        records: Subjects, such as ``manifest.split("test")``.
+        translator: What translates.
+        out_dir: Gets ``<record.name>_desc-synth_T1w.nii.gz`` and sidecars.
+        shuffle_flair: Give each subject the FLAIR and mask of the next other subject; a model
+            that heeds its condition must get worse.
+        seed: Of the noise; each subject has a seed of its own, made from this and its name.
+        existing: What to do with outputs that are there; None replaces those made otherwise.
+
+    Returns:
+        The synthetic volumes, in the order of the records.
+
+    Raises:
+        UsageError: There is no other subject to take FLAIR from.
+        MrcontrastError: Subjects could not be translated, while the others are finished; or they
+            were normalised otherwise than the model's training data.
+    """
+    from mrcontrast.inference.translation_jobs import record_jobs
+
+    source, normaliser = translator.source, translator.normaliser_name
+    jobs = record_jobs(records, source, Path(out_dir), shuffle_flair, seed, normaliser)
+    return translate_all(jobs, translator, existing)
+
+
+def translate_originals(
+    originals: Sequence["Original"],
+    translator: "Translator",
+    out_dir: Path,
+    seed: int = 0,
+    existing: "Existing | None" = None,
+) -> list[Path]:
+    """Translate the raw files of prepared subjects; predictions lie on the grids of these files.
+
+    Args:
+        originals: See ``mrcontrast.inference.originals``.
+        translator: What translates.
+        out_dir: Gets ``<name>_desc-synth_T1w.nii.gz`` and sidecars.
+        seed: As ``translate_records``.
+        existing: As ``translate_records``.
+
+    Returns:
+        The synthetic volumes, in the order of the originals.
+
+    Raises:
+        MrcontrastError: Subjects could not be translated, while the others are finished.
+    """
+    jobs = [original.job(translator.source, Path(out_dir), seed) for original in originals]
+    return translate_all(jobs, translator, existing)
+
+
+def translate_all(
+    jobs: Sequence["Job"], translator: "Translator", existing: "Existing | None"
+) -> list[Path]:
+    """Translate volumes and return their paths.
+
+    Raises:
+        MrcontrastError: Some could not be translated, while the others are finished.
+    """
+    from mrcontrast.data.predictions import Existing
+    from mrcontrast.inference.files import translate_files
+
+    outcome = translate_files(jobs, translator, existing or Existing.REPLACE)
+    if outcome.failed:
+        name, message = next(iter(outcome.failed.items()))
+        more = f" and {len(outcome.failed) - 1} more" if len(outcome.failed) > 1 else ""
+        raise MrcontrastError(f"{name}{more}: {message}")
+    return [job.output for job in jobs]
+
+
+def find_jobs(args: Namespace, translator: "Translator") -> list["Job"]:
+    """Return what the command line asks to translate.
+
+    Raises:
+        UsageError: Masks or skull stripping were asked for a prepared data set, or paths do not
+            fit.
+    """
+    from mrcontrast.inference import translation_jobs as jobs
+
+    source, out, seed, strip = translator.source, args.output, args.seed, args.strip_skull
+    if not jobs.is_prepared(args.input):
+        given = (args.input, out, source, args.mask, seed, args.any_contrast)
+        one = args.input.is_file()
+        found = [jobs.file_job(*given)] if one else jobs.folder_jobs(*given)
+        return [job.stripped() for job in found] if strip else found
+    if args.mask is not None or strip:
+        raise UsageError(
+            f"Expected no {'--strip-skull' if strip else '--mask'} for a prepared data set, which "
+            f"has its masks, got one ({args.input}). Leave it out."
+        )
+    records = jobs.split_records(args.input, args.split)
+    return jobs.record_jobs(records, source, out, seed=seed, normaliser=translator.normaliser_name)
+
+
+def refuse_strip(mask: Path | None) -> None:
+    """Refuse skull stripping that cannot be, or that masks make needless.
+
+    Raises:
+        UsageError: Masks are given, or deepbet is not installed.
+    """
+    from mrcontrast.imaging.itk import require_extra
+
+    if mask is not None:
+        raise UsageError(f"Expected --mask or --strip-skull, got both ({mask}). Leave one out.")
+    require_extra("deepbet", "--strip-skull")
+
+
+def refuse_paths(source: Path, output: Path, overwrite: bool) -> None:
+    """Refuse what needs no model to be refused.
+
+    Raises:
+        UsageError: IN is not there, OUT exists, or the one is a folder and the other is not.
+    """
+    if not source.is_dir() and (found := absence(source)) is not None:
+        raise UsageError(f"Expected a file or folder, got {found[0]} ({source}). {found[1]}.")
+    if source.resolve() == output.resolve():
+        raise UsageError(f"Expected OUT to be another place than IN, got {output}.")
+    if source.is_file() and os.path.lexists(output) and not output.is_dir():
+        from mrcontrast.data.predictions import PredictionFiles
+
+        PredictionFiles(output).refuse_foreign()
+        if not overwrite:
+            raise UsageError(
+                f"Expected no file, got one ({output}). Pass --overwrite to replace it."
+            )
+    if source.is_dir() and (output.is_file() or output.name.endswith((".nii", ".nii.gz"))):
+        raise UsageError(f"Expected a folder as OUT of a folder, got {output}.")
+
+
+def tell(outcome: "Outcome", output: Path) -> None:
+    """Say on one line each what became of the volumes, and the time a volume took."""
+    from rich.console import Console
+
+    out = Console(highlight=False, soft_wrap=True, markup=False)
+    err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+    for name, seconds in outcome.written.items():
+        out.print(printable(f"{name}: {seconds:.1f} s"))
+    named: dict[str, list[str]] = {}
+    for name, remarks in outcome.remarks.items():
+        for remark in remarks:
+            named.setdefault(remark, []).append(name)
+    for remark, names in named.items():
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        err.print(printable(f"note: {names[0]}{more}: {remark}"))
+    for name, message in outcome.failed.items():
+        err.print(printable(f"{name}: {message}"))
+    counts = f"{len(outcome.written)} translated, {len(outcome.kept)} kept"
+    mean = sum(outcome.written.values()) / max(len(outcome.written), 1)
+    out.print(
+        printable(f"{counts}, {len(outcome.failed)} failed; {mean:.1f} s a volume -> {output}")
+    )

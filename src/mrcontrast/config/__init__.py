@@ -1,0 +1,1 @@
+"""Compose and build configs; messages about them."""

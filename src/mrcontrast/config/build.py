@@ -1,0 +1,206 @@
+"""From YAML to objects: where the configs lie, and the one builder that reads them."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from mrcontrast.config.errors import usage_error
+from mrcontrast.config.moved import with_names_of_today
+from mrcontrast.config.option_names import renamed_keys
+from mrcontrast.errors import MrcontrastError, UsageError, with_cause
+
+PACKAGE = Path(__file__).resolve().parents[1]
+NAME_OF_STAGE = "${hydra:runtime.choices.stage}"  # in configs/train.yaml
+
+
+def config_dir() -> Path:
+    """Return the folder of the YAML files: the wheel's copy, else the checkout's ``configs``.
+
+    Raises:
+        UsageError: Neither exists; the installation is broken.
+    """
+    for folder in (PACKAGE / "configs", PACKAGE.parents[1] / "configs"):
+        if (folder / "train.yaml").is_file():
+            return folder
+    raise UsageError(f"Expected a folder of configs beside {PACKAGE}, got none. Install again.")
+
+
+def compose(entry: str, overrides: list[str] | None = None, with_hydra: bool = False) -> DictConfig:
+    """Compose ``configs/<entry>.yaml`` with Hydra overrides, as the command line does.
+
+    Args:
+        entry: Name of an entry point: "train", "study", "prepare", ...
+        overrides: Hydra overrides, such as ``["stage=autoencoder", "seed=1"]``.
+        with_hydra: Keep Hydra's own settings, below ``hydra``.
+
+    Raises:
+        UsageError: An override does not fit the configs; it is named.
+    """
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.errors import HydraException
+    from yaml import YAMLError
+
+    overrides = renamed_keys(entry, overrides or [])
+    register_resolvers()
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(config_dir()), version_base="1.3"):
+            config = hydra_compose(entry, overrides, return_hydra_config=True)
+            return named_by_stage(config, with_hydra)
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
+        keys = partial(keys_without, entry, overrides)
+        raise usage_error(error, entry, keys, config_dir()) from error
+
+
+def named_by_stage(config: DictConfig, with_hydra: bool) -> DictConfig:
+    """Replace Hydra's interpolation in the name of a run, which only its own command resolves."""
+    with open_dict(config):
+        if OmegaConf.to_container(config).get("name") == NAME_OF_STAGE:  # type: ignore[union-attr]
+            config.name = config.hydra.runtime.choices.stage
+        if not with_hydra:
+            del config["hydra"]
+    return config
+
+
+def keys_without(entry: str, overrides: Sequence[str], unknown: str) -> list[str]:
+    """Return all keys of the config without the overrides of one that it does not have."""
+    rest = [text for text in overrides if text.lstrip("+~").split("=")[0] != unknown]
+    if len(rest) == len(overrides):
+        return []
+    return flat_keys(OmegaConf.to_container(compose(entry, rest), resolve=False))
+
+
+def flat_keys(node: Any, prefix: str = "") -> list[str]:  # noqa: ANN401 - any plain value
+    """Return the keys of a plain config and of all its nodes, dotted."""
+    if not isinstance(node, dict):
+        return []
+    return [
+        name
+        for key, value in node.items()
+        for name in (f"{prefix}{key}", *flat_keys(value, f"{prefix}{key}."))
+    ]
+
+
+def resolve(config: DictConfig) -> DictConfig:
+    """Return a copy with every interpolation replaced by its value.
+
+    Raises:
+        UsageError: A value is missing (``???``) or an interpolation leads nowhere; it is named.
+    """
+    register_resolvers()
+    try:
+        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        key = error.full_key or with_cause(error)
+        raise UsageError(f"Expected a value, got none ({key}). Add {key}=VALUE.") from error
+    except OmegaConfBaseException as error:
+        raise UsageError(f"Expected a config that resolves: {with_cause(error)}.") from error
+    resolved = OmegaConf.create(with_names_of_today(plain))
+    assert isinstance(resolved, DictConfig)
+    return resolved
+
+
+def build(node: Any, **parts: Any) -> Any:  # noqa: ANN401 - any object may stand in a config
+    """Instantiate a config node and all that is nested in it, with plain dicts and lists.
+
+    Args:
+        node: A node with ``_target_``, or a container of such nodes.
+        parts: Extra keyword arguments of the outermost object.
+
+    Raises:
+        UsageError: A value is missing (``???``) or the object refuses its arguments.
+        MrcontrastError: An object found a fault in the data; its own message is kept.
+    """
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate
+
+    register_resolvers()
+    try:
+        return instantiate(node, _convert_="all", **parts)
+    except (InstantiationException, OmegaConfBaseException) as error:
+        if isinstance(cause := error.__cause__, MrcontrastError):
+            raise cause from None
+        raise UsageError(f"Expected a config that builds: {with_cause(error)}.") from error
+
+
+def build_stage(node: DictConfig) -> Any:  # noqa: ANN401 - a LightningModule, not imported here
+    """Build a stage from its node; ``checkpoint`` speaks to the trainer and is left out.
+
+    Raises:
+        UsageError: As ``build``.
+    """
+    return build({key: value for key, value in node.items() if key != "checkpoint"})
+
+
+def module_name(target: str) -> str:
+    """Return the module that a ``_target_`` lies in, without its packages.
+
+    >>> module_name("mrcontrast.stages.autoencoder.Autoencoder")
+    'autoencoder'
+    """
+    return target.split(".")[-2] if "." in target else target
+
+
+def register_resolvers() -> None:
+    """Let configs compute what they would else repeat: ``${sum:...}`` and so on.
+
+    >>> register_resolvers()
+    >>> OmegaConf.create({"k": 2, "slices": "${sum:1,${k},${k}}", "all": "${product:3,4}"})["all"]
+    12
+    """
+    resolvers: dict[str, Callable[..., Any]] = {
+        "sum": lambda *numbers: sum(numbers),
+        "product": lambda *numbers: prod(numbers),
+        "cell_voxels": cell_voxels,
+        "share": share,
+        "beside": beside,
+    }
+    for name, resolver in resolvers.items():
+        if not OmegaConf.has_resolver(name):
+            OmegaConf.register_new_resolver(name, resolver)
+
+
+def cell_voxels(channels: Sequence[int], spatial_dims: int) -> int:
+    """Return the voxels of an image for each cell of its latent.
+
+    Args:
+        channels: Of the autoencoder's levels; it halves each axis between two.
+        spatial_dims: 2 or 3.
+
+    >>> cell_voxels([32, 64, 64], 2)
+    16
+    """
+    return int(2 ** (spatial_dims * (len(channels) - 1)))
+
+
+def beside(target: str, name: str) -> str:
+    """Return the dotted name of what lies in the same module as a ``_target_``.
+
+    >>> beside("monai.networks.nets.DiffusionModelUNet", "ControlNet")
+    'monai.networks.nets.ControlNet'
+    """
+    return f"{target.rpartition('.')[0]}.{name}"
+
+
+def share(whole: int, parts: int) -> int:
+    """Return each process's part of a batch.
+
+    Raises:
+        UsageError: It does not divide.
+
+    >>> share(256, 8)
+    32
+    """
+    if not isinstance(parts, int) or parts < 1 or whole % parts:
+        raise UsageError(
+            f"Expected a number of devices that divides a batch of {whole}, got {parts}. "
+            "Set trainer.devices to one that does, or data.batch_size by hand."
+        )
+    return whole // parts

@@ -1,0 +1,215 @@
+"""The sessions of an evaluation: references with predictions and masks, and what is missing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from mrcontrast.errors import MrcontrastError
+from mrcontrast.evaluation.masks import beside, find_lesions, find_masks
+from mrcontrast.evaluation.pairing import (
+    LABELS,
+    PREDICTIONS,
+    Case,
+    index_folder,
+    listing,
+    match,
+)
+from mrcontrast.evaluation.real_images import find_doubts, index_references, refuse_doubtful
+
+NOT_BY_ALL = "not_predicted_by_all"
+
+Missing = dict[str, dict[str, list[str]]]
+
+
+@dataclass(frozen=True)
+class Collection:
+    """All sessions to score.
+
+    Attributes:
+        cases: Sessions that all methods predict.
+        mask_source: Where the brain masks come from, in words.
+        missing: By method, the sessions under "no_prediction", "no_reference" and
+            "not_predicted_by_all" (it has those, another has not); empty if none.
+        lesion_source: Where the lesion masks come from, in words; None if there are none.
+        training: T1w of the sessions that our models were trained on, on the references' grid;
+            empty if nobody knows.
+        doubts: Why a reference is no real T1w image, of the sessions whose reference is none.
+    """
+
+    cases: list[Case]
+    mask_source: str
+    missing: Missing
+    lesion_source: str | None = None
+    training: Mapping[str, Path] = field(default_factory=dict)
+    doubts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def files(self) -> dict[str, dict[str, Any]]:
+        """The files of each session, as text."""
+        return {
+            case.name: {
+                "reference": _text(case.reference),
+                "mask": _text(case.mask),
+                "lesion_mask": _text(case.lesions),
+                "labels": _text(case.labels),
+                "predictions": {name: _text(path) for name, path in case.predictions.items()},
+            }
+            for case in self.cases
+        }
+
+
+def collect(
+    predictions: Mapping[str, Path],
+    references: Path,
+    masks: Path | None,
+    allow_missing: bool,
+    splits: Mapping[str, str],
+    lesion_masks: Path | None = None,
+    shared: bool = True,
+    any_reference: bool = False,
+) -> Collection:
+    """Find the sessions to score, their masks, and who lacks a counterpart.
+
+    Args:
+        predictions: Folder by method.
+        references: Folder of the real images.
+        masks: Folder of brain masks; None looks beside the references.
+        allow_missing: Go on without sessions that lack a counterpart, of all methods alike.
+        splits: Split by session where the references have splits, else empty; only sessions of
+            the splits that hold a prediction are expected.
+        lesion_masks: Folder of lesion masks; None looks beside the references. A session without
+            one counts in no figure of lesions.
+        shared: Whether only sessions that all methods predict are taken, so that methods are
+            compared over the same subjects; else those that one predicts.
+        any_reference: Whether references may be synthetic or taken after contrast agent.
+
+    Raises:
+        MrcontrastError: A counterpart is missing and ``allow_missing`` is off, a file is
+            ambiguous, only some sessions have a mask, a reference is no real T1w image, or
+            nothing is left.
+    """
+    known = every = _filled(index_references(references), references)
+    found: dict[str, dict[str, Path]] = {}
+    foreign: dict[str, list[str]] = {}
+    for method, folder in predictions.items():
+        index = _filled(index_folder(folder, PREDICTIONS), folder)
+        found[method], foreign[method] = match(index, known, folder)
+    used = {name for paths in found.values() for name in paths}
+    if splits:
+        used_splits = {splits.get(name) for name in used}
+        known = {name: path for name, path in known.items() if splits.get(name) in used_splits}
+    missing = _lacks(found, foreign, known)
+    if not used or (missing and not allow_missing):
+        raise _missing_fault(missing, predictions, references)
+    if shared:
+        missing, used = _shared(missing, found, predictions)
+    training = {name: path for name, path in every.items() if splits.get(name) == "train"}
+    chosen = {name: known[name] for name in sorted(used)}
+    doubts = find_doubts(chosen, references)
+    if not any_reference:
+        refuse_doubtful(chosen, doubts)
+    found_all = _cases(chosen, found, references, bool(splits), masks, lesion_masks)
+    return replace(found_all, missing=missing, training=training, doubts=doubts)
+
+
+def _filled(index: dict[str, Path], folder: Path) -> dict[str, Path]:
+    """Return the images of a folder.
+
+    Raises:
+        MrcontrastError: There is none.
+    """
+    if not index:
+        raise MrcontrastError(f"Expected NIfTI images, got none ({folder}). Check the path.")
+    return index
+
+
+def _lacks(
+    found: Mapping[str, Mapping[str, Path]],
+    foreign: Mapping[str, list[str]],
+    known: Mapping[str, Path],
+) -> Missing:
+    """Return who lacks a counterpart, of the methods with such sessions."""
+    lists = {
+        method: {
+            "no_reference": sorted(foreign[method]),
+            "no_prediction": sorted(set(known) - set(paths)),
+        }
+        for method, paths in found.items()
+    }
+    return {method: kinds for method, kinds in lists.items() if any(kinds.values())}
+
+
+def _shared(
+    missing: Missing, found: Mapping[str, Mapping[str, Path]], predictions: Mapping[str, Path]
+) -> tuple[Missing, set[str]]:
+    """Return the sessions that all methods predict, and the others among what is missing.
+
+    Raises:
+        MrcontrastError: There is none.
+    """
+    shared = set.intersection(*(set(paths) for paths in found.values()))
+    if not shared:
+        folders = ", ".join(f"{method}: {folder}" for method, folder in predictions.items())
+        raise MrcontrastError(
+            f"Expected a subject that all methods predict, got none ({folders}). "
+            "Evaluate them apart, or name their files alike."
+        )
+    told = {
+        method: missing.get(method, {}) | ({NOT_BY_ALL: sorted(more)} if more else {})
+        for method, paths in found.items()
+        for more in [set(paths) - shared]
+    }
+    return {method: kinds for method, kinds in told.items() if kinds}, shared
+
+
+def _cases(
+    chosen: Mapping[str, Path],
+    predictions: Mapping[str, Mapping[str, Path]],
+    references: Path,
+    prepared: bool,
+    masks: Path | None,
+    lesion_masks: Path | None,
+) -> Collection:
+    """Gather the files of each session: reference by name, predictions, and what lies beside."""
+    names = list(chosen)
+    mask_files, source = find_masks(names, references, masks)
+    lesion_files, lesion_source = find_lesions(names, references, lesion_masks)
+    labels = beside(names, references, LABELS) if prepared else {}  # others number otherwise
+    cases = [
+        Case(
+            name,
+            reference,
+            mask_files.get(name),
+            _of_session(predictions, name),
+            lesion_files.get(name),
+            labels.get(name),
+        )
+        for name, reference in chosen.items()
+    ]
+    return Collection(cases, source, {}, lesion_source)
+
+
+def _of_session(found: Mapping[str, Mapping[str, Path]], name: str) -> dict[str, Path]:
+    """Return the prediction of one session by method."""
+    return {method: paths[name] for method, paths in found.items() if name in paths}
+
+
+def _missing_fault(
+    missing: Missing, predictions: Mapping[str, Path], references: Path
+) -> MrcontrastError:
+    """Word the first lack; both folders are named, for either may be the wrong one."""
+    method, lists = next(iter(missing.items()))
+    kind, other = (
+        ("prediction", "reference") if lists["no_prediction"] else ("reference", "prediction")
+    )
+    return MrcontrastError(
+        f"Expected a {kind} for each {other}, got none for {listing(lists[f'no_{kind}'])} "
+        f"({method}: {predictions[method]} and {references}). Name files by their sub- entity or "
+        "all alike, or pass --allow-missing to leave these out and list them."
+    )
+
+
+def _text(path: Path | None) -> str | None:
+    """Return a path as text for JSON."""
+    return None if path is None else str(path)

@@ -1,0 +1,127 @@
+"""Whether a method follows its FLAIR: the own one against another person's, in shared voxels.
+
+Another person's FLAIR brings another brain with it. Over the whole mask even a constant image gets
+worse, since part of the mask lies outside that brain, and a copy of FLAIR gets worse too, since CSF
+is dark in both contrasts. Two things are therefore left out: voxels outside either brain, and all
+but the inner grey and white matter of the real T1w. There the contrast of FLAIR is opposite to that
+of T1w, so a copy of FLAIR correlates less with the own T1w than with another's.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from mrcontrast.evaluation.anatomy import Anatomy
+from mrcontrast.evaluation.paired_tests import SHUFFLED
+from mrcontrast.evaluation.pairing import subject_of
+from mrcontrast.imaging.tissue_classes import CSF
+from mrcontrast.metrics.intervals import MIN_SUBJECTS, Statistic, summarise
+from mrcontrast.metrics.panel import Scores
+from mrcontrast.metrics.voxelwise import mean_absolute_error, peak_signal_to_noise
+
+MARGIN = 0.1  # of the correlation; bias fields that both scans share may give a copy of FLAIR less
+MIN_VOXELS = 50
+WORDS = (
+    "the own FLAIR against another subject's, over the voxels that both brains share; correlation "
+    "of synthetic and real T1w over the inner grey and white matter of the real one, where a "
+    "constant gains nothing and a copy of FLAIR loses. follows_flair: the interval of the gain in "
+    f"correlation lies above {MARGIN:g}; null below {MIN_SUBJECTS} subjects"
+)
+
+
+@dataclass(frozen=True)
+class Swap:
+    """A session drawn from its own FLAIR and from another's, scored in the same voxels.
+
+    Attributes:
+        own: PSNR, MAE and correlation with the own FLAIR.
+        other: The same with another subject's.
+        share: Part of the brain that the other brain fills too.
+    """
+
+    own: Scores
+    other: Scores
+    share: float
+
+
+def compare_swap(
+    own: np.ndarray, other: np.ndarray, other_brain: np.ndarray, anatomy: Anatomy, data_range: float
+) -> Swap | None:
+    """Score two synthetic images of one session where both brains are; None if that is nowhere.
+
+    Args:
+        own: Drawn from the own FLAIR, (X, Y, Z), in the units of the metrics.
+        other: Drawn from another subject's.
+        other_brain: (X, Y, Z) bool.
+        anatomy: The real image.
+        data_range: Width of the intensity range, in the same units.
+    """
+    shared = anatomy.brain & other_brain
+    inner = shared & ndimage.binary_erosion(anatomy.tissues > CSF)
+    if inner.sum() < MIN_VOXELS:
+        return None
+    scores = [
+        {
+            "psnr": peak_signal_to_noise(image, anatomy.image, data_range, shared),
+            "mae": mean_absolute_error(image, anatomy.image, shared),
+            "correlation": _correlation(image[inner], anatomy.image[inner]),
+        }
+        for image in (own, other)
+    ]
+    return Swap(scores[0], scores[1], float(shared.sum() / anatomy.brain.sum()))
+
+
+def brain_of(image: np.ndarray) -> np.ndarray:
+    """Return where a synthetic image (X, Y, Z) was drawn: not zero, or enclosed by that; bool."""
+    return np.asarray(ndimage.binary_fill_holes(image != 0), bool)
+
+
+def check_condition(
+    found: Mapping[str, Mapping[str, Swap]], methods: Sequence[str]
+) -> dict[str, Any]:
+    """Say how much each method loses when it is given the FLAIR of another subject.
+
+    Args:
+        found: Method -> session -> both images' figures.
+        methods: All that were scored; of method X the shuffled one is "X_shuffled".
+    """
+    named = [method for method in methods if not method.endswith(SHUFFLED)]
+    return {
+        "words": WORDS,
+        "methods": {m: _summarise(m, found[m]) for m in named if m in found},
+        "untested": [method for method in named if method not in found],
+    }
+
+
+def _summarise(method: str, swaps: Mapping[str, Swap]) -> dict[str, Any]:
+    """Return statistics over subjects of one method, and the verdict."""
+    metrics = list(next(iter(swaps.values())).own)
+    change = {m: _over(swaps, lambda s, m=m: s.own[m] - s.other[m]) for m in metrics}
+    ends = change["correlation"].ci95
+    return {
+        "shuffled": method + SHUFFLED,
+        "follows_flair": None if ends is None else bool(ends[0] > MARGIN),
+        "own": {m: asdict(_over(swaps, lambda s, m=m: s.own[m])) for m in metrics},
+        "other": {m: asdict(_over(swaps, lambda s, m=m: s.other[m])) for m in metrics},
+        "change": {m: asdict(statistic) for m, statistic in change.items()},
+        "share": asdict(_over(swaps, lambda s: s.share)),
+    }
+
+
+def _over(swaps: Mapping[str, Swap], value: Any) -> Statistic:  # noqa: ANN401 - Swap -> float
+    """Summarise one figure over subjects; sessions of one are averaged first."""
+    subjects: dict[str, list[float]] = {}
+    for name, swap in swaps.items():
+        subjects.setdefault(subject_of(name), []).append(value(swap))
+    return summarise(np.array([np.mean(values) for values in subjects.values()]))
+
+
+def _correlation(first: np.ndarray, second: np.ndarray) -> float:
+    """Return Pearson's correlation of two samples (N,); 0 where one is constant."""
+    a, b = (values - values.mean(dtype=np.float64) for values in (first, second))
+    size = float(np.sqrt((a @ a) * (b @ b)))
+    flat = min(np.ptp(first), np.ptp(second)) <= 1e-6
+    return 0.0 if flat or size == 0 else float(a @ b) / size

@@ -1,0 +1,147 @@
+"""Whether a synthetic volume is a training volume in disguise: the nearest training neighbour."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mrcontrast.storage.npy_file import NpyFile, needing, size_of
+from mrcontrast.storage.parallel import Workers
+from mrcontrast.storage.volume import Volume, read_volume
+
+SPACING_MM = 6.0  # coarse enough to be quick, fine enough for ventricles and lobes
+COPIED_BELOW = 0.5
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """Distances of one synthetic volume, root mean square over a coarse grid, in its own units.
+
+    Attributes:
+        training: To the nearest training T1w.
+        name: Which one that is.
+        real: Of the subject's real T1w to the nearest training T1w.
+        truth: Of the synthetic to the subject's real T1w.
+    """
+
+    training: float
+    name: str
+    real: float
+    truth: float
+
+    @property
+    def ratio(self) -> float | None:
+        """How near the synthetic is to training data, by the measure of the real T1w.
+
+        None if the real T1w is training data itself.
+        """
+        return self.training / self.real if self.real else None
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Small copies of all training T1w volumes, in a file that is read block by block.
+
+    Attributes:
+        names: Sessions.
+        file: NumPy file, (N, *S) float32.
+    """
+
+    names: tuple[str, ...]
+    file: Path
+
+    def nearest(self, synthetic: Volume, real: Volume, mask: np.ndarray) -> Nearest:
+        """Compare one synthetic volume and its real counterpart, in the mask, with all copies."""
+        copies = np.load(self.file, mmap_mode="r")
+        ours, theirs = (coarse(Volume(v.data * mask, v.affine)) for v in (synthetic, real))
+        distances = _distances(copies, ours)
+        index = int(distances.argmin())
+        return Nearest(
+            training=float(distances[index]),
+            name=self.names[index],
+            real=float(_distances(copies, theirs).min()),
+            truth=float(np.sqrt(np.mean((ours - theirs) ** 2))),
+        )
+
+
+def store_training(volumes: Mapping[str, Path], folder: Path, pool: Workers) -> TrainingSet:
+    """Write small copies of training volumes, one in memory at a time.
+
+    Args:
+        volumes: T1w files by session, all on one grid, 0 outside the brain.
+        folder: Gets the file.
+        pool: Who reads them.
+
+    Raises:
+        MrcontrastError: A file cannot be read, or the folder has too little space.
+    """
+    path, copies = folder / "training.npy", pool.map(_read_coarse, list(volumes.values()))
+    first = next(copies)
+    shape, dtype = (len(volumes), *first.shape), np.dtype(np.float32)
+    size_bytes = size_of(dtype, shape)
+    with needing(size_bytes, folder):
+        file = NpyFile(path, dtype, shape)
+    with file:
+        for copy in chain([first], copies):
+            with needing(size_bytes, folder):
+                file.append(copy[None])
+    return TrainingSet(tuple(volumes), path)
+
+
+def coarse(volume: Volume) -> np.ndarray:
+    """Average blocks of voxels to about 6 mm, (*S) float32; what is left at the ends is dropped."""
+    image = volume.data
+    for axis, step in enumerate(volume.spacing_mm):
+        block = max(1, min(round(SPACING_MM / step), image.shape[axis]))
+        moved = np.moveaxis(image, axis, 0)
+        moved = moved[: len(moved) // block * block]
+        blocks = moved.reshape(-1, block, *moved.shape[1:]).mean(axis=1, dtype=np.float32)
+        image = np.moveaxis(blocks, 0, axis)
+    return np.ascontiguousarray(image, np.float32)
+
+
+def summarise_nearest(found: Mapping[str, Mapping[str, Nearest]]) -> dict[str, Any]:
+    """Return the check for each method: distances, and which subjects look copied.
+
+    Args:
+        found: Method -> session -> distances.
+    """
+    methods = {}
+    for method, sessions in found.items():
+        ratios = {n: near.ratio for n, near in sessions.items() if near.ratio is not None}
+        methods[method] = {
+            "mean_ratio": float(np.mean(list(ratios.values()))) if ratios else None,
+            "least_ratio": min(ratios.values(), default=None),
+            "copied": sorted(name for name, ratio in ratios.items() if ratio < COPIED_BELOW),
+            "nearer_to_training_than_to_truth": sorted(
+                name for name, nearest in sessions.items() if nearest.training < nearest.truth
+            ),
+            "sessions": {
+                name: {
+                    "training": nearest.training,
+                    "nearest": nearest.name,
+                    "real": nearest.real,
+                    "truth": nearest.truth,
+                }
+                for name, nearest in sessions.items()
+            },
+        }
+    return {
+        "words": "root mean square distance on a grid of about "
+        f"{SPACING_MM:g} mm to the nearest training T1w. ratio: of the synthetic over that of the "
+        "subject's own real T1w; about 1 for a new subject, a little less for a smooth image, 0 "
+        f"for a copy. copied: below {COPIED_BELOW:g}",
+        "methods": methods,
+    }
+
+
+def _read_coarse(path: Path) -> np.ndarray:
+    return coarse(read_volume(path))
+
+
+def _distances(copies: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """Return the root mean square distance of an image (*S) to each copy (N, *S), (N,)."""
+    return np.array([np.sqrt(np.mean((copy - image) ** 2)) for copy in copies])

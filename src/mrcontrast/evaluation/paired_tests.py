@@ -1,0 +1,135 @@
+"""Paired tests between all methods of an evaluation, or in words why there are none."""
+
+from collections import defaultdict
+from dataclasses import asdict
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from mrcontrast.evaluation.statistics import Row, by_subject, definition_of
+from mrcontrast.metrics.definitions import Definition
+from mrcontrast.metrics.intervals import summarise
+from mrcontrast.metrics.significance import (
+    ALPHA,
+    MIN_SUBJECTS,
+    POWER,
+    detectable_effect,
+    holm,
+    paired_test,
+    smallest_p,
+)
+
+SHUFFLED = "_shuffled"
+METHOD = (
+    "two-sided Wilcoxon signed-rank test of paired subjects; p_holm by Holm over the pairs of "
+    "methods, for each region and metric apart; measures with an ideal value by their distance "
+    "from it; effect sizes: matched-pairs rank-biserial correlation and Cohen's dz, of first less "
+    "second. Methods given another subject's FLAIR (*_shuffled) are left out"
+)
+
+Pairs = list[dict[str, Any]]
+
+
+def compare_methods(rows: list[Row]) -> dict[str, Any]:
+    """Return the tests of every two methods, metric by metric, or the reason why there are none.
+
+    Args:
+        rows: The figures of all sessions.
+
+    Returns:
+        {"method", "alpha", "refused": words or None, "power": {...}, "pairs": [...]}.
+    """
+    values = {
+        key: subjects for key, subjects in by_subject(rows).items() if not key[0].endswith(SHUFFLED)
+    }
+    methods = list(dict.fromkeys(method for method, _, _ in values))
+    numbers = [len(values[method, "brain", "mae"]) for method in methods]
+    smallest = min(numbers, default=0)
+    found = {"method": METHOD, "unit": "subject", "alpha": ALPHA, "min_subjects": MIN_SUBJECTS}
+    refused = None
+    if len(methods) < 2:
+        refused = "Expected two methods to compare, got one."
+    elif smallest < MIN_SUBJECTS:
+        refused = (
+            f"Expected at least {MIN_SUBJECTS} subjects for a paired test, got {smallest}. "
+            "No test was made: they say little of a population."
+        )
+    if refused:
+        return found | {"refused": refused, "power": None, "pairs": []}
+    power = power_note(smallest, len(methods) * (len(methods) - 1) // 2)
+    return found | {"refused": None, "power": power, "pairs": _all_pairs(values, methods)}
+
+
+def power_note(n: int, pairs: int) -> dict[str, Any]:
+    """Return what ``n`` subjects can show at all.
+
+    Args:
+        n: Subjects of a pair of methods.
+        pairs: Pairs in a family of Holm's correction.
+
+    Example:
+        >>> power_note(5, 1)["detectable_dz"] is None, power_note(8, 3)["smallest_p_holm"]
+        (True, 0.0234375)
+    """
+    least, corrected = smallest_p(n), min(1.0, pairs * smallest_p(n))
+    effect = detectable_effect(n, ALPHA / pairs) if corrected <= ALPHA else None
+    can = (
+        f"an effect of |dz| = {effect:.2f} is found with probability {POWER:g} in the first step "
+        "of Holm's correction"
+        if effect is not None
+        else f"no effect, however large, can reach {ALPHA:g} after Holm's correction"
+    )
+    words = (
+        f"With n = {n} subjects the smallest possible p is {least:.2g}, over {pairs} "
+        f"{'pair' if pairs == 1 else 'pairs'} of methods {corrected:.2g}: {can}. A p above "
+        f"{ALPHA:g} does not show that methods are equal."
+    )
+    return {
+        "n": n,
+        "pairs": pairs,
+        "smallest_p": least,
+        "smallest_p_holm": corrected,
+        "power": POWER,
+        "detectable_dz": effect,
+        "words": words,
+    }
+
+
+def _all_pairs(values: dict[tuple[str, str, str], dict[str, float]], methods: list[str]) -> Pairs:
+    """Test every two methods in every region and metric that both have for enough subjects."""
+    families: dict[tuple[str, str], Pairs] = defaultdict(list)
+    measures = dict.fromkeys((region, metric) for _, region, metric in values)
+    for region, metric in measures:
+        definition = definition_of(metric)
+        if definition is None or not definition.judges:
+            continue
+        for first, second in combinations(methods, 2):
+            chosen = [values.get((method, region, metric), {}) for method in (first, second)]
+            if (pair := _one_pair(chosen, definition)) is not None:
+                named = {"first": first, "second": second, "region": region, "metric": metric}
+                families[region, metric].append(named | pair)
+    for family in families.values():
+        for pair, p in zip(family, holm([pair["p"] for pair in family]), strict=True):
+            pair["p_holm"] = p
+    return [pair for family in families.values() for pair in family]
+
+
+def _one_pair(chosen: list[dict[str, float]], definition: Definition) -> dict[str, Any] | None:
+    """Test two methods by one metric; None of too few subjects or an infinite value."""
+    common = sorted(chosen[0].keys() & chosen[1].keys())
+    first, second = (np.array([subjects[name] for name in common]) for subjects in chosen)
+    if len(common) < MIN_SUBJECTS or not (np.isfinite(first).all() and np.isfinite(second).all()):
+        return None
+    # What has an ideal value is tested by the distance from it; all else as it stands.
+    tested = [first, second]
+    if definition.ideal is not None:
+        tested = [definition.badness(array) for array in tested]
+    difference = summarise(tested[0] - tested[1])
+    badness = float(np.mean(definition.badness(first) - definition.badness(second)))
+    better = None if badness == 0 else ("first" if badness < 0 else "second")
+    return {
+        "difference": {"mean": difference.mean, "ci95": difference.ci95},
+        "better": better,
+        **asdict(paired_test(*tested)),
+    }

@@ -1,0 +1,213 @@
+"""From the files of one session to its figures: everything that is known of each prediction."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mrcontrast.data.predictions import PredictionFiles
+from mrcontrast.evaluation.anatomy import Anatomy
+from mrcontrast.evaluation.condition import Swap, brain_of, compare_swap
+from mrcontrast.evaluation.feature_scores import FeatureScorer
+from mrcontrast.evaluation.neighbours import Nearest, TrainingSet
+from mrcontrast.evaluation.paired_tests import SHUFFLED
+from mrcontrast.evaluation.pairing import Case
+from mrcontrast.evaluation.reference import (
+    axial_axis,
+    naming,
+    read_anatomy,
+    read_like,
+    read_reference,
+)
+from mrcontrast.evaluation.statistics import Row
+from mrcontrast.metrics.calibration import Calibration, calibrate
+from mrcontrast.metrics.intensity import IntensityRange
+from mrcontrast.metrics.panel import Scores, score_regions
+from mrcontrast.metrics.slices import score_slices
+from mrcontrast.storage.volume import Volume
+from mrcontrast.transforms.normalise import Normaliser
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """All figures of one session.
+
+    Attributes:
+        name: The session.
+        rows: Figures by method and region.
+        calibrations: Error against predicted spread, of methods that predict one.
+        nearest: Nearest training neighbour by method, if the training data are known.
+        swaps: The own FLAIR against another's, of methods that come with a shuffled one.
+        real_vectors: Features of the real image, (n, dim); None without a feature network.
+        vectors: Features of each method's image.
+    """
+
+    name: str
+    rows: list[Row] = field(default_factory=list)
+    calibrations: dict[str, Calibration] = field(default_factory=dict)
+    nearest: dict[str, Nearest] = field(default_factory=dict)
+    swaps: dict[str, Swap] = field(default_factory=dict)
+    real_vectors: np.ndarray | None = None
+    vectors: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """What is the same for all sessions of an evaluation; goes to each worker.
+
+    Attributes:
+        rule: Intensity range.
+        num_scales: Scales of MS-SSIM.
+        normaliser: Of the reference; predictions are taken as they are stored.
+        training: Small copies of the training volumes, or None.
+        features: Compares through a feature network, or None.
+        dims: 3 for volumes, 2 for axial slices.
+    """
+
+    rule: IntensityRange
+    num_scales: int
+    normaliser: Normaliser | None = None
+    training: TrainingSet | None = None
+    features: FeatureScorer | None = None
+    dims: int = 3
+
+    def compare(
+        self,
+        image: np.ndarray,
+        target: np.ndarray,
+        anatomy: Anatomy,
+        ends: tuple[float, float],
+    ) -> dict[str, Scores]:
+        """Return the image metrics of one pair (X, Y, Z) by region, in 3D or slice by slice."""
+        measured = self.rule.measured(ends)
+        if self.dims == 3:
+            return score_regions(image, target, anatomy.regions, measured, self.num_scales)
+        return score_slices(
+            image, target, anatomy.regions, measured, self.num_scales, anatomy.axial
+        )
+
+    def __call__(self, case: Case) -> CaseResult:
+        """Score every prediction of one session, one volume in memory at a time.
+
+        Raises:
+            MrcontrastError: A file cannot be read, or a prediction is not on the reference's grid.
+        """
+        session = Session(case, self)
+        result = CaseResult(case.name, real_vectors=session.real_vectors)
+        for method, path in case.predictions.items():
+            prediction = session.read(path)
+            image = self.rule.rescale(prediction.data, session.ends)
+            if self.features is not None:
+                result.vectors[method], perceptual = session.look(image)
+            else:
+                perceptual = {}
+            result.rows.extend(session.rows(method, image, perceptual))
+            if (spread := session.spread(path)) is not None:
+                error = image[session.mask] - session.anatomy.image[session.mask]
+                result.calibrations[method] = calibrate(error, spread)
+            if self.training is not None:
+                pair = prediction, session.reference
+                result.nearest[method] = self.training.nearest(*pair, session.mask)
+            own = method.removesuffix(SHUFFLED)
+            if own != method and own in case.predictions:
+                found = session.swap(case.predictions[own], image, brain_of(prediction.data))
+                if found is not None:
+                    result.swaps[own] = found
+        return result
+
+
+class Session:
+    """The real image of one session, read once for all predictions.
+
+    Args:
+        case: The session's files.
+        scorer: How they are scored.
+    """
+
+    def __init__(self, case: Case, scorer: Scorer) -> None:
+        self.case, self.scorer = case, scorer
+        self.reference, self.mask = read_reference(case, scorer.normaliser)
+        with naming(case.reference):
+            self.ends = scorer.rule.ends(self.reference.data, self.mask)
+
+    def read(self, path: Path, zeros: bool = False) -> Volume:
+        """Read a prediction or its deviation; see ``read_like``."""
+        return read_like(path, self.reference, self.case, self.mask, zeros)
+
+    @cached_property
+    def anatomy(self) -> Anatomy:
+        """What is known of the real image, in the units of the metrics."""
+        target = self.scorer.rule.rescale(self.reference.data, self.ends)
+        return read_anatomy(self.case, self.reference, target, self.mask)
+
+    @property
+    def frame(self) -> Anatomy:
+        """The real image and its brain alone, to compare whole images of other sessions with."""
+        target = self.scorer.rule.rescale(self.reference.data, self.ends)
+        axial = axial_axis(self.reference)
+        return Anatomy(target, self.mask, self.reference.spacing_mm, axial)
+
+    @cached_property
+    def real_view(self) -> Any:  # noqa: ANN401 - a tensor; torch is imported late
+        """What the feature network sees of the real image."""
+        features, ends = self.scorer.features, self.scorer.rule.measured(self.ends)
+        return None if features is None else features.view(self.anatomy.image, self.mask, ends)
+
+    @property
+    def real_vectors(self) -> np.ndarray | None:
+        """Features of the real image, (n, dim), or None."""
+        features = self.scorer.features
+        return None if features is None else features.vectors(self.real_view)
+
+    def look(self, image: np.ndarray) -> tuple[np.ndarray, Scores]:
+        """Return the features (n, dim) of a synthetic image and its perceptual distance."""
+        features = self.scorer.features
+        assert features is not None
+        view = features.view(image, self.mask, self.scorer.rule.measured(self.ends))
+        scores = {features.metric: features.distance(view, self.real_view)}
+        return features.vectors(view), scores
+
+    def rows(self, method: str, image: np.ndarray, more: Scores) -> list[Row]:
+        """Return the figures of one synthetic image (X, Y, Z), region by region.
+
+        Args:
+            method: Its name.
+            image: In the units of the metrics.
+            more: Further figures of the brain.
+        """
+        anatomy = self.anatomy
+        regions = self.scorer.compare(image, anatomy.image, anatomy, self.ends)
+        regions["brain"] |= anatomy.compare_texture(image) | anatomy.compare_tissues(image) | more
+        if "lesion" in regions:
+            regions["lesion"] |= anatomy.compare_lesions(image)
+        return [
+            Row(self.case.name, self.case.subject, method, region, count, *self.ends, scores)
+            for region, scores in regions.items()
+            for count in [_count(anatomy.regions[region], image)]
+        ]
+
+    def swap(self, own: Path, other: np.ndarray, other_brain: np.ndarray) -> Swap | None:
+        """Compare the image of the own FLAIR with that of another's, (X, Y, Z), on one grid."""
+        image = self.scorer.rule.rescale(self.read(own).data, self.ends)
+        low, high = self.scorer.rule.measured(self.ends)
+        return compare_swap(image, other, other_brain, self.anatomy, high - low)
+
+    def spread(self, prediction: Path) -> np.ndarray | None:
+        """Return the predicted deviation in the brain, (N,), in the units of the metrics, or None.
+
+        Raises:
+            MrcontrastError: Its file cannot be read or is on another grid.
+        """
+        path = PredictionFiles(prediction).std
+        if not path.is_file():
+            return None
+        deviation = self.read(path, zeros=True)
+        low, high = self.scorer.rule.measured(self.ends)
+        unit = (high - low) / (self.ends[1] - self.ends[0])
+        return deviation.data[self.mask] * unit
+
+
+def _count(voxels: np.ndarray | None, image: np.ndarray) -> int:
+    return image.size if voxels is None else int(voxels.sum())

@@ -1,0 +1,142 @@
+"""The tables of an evaluation as text: Markdown, CSV or LaTeX."""
+
+import csv
+import io
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mrcontrast.errors import printable
+from mrcontrast.evaluation.check_sheets import check_sheets
+from mrcontrast.evaluation.cost_sheet import cost_sheets
+from mrcontrast.evaluation.pairing import subject_of
+from mrcontrast.evaluation.sheets import Sheet, format_statistic, sheets_of
+from mrcontrast.metrics.intervals import MIN_SUBJECTS
+
+__all__ = [
+    "FORMATS",
+    "caption",
+    "format_statistic",
+    "to_csv_table",
+    "to_latex",
+    "to_markdown",
+]
+
+CAPTION = "mean over subjects [95 % interval]"
+FEW = f"mean over subjects; no interval below {MIN_SUBJECTS} subjects"
+ONE_SUBJECT = "one subject, so no interval"
+LATEX = {
+    "\\": r"\textbackslash{}",
+    **{character: "\\" + character for character in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "→": r"$\rightarrow$",
+    "∞": r"$\infty$",
+    "±": r"$\pm$",
+    "|": r"$|$",
+    "<": "$<$",
+    ">": "$>$",
+}
+
+
+def tables_of(summary: Mapping[str, Any]) -> list[Sheet]:
+    """Return all tables of a summary: figures, tests, checks, costs."""
+    return [*sheets_of(summary), *check_sheets(summary), *cost_sheets(summary)]
+
+
+def to_markdown(summary: Mapping[str, Any]) -> str:
+    """Return the tables as Markdown, with the intensity range and the missing subjects below.
+
+    Args:
+        summary: As ``mrcontrast.commands.evaluate.evaluate`` returns it.
+    """
+    lines = []
+    for sheet in tables_of(summary):
+        words = sheet.text_columns
+        rule = ["---"] * words + ["---:"] * (len(sheet.columns) - words)
+        lines += [f"## {sheet.title}", ""]
+        if sheet.rows:
+            lines += [_line(sheet.columns), _line(rule), *map(_line, sheet.rows), ""]
+        lines += [text for note in sheet.notes for text in (note, "")]
+    return "\n".join([*lines, *_notes(summary)]) + "\n"
+
+
+def to_csv_table(summary: Mapping[str, Any]) -> str:
+    """Return the tables as CSV, one below the other, each after a line with its title."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    for sheet in tables_of(summary):
+        writer.writerow([f"# {sheet.title}"])
+        writer.writerows([sheet.columns, *sheet.rows] if sheet.rows else [[n] for n in sheet.notes])
+    return text.getvalue()
+
+
+def to_latex(summary: Mapping[str, Any]) -> str:
+    """Return the tables as LaTeX for a paper; they need the package booktabs."""
+    blocks = []
+    for sheet in tables_of(summary):
+        if not sheet.rows:
+            blocks.append("".join(f"% {sheet.title}: {note}\n" for note in sheet.notes))
+            continue
+        words = sheet.text_columns
+        layout = "l" * words + "r" * (len(sheet.columns) - words)
+        notes = sheet.notes or (f"{caption(summary)[0].upper()}{caption(summary)[1:]}.",)
+        blocks.append(
+            "\\begin{table}\n\\centering\n"
+            f"\\caption{{{_escape(sheet.title)}. {_escape(' '.join(notes))}}}\n"
+            f"\\begin{{tabular}}{{{layout}}}\n\\toprule\n{_latex_line(sheet.columns)}\\midrule\n"
+            + "".join(map(_latex_line, sheet.rows))
+            + "\\bottomrule\n\\end{tabular}\n\\end{table}\n"
+        )
+    comments = "".join(f"% {line}\n" for line in _notes(summary))
+    return "% \\usepackage{booktabs}\n\n" + "\n".join(blocks) + "\n" + comments
+
+
+FORMATS: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
+    "md": ("summary.md", to_markdown),
+    "csv": ("summary.csv", to_csv_table),
+    "latex": ("summary.tex", to_latex),
+}
+
+
+def caption(summary: Mapping[str, Any]) -> str:
+    """Say what the figures are, and what the references were normalised with if they were."""
+    normaliser = summary.get("reference_normaliser")
+    people = len({subject_of(name) for name in summary["subjects"]})
+    text = CAPTION if people >= MIN_SUBJECTS else FEW if people > 1 else ONE_SUBJECT
+    return text if normaliser is None else f"{text}; references normalised by {normaliser}"
+
+
+def left_out(summary: Mapping[str, Any]) -> list[str]:
+    """Return a line on each list of sessions that lack a counterpart."""
+    return [
+        f"- {method}, {kind.replace('_', ' ')}: {', '.join(names)}"
+        for method, lists in summary["missing"].items()
+        for kind, names in lists.items()
+        if names
+    ]
+
+
+def _notes(summary: Mapping[str, Any]) -> list[str]:
+    """Return what a reader must know beside the figures."""
+    intensity = summary["intensity_range"]
+    ends, text = f"{intensity['low']} to {intensity['high']}", caption(summary)
+    note = (
+        f"{text[0].upper()}{text[1:]}. Intensity range {ends}; "
+        f"normalisation: {summary['normalisation']}. Masks: {summary['inputs']['masks']}."
+    )
+    return [printable(note), *left_out(summary)]
+
+
+def _line(cells: list[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _latex_line(cells: list[str]) -> str:
+    return " & ".join(map(_escape, cells)) + " \\\\\n"
+
+
+def _escape(text: str) -> str:
+    """Return text as LaTeX shows it."""
+    return "".join(LATEX.get(character, character) for character in text)

@@ -1,0 +1,1 @@
+"""Translate volumes with a trained stage."""

@@ -1,0 +1,211 @@
+"""Several volumes, from files to files: one at fault does not stop the others."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress, TimeElapsedColumn
+
+from mrcontrast import __version__
+from mrcontrast.config import logs
+from mrcontrast.data.predictions import Existing, PredictionFiles
+from mrcontrast.errors import MrcontrastError, UsageError, one_line, printable
+from mrcontrast.imaging.header import geometry_remarks
+from mrcontrast.inference.collisions import refuse_collisions
+from mrcontrast.inference.stage_translator import Translator
+from mrcontrast.inference.translation_jobs import Job
+from mrcontrast.storage.absent import refuse_absent
+from mrcontrast.storage.files import sha256_file
+from mrcontrast.storage.volume import Volume, read_mask, read_volume
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Outcome:
+    """What became of some jobs, by name.
+
+    Attributes:
+        written: Seconds that each translation took, reading and writing left out.
+        kept: Finished before, by the same model and options.
+        failed: Message of each fault, on one line.
+        remarks: What a reader of each volume should know, one sentence each.
+    """
+
+    written: dict[str, float] = field(default_factory=dict)
+    kept: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    remarks: dict[str, list[str]] = field(default_factory=dict)
+
+
+def translate_files(jobs: Sequence[Job], translator: Translator, existing: Existing) -> Outcome:
+    """Translate volumes one after the other; one at fault does not stop the others.
+
+    Args:
+        jobs: What to translate.
+        translator: What translates; its ``progress`` is used while it works.
+        existing: What to do with outputs that are there.
+
+    Raises:
+        UsageError: An output would replace an input, another output or a file that is not ours, or
+            it exists and may not be replaced.
+    """
+    refuse_collisions(jobs)
+    outcome = Outcome()
+    due = []
+    for job in jobs:
+        with faults_kept(job, outcome):
+            if job.refusal is not None:
+                raise MrcontrastError(job.refusal)
+            facts = facts_of(job, translator)
+            if PredictionFiles(job.output).needed(facts, existing):
+                due.append((job, facts))
+            else:
+                outcome.kept.append(job.name)
+    with bar(translator, len(due)) as done:
+        for job, facts in due:
+            with faults_kept(job, outcome):
+                seconds, remarks = translate_one(job, translator, facts)
+                outcome.written[job.name], outcome.remarks[job.name] = seconds, remarks
+            done(job.name)
+    return outcome
+
+
+def translate_one(
+    job: Job, translator: Translator, facts: dict[str, Any]
+) -> tuple[float, list[str]]:
+    """Read, translate and write one volume.
+
+    Returns:
+        Seconds that the translation took, reading and writing left out, and remarks.
+    """
+    place = job.stands_for or job.source
+    remarks = [] if job.prepared else geometry_remarks(place)
+    volume = read_volume(job.source, nan=not job.prepared)
+    mask = brain_of(job, volume)
+    if job.stands_for is not None:
+        volume = replace(volume, affine=read_volume(job.stands_for).affine)
+    if job.prepared:
+        assert mask is not None
+        result = translator.translate_prepared(volume, mask, job.seed, job.scanned_slices)
+    else:
+        result = translator.translate(volume, mask, job.seed)
+    remarks += result.remarks
+    made = {
+        "Sources": [str(path) for path in (job.source, job.mask) if path is not None],
+        "BrainMask": mask_source(job),
+        "Normaliser": result.normaliser,
+        "TileUsed": result.tiles,
+        "Seconds": round(result.seconds, 3),
+        "Cost": result.cost,
+        "GeneratedBy": [{"Name": "mrcontrast", "Version": __version__}],
+        **({"Remarks": remarks} if remarks else {}),
+    }
+    found = mask if job.strip_skull else None
+    PredictionFiles(job.output).write(result.mean, result.std, facts | made, place, found)
+    return result.seconds, remarks
+
+
+def brain_of(job: Job, volume: Volume) -> np.ndarray | None:
+    """Return the brain, (X, Y, Z) bool; None leaves it to the translator to find.
+
+    Raises:
+        MrcontrastError: The mask does not fit, or no brain is found.
+    """
+    if job.mask is not None:
+        mask = read_mask(job.mask, volume, job.source)
+        if not mask.any():
+            raise MrcontrastError(
+                f"Expected a brain mask with voxels above 0.5, got none ({job.mask}). "
+                "Check the mask."
+            )
+        return mask
+    if not job.strip_skull:
+        return None
+    from mrcontrast.imaging.skull_strip import strip_skull
+
+    return strip_skull(replace(volume, data=np.nan_to_num(volume.data, nan=0.0)))
+
+
+def mask_source(job: Job) -> str:
+    """Return on one line where the brain comes from."""
+    if job.mask is not None:
+        return str(job.mask)
+    return "deepbet" if job.strip_skull else "largest non-zero component"
+
+
+def facts_of(job: Job, translator: Translator) -> dict[str, Any]:
+    """Return what decides the voxels of an output: model, options, seed and sources.
+
+    Raises:
+        MrcontrastError: A source cannot be read.
+    """
+    hashes = []
+    for path in (job.source, job.mask):
+        if path is not None:
+            refuse_absent(path, "a NIfTI file")
+        try:
+            hashes.append(None if path is None else sha256_file(path))
+        except OSError as error:
+            raise MrcontrastError(
+                f"Expected a file that can be read, got {error.strerror} ({path}). Check the path."
+            ) from error
+    return {
+        **translator.describe(),
+        "Seed": job.seed,
+        "SourceSHA256": hashes[0],
+        "BrainMaskSHA256": hashes[1],
+        **({"SkullStripped": "deepbet"} if job.strip_skull else {}),
+        "PreparedSource": job.prepared,
+    }
+
+
+@contextmanager
+def faults_kept(job: Job, outcome: Outcome) -> Iterator[None]:
+    """Keep the fault of one job, with its file, and go on, also where memory runs out."""
+    try:
+        yield
+    except UsageError:
+        raise
+    except Exception as error:
+        log.debug("%s", job.name, exc_info=True)
+        ours = isinstance(error, MrcontrastError)
+        text = one_line(error) if ours else f"{type(error).__name__}: {one_line(error)}"
+        known = str(job.source) in text or str(job.output) in text
+        outcome.failed[job.name] = text if known else f"{text} ({job.source})"
+
+
+@contextmanager
+def bar(translator: Translator, total: int) -> Iterator[Callable[[str], None]]:
+    """Show progress over all volumes, as a bar or as lines; yield what is called after each."""
+    columns = (*Progress.get_default_columns(), TimeElapsedColumn())
+    before = translator.progress
+    console = Console(stderr=True)
+    hidden = not console.is_terminal
+    lines = logs.Progress("translated", total)
+    with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
+        task = progress.add_task("translate", total=total)
+        finished = 0
+
+        def advance(part: float) -> None:
+            progress.update(task, completed=finished + part)
+            if hidden:
+                lines.update(finished + part)
+
+        def done(name: str) -> None:
+            nonlocal finished
+            finished += 1
+            progress.update(task, completed=finished, description=escape(printable(name)))
+            if hidden:
+                lines.update(finished)
+
+        translator.progress = advance
+        try:
+            yield done
+        finally:
+            translator.progress = before

@@ -1,0 +1,166 @@
+"""From a finished run to its translator."""
+
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+
+from mrcontrast.config.build import build, config_dir
+from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.inference.memory_plan import Fitting, Tiles
+from mrcontrast.inference.sampling_options import ONE_DRAW, Draws
+from mrcontrast.inference.stage_translator import StageTranslator
+from mrcontrast.inference.temperature import refuse_temperature
+from mrcontrast.runs.folder import RunFolder
+from mrcontrast.tracking.loading import load_stage
+from mrcontrast.tracking.references import open_run
+from mrcontrast.transforms.grid import ModelGrid
+from mrcontrast.transforms.normalise import Normaliser
+from mrcontrast.transforms.standardise import normaliser_from_name
+
+
+def from_run(
+    reference: str,
+    draws: Draws = ONE_DRAW,
+    batch_size: int = 16,
+    steps: int | None = None,
+    sampler: str | None = None,
+    device: str = "auto",
+    tile: str | None = None,
+    start: float | None = None,
+) -> StageTranslator:
+    """Build the translator of a finished run.
+
+    Args:
+        reference: See ``open_run``.
+        draws: How often a volume is drawn, and from what noise.
+        batch_size: Slices at once; 2D only.
+        steps: Steps of the sampler; None keeps those of the run.
+        sampler: Name of a file in ``configs/stage/process/sampler``; None keeps the run's own.
+        device: "cpu", "cuda" or "auto".
+        tile: Tiles in voxels, see ``Tiles.from_text``; None takes the largest that fit in memory.
+        start: Time at which a draw begins, see ``ControlNetDiffusion``; None keeps the run's own.
+
+    Raises:
+        MrcontrastError: The run is missing, unfinished or changed.
+        UsageError: The stage does not see FLAIR; samples, steps, a temperature, a sampler or a
+            start were asked of a stage that has none; no such sampler or device exists; a
+            temperature was asked of a sampler that draws more noise on its way.
+    """
+    refuse_device(device)
+    folder = open_run(reference)
+    stage: Any = load_stage(folder.path, device)
+    if not getattr(stage, "sees_source", True):
+        raise UsageError(
+            f"Expected a model that sees FLAIR, got a {folder.stage_name} ({folder.path}). "
+            "Train a controlnet with diffusion=RUN and name that."
+        )
+    if draws.samples > 1 and getattr(stage, "sampler", None) is None:
+        raise UsageError(
+            f"Expected a model that draws for {draws.samples} samples, got a {folder.stage_name}, "
+            f"which makes one image ({folder.path}). Leave --samples out."
+        )
+    if sampler is not None:
+        set_sampler(stage, sampler)
+    if steps is not None:
+        set_steps(stage, steps)
+    if start is not None:
+        set_start(stage, start)
+    if draws.temperature != 1:
+        refuse_temperature(stage, draws.temperature)
+    grid, normaliser = trained_on(folder, stage.source, stage.factor)
+    identity = {
+        "Model": str(reference),
+        "Stage": folder.stage_name,
+        "WeightsSHA256": folder.provenance["weights_sha256"],
+    }
+    place = stage.device
+    translator = StageTranslator(stage, grid, normaliser, draws, batch_size, place, identity)
+    tiles = None if tile is None else Tiles.from_text(tile)
+    translator.fitting = Fitting(translator.drawing.stage, batch_size, tiles)
+    return translator
+
+
+def refuse_device(device: str) -> None:
+    """Raise UsageError for a name that is no device, and for CUDA where there is none."""
+    try:
+        place = None if device == "auto" else torch.device(device)
+    except RuntimeError as error:
+        raise UsageError(
+            f"Expected auto, cpu, cuda or cuda:N, got {device} (--device). Choose one."
+        ) from error
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if place is not None and place.type == "cuda" and (place.index or 0) >= there:
+        raise UsageError(
+            f"Expected one of {there} CUDA devices, got --device {device}. Pass --device cpu."
+        )
+
+
+def trained_on(folder: RunFolder, source: str, factor: int) -> tuple[ModelGrid, Normaliser]:
+    """Return grid and source normaliser of the data that a run was trained on.
+
+    Args:
+        folder: A finished run, with ``data_facts`` under "data" in its provenance.
+        source: Contrast that the stage takes, ``keys.FLAIR`` or ``keys.T1W``.
+        factor: What the stage's image axes must be multiples of.
+
+    Raises:
+        MrcontrastError: The run does not say.
+    """
+    try:
+        facts = folder.provenance["data"]
+        settings = facts[f"normaliser_{source}"]
+        grid = ModelGrid(facts["spacing_mm"], tuple(facts["shape"]), factor)
+        return grid, normaliser_from_name(settings["name"], settings["clip"])
+    except (KeyError, TypeError) as error:
+        missing = error if isinstance(error, KeyError) else "data"
+        raise MrcontrastError(
+            f"Expected grid and normaliser of the training data, got no {missing} "
+            f"({folder.provenance_path}). Train the run again."
+        ) from error
+
+
+def set_sampler(stage: Any, name: str) -> None:  # noqa: ANN401 - any stage
+    """Let a stage draw with another sampler.
+
+    Raises:
+        UsageError: It has no sampler, or the configs have none of that name.
+    """
+    folder = config_dir() / "stage" / "process" / "sampler"
+    known = sorted(path.stem for path in folder.glob("*.yaml"))
+    if name not in known:
+        raise UsageError(f"Expected a sampler among {', '.join(known)}, got {name}. Choose one.")
+    if getattr(stage, "process", None) is None:
+        raise UsageError(
+            f"Expected a stage with a sampler, got {type(stage).__name__}. Leave --sampler out."
+        )
+    stage.process.sampler = build(OmegaConf.load(folder / f"{name}.yaml"))
+
+
+def set_steps(stage: Any, steps: int) -> None:  # noqa: ANN401 - any stage
+    """Let a stage's sampler take another number of steps.
+
+    Raises:
+        UsageError: It has no sampler, or the number is below 1.
+    """
+    sampler = getattr(stage, "sampler", None)
+    if sampler is None or steps < 1:
+        raise UsageError(
+            f"Expected 1 or more steps of a stage with a sampler, got {steps} "
+            f"({type(stage).__name__}). Leave --steps out."
+        )
+    sampler.num_steps = steps
+
+
+def set_start(stage: Any, start: float) -> None:  # noqa: ANN401 - any stage
+    """Let a stage's draws begin at another time.
+
+    Raises:
+        UsageError: It always begins from noise or draws nothing, or the time cannot be.
+    """
+    if not hasattr(stage, "start"):
+        raise UsageError(
+            f"Expected a ControlNet for a start of {start:g}, got a {type(stage).__name__}. "
+            "Leave --start out."
+        )
+    stage.start = start

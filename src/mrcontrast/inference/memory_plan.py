@@ -1,0 +1,173 @@
+"""Make a translation fit into memory before it starts, by tiles, or refuse it."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.networks.memory import estimate_memory, weight_bytes
+from mrcontrast.networks.tiling import Tiling
+from mrcontrast.storage.memory import free_memory, held_memory
+
+log = logging.getLogger(__name__)
+
+GIB = 1024**3
+USABLE = 0.95  # of the memory that is there
+FRACTIONS = (0.75, 0.5, 0.375, 0.25)  # of the longest axis, for tiles
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """Largest windows along each axis, in image voxels; None takes all at once.
+
+    Attributes:
+        codec: Of the autoencoder.
+        denoiser: Of denoiser and ControlNet.
+    """
+
+    codec: int | None = None
+    denoiser: int | None = None
+
+    @classmethod
+    def from_text(cls, text: str) -> "Tiles":
+        """Read "N" (both) or "N,M" (autoencoder, denoiser); 0 takes all at once.
+
+        >>> Tiles.from_text("96,0")
+        Tiles(codec=96, denoiser=None)
+
+        Raises:
+            UsageError: It is neither.
+        """
+        parts = text.split(",")
+        if len(parts) > 2 or not all(part.strip().isdecimal() for part in parts):
+            raise UsageError(f"Expected --tile N or N,M in voxels, got {text}. Pass --tile 96.")
+        return cls(int(parts[0]) or None, int(parts[-1]) or None)
+
+    def __str__(self) -> str:
+        return f"{self.codec or 0},{self.denoiser or 0}"
+
+
+@dataclass
+class Fitting:
+    """Chooses the tiles of a stage for each size of image.
+
+    Attributes:
+        stage: See ``mrcontrast.stages``; its tiling is set.
+        batch_size: Slices at once; 2D only.
+        tiles: What to use; None takes the largest that fit.
+        chosen: Tiles by the axes of images met so far.
+        needed: Bytes by the same.
+    """
+
+    stage: Any
+    batch_size: int
+    tiles: Tiles | None = None
+    chosen: dict[tuple[int, ...], Tiles] = field(default_factory=dict)
+    needed: dict[tuple[int, ...], int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.tiles is None or self.tiles == Tiles():
+            return
+        if self.stage.spatial_dims == 2 or getattr(self.stage, "codec", None) is None:
+            raise UsageError(
+                f"Expected a 3D model with a latent, got {type(self.stage).__name__} in "
+                f"{self.stage.spatial_dims}D (--tile). Leave --tile out."
+            )
+        self.install(self.tiles)
+
+    def fit(self, volume_shape: tuple[int, int, int]) -> Tiles:
+        """Set tiles for volumes (X, Y, Z) on the model's grid and say what they take.
+
+        Raises:
+            MrcontrastError: No tiles fit into the memory that is there.
+        """
+        image_shape = self.image_shape(volume_shape)
+        if image_shape in self.chosen:
+            self.install(self.chosen[image_shape])
+            return self.chosen[image_shape]
+        count = min(self.batch_size, volume_shape[2]) if len(image_shape) == 2 else 1
+        free = available_memory(self.stage.device)
+        least = 0
+        for tiles in self.candidates(image_shape):
+            self.install(tiles)
+            needed = estimate_memory(self.stage, image_shape, count)
+            least = min(needed, least or needed)
+            if needed - weight_bytes(self.stage) <= USABLE * free:
+                log.info(self.line(needed, free, image_shape, count))
+                self.chosen[image_shape], self.needed[image_shape] = tiles, needed
+                return tiles
+        raise MrcontrastError(
+            f"Expected a volume that fits in memory, got one of about {least / GIB:.1f} GiB "
+            f"where {free / GIB:.1f} are free. {self.advice()}, or take another --device."
+        )
+
+    def image_shape(self, volume_shape: tuple[int, int, int]) -> tuple[int, ...]:
+        """Return the axes of the images that a volume (X, Y, Z) is given to the stage as."""
+        axes = volume_shape[: self.stage.spatial_dims]
+        return tuple(size + -size % self.stage.factor for size in axes)
+
+    def estimate(self, volume_shape: tuple[int, int, int]) -> int | None:
+        """Return the bytes that a volume (X, Y, Z) was found to need; None before ``fit``."""
+        return self.needed.get(self.image_shape(volume_shape))
+
+    def candidates(self, image_shape: tuple[int, ...]) -> Iterator[Tiles]:
+        """Yield tiles, those with the most at once first."""
+        if self.tiles is not None:
+            yield self.tiles
+            return
+        yield Tiles()
+        codec = getattr(self.stage, "codec", None)
+        if codec is None or self.stage.spatial_dims == 2:
+            return
+        cell = codec.multiple
+        sizes = {int(part * max(image_shape)) // cell * cell for part in FRACTIONS}
+        sizes = {size for size in sizes if size >= 2 * cell}
+        yield from (Tiles(size) for size in sorted(sizes, reverse=True))
+        yield from (Tiles(size, size) for size in sorted(sizes, reverse=True))
+
+    def install(self, tiles: Tiles) -> None:
+        """Set the tiling of codec and denoiser."""
+        codec = getattr(self.stage, "codec", None)
+        if codec is None:
+            return
+        for part, voxels in ((codec, tiles.codec), (self.stage, tiles.denoiser)):
+            old: Tiling = part.tiling
+            part.tiling = Tiling(voxels, old.overlap, old.multiple, old.passes)
+
+    def line(self, needed: int, free: int, image_shape: tuple[int, ...], count: int) -> str:
+        """Say what a volume takes, with all that this process holds already, and how it is cut."""
+        if self.stage.device.type == "cpu":
+            needed += held_memory() - weight_bytes(self.stage)
+        if len(image_shape) == 2:
+            form = f"{count} slices at once"
+        elif getattr(self.stage, "codec", None) is None:
+            form = "the volume at once"
+        else:
+            cells = [size // self.stage.codec.multiple for size in image_shape]
+            tilings = {"autoencoder": self.stage.codec.tiling, "denoiser": self.stage.tiling}
+            form = ", ".join(
+                f"{name} in {len(tiling.windows(cells))} tiles of {tiling.tile_voxels} voxels"
+                if tiling.cuts(cells)
+                else f"{name} whole"
+                for name, tiling in tilings.items()
+            )
+        return f"about {needed / GIB:.1f} GiB of memory of {free / GIB:.1f} free; {form}"
+
+    def advice(self) -> str:
+        """Name the option that helps."""
+        if self.stage.spatial_dims == 2:
+            return "Lower --batch-size"
+        if getattr(self.stage, "codec", None) is None:
+            return "Free some memory"
+        return "Pass a smaller --tile" if self.tiles is not None else "Free some memory"
+
+
+def available_memory(device: torch.device) -> int:
+    """Return the bytes that can still be allocated on a device."""
+    if device.type == "cuda":
+        cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + cached
+    return free_memory()

@@ -1,0 +1,83 @@
+"""Arrays that are too large for memory, written batch by batch."""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import DTypeLike
+from torch import Tensor
+
+from mrcontrast.errors import MrcontrastError
+from mrcontrast.storage.npy_file import NpyFile, needing, size_of
+
+ADVICE = "Free some space or set MRCONTRAST_CACHE=<folder>."
+
+
+class ArrayWriter:
+    """Fills NumPy files, one for each name, from their first item to the last.
+
+    Args:
+        folder: Where the files ``<name>.npy`` go.
+        length: Items in all.
+        precision: Type of each array on the disk, by name.
+    """
+
+    def __init__(self, folder: Path, length: int, precision: Mapping[str, DTypeLike]) -> None:
+        self.folder = folder
+        self.length = length
+        self.precision = precision
+        self.row = 0
+        self.size_bytes = 0
+        self.files: dict[str, NpyFile] = {}
+        self.open_files = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close the files."""
+        self.open_files.close()
+
+    def append(self, values: Mapping[str, Tensor]) -> None:
+        """Write the next items, each tensor (B, ...).
+
+        Raises:
+            MrcontrastError: A value is not finite, or the disk has too little space for all items.
+        """
+        end = self.row + len(next(iter(values.values())))
+        for name, value in values.items():
+            if not bool(torch.isfinite(value).all()):
+                raise MrcontrastError(
+                    f"Expected finite values of {name}, got NaN or infinity (training items "
+                    f"{self.row} to {end - 1}). Train the autoencoder again."
+                )
+        if not self.files:
+            self.reserve({name: value.shape[1:] for name, value in values.items()})
+        with needing(self.size_bytes, self.folder, ADVICE):
+            for name, value in values.items():
+                self.files[name].append(value.cpu().numpy())
+        self.row = end
+
+    def reserve(self, item_shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Create the files with space for all items."""
+        shapes = {name: (self.length, *shape) for name, shape in item_shapes.items()}
+        types = {name: np.dtype(self.precision[name]) for name in shapes}
+        self.size_bytes = sum(size_of(types[name], shape) for name, shape in shapes.items())
+        with needing(self.size_bytes, self.folder, ADVICE):
+            for name, shape in shapes.items():
+                file = NpyFile(self.folder / f"{name}.npy", types[name], shape)
+                self.files[name] = self.open_files.enter_context(file)
+
+    def finish(self) -> dict[str, list[int]]:
+        """Bring everything to the disk and return the shapes by name.
+
+        Raises:
+            MrcontrastError: The disk is full after all.
+        """
+        with needing(self.size_bytes, self.folder, ADVICE):
+            for file in self.files.values():
+                file.finish()
+        return {name: list(file.shape) for name, file in self.files.items()}

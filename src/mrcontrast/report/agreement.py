@@ -1,0 +1,124 @@
+"""Whether synthetic and real volumes agree on what a study would measure (Bland-Altman)."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+
+from mrcontrast.phantom.anatomy import LABELS
+from mrcontrast.report.evaluation import Evaluation
+from mrcontrast.report.nests import words
+from mrcontrast.report.sessions import Images
+
+MIN_SUBJECTS = 5  # for limits of agreement
+NORMAL_95 = 1.96
+TISSUES = {"csf": "CSF", "gm": "GM", "wm": "WM", "lesion": "lesions"}
+REAL, SYNTHETIC = "_real", "_synthetic"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One quantity of one subject.
+
+    Attributes:
+        subject: The person.
+        real: Measured on the real volume.
+        synthetic: Measured on the synthetic one, in the same unit.
+    """
+
+    subject: str
+    real: float
+    synthetic: float
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """One quantity of all subjects, by one method.
+
+    Attributes:
+        quantity: In words, with its unit.
+        method: Name of the method.
+        pairs: One a subject.
+    """
+
+    quantity: str
+    method: str
+    pairs: list[Pair]
+
+    @property
+    def differences(self) -> np.ndarray:
+        """Synthetic minus real, (N,)."""
+        return np.array([pair.synthetic - pair.real for pair in self.pairs])
+
+    @property
+    def bias(self) -> float:
+        """Mean difference."""
+        return float(self.differences.mean())
+
+    @property
+    def limits(self) -> tuple[float, float] | None:
+        """Bias less and plus 1.96 standard deviations; None for fewer than five subjects.
+
+        Source: Bland and Altman 1986, Lancet 327(8476).
+        """
+        if len(self.pairs) < MIN_SUBJECTS:
+            return None
+        spread = NORMAL_95 * float(self.differences.std(ddof=1))
+        return self.bias - spread, self.bias + spread
+
+
+class IntensityAgreement:
+    """Mean intensities of the brain and its tissues, gathered session by session."""
+
+    def __init__(self) -> None:
+        self._values: dict[tuple[str, str, str], list[tuple[float, float]]] = defaultdict(list)
+
+    def add(self, subject: str, images: Images) -> None:
+        """Measure the images of one session."""
+        for region, voxels in _regions(images).items():
+            real = float(images.real.data[voxels].mean(dtype=np.float64))
+            for method, volume in images.synthetic.items():
+                synthetic = float(volume.data[voxels].mean(dtype=np.float64))
+                self._values[region, method, subject].append((real, synthetic))
+
+    def results(self) -> list[Agreement]:
+        """Return one agreement a region and method; sessions of one subject are averaged."""
+        found: dict[tuple[str, str], list[Pair]] = defaultdict(list)
+        for (region, method, subject), values in self._values.items():
+            real, synthetic = np.mean(values, axis=0)
+            found[region, method].append(Pair(subject, float(real), float(synthetic)))
+        return [
+            Agreement(f"mean intensity, {region}", method, pairs)
+            for (region, method), pairs in found.items()
+        ]
+
+
+def scored_agreements(evaluation: Evaluation) -> list[Agreement]:
+    """Return the agreement of each figure of subjects.csv with a real and a synthetic column."""
+    stems = [name.removesuffix(REAL) for name in evaluation.metrics if name.endswith(REAL)]
+    regions = list(dict.fromkeys(score.region for score in evaluation.scores))
+    found = []
+    for stem in (stem for stem in stems if stem + SYNTHETIC in evaluation.metrics):
+        for region in regions:
+            for method in evaluation.methods:
+                real = evaluation.by_subject(method, region, stem + REAL)
+                synthetic = evaluation.by_subject(method, region, stem + SYNTHETIC)
+                both = [name for name in real if name in synthetic]
+                pairs = [Pair(name, real[name], synthetic[name]) for name in both]
+                if pairs:
+                    quantity = words(stem.removesuffix("_ml")) + " volume (ml)" * stem.endswith(
+                        "_ml"
+                    )
+                    found.append(Agreement(f"{quantity}, {words(region)}", method, pairs))
+    return found
+
+
+def _regions(images: Images) -> dict[str, np.ndarray]:
+    """Return the brain and, where the data set has labels, each tissue that is there."""
+    regions = {"brain": images.mask}
+    if images.labels is not None and images.labels.max() <= max(LABELS.values()):
+        for tissue, title in TISSUES.items():
+            voxels = images.labels == LABELS[tissue]
+            if voxels.any():
+                regions[title] = voxels
+    return regions

@@ -1,0 +1,75 @@
+"""Small still pictures of one session, for a reader without the viewer."""
+
+import base64
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.image import imsave
+
+from mrcontrast.report.colours import colour_map
+from mrcontrast.report.figure import FigureRow, make_cut
+from mrcontrast.report.sessions import Images
+from mrcontrast.storage.volume import Volume
+from mrcontrast.transforms.orientation import to_ras
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One slice as a PNG.
+
+    Attributes:
+        title: What it shows.
+        alt: The same for who cannot see it.
+        url: With the image in it.
+        ratio: Width over height as it should be shown.
+    """
+
+    title: str
+    alt: str
+    url: str
+    ratio: float
+
+
+def draw_strip(
+    name: str, images: Images, method: str, window: tuple[float, float], error: float
+) -> list[Picture]:
+    """Draw the widest axial slice of a session: real, synthetic, error and spread, as there are.
+
+    Args:
+        name: Of the session.
+        images: Its volumes.
+        method: Whose prediction is shown.
+        window: Intensities shown as black and white.
+        error: Error with the last colour, in the same units.
+    """
+    low, high = window
+    real, synthetic = images.real, images.synthetic[method]
+    shown = [
+        ("Real", real, "image", low, high),
+        ("Synthetic", synthetic, "image", low, high),
+        ("Error", Volume(synthetic.data - real.data, real.affine), "error", -error, error),
+    ]
+    if images.flair is not None and np.allclose(images.flair.affine, real.affine, atol=1e-3):
+        shown.insert(0, ("FLAIR", images.flair, "image", 0.0, 1.0))
+    if method in images.spread:
+        shown.append(("Uncertainty", images.spread[method], "spread", 0.0, error / 2))
+    turned = to_ras(real)
+    mask = to_ras(Volume(images.mask, real.affine)).data
+    cut = make_cut(FigureRow(name, turned.data, turned.data, {}, mask, turned.spacing_mm), "axial")
+    return [
+        Picture(
+            title,
+            f"{title}, {name}, {method}: axial slice {cut.index}, patient's right at the left",
+            _png_url(cut.show(to_ras(volume).data)[::-1], kind, least, most),
+            1 / cut.height,
+        )
+        for title, volume, kind, least, most in shown
+    ]
+
+
+def _png_url(section: np.ndarray, kind: str, low: float, high: float) -> str:
+    """Return a slice (rows from the top, columns) as the URL of a PNG."""
+    file = io.BytesIO()
+    imsave(file, section, format="png", cmap=colour_map(kind), vmin=low, vmax=high)
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"

@@ -1,0 +1,145 @@
+"""What a reader must know beside the figures: data, models, seeds, versions, intensities."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mrcontrast.data.manifest import MANIFEST, Manifest
+from mrcontrast.data.predictions import PredictionFiles
+from mrcontrast.errors import MrcontrastError
+from mrcontrast.report.evaluation import Evaluation
+from mrcontrast.report.sessions import Session, locate
+from mrcontrast.runs.folder import RunFolder
+
+HASH_LENGTH = 12
+Facts = dict[str, str]
+
+
+def data_facts(evaluation: Evaluation) -> Facts:
+    """Return what was scored: how many, of which data set, on which grid, in which units."""
+    inputs, summary = evaluation.summary["inputs"], evaluation.summary
+    subjects = {score.subject for score in evaluation.scores}
+    counts = "1 subject" if len(subjects) == 1 else f"{len(subjects)} subjects"
+    if len(evaluation.names) > len(subjects):
+        counts += f", {len(evaluation.names)} sessions"
+    facts = {"Scored": counts + _of_splits(inputs.get("splits"))}
+    facts |= _manifest_facts(evaluation)
+    intensity = summary["intensity_range"]
+    return facts | {
+        "Intensity range": f"{_short(intensity['low'])} to {_short(intensity['high'])}",
+        "At scoring": str(summary["normalisation"]),
+        "Brain masks": _without_path(str(inputs["masks"])),
+    }
+
+
+def method_facts(sessions: Mapping[str, Session], methods: list[str]) -> dict[str, Facts]:
+    """Return how each method's volumes were made, from the sidecars beside them."""
+    return {method: _sidecar_facts(_sidecars(sessions, method)) for method in methods}
+
+
+def version_facts(evaluation: Evaluation) -> Facts:
+    """Return the software of the scoring."""
+    return {key: str(value) for key, value in evaluation.summary.get("versions", {}).items()}
+
+
+def missing_notes(evaluation: Evaluation) -> list[str]:
+    """Return who was left out, in words."""
+    return [
+        f"{method}, {kind.replace('_', ' ')}: {', '.join(names)}"
+        for method, lists in evaluation.summary.get("missing", {}).items()
+        for kind, names in lists.items()
+        if names
+    ]
+
+
+def _manifest_facts(evaluation: Evaluation) -> Facts:
+    """Return the hashes and the grid of a prepared data set; of another folder its name."""
+    references = evaluation.summary["inputs"]["references"]
+    raw = references.startswith("raw T1w files")
+    study = evaluation.folder.parent
+    folder = study / "data" if raw else locate(Path(references), study)
+    if not (folder / MANIFEST).is_file():
+        return {"References": folder.name}
+    manifest = Manifest.read(folder)
+    record = manifest.records[0]
+    names = [str(each["name"]) for each in (record.normaliser_flair, record.normaliser_t1w)]
+    both = f"{names[0]} (FLAIR), {names[-1]} (T1w)"
+    grid = f"{' × '.join(map(str, record.shape))} voxels of {record.spacing_mm:g} mm"
+    return {
+        "Data hash": manifest.data_hash[:HASH_LENGTH],
+        "Split hash": manifest.split_hash[:HASH_LENGTH],
+        "Sites": ", ".join(sorted({each.site for each in manifest.records})),
+        "Grid": "the subjects' own" if raw else grid,
+        "Normalised by": both if len(set(names)) == 2 else f"{names[0]} (FLAIR, T1w)",
+    }
+
+
+def _sidecars(sessions: Mapping[str, Session], method: str) -> list[dict[str, Any]]:
+    """Read the sidecars of one method; predictions of another system have none."""
+    found = []
+    for session in sessions.values():
+        path = session.case.predictions.get(method)
+        sidecar = None if path is None else PredictionFiles(path).sidecar
+        if sidecar is not None and sidecar.is_file():
+            try:
+                found.append(json.loads(sidecar.read_text(encoding="utf-8")))
+            except ValueError as error:
+                raise MrcontrastError(
+                    f"Expected JSON, got: {error} ({sidecar}). Translate again."
+                ) from error
+    return found
+
+
+def _sidecar_facts(sidecars: list[dict[str, Any]]) -> Facts:
+    """Return what the sidecars of one method say; differing values stand side by side."""
+    if not sidecars:
+        return {"Made by": "no sidecar: another system"}
+    stage = _values(sidecars, "Stage")
+    made = sorted({f"{by['Name']} {by['Version']}" for s in sidecars for by in s["GeneratedBy"]})
+    seeds = {sidecar.get("Seed") for sidecar in sidecars}
+    facts = {
+        "Stage": stage,
+        "Weights": ", ".join(sorted({str(s.get("WeightsSHA256"))[:HASH_LENGTH] for s in sidecars})),
+        "Sampler": _values(sidecars, "Sampler"),
+        "Steps": _values(sidecars, "Steps"),
+        "Draws": _values(sidecars, "Samples"),
+        "Sampling seed": str(seeds.pop()) if len(seeds) == 1 else "one a subject, in its sidecar",
+        "Made by": ", ".join(made),
+    }
+    return facts | _training_facts(sidecars[0])
+
+
+def _training_facts(sidecar: dict[str, Any]) -> Facts:
+    """Return seed, code and data of the training, if its run folder is still there."""
+    provenance = RunFolder(sidecar["Model"]).provenance if sidecar.get("Model") else {}
+    if provenance.get("weights_sha256") != sidecar.get("WeightsSHA256", ""):
+        return {}
+    return {
+        "Training seed": str(provenance.get("seed")),
+        "Trained on": f"data {str(provenance.get('data_hash'))[:HASH_LENGTH]}",
+        "Code": str(provenance.get("git_sha") or "installed package")[:HASH_LENGTH],
+        "torch": str(provenance.get("versions", {}).get("torch")),
+    }
+
+
+def _values(sidecars: list[dict[str, Any]], key: str) -> str:
+    """Return the different values of one key, joined."""
+    values = dict.fromkeys(str(sidecar.get(key)) for sidecar in sidecars)
+    return ", ".join("–" if value == "None" else value for value in values)
+
+
+def _of_splits(splits: list[str] | None) -> str:
+    """Return the splits in words."""
+    return f" of the {' and '.join(splits)} split" if splits else ""
+
+
+def _without_path(text: str) -> str:
+    """Return a mask's source without the folders above it, which say who ran it and where."""
+    path, _, pattern = text.partition(": ")
+    return ": ".join(filter(None, (Path(path).name or path, pattern)))
+
+
+def _short(end: Any) -> str:  # noqa: ANN401 - a number, or words
+    """Return one end of a range."""
+    return f"{end:g}" if isinstance(end, int | float) else str(end)

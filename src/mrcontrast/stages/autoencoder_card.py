@@ -1,0 +1,168 @@
+"""The report card of an autoencoder: what it loses is lost to every later stage."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mrcontrast import keys
+from mrcontrast.errors import MrcontrastError
+from mrcontrast.latent.codec import LatentStatistics, Posterior
+from mrcontrast.losses.kl import kl_divergence
+from mrcontrast.metrics.online import masked_psnr
+from mrcontrast.metrics.structural import WINDOW, ssim
+from mrcontrast.metrics.voxelwise import mean_absolute_error
+
+log = logging.getLogger(__name__)
+
+
+class Examinee(Protocol):
+    """What the examination asks of an autoencoder."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights lie."""
+
+    def posterior(self, image: Tensor) -> Posterior:
+        """Encode images (B, 1, *S) to their raw posterior."""
+
+    def decode(self, z: Tensor, image_shape: Sequence[int]) -> Tensor:
+        """Decode raw latents (B, C, *S / f) to images (B, 1, *image_shape) in [0, 1]."""
+
+
+@torch.no_grad()
+def examine(autoencoder: Examinee, datamodule: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Return the report card over all validation items, and say it in one line of the log.
+
+    Raises:
+        MrcontrastError: No validation item has a brain voxel.
+    """
+    card = AutoencoderCard("train" if getattr(datamodule, "val_is_train", False) else "val")
+    for batch in datamodule.val_dataloader():
+        target = batch[keys.T1W].to(autoencoder.device)
+        posterior = autoencoder.posterior(target)
+        card.update(batch, autoencoder.decode(posterior.mean, target.shape[2:]), posterior)
+    found = card.compute()
+    log.info("%s", one_line(found))
+    return found
+
+
+class AutoencoderCard:
+    """Gathers figures item by item; each counts only in the brain mask, and items weigh the same.
+
+    Args:
+        split: Where the items come from, "val"; or "train", whose figures flatter.
+    """
+
+    def __init__(self, split: str) -> None:
+        self.split = split
+        self.figures: dict[str, list[float]] = {"psnr_db": [], "ssim": [], "mae": []}
+        self.lesion_mae: list[float] = []
+        self.kl_nats: list[float] = []
+        self.subjects: set[str] = set()
+        self.latents = LatentStatistics()
+
+    def update(
+        self, batch: Mapping[str, Any], reconstruction: Tensor, posterior: Posterior
+    ) -> None:
+        """Add the items of a batch; an item without a brain voxel has nothing to tell.
+
+        Args:
+            batch: "t1w" and "brain_mask", (B, 1, *S); "lesion_mask" and "subject" if known.
+            reconstruction: Of the T1w image, (B, 1, *S) in [0, 1].
+            posterior: Raw latents, (B, C, *S / f).
+        """
+        target, masks = batch[keys.T1W].cpu(), batch[keys.BRAIN_MASK].cpu()
+        images = reconstruction.detach().float().cpu()
+        psnr = masked_psnr(images, target, masks).tolist()
+        lesions = batch[keys.LESION_MASK].cpu() if keys.LESION_MASK in batch else masks * 0
+        for item, value in enumerate(psnr):
+            pair = images[item, 0].numpy(), target[item, 0].numpy()
+            brain, lesion = (masks[item, 0] > 0.5).numpy(), (lesions[item, 0] > 0.5).numpy()
+            if not brain.any():
+                continue
+            self.figures["psnr_db"].append(value)
+            self.figures["mae"].append(mean_absolute_error(*pair, brain))
+            if min(brain.shape) >= WINDOW:
+                self.figures["ssim"].append(ssim(*pair, data_range=1.0, mask=brain))
+            if lesion.any():
+                self.lesion_mae.append(mean_absolute_error(*pair, lesion))
+        self.kl_nats += [float(kl_divergence(posterior.mean, posterior.sigma))] * len(target)
+        self.subjects.update(batch.get(keys.SUBJECT, ()))
+        self.latents.update(posterior)
+
+    def compute(self) -> dict[str, Any]:
+        """Return the card as JSON; a figure that no item gives is None.
+
+        Returns:
+            "split", "items", "subjects"; means over items of "psnr_db", "ssim", "mae" in the brain
+            and "lesion_mae" in lesions (over "lesion_items"); "kl_nats", of each latent value;
+            "latent_mean" and "latent_std", one for each channel, raw.
+
+        Raises:
+            MrcontrastError: There was no item with a brain voxel.
+        """
+        if not self.figures["psnr_db"]:
+            raise MrcontrastError(
+                "Expected validation items with brain, got none (autoencoder report card). "
+                "Check the brain masks and the splits of the data set."
+            )
+        mean, std = self.latents.compute()
+        return {
+            "split": self.split,
+            "items": len(self.figures["psnr_db"]),
+            "subjects": len(self.subjects),
+            **{name: mean_of(values) for name, values in self.figures.items()},
+            "lesion_mae": mean_of(self.lesion_mae),
+            "lesion_items": len(self.lesion_mae),
+            "kl_nats": mean_of(self.kl_nats),
+            "latent_mean": rounded(mean),
+            "latent_std": rounded(std),
+        }
+
+
+def mean_of(values: Sequence[float]) -> float | None:
+    """Return the mean, or None of nothing.
+
+    >>> mean_of([1.0, 2.0]), mean_of([])
+    (1.5, None)
+    """
+    return float(np.mean(values)) if values else None
+
+
+def rounded(values: Tensor) -> list[float]:
+    """Return a tensor (C,) as numbers of six digits after the point."""
+    return [round(value, 6) for value in torch.atleast_1d(values).tolist()]
+
+
+def one_line(card: Mapping[str, Any]) -> str:
+    """Return a card in one line for a reader.
+
+    >>> one_line({"split": "val", "items": 64, "subjects": 3, "psnr_db": 31.249, "ssim": None,
+    ...     "mae": 0.01234, "lesion_mae": None, "kl_nats": 1.5, "latent_mean": [0.1, -0.25],
+    ...     "latent_std": [1.0, 0.875]})
+    'Report card (64 val items, 3 subjects, in the brain): PSNR 31.25 dB, MAE 0.0123, KL 1.50 \
+nats; latent mean 0.10 -0.25, sd 1.00 0.88'
+    """
+    figures = [
+        f"{title} {card[name]:.{digits}f}{unit}"
+        for name, title, digits, unit in (
+            ("psnr_db", "PSNR", 2, " dB"),
+            ("ssim", "SSIM", 3, ""),
+            ("mae", "MAE", 4, ""),
+            ("lesion_mae", "lesion MAE", 4, ""),
+            ("kl_nats", "KL", 2, " nats"),
+        )
+        if card[name] is not None
+    ]
+    means, deviations = (
+        " ".join(f"{value:.2f}" for value in card[name]) for name in ("latent_mean", "latent_std")
+    )
+    subjects = f"{card['subjects']} subject{'' if card['subjects'] == 1 else 's'}"
+    return (
+        f"Report card ({card['items']} {card['split']} items, {subjects}, in the "
+        f"brain): {', '.join(figures)}; latent mean {means}, sd {deviations}"
+    )

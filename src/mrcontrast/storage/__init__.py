@@ -1,0 +1,1 @@
+"""Files on disk: NIfTI volumes, tensors, arrays, whole writes."""

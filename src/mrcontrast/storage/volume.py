@@ -1,0 +1,200 @@
+"""NIfTI in and out: one volume with its place in the world."""
+
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from mrcontrast.errors import MrcontrastError
+from mrcontrast.storage.files import replacing
+from mrcontrast.storage.nifti import (
+    affine_in_mm,
+    fault,
+    geometry_of,
+    open_nifti,
+    read_voxels,
+    times,
+)
+
+LEAST_IN_MASK = -0.5  # splines may overshoot below 0; labels of -1 may mean inside or outside
+
+
+@dataclass(frozen=True)
+class Volume:
+    """One 3D image and its place in the world.
+
+    Attributes:
+        data: (X, Y, Z), float32, in the units of the file.
+        affine: (4, 4), float64, from voxel indices to world coordinates (RAS, mm).
+    """
+
+    data: np.ndarray
+    affine: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Number of voxels along each axis."""
+        x, y, z = self.data.shape
+        return x, y, z
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Distance of neighbouring voxels along each axis, in mm."""
+        x, y, z = np.linalg.norm(self.affine[:3, :3], axis=0)
+        return float(x), float(y), float(z)
+
+    @property
+    def orientation(self) -> str:
+        """Directions that the axes point to most closely, such as "RAS".
+
+        >>> Volume(np.ones((2, 3, 4)), np.diag([-1.0, 1, 1, 1])).orientation
+        'LAS'
+        """
+        return "".join(nib.orientations.aff2axcodes(self.affine))
+
+
+def read_volume(path: str | Path, zeros: bool = False, nan: bool = False) -> Volume:
+    """Read one 3D NIfTI file, scaled by its header; a fourth axis of length 1 is dropped.
+
+    Args:
+        path: ``.nii`` or ``.nii.gz``.
+        zeros: Whether it may be all zero, as the deviation of draws that are all alike.
+        nan: Whether voxels may be NaN, as the background that SPM writes.
+
+    Raises:
+        MrcontrastError: The file is missing, truncated, not NIfTI, not 3D, RGB or complex, all
+            zero, larger than the free memory, holds infinite voxels or NaN, has a singular affine,
+            or units that its spacing contradicts.
+    """
+    volume = _read(Path(path), nan)
+    missing = int(np.isnan(volume.data).sum()) if nan else 0
+    if not zeros and np.count_nonzero(volume.data) == missing:
+        got = "only zeros and NaN" if missing else "only zeros"
+        raise fault("an image", got, Path(path), "Export it again or leave it out")
+    return volume
+
+
+def read_mask(path: str | Path, like: Volume, like_path: str | Path = "its image") -> np.ndarray:
+    """Read a mask that lies on the grid of ``like``; above 0.5 is inside, and it may be empty.
+
+    NaN is outside; axes may be stored in another order or direction.
+
+    Raises:
+        MrcontrastError: As ``read_volume`` (all zero excepted), the grids differ, it is the file of
+            the image, or values show that 0 is not outside and 1 not inside.
+    """
+    if Path(like_path).exists() and Path(path).exists() and Path(path).samefile(like_path):
+        raise fault("a mask", "the image itself", Path(path), "Give a mask of its brain")
+    mask = onto_grid(_read(Path(path), nan=True), like, path, like_path)
+    least, most = (float(bound.reduce(mask.data, axis=None)) for bound in (np.fmin, np.fmax))
+    if least < LEAST_IN_MASK or (least > 0.5 and least < most):  # no outside among its labels
+        got = f"values from {least:g} to {most:g}"
+        raise fault("a mask of 0 outside and 1 inside", got, Path(path), "Make it so")
+    return mask.data > 0.5
+
+
+def write_volume(path: str | Path, volume: Volume, like_header: str | Path | None = None) -> None:
+    """Write a volume as float32 NIfTI, whole or not at all; folders on the way are made.
+
+    Args:
+        path: ``.nii`` or ``.nii.gz``; the same voxels give the same bytes.
+        volume: Its affine becomes sform and qform, in mm.
+        like_header: File on the same grid whose sform, qform, their codes and unit are written
+            instead; no other field of its header is.
+
+    Raises:
+        MrcontrastError: The folder or the file cannot be written.
+    """
+    data = np.asarray(volume.data, np.float32)
+    if like_header is None:
+        _write(Path(path), _image(data, volume.affine))
+    else:
+        kind, header = geometry_of(Path(like_header))
+        header.set_data_dtype(data.dtype)
+        _write(Path(path), kind(data, None, header))
+
+
+def write_labels(
+    path: str | Path, labels: np.ndarray, affine: np.ndarray, like_header: str | Path | None = None
+) -> None:
+    """Write a mask or tissue labels, (X, Y, Z), as uint8 NIfTI, as ``write_volume`` does."""
+    data = np.asarray(labels, np.uint8)
+    if like_header is None:
+        _write(Path(path), _image(data, affine))
+    else:
+        kind, header = geometry_of(Path(like_header))
+        header.set_data_dtype(data.dtype)
+        _write(Path(path), kind(data, None, header))
+
+
+def onto_grid(
+    volume: Volume, like: Volume, path: str | Path, like_path: str | Path = "its image"
+) -> Volume:
+    """Return a volume with its axes in the order and directions of another; no voxel is changed.
+
+    Raises:
+        MrcontrastError: The two still do not lie on one voxel grid.
+    """
+    turn = nib.orientations.io_orientation(np.linalg.inv(like.affine) @ volume.affine)
+    if not (turn == [[0, 1], [1, 1], [2, 1]]).all():
+        data = nib.orientations.apply_orientation(volume.data, turn)
+        back = nib.orientations.inv_ornt_aff(turn, volume.shape)
+        volume = Volume(np.ascontiguousarray(data), volume.affine @ back)
+    same_grid(like, volume, like_path, path)
+    return volume
+
+
+def same_grid(
+    a: Volume, b: Volume, path_a: str | Path, path_b: str | Path, tolerance_mm: float = 1e-2
+) -> None:
+    """Refuse two volumes that do not lie on one voxel grid.
+
+    Raises:
+        MrcontrastError: Shapes differ, or corner voxels of one index lie more than
+            ``tolerance_mm`` apart; both files and the difference are named.
+    """
+    if a.shape != b.shape:
+        difference = f"shapes {times(a.shape)} and {times(b.shape)}"
+    elif (distance := _corner_distance_mm(a, b)) > tolerance_mm:
+        difference = f"corners {distance:.3g} mm apart"
+    else:
+        return
+    raise MrcontrastError(
+        f"Expected two volumes on one grid, got {difference} ({path_a} and {path_b}). "
+        "Register and resample one to the other first."
+    )
+
+
+def _read(path: Path, nan: bool = False) -> Volume:
+    """Read any real-valued 3D NIfTI, zeros included."""
+    image = open_nifti(path)
+    affine = affine_in_mm(image, path)
+    data = read_voxels(image, path)
+    bad = int(np.isinf(data).sum()) if nan else int(data.size - np.isfinite(data).sum())
+    if bad:
+        raise fault("finite voxels", f"{bad} NaN or infinite", path, "Repair the volume")
+    return Volume(data.reshape(data.shape[:3]), affine)
+
+
+def _image(data: np.ndarray, affine: np.ndarray) -> nib.Nifti1Image:
+    """Return an image with one affine as sform and qform, in mm."""
+    image = nib.Nifti1Image(data, affine, dtype=data.dtype)
+    image.set_sform(affine, 1)
+    image.set_qform(affine, 1)
+    image.header.set_xyzt_units("mm")
+    return image
+
+
+def _write(path: Path, image: nib.Nifti1Image) -> None:
+    """Write one image, whole or not at all."""
+    with replacing(path) as unfinished:
+        nib.save(image, unfinished)
+
+
+def _corner_distance_mm(a: Volume, b: Volume) -> float:
+    """Return the largest distance between corner voxels of the same index."""
+    corners = np.array(list(product(*((0, n - 1) for n in a.shape))))
+    shifts = corners @ (a.affine - b.affine)[:3, :3].T + (a.affine - b.affine)[:3, 3]
+    return float(np.linalg.norm(shifts, axis=1).max())

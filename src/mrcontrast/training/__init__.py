@@ -1,0 +1,1 @@
+"""Train a stage: trainer, callbacks, resuming, initial weights."""

@@ -1,0 +1,186 @@
+"""What one training takes, counted on tensors that have shapes and no values."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+from omegaconf import DictConfig
+
+from mrcontrast.config.build import build
+from mrcontrast.errors import UsageError
+
+STATES = {"Adam": 2, "AdamW": 2, "SGD": 0}  # float32 copies of the weights that an optimiser keeps
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one training takes.
+
+    Attributes:
+        name: Of the training.
+        trained: Parameters that learn.
+        parameters: All of them, frozen ones included.
+        batch_size: Items a step and device.
+        images: Items that the whole training sees, repeats counted; None if time alone ends it.
+        memory: Bytes at the peak of a step, on one device.
+        flops: Floating-point operations of forward and backward for one item.
+        most_hours: GPU hours after which ``trainer.max_time`` ends it; None without a limit.
+    """
+
+    name: str
+    trained: int
+    parameters: int
+    batch_size: int
+    images: int | None
+    memory: int
+    flops: float
+    most_hours: float | None = None
+
+    def hours(self, flops_per_s: float) -> float:
+        """Return the GPU hours at a rate."""
+        counted = inf if self.images is None else self.images * self.flops / flops_per_s / 3600
+        return min(counted, inf if self.most_hours is None else self.most_hours)
+
+
+def cost_of_training(name: str, config: DictConfig, shape: list[int], items: int | None) -> Cost:
+    """Return what a training takes.
+
+    Args:
+        name: Of the training.
+        config: Resolved, with the parts of its parents.
+        shape: Axes (*S) of an item.
+        items: Training items; None if unknown, which a training that ends by epochs needs.
+
+    Raises:
+        UsageError: Nothing ends the training, or the number of items is needed.
+    """
+    from torch._subclasses.fake_tensor import FakeTensorMode
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from mrcontrast.networks.memory import LiveBytes, weight_bytes
+
+    batch_size = config.data.batch_size
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        stage = build_without_values(config.stage)
+        batch = batch_without_values(stage, config, batch_size, shape)
+        watch, counter = LiveBytes(), FlopCounterMode(display=False)
+        with watch, counter, precision(config.trainer.precision):
+            take_step(stage, batch)
+    weights = [value for value in stage.parameters() if value.requires_grad]
+    trained = sum(value.numel() for value in weights)
+    return Cost(
+        name=name,
+        trained=trained,
+        parameters=sum(value.numel() for value in stage.parameters()),
+        batch_size=batch_size,
+        images=images_seen(config, items),
+        memory=weight_bytes(stage) + 4 * trained * copies(config) + watch.peak,
+        flops=counter.get_total_flops() / batch_size,
+        most_hours=most_hours(config.trainer),
+    )
+
+
+def build_without_values(node: DictConfig) -> Any:  # noqa: ANN401 - a stage
+    """Build a stage in a ``FakeTensorMode``: its tensors have shapes and no values.
+
+    The diffusion process has values: its schedule is checked when it is built. So has the network
+    of a perceptual loss, which reads its file.
+    """
+    from torch._subclasses.fake_tensor import unset_fake_temporarily
+
+    parts = {key: value for key, value in node.items() if key not in ("checkpoint", "process")}
+    with unset_fake_temporarily():
+        process = {"process": build(node.process)} if "process" in node else {}
+    stage = build(parts, **process)
+    if (perceptual := getattr(stage, "perceptual", None)) is not None and perceptual.source:
+        with unset_fake_temporarily():
+            perceptual.loaded = [perceptual.source()]
+    return stage.train()
+
+
+def batch_without_values(
+    stage: Any,  # noqa: ANN401 - any stage
+    config: DictConfig,
+    batch_size: int,
+    shape: list[int],
+) -> dict[str, Any]:
+    """Return a batch as training sees it, with latents in it if the stage keeps them."""
+    import torch
+
+    slices = 1 + 2 * config.data.context_slices
+    batch = {name: torch.empty(batch_size, 1, *shape) for name in ("t1w", "brain_mask")}
+    batch["flair"] = torch.empty(batch_size, slices, *shape)
+    if config.stage.get("store") is not None:
+        latent = stage.codec.latent_shape(shape)
+        batch["t1w_mean"] = torch.empty(batch_size, *latent)
+        batch["t1w_sigma"] = torch.empty(batch_size, *latent)
+    return batch
+
+
+@contextmanager
+def precision(name: str) -> Iterator[None]:
+    """Compute in 16 bits what the trainer would."""
+    import torch
+
+    mixed = str(name) in ("16-mixed", "bf16-mixed")
+    with torch.autocast("cpu", torch.bfloat16) if mixed else nullcontext():
+        yield
+
+
+def take_step(stage: Any, batch: dict[str, Any]) -> None:  # noqa: ANN401
+    """Go forward and backward once for each loss of a step; an optimiser's step is not taken."""
+    each_loss = getattr(stage, "each_loss", None)
+    for loss in [stage.loss(batch)] if each_loss is None else each_loss(batch):
+        loss.backward()
+
+
+def images_seen(config: DictConfig, items: int | None) -> int | None:
+    """Return how many items a training sees, repeats counted; None if time alone ends it.
+
+    Args:
+        config: Of the training; where two optimisers take turns, each counts in its steps.
+        items: Training items; None if unknown.
+
+    Raises:
+        UsageError: Nothing ends the training, or the number of items is needed.
+    """
+    trainer = config.trainer
+    if trainer.max_epochs > 0:
+        if items is None:
+            raise UsageError(
+                f"Expected the number of training items, got none (study.size.items): epochs end "
+                f"{config.name}. Add +study.size.items=N."
+            )
+        return trainer.max_epochs * items
+    if (steps := trainer.max_steps) < 0:
+        if trainer.max_time is not None:
+            return None
+        raise UsageError(
+            f"Expected a training that ends by steps, epochs or time, got trainer.max_steps={steps}"
+            f" ({config.name}). Set study.common to trainer.max_steps=N."
+        )
+    if (start := config.stage.get("adversarial_start_step")) is not None and steps > start:
+        steps = start + (steps - start) // 2
+    return steps * trainer.accumulate_grad_batches * config.data.batch_size * devices_of(trainer)
+
+
+def most_hours(trainer: DictConfig) -> float | None:
+    """Return the GPU hours that ``max_time`` allows, None without a limit."""
+    from lightning.pytorch.callbacks import Timer
+
+    seconds = Timer(trainer.max_time).time_remaining()
+    return None if seconds is None else seconds * devices_of(trainer) / 3600
+
+
+def devices_of(trainer: DictConfig) -> int:
+    """Return the number of devices, 1 where it is found when training begins."""
+    return trainer.devices if isinstance(trainer.devices, int) else 1
+
+
+def copies(config: DictConfig) -> int:
+    """Return how many float32 copies of the trained weights lie beside them and their gradients."""
+    optimizer = config.stage.optimisation.optimizer._target_.rsplit(".", 1)[-1]
+    average = (config.get("callbacks") or {}).get("ema")
+    return STATES.get(optimizer, 2) + int(average is not None)

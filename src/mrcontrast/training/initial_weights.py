@@ -1,0 +1,134 @@
+"""The weights that a training begins with: of parents, of its own, of an earlier run like it."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+
+from mrcontrast.config.build import module_name
+from mrcontrast.errors import UsageError
+from mrcontrast.runs.folder import RunFolder
+from mrcontrast.tracking.references import open_run
+from mrcontrast.training.lineage import LOCAL, adopt_weights, check_run, check_same
+
+log = logging.getLogger(__name__)
+PATCH_SIZE = "data.items.patch_size"
+
+
+def find_start(config: DictConfig) -> RunFolder | None:
+    """Return the verified run that ``config.start_from`` names; None when it names none.
+
+    Raises:
+        UsageError: It is the run that is to be trained.
+        MrcontrastError: It is missing, unfinished, changed, of another stage or of another number
+            of dimensions.
+    """
+    if config.get("start_from") is None:
+        return None
+    run = open_run(config.start_from)
+    if run.path.resolve() == Path(config.out).resolve():
+        raise UsageError(
+            f"Expected start_from to be another run than out, got {run.path} twice. "
+            "Add name=NAME or out=FOLDER."
+        )
+    check_run(run, "start_from", [module_name(config.stage._target_)], config)
+    return run
+
+
+def take_over(
+    stage: nn.Module, parents: Mapping[str, RunFolder], start: RunFolder | None = None
+) -> None:
+    """Give a freshly built stage all weights that it begins with, in place.
+
+    First the frozen parts of its parents, then its own ``initialise()``, which may copy from them,
+    and over that the trainable parts of the run that it starts from.
+
+    Raises:
+        UsageError: It starts from a run and has nothing to train.
+        MrcontrastError: A tensor is missing, left over or of another shape.
+    """
+    adopt_weights(stage, parents)
+    initialise: Any = getattr(stage, "initialise", None)
+    if initialise is not None:
+        initialise()
+    if start is not None:
+        load_trainable(stage, start)
+
+
+def load_trainable(stage: nn.Module, run: RunFolder) -> None:
+    """Load what a stage trains from a run of the same stage, in place; see ``take_over``."""
+    named = dict(stage.named_parameters())
+    parts = {name.split(".")[0] for name, value in named.items() if value.requires_grad}
+    frozen = {name for name, value in named.items() if not value.requires_grad}
+    if not parts:
+        name = type(stage).__name__
+        raise UsageError(
+            f"Expected a stage with weights to train, got {name} ({run.path}). "
+            "Leave start_from out."
+        )
+    wanted, found = (
+        {
+            key: value
+            for key, value in state.items()
+            if key.split(".")[0] in parts and key not in frozen
+        }
+        for state in (stage.state_dict(), run.read_weights())
+    )
+    check_same(wanted, found, run.weights_path)
+    for key, value in found.items():
+        wanted[key].copy_(value)
+
+
+def warn_of_other_data(start: RunFolder, data: Mapping[str, Any] | None) -> None:
+    """Say so where a run goes on from weights that have seen another grid or normalisation.
+
+    Args:
+        start: The run that it starts from.
+        data: Of this training; see ``data.facts.data_facts``. None if its data tell nothing.
+    """
+    before = start.provenance.get("data")
+    if before is None or data is None:
+        return
+    for key in ("spacing_mm", "normaliser_flair", "normaliser_t1w"):
+        if before[key] != data[key]:
+            log.warning(
+                "The weights to start from (%s) have seen %s %s, this data set has %s. "
+                "Prepare it alike, unless that is meant.",
+                start.path,
+                key,
+                before[key],
+                data[key],
+            )
+
+
+def warn_of_patches(parents: Mapping[str, RunFolder], config: DictConfig) -> None:
+    """Say so where whole volumes are to go through parents that have seen patches alone."""
+    if OmegaConf.select(config, PATCH_SIZE) is not None:
+        return
+    for parent in parents.values():
+        seen = OmegaConf.select(parent.config, PATCH_SIZE)
+        if seen is not None and LOCAL not in OmegaConf.to_yaml(parent.config.stage):
+            log.warning(
+                "%s has seen patches of %s only; norms that average over the image shift the "
+                "levels of whole volumes then. Train it on: start_from=%s %s=null.",
+                parent.path,
+                list(seen),
+                parent.path,
+                PATCH_SIZE,
+            )
+
+
+def origin_of(parents: Mapping[str, RunFolder], start: RunFolder | None = None) -> dict[str, Any]:
+    """Return what provenance says of earlier runs: parents' and grandparents' hashes, the start."""
+    hashes: dict[str, str] = {}
+    for name, parent in parents.items():
+        hashes |= parent.provenance.get("parents", {})
+        hashes[name] = parent.provenance["weights_sha256"]
+    origin: dict[str, Any] = {"parents": hashes, "start_from": None}
+    if start is not None:
+        sha256 = start.provenance["weights_sha256"]
+        origin["start_from"] = {"path": str(start.path.absolute()), "weights_sha256": sha256}
+    return origin

@@ -1,0 +1,247 @@
+"""What a stage takes over from earlier runs: their parts and their weights."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+from torch import Tensor, nn
+
+from mrcontrast.config.build import module_name
+from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.runs.folder import RunFolder
+from mrcontrast.tracking.references import open_run
+
+
+@dataclass(frozen=True)
+class Inheritance:
+    """What comes from one parent.
+
+    Attributes:
+        stages: Modules of the stages that the parent may have been.
+        parts: Config path in the child (``???`` in its YAML) -> config path in the parent.
+        weights: Name of a module or buffer in the child -> name in the parent.
+    """
+
+    stages: tuple[str, ...]
+    parts: Mapping[str, str]
+    weights: Mapping[str, str]
+
+
+PARENTS = {
+    "autoencoder": Inheritance(
+        stages=("autoencoder", "adversarial_autoencoder"),
+        parts={
+            "stage.codec.autoencoder": "stage.autoencoder",
+            "stage.codec.contrasts": "stage.contrasts",
+        },
+        weights={
+            "codec.autoencoder": "autoencoder",
+            "codec.mean": "latent_mean",
+            "codec.std": "latent_std",
+            "codec.psnr_db": "psnr_db",
+        },
+    ),
+    "diffusion": Inheritance(
+        stages=("latent_diffusion",),
+        parts={
+            "stage.codec": "stage.codec",
+            "stage.denoiser": "stage.denoiser",
+            "stage.process": "stage.process",  # whole, or the two that must agree
+            "stage.process.schedule": "stage.process.schedule",
+            "stage.process.target": "stage.process.target",
+        },
+        weights={
+            "codec": "codec",
+            "denoiser": "denoiser",
+            "process.schedule": "process.schedule",
+            "prompt": "prompt",
+        },
+    ),
+    "regression": Inheritance(
+        stages=("unet_regression",),
+        parts={"stage.condition.regressor": "stage.regressor"},
+        weights={"condition.regressor": "regressor"},
+    ),
+}
+
+
+LOCAL = "mrcontrast.networks.local"  # networks without norms over the image
+FAMILIES = {LOCAL, "monai.networks.nets"}  # the same names
+NORMS = ("_target_", "norm_name", "norm_num_groups")
+
+
+def inherit(config: DictConfig) -> tuple[DictConfig, dict[str, RunFolder]]:
+    """Fill the ``???`` of a stage with the parts of its parents.
+
+    Networks get the norms of the run that their weights start from, if there is one.
+
+    Args:
+        config: Of ``mrcontrast train``; ``config.autoencoder`` and its like name runs.
+
+    Returns:
+        A filled copy, and the parents whose weights are to be adopted.
+
+    Raises:
+        UsageError: A parent is wanted and not named, or named and not wanted.
+        MrcontrastError: A parent is missing, unfinished, changed, of another stage or of another
+            number of dimensions, or the autoencoder is not the diffusion model's own.
+    """
+    config = config.copy()
+    wanted = [name for name in PARENTS if is_wanted(config, PARENTS[name])]
+    parents = {name: find_parent(config, name) for name in wanted}
+    for name in PARENTS:
+        if config.get(name) is not None and name not in wanted:
+            check_spare(config, name, parents)
+    for name, parent in parents.items():
+        copy_parts(config, parent, PARENTS[name])
+    start = None if config.get("start_from") is None else open_run(config.start_from)
+    if start is not None and start.config_path.is_file():
+        with open_dict(config):
+            follow_norms(config.stage, start.checked_config().stage)
+    return config, parents
+
+
+def is_wanted(config: DictConfig, inheritance: Inheritance) -> bool:
+    """Return whether a stage has a gap that this parent fills."""
+    return any(is_gap(config, path) for path in inheritance.parts)
+
+
+def is_gap(config: DictConfig, path: str) -> bool:
+    """Return whether a config path is written ``???``; False when it leads nowhere."""
+    node = config
+    *above, last = path.split(".")
+    for key in above:
+        if not isinstance(node, DictConfig) or key not in node or OmegaConf.is_missing(node, key):
+            return False
+        node = node[key]
+    return isinstance(node, DictConfig) and OmegaConf.is_missing(node, last)
+
+
+def find_parent(config: DictConfig, name: str) -> RunFolder:
+    """Return the verified run that ``config.<name>`` names."""
+    stage = module_name(config.stage._target_)
+    if config.get(name) is None:
+        raise UsageError(f"Expected {name}=RUN for stage {stage}, got none. Add {name}=RUN.")
+    parent = open_run(config[name])
+    check_run(parent, name, PARENTS[name].stages, config)
+    return parent
+
+
+def check_run(run: RunFolder, key: str, stages: Sequence[str], config: DictConfig) -> None:
+    """Refuse a run that ``config.<key>`` must not name.
+
+    Raises:
+        MrcontrastError: It is missing, unfinished, changed, of another stage or other dimensions.
+    """
+    run.verify()
+    if (found := run.stage_name) not in stages:
+        raise MrcontrastError(
+            f"Expected a run of stage {' or '.join(stages)}, got {found} ({run.path}). "
+            f"Name another run with {key}=RUN."
+        )
+    ours, theirs = config.get("spatial_dims"), run.config.get("spatial_dims")
+    if ours != theirs:
+        raise MrcontrastError(
+            f"Expected a run with spatial_dims {ours}, got {theirs} ({run.path}). "
+            f"Add spatial_dims={theirs} or name another run with {key}=RUN."
+        )
+
+
+def check_spare(config: DictConfig, name: str, parents: Mapping[str, RunFolder]) -> None:
+    """Refuse a named parent that the stage takes nothing from, unless it is a grandparent.
+
+    Raises:
+        UsageError: Nothing of it is used.
+        MrcontrastError: It is not the run that the parent itself was trained with.
+    """
+    for parent in parents.values():
+        known = parent.provenance.get("parents", {})
+        if name in known:
+            if (found := open_run(config[name]).verify()) == known[name]:
+                return
+            raise MrcontrastError(
+                f"Expected the {name} that {parent.path} was trained with (weights "
+                f"{known[name][:12]}), got weights {found[:12]} ({config[name]}). Leave {name} out."
+            )
+    stage = module_name(config.stage._target_)
+    raise UsageError(f"Expected no {name} for stage {stage}, got {config[name]}. Leave {name} out.")
+
+
+def copy_parts(config: DictConfig, parent: RunFolder, inheritance: Inheritance) -> None:
+    """Copy a parent's parts into the gaps of a config, in place."""
+    fill_gaps(config, parent.checked_config(), inheritance, parent.config_path)
+
+
+def fill_gaps(
+    config: DictConfig, theirs: DictConfig, inheritance: Inheritance, where: str | Path
+) -> None:
+    """Copy parts of a parent's resolved config into the gaps of a config, in place.
+
+    Raises:
+        MrcontrastError: The parent, which ``where`` names, lacks a part.
+    """
+    with open_dict(config):
+        for path, source in inheritance.parts.items():
+            if not is_gap(config, path):
+                continue
+            part = OmegaConf.select(theirs, source)
+            if part is None:
+                raise MrcontrastError(
+                    f"Expected a part {source}, got none ({where}). Name another run."
+                )
+            OmegaConf.update(config, path, part, force_add=True)
+
+
+def follow_norms(stage: DictConfig, theirs: DictConfig) -> None:
+    """Give networks the norms of those whose weights they start from, in place.
+
+    Args:
+        stage: Node of a stage, or of a part of it.
+        theirs: Resolved node of the same stage in the earlier run.
+    """
+    for key in [str(key) for key in stage if not OmegaConf.is_missing(stage, key)]:
+        node = None if OmegaConf.is_interpolation(stage, key) else stage[key]
+        other = theirs.get(key)
+        if isinstance(node, DictConfig) and isinstance(other, DictConfig):
+            follow_norms(node, other)
+    ours, other = stage.get("_target_"), theirs.get("_target_")
+    if {str(ours).rpartition(".")[0], str(other).rpartition(".")[0]} == FAMILIES:
+        stage.update({name: theirs[name] for name in NORMS if name in theirs})
+
+
+def adopt_weights(stage: nn.Module, parents: Mapping[str, RunFolder]) -> None:
+    """Load the parents' weights into a freshly built stage, in place.
+
+    Raises:
+        MrcontrastError: A tensor is missing, left over or of another shape.
+    """
+    state = stage.state_dict()
+    for name, parent in parents.items():
+        theirs = parent.read_weights()
+        for ours, source in PARENTS[name].weights.items():
+            wanted, found = below(state, ours), below(theirs, source)
+            check_same(wanted, found, parent.weights_path)
+            for key, value in found.items():
+                wanted[key].copy_(value)
+
+
+def below(state: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    """Return the tensors of a module or the one of a buffer, by their name inside it."""
+    inside = {key.removeprefix(name): value for key, value in state.items() if key == name}
+    prefix = f"{name}."
+    return inside | {
+        key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)
+    }
+
+
+def check_same(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], where: Path) -> None:
+    """Refuse two sets of tensors that differ in a name or a shape."""
+    for key in sorted(wanted.keys() | found.keys()):
+        ours = tuple(wanted[key].shape) if key in wanted else "none"
+        theirs = tuple(found[key].shape) if key in found else "none"
+        if ours != theirs:
+            raise MrcontrastError(
+                f"Expected a tensor {key or 'without a name'} of shape {ours}, got {theirs} "
+                f"({where}). Name a run of the same network."
+            )
