@@ -1,4 +1,4 @@
-"""Do a FLAIR and a T1w overlay? An answer in millimetres, whatever the contrasts and the header."""
+"""Measure in millimetres whether two contrasts of one brain overlay, whatever their headers."""
 
 from dataclasses import dataclass
 
@@ -26,7 +26,7 @@ RESIDUAL_LIMIT_MM = 2.0
 
 @dataclass(frozen=True)
 class Alignment:
-    """How a T1w lies over its FLAIR.
+    """Measured overlay of two images.
 
     Attributes:
         displacement_mm: How far the rigid motion that most blocks agree on moves the brain: root
@@ -35,11 +35,11 @@ class Alignment:
             for one brain, about 7 mm for two brains or one that is bent. A block that fits almost
             as well at the motion as at its best shift has no distance, whatever its contrast.
         similarity: Median R squared of the blocks at their best shifts, in [0, 1].
-        overlap: Share of the brain that the T1w's voxels cover, in [0, 1].
+        overlap: Share of the brain that the moving image's voxels cover, in [0, 1].
         blocks: How many blocks were compared.
         suspicion: The larger of the first two over its limit; above 1 the pair does not overlay.
-        motion: (4, 4), float64, that motion, from points of the FLAIR to points of the T1w, RAS in
-            mm; a hint, `registration` is more precise.
+        motion: (4, 4), float64, that motion, from points of the fixed image to points of the
+            moving one, RAS in mm; a hint, `registration` is more precise.
     """
 
     displacement_mm: float
@@ -62,13 +62,13 @@ class Alignment:
 
 
 def check_alignment(
-    flair: Volume,
-    t1w: Volume,
+    fixed: Volume,
+    moving: Volume,
     brain_mask: np.ndarray | None = None,
     displacement_limit_mm: float = DISPLACEMENT_LIMIT_MM,
     residual_limit_mm: float = RESIDUAL_LIMIT_MM,
 ) -> Alignment:
-    """Measure how far a T1w lies from its FLAIR, as both stand in the world; nothing is moved.
+    """Measure how far one image is from another in world space; nothing is moved.
 
     Blocks of each contrast look for their counterpart in the other one, 9 mm round. A rigid offset
     is what they agree on; two brains do not agree. The limits: 2.5 mm is the mean thickness of
@@ -76,25 +76,25 @@ def check_alignment(
     else in the other contrast; 2 mm is half of the least that two brains have given.
 
     Args:
-        flair: Any grid, with skull or without.
-        t1w: Any grid, in the same world.
-        brain_mask: (X, Y, Z), bool, brain on the FLAIR's grid; None takes the FLAIR's non-zero
-            voxels, or what lies 15 mm inside its head.
+        fixed: Any contrast and grid, with skull or without.
+        moving: Another contrast, on any grid in the same world.
+        brain_mask: (X, Y, Z), bool, brain on the fixed grid; None takes the non-zero voxels
+            of the fixed image, or the inner part of its head, 15 mm deep.
         displacement_limit_mm: Largest ``displacement_mm`` of a pair that overlays.
         residual_limit_mm: Largest ``residual_mm`` of one.
 
     Raises:
-        MrcontrastError: There is no brain to compare, or the T1w covers less than half of it.
+        MrcontrastError: There is no brain to compare, or the moving image shows less than half.
     """
-    mask = foreground(flair) if brain_mask is None else np.asarray(brain_mask, bool)
-    one, other, inside, affine = _common_grid(flair, t1w, mask)
+    mask = foreground(fixed) if brain_mask is None else np.asarray(brain_mask, bool)
+    one, other, inside, affine = _common_grid(fixed, moving, mask)
     if brain_mask is None:
         inside = without_scalp(inside)
     overlap = float((other[inside] != 0).mean()) if inside.any() else 0.0
     if overlap < LEAST_OVERLAP:
         raise MrcontrastError(
-            f"Expected a T1w that covers the brain of its FLAIR, got one that covers {overlap:.0%}."
-            " Register the pair or check that it belongs together."
+            f"Expected two images of one brain, got one that covers {overlap:.0%} of the other's. "
+            "Register the pair or check that it belongs together."
         )
     core = ndimage.binary_erosion(inside)
     there = find_shifts(one, other, core, other != 0)
@@ -144,7 +144,7 @@ def without_scalp(inside: np.ndarray) -> np.ndarray:
 
 
 def _common_grid(
-    flair: Volume, t1w: Volume, mask: np.ndarray
+    fixed: Volume, moving: Volume, mask: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Bring both images and the mask to cubic voxels round the brain; return them and the affine.
 
@@ -153,13 +153,13 @@ def _common_grid(
     """
     if not mask.any():
         raise MrcontrastError("Expected a brain mask with voxels, got an empty one.")
-    world = np.argwhere(mask) @ flair.affine[:3, :3].T + flair.affine[:3, 3]
+    world = np.argwhere(mask) @ fixed.affine[:3, :3].T + fixed.affine[:3, 3]
     low, high = world.min(axis=0) - BORDER_MM, world.max(axis=0) + BORDER_MM
     x, y, z = (int(n) for n in np.ceil((high - low) / GRID_MM) + 1)
     affine = np.diag([GRID_MM] * 3 + [1.0])
     affine[:3, 3] = low
-    one, other = (resample_to(volume, affine, (x, y, z)) for volume in (flair, t1w))
-    share = resample_to(Volume(mask.astype(np.float32), flair.affine), affine, (x, y, z))
+    one, other = (resample_to(volume, affine, (x, y, z)) for volume in (fixed, moving))
+    share = resample_to(Volume(mask.astype(np.float32), fixed.affine), affine, (x, y, z))
     return one, other, share > 0.5, affine
 
 
