@@ -59,14 +59,14 @@ class FilePair:
             if self.one_grid:
                 same_grid(like, images[name], self.reference, path)
                 images[name] = replace(images[name], affine=like.affine)
-        masks = [
+        brain, lesions = (
             None if path is None else read_mask(path, like, self.reference)
             for path in (self.brain_mask, self.lesion_mask)
-        ]
+        )
         sources = {name: path.absolute() for name, path in self.images.items()}
         if self.brain_mask is not None:
             sources[RAW_MASK] = self.brain_mask.absolute()
-        return Subject(images, *masks, tags=dict(self.tags), sources=sources)
+        return Subject(images, brain, lesions, tags=dict(self.tags), sources=sources)
 
     @property
     def files(self) -> dict[str, Path]:
