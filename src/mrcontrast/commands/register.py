@@ -40,7 +40,7 @@ def run(args: Namespace) -> int:
     """
     from mrcontrast.tracking.store import absolute_uri
 
-    refuse_name(args.name)
+    check_model_name(args.name)
     folder = open_run(args.run)
     folder.verify()
     uri = absolute_uri(args.tracking_uri) if args.tracking_uri else uri_of(folder)
@@ -51,7 +51,7 @@ def run(args: Namespace) -> int:
     return 0
 
 
-def refuse_name(name: str) -> None:
+def check_model_name(name: str) -> None:
     """Raise UsageError for a model's name that MLflow does not take."""
     if not name or set(name) & set("/:@"):
         raise UsageError(f"Expected a name without / : and @, got {name!r} (--name). Change it.")

@@ -16,7 +16,7 @@ from mrcontrast.errors import MrcontrastError
 from mrcontrast.runs.model_config import checked_config, read_config
 from mrcontrast.runs.provenance import read_provenance
 from mrcontrast.storage.files import sha256_file, write_json, write_text
-from mrcontrast.storage.tensor_file import read_tensors, refuse_strangers, write_tensors
+from mrcontrast.storage.tensor_file import check_neighbours, read_tensors, write_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -182,7 +182,7 @@ class RunFolder:
                 f"Expected weights with SHA-256 {recorded[:12]}, got {found[:12]} "
                 f"({self.weights_path}). Restore the file or train again."
             )
-        refuse_strangers(self.weights_path)
+        check_neighbours(self.weights_path)
         return found
 
 

@@ -22,7 +22,7 @@ def released_run(reference: str) -> Path | None:
     return None if is_path or not (folder / CONFIG).is_file() else folder
 
 
-def refuse_missing_runs(references: Mapping[str, str | None]) -> None:
+def check_runs_exist(references: Mapping[str, str | None]) -> None:
     """Refuse runs that are not there and that no released model is named like.
 
     Args:
