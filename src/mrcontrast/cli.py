@@ -30,7 +30,7 @@ PLAIN_COMMANDS = {
     "report": "an evaluation or a study -> one HTML file: tables, plots, a viewer of the volumes",
     "sweep-table": "the results of a sweep, best first; written as CSV too",
     "register": "a finished run as a version of a named model in MLflow's registry",
-    "sync": "send to MLflow what waits since its server was away",
+    "sync": "send records that wait for an MLflow server",
     "export": "finished runs -> a model to share: half the bytes, no path of this machine",
     "info": "versions, devices, memory, and the trained models found",
     "doctor": "check that this installation works",

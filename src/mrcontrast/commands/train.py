@@ -19,7 +19,7 @@ from mrcontrast.config.arguments import (
 from mrcontrast.config.build import build, build_stage, module_name, resolve
 from mrcontrast.config.rules import check_numbers
 from mrcontrast.config.types import check_types
-from mrcontrast.runs.contents import LOCK, refuse_foreign
+from mrcontrast.runs.contents import LOCK, check_run_folder
 from mrcontrast.runs.folder import RunFolder, software
 from mrcontrast.runs.released import check_runs_exist
 from mrcontrast.storage.folder_lock import alone
@@ -62,7 +62,7 @@ def train(config: DictConfig) -> float | None:
     folder, earlier = RunFolder(config.out), find_start(config)
     with ExitStack() as locks:
         if is_first_process():
-            refuse_foreign(folder, is_replacing(config))  # before a lock is written
+            check_run_folder(folder, is_replacing(config))  # before a lock is written
             locks.enter_context(alone(folder.path, LOCK, "training"))
         start = how_to_start(folder, config)
         if start.moved:
@@ -119,7 +119,7 @@ def train_in(
     from lightning import seed_everything
 
     from mrcontrast.tracking.no_tracker import NoTracker, recorded
-    from mrcontrast.tracking.origin import origin_tags
+    from mrcontrast.tracking.store import origin_tags
     from mrcontrast.training.callbacks.elapsed import Elapsed
     from mrcontrast.training.initial_weights import (
         origin_of,

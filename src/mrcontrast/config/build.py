@@ -19,7 +19,7 @@ NAME_OF_STAGE = "${hydra:runtime.choices.stage}"  # in configs/train.yaml
 
 
 def config_dir() -> Path:
-    """Return the folder of the YAML files, in the wheel or else the checkout; UsageError if none."""
+    """Return the folder of the YAML files, in the wheel or else in the checkout."""
     for folder in (PACKAGE / "configs", PACKAGE.parents[1] / "configs"):
         if (folder / "train.yaml").is_file():
             return folder

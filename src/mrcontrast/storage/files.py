@@ -8,7 +8,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -153,3 +153,14 @@ def is_running(process: int) -> bool:
     except (OSError, OverflowError):
         return True
     return state.rpartition(")")[2].split()[0] != "Z"
+
+
+def check_links(root: Path, paths: Iterable[Path], kind: str, advice: str) -> None:
+    """Raise MrcontrastError if a path is a link out of a folder: work would write at its end."""
+    real = root.resolve()
+    for path in paths:
+        if path.is_symlink() and not path.resolve().is_relative_to(real):
+            raise MrcontrastError(
+                f"Expected no link that leads out of the {kind}, got {path} -> {path.readlink()}. "
+                f"Remove the link, or {advice}."
+            )

@@ -6,8 +6,8 @@ from typing import Any
 
 from mrcontrast.config.build import compose, resolve
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.runs.course import without_places
 from mrcontrast.runs.folder import RunFolder
+from mrcontrast.runs.identity import without_places
 from mrcontrast.study.ledger import Ledger, Step
 from mrcontrast.study.records import FINISHED, Record, is_empty, refuse_foreign
 
