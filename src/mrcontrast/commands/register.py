@@ -125,7 +125,7 @@ def store(folder: RunFolder, name: str, uri: str) -> str:
     run = run_of(folder, uri)
     experiment = run.info.experiment_id
     with tempfile.TemporaryDirectory() as staging, registry_at(uri, experiment):
-        from mrcontrast.inference.registered_model import example_of, signature_of
+        from mrcontrast.inference import registered_model  # MLflow warns on its import
 
         files = folder.copy_alone(Path(staging) / "run").path
         info = Model.log(
@@ -134,10 +134,10 @@ def store(folder: RunFolder, name: str, uri: str) -> str:
             flavor=mlflow.pyfunc,
             run_id=run.info.run_id,
             registered_model_name=name,
-            python_model=str(Path(__file__).with_name("registered_model.py")),
+            python_model=registered_model.__file__,
             artifacts={"run": str(files)},
-            signature=signature_of(),
-            input_example=example_of(folder),
+            signature=registered_model.signature_of(),
+            input_example=registered_model.example_of(folder),
             pip_requirements=[f"mrcontrast=={__version__}"],
         )
     if info.registered_model_version is None:

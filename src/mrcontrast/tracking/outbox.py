@@ -88,12 +88,16 @@ class Outbox:
             if self.deliver(record):
                 return
             log.warning("MLflow does not answer: records wait in %s", self.path)
+        self.keep(record)
+        if time.monotonic() >= self.retry_at:
+            self.flush()
+
+    def keep(self, record: dict[str, Any]) -> None:
+        """Append a record to the file while no other process sends it."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.lock(LOCK_SECONDS), self.path.open("a", encoding="utf-8") as file:
             head = "" if file.tell() else self.head
             file.write(head + json.dumps(record) + "\n")
-        if time.monotonic() >= self.retry_at:
-            self.flush()
 
     def waiting(self) -> list[dict[str, Any]]:
         """Return the complete records that wait."""
