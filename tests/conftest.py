@@ -77,19 +77,19 @@ def make_record(root: Path, index: int, split: str) -> Record:
     for column, suffix in masks.items():
         paths[column] = Path(f"{stem}_{suffix}.nii.gz")
         write_labels(paths[column], images[column], affine)
+    hashes = {name: sha256_file(paths[name]) for name in ("flair", "t1w")}
     normaliser = {"name": "percentile-0-99.5", "low": 0.0, "high": 100.0, "clip": True}
     return Record(
         subject=subject,
         session=None,
         split=split,
         site="blobs",
+        images={name: paths.pop(name) for name in ("flair", "t1w")},
         **paths,
-        sha256_flair=sha256_file(paths["flair"]),
-        sha256_t1w=sha256_file(paths["t1w"]),
+        sha256=hashes,
         shape=SHAPE,
         spacing_mm=SPACING_MM,
-        normaliser_flair=normaliser,
-        normaliser_t1w=normaliser,
+        normalisers={"flair": normaliser, "t1w": normaliser},
         tags={"field_strength_t": 3.0},
         measures={"brain_ml": float(images["brain_mask"].sum()) * SPACING_MM**3 / 1000},
     )

@@ -74,13 +74,13 @@ def watch(
     stage.on_after_batch_transfer = after
     stage.register_forward_pre_hook(lambda _, given: setattr(field, "mask", given[0]["brain_mask"]))
     if brain:
-        stage.loss = lambda batch: brain_l1(stage.regressor(batch["flair"]), batch)
+        stage.loss = lambda batch: brain_l1(stage.regressor(batch["source"]), batch)
 
 
 def brain_l1(image: torch.Tensor, batch: dict) -> torch.Tensor:
     """Return the mean error in the brain; an image counts as the root of its brain's voxels."""
     mask = batch["brain_mask"]
-    each = ((image - batch["t1w"]).abs() * mask).flatten(1).sum(1)
+    each = ((image - batch["target"]).abs() * mask).flatten(1).sum(1)
     root = mask.flatten(1).sum(1).clamp_min(1).sqrt()
     return (each / root).sum() / root.sum()
 
@@ -93,7 +93,7 @@ def random_field(batch: dict, factor: int) -> dict:
         new = int(torch.randint(low, high + 1, ())) // factor * factor
         start = int(torch.randint(min(0, size - new), max(0, size - new) + 1, ()))
         first, last = max(start, 0), min(start + new, size)
-        for key in ("flair", "t1w", "brain_mask"):
+        for key in ("source", "target", "brain_mask"):
             part = changed[key].narrow(axis + 2, first, last - first)
             sides = [0, 0] * (part.ndim - 3 - axis) + [max(-start, 0), max(start + new - size, 0)]
             changed[key] = torch.nn.functional.pad(part, sides)

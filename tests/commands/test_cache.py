@@ -24,8 +24,8 @@ def make_cache(folder: Path, digit: str, days_unused: float = 0.0, items: int = 
     """Make a finished cache whose name is one digit repeated."""
     cache = folder / (digit * 24)
     cache.mkdir(parents=True)
-    np.save(cache / "t1w_mean.npy", np.zeros((items, 2, 3), np.float32))
-    card = {"arrays": {"t1w_mean": [items, 2, 3]}, "created": "2025-03-04T05:06:07+00:00"}
+    np.save(cache / "target_mean.npy", np.zeros((items, 2, 3), np.float32))
+    card = {"arrays": {"target_mean": [items, 2, 3]}, "created": "2025-03-04T05:06:07+00:00"}
     (cache / "cache.json").write_text(json.dumps(card | {"facts": FACTS}))
     used = time.time() - days_unused * 86400
     os.utime(cache / "cache.json", (used, used))
@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
     make_cache(tmp_path, "1")
     make_cache(tmp_path, "2", days_unused=40)
     make_cache(tmp_path, "3").rename(tmp_path / ("3" * 24 + ".partial"))
-    (make_cache(tmp_path, "4") / "t1w_mean.npy").write_bytes(b"")
+    (make_cache(tmp_path, "4") / "target_mean.npy").write_bytes(b"")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("no cache")
     return tmp_path
@@ -58,7 +58,7 @@ def test_what_only_looks_like_a_cache_is_kept(
     assert main(["cache", "--prune", "--older-than-days", "0", "--folder", str(folder)]) == 0
     assert left(folder) == {"5", "6", "7", "m"}
     assert len(list(noted.iterdir())) == 3
-    assert (elsewhere / "t1w_mean.npy").is_file()
+    assert (elsewhere / "target_mean.npy").is_file()
     assert not any(digit * 24 in capsys.readouterr().out for digit in "567")
 
 

@@ -31,7 +31,7 @@ def write_predictions(
     folder: Path, records: list[Record], change: Change, name: str = "{}_desc-synth_T1w.nii.gz"
 ) -> Path:
     for record in records:
-        real = read_volume(record.t1w)
+        real = read_volume(record.images["t1w"])
         write_volume(folder / name.format(record.name), Volume(change(real.data), real.affine))
     return folder
 
@@ -58,7 +58,7 @@ def test_values_agree_with_the_arrays(
     summary = evaluate({"ours": predictions}, prepared_root, tmp_path / "out")
     expected: dict[str, list[float]] = {"mae": [], "ssim": []}
     for record in test_records:
-        real = read_volume(record.t1w)
+        real = read_volume(record.images["t1w"])
         mask = read_mask(record.brain_mask, real)
         synthetic = noisy(real.data).astype(float)
         expected["mae"].append(np.abs(synthetic - real.data)[mask].mean())
@@ -127,7 +127,7 @@ def test_foreign_names_without_masks(test_records: list[Record], tmp_path: Path)
     assert summary["subjects"] == ["case05", "case06"]
     assert summary["inputs"]["masks"].startswith("non-zero voxels")
     brain = [row for row in rows_of(tmp_path / "out") if row["region"] == "brain"]
-    truth = [int((read_volume(record.t1w).data != 0).sum()) for record in test_records]
+    truth = [int((read_volume(record.images["t1w"]).data != 0).sum()) for record in test_records]
     assert [int(row["voxels"]) for row in brain] == pytest.approx(truth, rel=0.02)
 
 
@@ -138,7 +138,7 @@ def test_masks_of_another_folder_decide(
         return np.where(np.arange(image.shape[1])[:, None] > 20, 1 - image, image)
 
     for record in test_records:
-        real = read_volume(record.t1w)
+        real = read_volume(record.images["t1w"])
         back = np.broadcast_to(np.arange(real.shape[1])[:, None] <= 20, real.shape)
         write_volume(
             tmp_path / "masks" / f"{record.name}_mask.nii.gz",
@@ -260,7 +260,7 @@ def test_the_range_is_never_guessed(test_records: list[Record], tmp_path: Path) 
     assert "percentile 99.5 in the mask" in own["normalisation"]
     highs = [float(row["range_high"]) for row in rows_of(tmp_path / "out")[::2]]
     for high, record in zip(highs, test_records, strict=True):
-        image = 500 * read_volume(record.t1w).data
+        image = 500 * read_volume(record.images["t1w"]).data
         assert high == pytest.approx(np.percentile(image[image > 0], 99.5), rel=0.01)
     units = [result["methods"]["ours"]["brain"]["mae"]["mean"] for result in (fixed, own)]
     assert units[0] == pytest.approx(np.mean(highs) * units[1], rel=0.05)
@@ -276,7 +276,7 @@ def write_raw(folder: Path, records: list[Record]) -> tuple[Path, Path, Path]:
     real = write_predictions(folder / "real", records, with_head, "{}_T1w.nii.gz")
     for record in records:
         mask = read_volume(record.brain_mask)
-        raw = with_head(read_volume(record.t1w).data)
+        raw = with_head(read_volume(record.images["t1w"]).data)
         low, high = np.percentile(raw[mask.data > 0].astype(float), [0.5, 99.5])
         scaled = np.clip((raw - low) / (high - low), 0, 1) * mask.data
         path = folder / "same" / f"{record.name}_desc-synth_T1w.nii.gz"
@@ -464,7 +464,7 @@ def test_every_evaluation_of_ours_is_checked(
         "autoencoder": write("autoencoder", lambda image: image + np.float32(0.001)),
     }
     for record in test_records:
-        real = read_volume(record.t1w)
+        real = read_volume(record.images["t1w"])
         spread = Volume(np.full(real.shape, 0.1, np.float32), real.affine)
         write_volume(tmp_path / "ours" / f"{record.name}_desc-synthstd_T1w.nii.gz", spread)
         (tmp_path / "ours" / f"{record.name}_desc-synth_T1w.json").write_text('{"Samples": 8}')
@@ -565,7 +565,7 @@ def test_slices_are_scored_in_two_dimensions(
     summary = evaluate({"ours": ours}, real, tmp_path / "out", protocol=Protocol(dims=2))
     expected = []
     for record in test_records:
-        image = read_volume(record.t1w).data.astype(float)
+        image = read_volume(record.images["t1w"]).data.astype(float)
         pair = image[..., middle], noisy(image)[..., middle].astype(float)
         expected.append(
             structural_similarity(

@@ -43,7 +43,7 @@ def test_phantom_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFix
     manifest = Manifest.read(tmp_path / "out")
     assert [record.subject for record in manifest.records] == ["sub-0000", "sub-0001", "sub-0002"]
     for record in manifest.records:
-        flair = read_volume(record.flair)
+        flair = read_volume(record.images["flair"])
         assert flair.shape == (32, 40, 36)
         assert record.labels is not None
         labels = read_volume(record.labels).data
@@ -164,7 +164,7 @@ def test_openms_at_3_mm(tmp_path: Path, real_data: Path) -> None:
     }
     assert manifest.split("val") == []
     for record in manifest.records:
-        flair, t1w = read_volume(record.flair), read_volume(record.t1w)
+        flair, t1w = read_volume(record.images["flair"]), read_volume(record.images["t1w"])
         mask = read_mask(record.brain_mask, flair)
         assert 1000 < record.measures["brain_ml"] < 2000
         assert record.lesion_mask is not None

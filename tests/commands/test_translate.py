@@ -33,7 +33,7 @@ SETTINGS = {"name": "percentile-0-99.5", "clip": True}
 class Inverse(LightningModule):
     """Return 1 - FLAIR, with a little noise."""
 
-    source = "flair"
+    takes = "source"
     factor = 1
     context_slices = 0
     spatial_dims = 2
@@ -45,7 +45,7 @@ class Inverse(LightningModule):
         self, batch: dict[str, Tensor], noise: Tensor | None = None, generator: object = None
     ) -> Tensor:
         assert noise is not None
-        return (1 - batch["flair"] + 0.01 * noise).clamp(0, 1)
+        return (1 - batch["source"] + 0.01 * noise).clamp(0, 1)
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def bids(tmp_path: Path, tiny_records: list[Record]) -> Path:
     for index, session in ((0, ""), (1, "_ses-1"), (2, "")):
         record = tiny_records[index]
         folder = root / record.subject / session.removeprefix("_") / "anat"
-        volume = read_volume(record.flair)
+        volume = read_volume(record.images["flair"])
         data = volume.data[::-1, ::-1] * 700
         affine = volume.affine @ np.diag([-1.0, -1, 1, 1])
         write_volume(folder / f"{record.subject}{session}_FLAIR.nii.gz", Volume(data, affine))
@@ -358,7 +358,7 @@ def test_records_come_out_on_the_prepared_grid(
         "sub-06_desc-synth_T1w.nii.gz",
     ]
     for record, path in zip(records, paths, strict=True):
-        flair, made = read_volume(record.flair), read_volume(path)
+        flair, made = read_volume(record.images["flair"]), read_volume(path)
         np.testing.assert_allclose(made.affine, flair.affine, atol=1e-6)
         brain = read_volume(record.brain_mask).data > 0
         difference = made.data[brain] - (1 - flair.data[brain])
@@ -374,10 +374,10 @@ def test_shuffled_flair_is_that_of_the_next(
     for index, path in enumerate(paths):
         own, giver = tiny_records[3 + index], tiny_records[3 + (index + 1) % 3]
         assert path.name.startswith(own.name)
-        assert sidecar_of(path)["Sources"] == [str(giver.flair), str(giver.brain_mask)]
+        assert sidecar_of(path)["Sources"] == [str(giver.images["flair"]), str(giver.brain_mask)]
         made, brain = read_volume(path).data, read_volume(giver.brain_mask).data > 0
         assert not made[~brain].any()
-        error = np.abs(made - (1 - read_volume(giver.flair).data))[brain].mean()
+        error = np.abs(made - (1 - read_volume(giver.images["flair"]).data))[brain].mean()
         assert error < 0.02
 
 
@@ -385,7 +385,11 @@ def test_shuffling_never_stays_with_one_subject(tiny_records: list[Record]) -> N
     first, other = tiny_records[0], tiny_records[1]
     records = [replace(first, session="ses-1"), replace(first, session="ses-2"), other]
     jobs = record_jobs(records, "flair", Path("out"), shuffle=True)
-    assert [job.source for job in jobs] == [other.flair, other.flair, first.flair]
+    assert [job.source for job in jobs] == [
+        other.images["flair"],
+        other.images["flair"],
+        first.images["flair"],
+    ]
     with pytest.raises(UsageError, match="two subjects"):
         record_jobs(records[:2], "flair", Path("out"), shuffle=True)
 
@@ -398,7 +402,7 @@ def test_split_of_a_prepared_data_set(
     assert call(root, out, "--model", model, "--split", "val") == 0
     assert [path.name for path in out.glob("*.nii.gz")] == ["sub-02_desc-synth_T1w.nii.gz"]
     record = Manifest.read(root).split("val")[0]
-    flair, made = read_volume(record.flair), read_volume(next(out.glob("*.nii.gz")))
+    flair, made = read_volume(record.images["flair"]), read_volume(next(out.glob("*.nii.gz")))
     brain = read_volume(record.brain_mask).data > 0
     np.testing.assert_allclose(made.data[brain], 1 - flair.data[brain], atol=1e-2)
 
@@ -406,8 +410,8 @@ def test_split_of_a_prepared_data_set(
 def test_prepared_data_of_another_normaliser_are_refused(
     tiny_records: list[Record], translator: StageTranslator, tmp_path: Path
 ) -> None:
-    fitted = tiny_records[0].normaliser_flair | {"name": "percentile-0-100"}
-    other = replace(tiny_records[0], normaliser_flair=fitted)
+    fitted = tiny_records[0].normalisers["flair"] | {"name": "percentile-0-100"}
+    other = replace(tiny_records[0], normalisers=tiny_records[0].normalisers | {"flair": fitted})
     with pytest.raises(MrcontrastError, match=r"by percentile-0-99\.5, got percentile-0-100"):
         translate_records([other], translator, tmp_path)
 

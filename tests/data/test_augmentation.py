@@ -7,7 +7,7 @@ from mrcontrast.data.dataset import SliceDataset, VolumeDataset
 from mrcontrast.data.manifest import Record
 from mrcontrast.data.volume_store import open_store
 
-IMAGES = ["flair", "t1w", "brain_mask"]
+IMAGES = ["source", "target", "brain_mask"]
 
 
 def affine(shift: float = 3.0) -> RandAffined:
@@ -38,17 +38,17 @@ def test_flip_turns_left_and_right_of_all_images(items: SliceDataset | VolumeDat
 
 
 def test_images_keep_geometry_range_and_zeros(items: SliceDataset | VolumeDataset) -> None:
-    gamma = RandAdjustContrastd(["flair", "t1w"], prob=1.0, gamma=[0.5, 0.6])
+    gamma = RandAdjustContrastd(["source", "target"], prob=1.0, gamma=[0.5, 0.6])
     torch.manual_seed(0)
     changed, original = AugmentedDataset(items, [affine(), gamma])[1], items[1]
     mask = changed["brain_mask"]
     assert not torch.equal(mask, original["brain_mask"])
     assert set(mask.unique().tolist()) == {0.0, 1.0}
-    assert changed["t1w"][mask == 0].abs().max() == 0
-    for key in ("flair", "t1w"):
+    assert changed["target"][mask == 0].abs().max() == 0
+    for key in ("source", "target"):
         assert changed[key].min() >= 0
         assert changed[key].max() <= 1
-    inside = (changed["flair"] > 0.2).float()
+    inside = (changed["source"] > 0.2).float()
     overlap = 2 * (inside * mask).sum() / (inside.sum() + mask.sum())
     assert overlap > 0.9  # FLAIR has moved with the mask
 
@@ -58,7 +58,7 @@ def test_global_seed_decides_the_draw(items: SliceDataset | VolumeDataset) -> No
     draws = []
     for seed in (5, 5, 6):
         torch.manual_seed(seed)
-        draws.append(augmented[2]["flair"])
+        draws.append(augmented[2]["source"])
     assert torch.equal(draws[0], draws[1])
     assert not torch.equal(draws[0], draws[2])
 
@@ -69,7 +69,7 @@ def test_fixed_draw_repeats_and_leaves_the_generator(
     drawn = AugmentedDataset(items, [affine()])
     state = torch.get_rng_state()
     first, again = FixedDraw(drawn, 1)[2], FixedDraw(drawn, 1)[2]
-    assert torch.equal(first["flair"], again["flair"])
+    assert torch.equal(first["source"], again["source"])
     assert torch.equal(torch.get_rng_state(), state)
-    assert not torch.equal(first["flair"], FixedDraw(drawn, 2)[2]["flair"])
-    assert not torch.equal(first["flair"], items[2]["flair"])
+    assert not torch.equal(first["source"], FixedDraw(drawn, 2)[2]["source"])
+    assert not torch.equal(first["source"], items[2]["source"])

@@ -32,16 +32,16 @@ def train_order(module: ContrastDataModule) -> list[int]:
 
 
 def flip() -> RandFlipd:
-    return RandFlipd(["flair", "t1w", "brain_mask"], prob=1.0, spatial_axis=0)
+    return RandFlipd(["source", "target", "brain_mask"], prob=1.0, spatial_axis=0)
 
 
 def test_batches_follow_the_legend(prepared_root: Path) -> None:
     module = make(prepared_root, context_slices=1)
     batch = next(iter(module.train_dataloader()))
-    assert batch["flair"].shape == (4, 3, 32, 40)
-    assert batch["t1w"].shape == batch["brain_mask"].shape == (4, 1, 32, 40)
+    assert batch["source"].shape == (4, 3, 32, 40)
+    assert batch["target"].shape == batch["brain_mask"].shape == (4, 1, 32, 40)
     assert module.item_shape == (32, 40)
-    assert 0 <= batch["flair"].min() < batch["flair"].max() <= 1
+    assert 0 <= batch["source"].min() < batch["source"].max() <= 1
 
 
 def test_splits_stay_apart(prepared_root: Path) -> None:
@@ -60,20 +60,20 @@ def test_splits_stay_apart(prepared_root: Path) -> None:
 
 def test_volumes_and_patches(prepared_root: Path) -> None:
     volumes = make(prepared_root, spatial_dims=3, batch_size=2)
-    assert next(iter(volumes.train_dataloader()))["flair"].shape == (2, 1, 32, 40, 24)
+    assert next(iter(volumes.train_dataloader()))["source"].shape == (2, 1, 32, 40, 24)
     options = ItemOptions(patch_size=[16, 24, 8])
     patches = make(prepared_root, spatial_dims=3, batch_size=3, items=options)
     assert patches.item_shape == (16, 24, 8)
-    first, again = ([b["t1w"] for b in patches.val_dataloader()] for _ in range(2))
+    first, again = ([b["target"] for b in patches.val_dataloader()] for _ in range(2))
     assert all(map(torch.equal, first, again))
-    assert next(iter(patches.train_dataloader()))["t1w"].shape == (3, 1, 16, 24, 8)
+    assert next(iter(patches.train_dataloader()))["target"].shape == (3, 1, 16, 24, 8)
 
 
 @pytest.mark.parametrize("split", ["val", "test"])
 def test_fixed_patches_lie_all_over_the_brain(prepared_root: Path, split: str) -> None:
     patches = make(prepared_root, spatial_dims=3, items=ItemOptions(patch_size=[8, 8, 8]))
     items = patches.val_items if split == "val" else patches.test_items
-    found = [items[index]["t1w"] for index in range(len(items))]
+    found = [items[index]["target"] for index in range(len(items))]
     assert len(found) == 8 * len(patches.manifest.split(split))
     assert len({image.numpy().tobytes() for image in found}) == len(found)
 
@@ -95,10 +95,10 @@ def test_seed_decides_the_order(prepared_root: Path) -> None:
 def test_augmentation_touches_training_only(prepared_root: Path) -> None:
     module = make(prepared_root, augmentation=[flip()])
     drawn, plain = module.drawn_items[7], module.train_items[7]
-    assert torch.equal(drawn["flair"], plain["flair"].flip(1))
-    assert not torch.equal(drawn["flair"], plain["flair"])
+    assert torch.equal(drawn["source"], plain["source"].flip(1))
+    assert not torch.equal(drawn["source"], plain["source"])
     bare = make(prepared_root)
-    assert torch.equal(module.val_items[3]["flair"], bare.val_items[3]["flair"])
+    assert torch.equal(module.val_items[3]["source"], bare.val_items[3]["source"])
 
 
 def test_validation_is_a_fixed_subset(prepared_root: Path) -> None:
@@ -117,26 +117,26 @@ def test_missing_validation_is_said(make_root: MakeRoot, caplog: pytest.LogCaptu
     assert "validating on training subjects" in caplog.text
     assert {item["subject"] for item in items} == {"sub-01", "sub-02"}
     index = items.chosen[0]
-    assert torch.equal(items[0]["flair"], module.plain_items[index]["flair"])
+    assert torch.equal(items[0]["source"], module.plain_items[index]["source"])
 
 
 def test_assigned_items_are_served_as_they_are(make_root: MakeRoot) -> None:
     module = make(make_root("train", "test"), augmentation=[flip()])
-    latents = [{"t1w_mean": torch.full((3, 8, 10), float(index))} for index in range(8)]
+    latents = [{"target_mean": torch.full((3, 8, 10), float(index))} for index in range(8)]
     module.train_items = latents
     batches = list(module.train_dataloader())
-    values = [row[0, 0, 0].item() for batch in batches for row in batch["t1w_mean"]]
+    values = [row[0, 0, 0].item() for batch in batches for row in batch["target_mean"]]
     assert sorted(values) == list(range(8))
-    assert {tuple(batch["t1w_mean"].shape) for batch in batches} == {(4, 3, 8, 10)}
+    assert {tuple(batch["target_mean"].shape) for batch in batches} == {(4, 3, 8, 10)}
     assert module.item_shape == (32, 40)
-    assert "t1w" in module.val_items[0]  # validation keeps its images
+    assert "target" in module.val_items[0]  # validation keeps its images
 
 
 def test_variants_repeat(prepared_root: Path) -> None:
     options = ItemOptions(patch_size=[16, 24, 8])
     module = make(prepared_root, spatial_dims=3, items=options, augmentation=[flip()])
     assert module.variant(0) is module.plain_items
-    first, again, other = (module.variant(index)[1]["flair"] for index in (1, 1, 2))
+    first, again, other = (module.variant(index)[1]["source"] for index in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
@@ -158,7 +158,7 @@ def test_fingerprint_tells_changes(prepared_root: Path, change: dict[str, Any]) 
 def test_worker_processes_give_the_same_items(prepared_root: Path) -> None:
     alone, helped = make(prepared_root), make(prepared_root, num_workers=1)
     for ours, theirs in zip(alone.train_dataloader(), helped.train_dataloader(), strict=True):
-        assert torch.equal(ours["flair"], theirs["flair"])
+        assert torch.equal(ours["source"], theirs["source"])
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_config_builds_and_serves(prepared_root: Path, spatial_dims: int) -> Non
     config.data.merge_with({"root": str(prepared_root), "batch_size": 2})
     module = build(config.data)
     batch = next(iter(module.train_dataloader()))
-    assert batch["flair"].shape[2:] == ((32, 40) if spatial_dims == 2 else (32, 40, 24))
+    assert batch["source"].shape[2:] == ((32, 40) if spatial_dims == 2 else (32, 40, 24))
     assert [type(part).__name__ for part in module.augmentation] == [
         "RandFlipd",
         "RandAffined",
@@ -206,6 +206,8 @@ def test_facts_are_the_grid_and_the_settings(prepared_root: Path) -> None:
         "normaliser_t1w": settings,
     }
     other = {"name": "percentile-0-100", "low": 0.0, "high": 1.0, "clip": True}
-    manifest.records[2] = replace(manifest.records[2], normaliser_t1w=other)
+    manifest.records[2] = replace(
+        manifest.records[2], normalisers=manifest.records[2].normalisers | {"t1w": other}
+    )
     with pytest.raises(MrcontrastError, match=r"one normaliser_t1w.*sub-03"):
         data_facts(manifest)

@@ -35,8 +35,9 @@ def test_slice_is_the_axial_slice_of_the_file(
     items = SliceDataset(store, subjects)
     record, z = items.index[17]
     item = items[17]
-    for key in ("flair", "t1w", "brain_mask"):
-        expected = read_volume(getattr(tiny_records[record], key)).data[None, :, :, z]
+    files = tiny_records[record].files
+    for key, name in {"source": "flair", "target": "t1w", "brain_mask": "brain_mask"}.items():
+        expected = read_volume(files[name]).data[None, :, :, z]
         np.testing.assert_allclose(item[key].numpy(), expected, atol=2.5e-4)
         assert item[key].dtype == torch.float32
     assert item["subject"] == subjects[record]
@@ -59,12 +60,12 @@ def test_only_slices_with_enough_brain_are_items(store: VolumeStore, subjects: l
 def test_context_slices_are_the_neighbours(store: VolumeStore, subjects: list[str]) -> None:
     items = SliceDataset(store, subjects, context_slices=2)
     record, z = items.index[9]
-    flair = items[9]["flair"]
+    flair = items[9]["source"]
     assert flair.shape == (5, 32, 40)
     volume = np.asarray(store[record][0], np.float32)
     for channel, neighbour in enumerate(range(z - 2, z + 3)):
         np.testing.assert_array_equal(flair[channel].numpy(), volume[:, :, neighbour])
-    assert items[9]["t1w"].shape == (1, 32, 40)
+    assert items[9]["target"].shape == (1, 32, 40)
 
 
 def test_context_repeats_the_last_slice(tmp_path: Path) -> None:
@@ -74,8 +75,8 @@ def test_context_repeats_the_last_slice(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", slices)
     np.save(tmp_path / "a.area.npy", np.full(3, 20))
     items = SliceDataset(VolumeStore([tmp_path / "a.npy"]), ["sub-01"], context_slices=2)
-    assert items[0]["flair"][:, 0, 0].tolist() == [0, 0, 0, 1, 2]
-    assert items[2]["flair"][:, 0, 0].tolist() == [0, 1, 2, 2, 2]
+    assert items[0]["source"][:, 0, 0].tolist() == [0, 0, 0, 1, 2]
+    assert items[2]["source"][:, 0, 0].tolist() == [0, 1, 2, 2, 2]
 
 
 def test_context_repeats_the_last_slice_that_was_scanned(tmp_path: Path) -> None:
@@ -87,7 +88,7 @@ def test_context_repeats_the_last_slice_that_was_scanned(tmp_path: Path) -> None
     np.save(tmp_path / "a.area.npy", np.full(6, 20))
     store = VolumeStore([tmp_path / "a.npy"])
     items = SliceDataset(store, ["sub-01"], context_slices=1, scanned=[(1, 3)])
-    found = [items[z]["flair"][:, 0, 0].tolist() for z in range(6)]
+    found = [items[z]["source"][:, 0, 0].tolist() for z in range(6)]
     assert found[1:4] == [[1, 1, 2], [1, 2, 3], [2, 3, 3]]
     assert [slab[1] for slab in found] == list(range(6))
 
@@ -107,16 +108,16 @@ def test_volume_is_the_file(
     store: VolumeStore, subjects: list[str], tiny_records: list[Record]
 ) -> None:
     item = VolumeDataset(store, subjects)[3]
-    expected = read_volume(tiny_records[3].t1w).data[None]
-    assert item["t1w"].shape == (1, 32, 40, 24)
-    np.testing.assert_allclose(item["t1w"].numpy(), expected, atol=2.5e-4)
+    expected = read_volume(tiny_records[3].images["t1w"]).data[None]
+    assert item["target"].shape == (1, 32, 40, 24)
+    np.testing.assert_allclose(item["target"].numpy(), expected, atol=2.5e-4)
 
 
 def test_patch_around_the_middle_stays(store: VolumeStore, subjects: list[str]) -> None:
     items = VolumeDataset(store, subjects, patch_size=[16, 24, 8])
     first, second = items[2], items[2]
-    assert first["flair"].shape == (1, 16, 24, 8)
-    assert torch.equal(first["flair"], second["flair"])
+    assert first["source"].shape == (1, 16, 24, 8)
+    assert torch.equal(first["source"], second["source"])
     assert first["brain_mask"].mean() > 0.9
 
 
@@ -131,7 +132,7 @@ def test_random_patches_centre_on_brain_and_cover_it(
     spread = np.array([np.ptp(axis) for axis in np.nonzero(brain)])
     assert (np.ptp(centres, axis=0) > 0.7 * spread).all()
     np.testing.assert_allclose(centres.mean(axis=0), np.argwhere(brain).mean(axis=0), atol=2)
-    assert {items[1]["t1w"].shape for _ in range(20)} == {(1, 8, 10, 6)}
+    assert {items[1]["target"].shape for _ in range(20)} == {(1, 8, 10, 6)}
 
 
 def test_random_patches_repeat_with_the_seed(store: VolumeStore, subjects: list[str]) -> None:
@@ -139,7 +140,7 @@ def test_random_patches_repeat_with_the_seed(store: VolumeStore, subjects: list[
     draws = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
-        draws.append(items[0]["flair"])
+        draws.append(items[0]["source"])
     assert torch.equal(draws[0], draws[1])
     assert not torch.equal(draws[0], draws[2])
 
@@ -164,8 +165,8 @@ def test_even_subset_is_spread_over_the_whole(total: int, count: int) -> None:
 def test_collate_stacks(store: VolumeStore, subjects: list[str]) -> None:
     items = SliceDataset(store, subjects)
     batch = collate([items[4], items[40]])
-    assert batch["flair"].shape == (2, 1, 32, 40)
-    assert torch.equal(batch["t1w"][1], items[40]["t1w"])
+    assert batch["source"].shape == (2, 1, 32, 40)
+    assert torch.equal(batch["target"][1], items[40]["target"])
     assert batch["subject"] == [items[4]["subject"], items[40]["subject"]]
     assert batch["item"].tolist() == [4, 40]
     assert batch["item"].dtype == torch.int64

@@ -18,7 +18,7 @@ def make(root: Path, **options: Any) -> ContrastDataModule:
 
 
 def flip() -> RandFlipd:
-    return RandFlipd(["flair", "t1w", "brain_mask"], prob=0.5, spatial_axis=0)
+    return RandFlipd(["source", "target", "brain_mask"], prob=0.5, spatial_axis=0)
 
 
 def at(module: ContrastDataModule, seen: int) -> ContrastDataModule:
@@ -34,7 +34,7 @@ def patches_of(module: ContrastDataModule) -> tuple[list[int], torch.Tensor]:
     """Return the items of the one batch in order, and their patches sorted alike."""
     batch = next(iter(module.train_dataloader()))
     order = batch["item"].argsort()
-    return batch["item"][order].tolist(), batch["t1w"][order]
+    return batch["item"][order].tolist(), batch["target"][order]
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])
@@ -47,7 +47,7 @@ def test_an_epoch_is_entered_at_any_batch(prepared_root: Path, num_workers: int)
     assert len(rest) == per_epoch - 2 > 1
     for ours, theirs in zip(rest, second[2:], strict=True):
         assert torch.equal(ours["item"], theirs["item"])
-        assert torch.equal(ours["flair"], theirs["flair"])
+        assert torch.equal(ours["source"], theirs["source"])
     assert not torch.equal(first[0]["item"], second[0]["item"])
     assert len(module.train_dataloader()) == per_epoch  # as Lightning counts, wherever it stands
 
@@ -76,7 +76,7 @@ def test_draws_differ_between_epochs_and_items(prepared_root: Path) -> None:
     count = len(plain)
     flipped = [
         [
-            not torch.equal(drawn[epoch * count + item]["t1w"], plain[item]["t1w"])
+            not torch.equal(drawn[epoch * count + item]["target"], plain[item]["target"])
             for item in range(20)
         ]
         for epoch in range(2)

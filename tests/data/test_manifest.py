@@ -20,22 +20,20 @@ def make_record(root: Path, subject: str, split: str, session: str | None = None
         session=session,
         split=split,
         site="here",
-        flair=paths[0],
-        t1w=paths[1],
+        images={"flair": paths[0], "t1w": paths[1]},
         brain_mask=paths[2],
         lesion_mask=None,
         labels=None,
-        sha256_flair="a" + stem,
-        sha256_t1w="b" + stem,
+        sha256={"flair": "a" + stem, "t1w": "b" + stem},
         shape=(64, 80, 56),
         spacing_mm=2.5,
-        normaliser_flair=NORMALISER,
-        normaliser_t1w=NORMALISER,
+        normalisers={"flair": NORMALISER, "t1w": NORMALISER},
         tags={"age": 53.0, "note": 'tab\tand "quote"'},
         measures={"brain_ml": 1.25},
-        source_flair=root.with_name("raw set") / f"{stem}_FLAIR.nii.gz",
-        source_t1w=root.with_name("raw set") / f"{stem}_T1w.nii.gz",
-        source_mask=None,
+        raw={
+            "flair": root.with_name("raw set") / f"{stem}_FLAIR.nii.gz",
+            "t1w": root.with_name("raw set") / f"{stem}_T1w.nii.gz",
+        },
     )
 
 
@@ -69,17 +67,16 @@ def test_write_then_read_keeps_everything(manifest: Manifest) -> None:
 def test_a_moved_data_set_still_reads(manifest: Manifest, tmp_path: Path) -> None:
     moved = tmp_path.with_name(tmp_path.name + "-moved")
     tmp_path.rename(moved)
-    assert Manifest.read(moved).records[0].flair.is_relative_to(moved)
+    assert Manifest.read(moved).records[0].images["flair"].is_relative_to(moved)
     assert Manifest.read(moved).data_hash == manifest.data_hash
 
 
 def test_sources_need_not_be_there_and_do_not_count(manifest: Manifest) -> None:
     record = Manifest.read(manifest.root).records[0]
-    assert record.source_flair.is_absolute()
-    assert not record.source_flair.exists()
-    assert record.source_mask is None
-    bare = {"source_flair": None, "source_t1w": None}
-    phantoms = Manifest([replace(record, **bare) for record in manifest.records], manifest.root)
+    assert record.raw.get("flair").is_absolute()
+    assert not record.raw.get("flair").exists()
+    assert record.raw.get("mask") is None
+    phantoms = Manifest([replace(record, raw={}) for record in manifest.records], manifest.root)
     assert phantoms.data_hash == manifest.data_hash
     phantoms.write()
     assert Manifest.read(manifest.root).records == phantoms.records
@@ -90,7 +87,7 @@ def test_a_data_set_from_before_the_sources_reads(manifest: Manifest) -> None:
     rows = [line.split("\t")[:-3] for line in path.read_text().splitlines()]
     path.write_text("\n".join("\t".join(row) for row in rows) + "\n")
     again = Manifest.read(manifest.root)
-    assert {record.source_flair for record in again.records} == {None}
+    assert {record.raw.get("flair") for record in again.records} == {None}
     assert again.data_hash == manifest.data_hash
 
 
@@ -103,7 +100,7 @@ def test_split(manifest: Manifest) -> None:
 
 def test_hashes_see_what_they_should(manifest: Manifest) -> None:
     first, *others = manifest.records
-    changed = Manifest([replace(first, sha256_t1w="c"), *others], manifest.root)
+    changed = Manifest([replace(first, sha256=first.sha256 | {"t1w": "c"}), *others], manifest.root)
     assert changed.data_hash != manifest.data_hash
     assert changed.split_hash == manifest.split_hash
     moved = [replace(record, split="val") for record in manifest.split("train")]
@@ -115,8 +112,8 @@ def test_hashes_see_what_they_should(manifest: Manifest) -> None:
 def test_verify_names_the_changed_file(prepared_root: Path) -> None:
     manifest = Manifest.read(prepared_root)
     manifest.verify()
-    wrong = replace(manifest.records[1], sha256_t1w="0" * 64)
-    with pytest.raises(MrcontrastError, match=wrong.t1w.name):
+    wrong = replace(manifest.records[1], sha256=manifest.records[1].sha256 | {"t1w": "0" * 64})
+    with pytest.raises(MrcontrastError, match=wrong.images["t1w"].name):
         Manifest([manifest.records[0], wrong], prepared_root).verify()
 
 

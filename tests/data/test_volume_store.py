@@ -25,7 +25,7 @@ def test_store_holds_the_voxels_of_the_files(tiny_records: list[Record], tmp_pat
     assert len(store) == 6
     for record, array in zip(tiny_records, store, strict=True):
         assert array.shape == (3, 32, 40, 24)
-        files = (record.flair, record.t1w, record.brain_mask)
+        files = (record.images["flair"], record.images["t1w"], record.brain_mask)
         for channel, path in enumerate(files):
             np.testing.assert_allclose(array[channel], read_volume(path).data, atol=2.5e-4)
 
@@ -51,7 +51,7 @@ def test_key_changes_with_voxels_and_version(
 ) -> None:
     record = tiny_records[0]
     assert record_key(record) == record_key(replace(record, subject="sub-99"))
-    other = {record_key(replace(record, sha256_t1w="0" * 64))}
+    other = {record_key(replace(record, sha256=record.sha256 | {"t1w": "0" * 64}))}
     other.add(record_key(replace(record, brain_mask=tiny_records[1].brain_mask)))
     monkeypatch.setattr(volume_store, "STORE_VERSION", 99)
     other.add(record_key(record))
@@ -62,9 +62,9 @@ def test_key_changes_with_voxels_and_version(
 
 def test_changed_volume_is_refused(make_root: Callable[..., Path], tmp_path: Path) -> None:
     record = Manifest.read(make_root("train", "test")).records[0]
-    volume = read_volume(record.flair)
-    write_volume(record.flair, Volume(volume.data * 0.5, volume.affine))
-    assert sha256_file(record.flair) != record.sha256_flair
+    volume = read_volume(record.images["flair"])
+    write_volume(record.images["flair"], Volume(volume.data * 0.5, volume.affine))
+    assert sha256_file(record.images["flair"]) != record.sha256["flair"]
     with pytest.raises(MrcontrastError, match=r"sub-01_FLAIR.*Prepare the data set again"):
         open_store([record], tmp_path / "store")
 

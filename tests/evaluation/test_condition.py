@@ -21,10 +21,12 @@ def noise() -> np.ndarray:
 
 
 METHODS: dict[str, Make] = {
-    "ours": lambda record: read_volume(record.t1w).data + noise(),
+    "ours": lambda record: read_volume(record.images["t1w"]).data + noise(),
     "constant": lambda _: np.full((32, 40, 24), 0.5, np.float32),
-    "flair": lambda record: read_volume(record.flair).data,
-    "dim_flair": lambda record: 0.7 * np.sqrt(read_volume(record.flair).data) + np.float32(0.1),
+    "flair": lambda record: read_volume(record.images["flair"]).data,
+    "dim_flair": lambda record: (
+        0.7 * np.sqrt(read_volume(record.images["flair"]).data) + np.float32(0.1)
+    ),
     "mean_brain": lambda _: noise(),
 }
 
@@ -33,7 +35,7 @@ def write_swapped(folder: Path, records: list[Record], make: Make, shift: int) -
     """Write the image of each subject, or of the next one, in the brain that it was made in."""
     for index, record in enumerate(records):
         giver = records[(index + shift) % len(records)]
-        real = read_volume(giver.t1w)
+        real = read_volume(giver.images["t1w"])
         image = make(giver) * read_mask(giver.brain_mask, real)
         write_volume(folder / f"{record.name}_T1w.nii.gz", Volume(image, real.affine))
     return folder

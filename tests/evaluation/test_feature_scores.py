@@ -62,7 +62,7 @@ def test_figures_of_subjects_outlive_a_fault_of_the_sets(
 ) -> None:
     """As when memory runs out; an earlier summary, of other rows, does not stay beside them."""
     for record in Manifest.read(prepared_root).split("test"):
-        real = read_volume(record.t1w)
+        real = read_volume(record.images["t1w"])
         path = tmp_path / "ours" / f"{record.name}.nii.gz"
         write_volume(path, Volume(real.data * np.float32(0.9), real.affine))
     evaluate({"ours": tmp_path / "ours"}, prepared_root, out := tmp_path / "out")

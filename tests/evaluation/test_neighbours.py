@@ -22,13 +22,15 @@ from mrcontrast.storage.volume import Volume, read_mask, read_volume
 def training(prepared_root: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingSet:
     records = Manifest.read(prepared_root).split("train")
     folder = tmp_path_factory.mktemp("copies")
-    return store_training({record.name: record.t1w for record in records}, folder, Workers())
+    return store_training(
+        {record.name: record.images["t1w"] for record in records}, folder, Workers()
+    )
 
 
 @pytest.fixture(scope="module")
 def held_out(prepared_root: Path) -> tuple[Volume, np.ndarray]:
     record = Manifest.read(prepared_root).split("test")[0]
-    real = read_volume(record.t1w)
+    real = read_volume(record.images["t1w"])
     return real, read_mask(record.brain_mask, real)
 
 
@@ -41,7 +43,7 @@ def test_a_copy_is_found_by_name(
 ) -> None:
     real, mask = held_out
     source = Manifest.read(prepared_root).split("train")[1]
-    copied = read_volume(source.t1w)
+    copied = read_volume(source.images["t1w"])
     noise = 0.02 * np.random.default_rng(0).standard_normal(copied.shape)
     everywhere = np.ones_like(mask)
     found = training.nearest(changed(copied, copied.data + noise), real, everywhere)

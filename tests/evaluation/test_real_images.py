@@ -21,7 +21,7 @@ from mrcontrast.storage.volume import Volume, read_volume, write_volume
 @pytest.fixture
 def real(prepared_root: Path) -> dict[str, Volume]:
     records: list[Record] = Manifest.read(prepared_root).split("test")
-    return {record.name: read_volume(record.t1w) for record in records}
+    return {record.name: read_volume(record.images["t1w"]) for record in records}
 
 
 def write(folder: Path, real: dict[str, Volume], name: str = "{}_T1w.nii.gz") -> Path:

@@ -19,7 +19,7 @@ def test_draws_that_are_all_alike_have_a_spread_of_zero(
 ) -> None:
     """A model that does not draw, translated with --samples 2: evaluation, report and figure."""
     for record in Manifest.read(prepared_root).split("test"):
-        real = read_volume(record.t1w)
+        real = read_volume(record.images["t1w"])
         files = PredictionFiles(tmp_path / "ours" / f"{record.name}_desc-synth_T1w.nii.gz")
         write_volume(files.volume, Volume(real.data * np.float32(0.9), real.affine))
         write_volume(files.std, Volume(np.zeros_like(real.data), real.affine))
@@ -32,8 +32,8 @@ def test_draws_that_are_all_alike_have_a_spread_of_zero(
     files = PredictionFiles(tmp_path / "ours" / f"{record.name}_desc-synth_T1w.nii.gz")
     row = read_row(
         record.name,
-        record.flair,
-        record.t1w,
+        record.images["flair"],
+        record.images["t1w"],
         {"ours": files.volume},
         record.brain_mask,
         {"ours": files.std},

@@ -108,7 +108,7 @@ def bytes_taken(shape):
     stage = make_stage("controlnet", 3).eval()
     for size in ((8, 8, 8), shape):
         held = kib_of("VmRSS")
-        stage({"flair": torch.rand(1, 1, *size)}, torch.randn(1, *stage.noise_shape(size)))
+        stage({"source": torch.rand(1, 1, *size)}, torch.randn(1, *stage.noise_shape(size)))
     return 1024 * (kib_of("VmHWM") - held)
 
 

@@ -28,7 +28,7 @@ ORDERS = [
 class Context(LightningModule):
     """Return the mean of a slice and its neighbours."""
 
-    source = "flair"
+    takes = "source"
     factor = 1
     context_slices = 1
     spatial_dims = 2
@@ -37,14 +37,14 @@ class Context(LightningModule):
         return None
 
     def forward(self, batch: dict[str, Tensor], noise: Tensor | None = None) -> Tensor:
-        return batch["flair"].mean(dim=1, keepdim=True)
+        return batch["source"].mean(dim=1, keepdim=True)
 
 
 class Neighbours(Context):
     """Return the mean of the two neighbours of a slice."""
 
     def forward(self, batch: dict[str, Tensor], noise: Tensor | None = None) -> Tensor:
-        return batch["flair"][:, [0, 2]].mean(dim=1, keepdim=True)
+        return batch["source"][:, [0, 2]].mean(dim=1, keepdim=True)
 
 
 def translator(stage: LightningModule | None = None, grid: ModelGrid = GRID) -> StageTranslator:

@@ -27,11 +27,13 @@ def raw(tmp_path: Path, tiny_records: list[Record]) -> list[Record]:
         paths = {kind: tmp_path / "raw" / f"{record.name}_{kind}.nii.gz" for kind in ("f", "t")}
         write_volume(paths["f"], Volume(flair, AFFINE))
         write_volume(paths["t"], Volume(t1w, AFFINE))
-        records.append(replace(record, source_flair=paths["f"], source_t1w=paths["t"]))
+        records.append(replace(record, raw={"flair": paths["f"], "t1w": paths["t"]}))
     own = np.zeros((12, 14, 10))
     own[4:6, 4:6, 4:6] = 1
     write_labels(tmp_path / "raw" / "brain.nii.gz", own, AFFINE)
-    records[0] = replace(records[0], source_mask=tmp_path / "raw" / "brain.nii.gz")
+    records[0] = replace(
+        records[0], raw=records[0].raw | {"mask": tmp_path / "raw" / "brain.nii.gz"}
+    )
     return records
 
 
@@ -40,16 +42,16 @@ def test_masks_come_with_the_files_or_from_the_flair(tmp_path: Path, raw: list[R
     (written,) = write_masks(raw, tmp_path / "masks")
     assert list((tmp_path / "masks").iterdir()) == [written]
     found = originals(raw, tmp_path / "masks")
-    assert [item.mask for item in found] == [raw[0].source_mask, written]
-    mask = read_mask(written, read_volume(raw[1].source_t1w), raw[1].source_t1w)
-    assert np.array_equal(mask, read_volume(raw[1].source_flair).data > 0)
+    assert [item.mask for item in found] == [raw[0].raw["mask"], written]
+    mask = read_mask(written, read_volume(raw[1].raw["t1w"]), raw[1].raw["t1w"])
+    assert np.array_equal(mask, read_volume(raw[1].raw["flair"]).data > 0)
     assert {path: sha256_file(path) for path in (tmp_path / "raw").iterdir()} == before
 
 
 def test_a_head_with_its_skull_is_no_brain(tmp_path: Path, raw: list[Record]) -> None:
     head = np.zeros((12, 14, 10), np.float32)
     head[1:11, 1:13, 1:9] = 50  # on a background of zeros, 15 mm voxels
-    path = raw[1].source_flair
+    path = raw[1].raw["flair"]
     assert path is not None
     write_volume(path, Volume(head, np.diag([15.0, 15, 15, 1])))
     with pytest.raises(MrcontrastError, match=r"skull-stripped volume, got 3240 ml .*sub-02_f"):
@@ -61,8 +63,8 @@ def test_jobs_read_the_contrast_that_a_model_takes(tmp_path: Path, raw: list[Rec
     write_masks(raw, tmp_path / "masks")
     item = originals(raw, tmp_path / "masks")[1]
     jobs = {kind: item.job(kind, tmp_path / "out", 3) for kind in (keys.FLAIR, keys.T1W)}
-    assert jobs[keys.FLAIR].source == raw[1].source_flair
-    assert jobs[keys.T1W].source == raw[1].source_t1w
+    assert jobs[keys.FLAIR].source == raw[1].raw["flair"]
+    assert jobs[keys.T1W].source == raw[1].raw["t1w"]
     assert {job.mask for job in jobs.values()} == {item.mask}
     assert jobs[keys.FLAIR].output == tmp_path / "out" / "sub-02_desc-synth_T1w.nii.gz"
     assert not jobs[keys.FLAIR].prepared
@@ -77,19 +79,19 @@ def test_a_phantom_has_no_raw_files(tmp_path: Path, tiny_records: list[Record]) 
 def test_what_has_gone_is_named(tmp_path: Path, raw: list[Record]) -> None:
     with pytest.raises(MrcontrastError, match=r"sub-02_desc-brain_mask"):
         originals(raw, tmp_path / "masks")
-    raw[0].source_t1w.unlink()
+    raw[0].raw["t1w"].unlink()
     with pytest.raises(MrcontrastError, match=r"sub-01_t\.nii\.gz"):
         originals(raw, tmp_path / "masks")
 
 
 def test_a_head_is_no_brain(tmp_path: Path, raw: list[Record]) -> None:
-    whole = replace(raw[1], source_flair=raw[1].source_t1w)
+    whole = replace(raw[1], raw=raw[1].raw | {"flair": raw[1].raw["t1w"]})
     with pytest.raises(MrcontrastError, match=r"skull-stripped.*sub-02_t\.nii\.gz"):
         write_masks([whole], tmp_path / "masks")
 
 
 def test_a_head_on_a_background_of_zeros_is_no_brain(tmp_path: Path, raw: list[Record]) -> None:
-    flair = read_volume(raw[1].source_flair)  # 252 voxels that are not zero
-    write_volume(raw[1].source_flair, Volume(flair.data, np.diag([22.0, 22, 22, 1])))
+    flair = read_volume(raw[1].raw["flair"])  # 252 voxels that are not zero
+    write_volume(raw[1].raw["flair"], Volume(flair.data, np.diag([22.0, 22, 22, 1])))
     with pytest.raises(MrcontrastError, match=r"got 2683 ml.*sub-02_f\.nii\.gz"):
         write_masks(raw, tmp_path / "masks")

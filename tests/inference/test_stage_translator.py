@@ -43,17 +43,17 @@ class Identity(LightningModule):
     factor = 1
     context_slices = 0
 
-    def __init__(self, spatial_dims: int, source: str = "flair") -> None:
+    def __init__(self, spatial_dims: int, takes: str = "source") -> None:
         super().__init__()
         self.spatial_dims = spatial_dims
-        self.source = source
+        self.takes = takes
 
     def noise_shape(self, image_shape: tuple[int, ...]) -> None:
         return None
 
     def forward(self, batch: dict[str, Tensor], noise: Tensor | None = None) -> Tensor:
         assert noise is None
-        image = batch[self.source]
+        image = batch[self.takes]
         return image[:, image.shape[1] // 2].unsqueeze(1)
 
 
@@ -81,7 +81,7 @@ class Noisy(Identity):
         self, batch: dict[str, Tensor], noise: Tensor | None = None, generator: Generators = None
     ) -> Tensor:
         assert noise is not None
-        self.batches.append(tuple(batch["flair"].shape))
+        self.batches.append(tuple(batch["source"].shape))
         field = F.interpolate(noise, scale_factor=self.factor).mean(dim=1, keepdim=True)
         image = super().forward(batch) + 0.1 * field
         return (image + self.fresh * draw(image, generator)).clamp(0, 1)
@@ -93,7 +93,7 @@ class Context(Identity):
     context_slices = 1
 
     def forward(self, batch: dict[str, Tensor], noise: Tensor | None = None) -> Tensor:
-        return batch["flair"][:, [0, 2]].mean(dim=1, keepdim=True)
+        return batch["source"][:, [0, 2]].mean(dim=1, keepdim=True)
 
 
 def translator(
@@ -372,7 +372,7 @@ def test_given_mask_bounds_the_brain(ras: Volume) -> None:
 @pytest.mark.parametrize("spatial_dims", [2, 3])
 def test_prepared_volume_is_taken_as_it_is(tiny_records: list[Record], spatial_dims: int) -> None:
     record = tiny_records[4]
-    flair = read_volume(record.flair)
+    flair = read_volume(record.images["flair"])
     mask = read_mask(record.brain_mask, flair)
     grid = ModelGrid(record.spacing_mm, record.shape)
     machine = StageTranslator(Identity(spatial_dims), grid, NORMALISER)
@@ -383,13 +383,13 @@ def test_prepared_volume_is_taken_as_it_is(tiny_records: list[Record], spatial_d
 
 
 def test_prepared_volume_of_another_spacing_is_refused(tiny_records: list[Record]) -> None:
-    flair = read_volume(tiny_records[0].flair)
+    flair = read_volume(tiny_records[0].images["flair"])
     with pytest.raises(MrcontrastError, match=r"RAS at 3 mm, got RAS at 5 mm"):
         translator(Identity(2)).translate_prepared(flair, flair.data > 0)
 
 
 def test_stage_may_take_t1w(ras: Volume) -> None:
-    machine = translator(Identity(2, source="t1w"))
+    machine = translator(Identity(2, takes="target"))
     assert machine.source == "t1w"
     assert machine.translate(ras).mean.data.max() > 0.9
 
@@ -408,7 +408,7 @@ def test_progress_rises_to_one(ras: Volume, spatial_dims: int, samples: int) -> 
 def test_nan_of_the_model_is_refused(ras: Volume) -> None:
     class Broken(Identity):
         def forward(self, batch: dict[str, Tensor], noise: Tensor | None = None) -> Tensor:
-            return batch["flair"] * float("nan")
+            return batch["source"] * float("nan")
 
     with pytest.raises(MrcontrastError, match="got NaN"):
         translator(Broken(2)).translate(ras)

@@ -30,8 +30,8 @@ from mrcontrast.latent.conditions import (
 from mrcontrast.storage.volume import read_volume, write_labels
 from toy.runs import end_of, in_child
 
-LATENTS = ("t1w_mean", "t1w_sigma")
-KEYS = ["flair", "t1w", "brain_mask"]
+LATENTS = ("target_mean", "target_sigma")
+KEYS = ["source", "target", "brain_mask"]
 PIXELS = PixelCondition(1, [4, 8])
 
 
@@ -80,18 +80,18 @@ def test_cached_latents_are_those_of_direct_encoding(prepared_root, tmp_path, di
     expected = [item for index in range(2) for item in module.variant(index)]
     assert len(module.train_items) == len(expected) == 2 * len(module.plain_items)
     for cached, item in zip(module.train_items, expected, strict=True):
-        direct = codec.moments(item["t1w"][None])
-        torch.testing.assert_close(cached["t1w_mean"], direct.mean[0], rtol=0, atol=1e-5)
-        torch.testing.assert_close(cached["t1w_sigma"], direct.sigma[0], rtol=0, atol=1e-5)
-        torch.testing.assert_close(cached["flair"], item["flair"], rtol=0, atol=2.5e-4)
+        direct = codec.moments(item["target"][None])
+        torch.testing.assert_close(cached["target_mean"], direct.mean[0], rtol=0, atol=1e-5)
+        torch.testing.assert_close(cached["target_sigma"], direct.sigma[0], rtol=0, atol=1e-5)
+        torch.testing.assert_close(cached["source"], item["source"], rtol=0, atol=2.5e-4)
 
 
 def test_flair_belongs_to_the_item_and_variant_beside_it(prepared_root, tmp_path):
     module = installed(prepared_root, tmp_path, make_codec(2), condition=PIXELS, variants=2)
     count = len(module.plain_items)
-    first, second = module.train_items[3]["flair"], module.train_items[count + 3]["flair"]
-    assert torch.equal(first, module.plain_items[3]["flair"])  # half precision is the store's own
-    drawn = module.variant(1)[3]["flair"]
+    first, second = module.train_items[3]["source"], module.train_items[count + 3]["source"]
+    assert torch.equal(first, module.plain_items[3]["source"])  # half precision is the store's own
+    drawn = module.variant(1)[3]["source"]
     torch.testing.assert_close(second, drawn, rtol=0, atol=2.5e-4)
     assert (first - drawn).abs().max() > 0.02
 
@@ -101,7 +101,7 @@ def test_draws_from_the_cache_have_the_statistics_of_direct_draws(prepared_root,
     module = installed(prepared_root, tmp_path, codec)
     cached, direct = LatentStatistics(), LatentStatistics()
     for item in module.plain_items:
-        direct.update(codec.moments(item["t1w"][None]))
+        direct.update(codec.moments(item["target"][None]))
     posterior = Posterior(
         *(torch.stack([item[name] for item in module.train_items]) for name in LATENTS)
     )
@@ -214,7 +214,7 @@ def test_what_has_no_hash_is_encoded_at_each_step_and_said_once(prepared_root, t
         "No latents are stored, each step encodes its images: what decides them holds a lock, "
         "which has no hash."
     ]
-    assert "t1w" in module.train_items[0]
+    assert "target" in module.train_items[0]
 
 
 def test_a_cache_from_elsewhere_is_named_and_made_again(prepared_root, tmp_path, caplog):
@@ -246,7 +246,9 @@ def test_other_voxels_are_another_key(make_root):
     codec, store = make_codec(2), LatentStore("")
     before = store.key(make_data(root), codec, None)
     records = Manifest.read(root).records
-    Manifest([replace(records[0], sha256_t1w="0" * 64), *records[1:]], root).write()
+    Manifest(
+        [replace(records[0], sha256=records[0].sha256 | {"t1w": "0" * 64}), *records[1:]], root
+    ).write()
     assert store.key(make_data(root), codec, None) != before
 
 
@@ -278,8 +280,8 @@ def test_a_build_that_stops_half_way_leaves_nothing_to_read(prepared_root, tmp_p
 
 
 def rewrite(folder, change):
-    array = change(np.load(folder / "t1w_mean.npy"))
-    np.save(folder / "t1w_mean.npy", array, allow_pickle=True)
+    array = change(np.load(folder / "target_mean.npy"))
+    np.save(folder / "target_mean.npy", array, allow_pickle=True)
 
 
 def edit(folder, change):
@@ -289,7 +291,7 @@ def edit(folder, change):
 
 
 def cut_array(folder):
-    path = folder / "t1w_mean.npy"
+    path = folder / "target_mean.npy"
     path.write_bytes(path.read_bytes()[:-1])
 
 
@@ -297,7 +299,7 @@ def cut_array(folder):
     "damage",
     [
         cut_array,
-        lambda folder: (folder / "t1w_sigma.npy").unlink(),
+        lambda folder: (folder / "target_sigma.npy").unlink(),
         lambda folder: (folder / "cache.json").unlink(),
         lambda folder: (folder / "cache.json").write_text("{"),
         lambda folder: (folder / "cache.json").write_text("[1]"),
@@ -306,7 +308,7 @@ def cut_array(folder):
         lambda folder: rewrite(folder, lambda array: array[:-1]),
         lambda folder: rewrite(folder, lambda array: array.astype(np.float64)),
         lambda folder: rewrite(folder, lambda array: array.astype(object)),
-        lambda folder: edit(folder, lambda card: card["arrays"].update({"../t1w_mean": [1]})),
+        lambda folder: edit(folder, lambda card: card["arrays"].update({"../target_mean": [1]})),
         lambda folder: edit(folder, lambda card: card.update(created="yesterday")),
         lambda folder: edit(folder, lambda card: card["facts"].update(version=3)),
     ],
@@ -317,18 +319,18 @@ def cut_array(folder):
 )
 def test_a_damaged_cache_is_built_again(prepared_root, tmp_path, damage):
     codec = make_codec(2)
-    before = installed(prepared_root, tmp_path, codec).train_items[5]["t1w_mean"]
+    before = installed(prepared_root, tmp_path, codec).train_items[5]["target_mean"]
     damage(only_cache(tmp_path))
     spy = Spy(codec)
     module = installed(prepared_root, tmp_path, codec)
     assert spy.items == len(module.train_items)
-    assert torch.equal(module.train_items[5]["t1w_mean"], before)
+    assert torch.equal(module.train_items[5]["target_mean"], before)
 
 
 def test_a_cache_that_is_cut_while_it_is_opened_is_named(prepared_root, tmp_path):
     installed(prepared_root, tmp_path, make_codec(2))
     cut_array(only_cache(tmp_path))
-    with pytest.raises(MrcontrastError, match=r"whole latent cache, .*t1w_mean\.npy.*cut"):
+    with pytest.raises(MrcontrastError, match=r"whole latent cache, .*target_mean\.npy.*cut"):
         LatentDataset(only_cache(tmp_path))
 
 
@@ -342,7 +344,7 @@ def test_of_two_processes_one_builds_and_both_read(prepared_root, tmp_path):
         facts = {
             "encoded": spy.items,
             "items": len(items),
-            "sum": float(items[7]["t1w_mean"].sum()),
+            "sum": float(items[7]["target_mean"].sum()),
         }
         (tmp_path / name).write_text(json.dumps(facts))
         return 0
@@ -357,21 +359,21 @@ def test_of_two_processes_one_builds_and_both_read(prepared_root, tmp_path):
 def test_workers_read_it(prepared_root, tmp_path):
     items = installed(prepared_root, tmp_path, make_codec(2), condition=PIXELS).train_items
     loader = DataLoader(items, batch_size=5, num_workers=2)
-    read = torch.cat([batch["t1w_mean"] for batch in loader])
-    assert torch.equal(read, torch.stack([item["t1w_mean"] for item in items]))
+    read = torch.cat([batch["target_mean"] for batch in loader])
+    assert torch.equal(read, torch.stack([item["target_mean"] for item in items]))
 
 
 def test_it_is_mapped_and_pickles_as_a_path(prepared_root, tmp_path):
     items = installed(prepared_root, tmp_path, make_codec(2), condition=PIXELS).train_items
     types = {name: (type(array), array.dtype) for name, array in items.arrays.items()}
     assert types == {
-        "t1w_mean": (np.memmap, np.float32),
-        "t1w_sigma": (np.memmap, np.float32),
-        "flair": (np.memmap, np.float16),
+        "target_mean": (np.memmap, np.float32),
+        "target_sigma": (np.memmap, np.float32),
+        "source": (np.memmap, np.float16),
     }
     pickled = pickle.dumps(items)
     assert len(pickled) < 1000
-    assert torch.equal(pickle.loads(pickled)[2]["flair"], items[2]["flair"])
+    assert torch.equal(pickle.loads(pickled)[2]["source"], items[2]["source"])
     assert {value.dtype for value in items[0].values()} == {torch.float32}
 
 
@@ -392,7 +394,7 @@ def test_latents_that_are_not_finite_are_refused(prepared_root, tmp_path):
     codec = make_codec(2)
     with torch.no_grad():
         codec.autoencoder.quant_conv_mu.conv.bias.fill_(torch.nan)
-    with pytest.raises(MrcontrastError, match=r"finite values of t1w_mean.* items 0 to 7"):
+    with pytest.raises(MrcontrastError, match=r"finite values of target_mean.* items 0 to 7"):
         installed(prepared_root, tmp_path, codec)
 
 
@@ -427,7 +429,7 @@ def test_the_latent_of_flair_is_cached_in_the_place_of_its_pixels(prepared_root,
     condition = LatentCondition(3, [4])
     module = installed(prepared_root, tmp_path, codec, condition=condition)
     item, plain = module.train_items[4], module.plain_items[4]
-    assert "flair" not in item
-    direct = condition({"flair": plain["flair"][None]}, codec)
-    cached = condition({"flair_latent": item["flair_latent"][None]}, codec)
+    assert "source" not in item
+    direct = condition({"source": plain["source"][None]}, codec)
+    cached = condition({"source_latent": item["source_latent"][None]}, codec)
     torch.testing.assert_close(cached, direct, rtol=0, atol=1e-5)

@@ -33,8 +33,8 @@ def test_cached_moments_give_the_same_posterior():
     codec = make_codec(2)
     image = torch.rand(2, 1, *SHAPES[2])
     raw = codec.moments(image)
-    direct = codec.posterior({"t1w": image})
-    cached = codec.posterior({"t1w_mean": raw.mean, "t1w_sigma": raw.sigma})
+    direct = codec.posterior({"target": image})
+    cached = codec.posterior({"target_mean": raw.mean, "target_sigma": raw.sigma})
     assert torch.equal(direct.mean, cached.mean)
     assert torch.equal(direct.sigma, cached.sigma)
 
@@ -60,7 +60,7 @@ def test_standardised_draws_have_zero_mean_and_unit_deviation():
     codec.mean.copy_(mean)
     codec.std.copy_(std)
     torch.manual_seed(0)
-    z = codec.posterior({"t1w": images}).sample()
+    z = codec.posterior({"target": images}).sample()
     torch.testing.assert_close(z.mean((0, 2, 3)), torch.zeros(3), rtol=0, atol=0.02)
     torch.testing.assert_close(z.std((0, 2, 3)), torch.ones(3), rtol=0, atol=0.02)
 

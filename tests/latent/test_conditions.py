@@ -34,7 +34,7 @@ def test_folded_pixels_are_padded_and_centred(dims):
     flair = torch.ones(2, 1, *(size - 1 for size in SHAPES[dims]))
     condition = FoldedCondition(2**dims)
     condition.check(codec, context_slices=0)
-    value = condition({"flair": flair}, codec)
+    value = condition({"source": flair}, codec)
     assert value.shape == (2, 2**dims, *codec.latent_shape(flair.shape[2:])[1:])
     assert value.max() == 1
     assert value.min() == -1  # the padding
@@ -45,7 +45,7 @@ def test_a_slab_is_anchored_at_its_middle():
     codec, slab = make_codec(2), torch.rand(2, 3, 20, 24)
     condition = FlairAnchor(3 + 3 * 4)
     condition.check(codec, context_slices=1)
-    value = condition({"flair": slab}, codec)
+    value = condition({"source": slab}, codec)
     torch.testing.assert_close(condition.anchor(value, codec), codec.encode(slab[:, 1:2]))
     assert torch.equal(value[:, 3:], fold(2 * slab - 1, 2))
     assert torch.equal(condition({"anchor": value}, codec), value)
@@ -54,11 +54,11 @@ def test_a_slab_is_anchored_at_its_middle():
 @pytest.mark.parametrize("dims", [2, 3])
 def test_a_regressions_image_is_the_anchor(dims):
     codec, regressor = make_codec(dims), make_regressor(dims)
-    flair = make_batch(SHAPES[dims])["flair"]
+    flair = make_batch(SHAPES[dims])["source"]
     condition = RegressionAnchor(regressor, 3 + 2**dims)
     condition.check(codec, context_slices=0)
     expected = codec.encode(regressor(flair).clamp(0, 1))
-    value = condition({"flair": flair}, codec)
+    value = condition({"source": flair}, codec)
     torch.testing.assert_close(condition.anchor(value, codec), expected)
     assert not any(weight.requires_grad for weight in condition.parameters())
     assert not condition.train().regressor.training
@@ -75,7 +75,7 @@ def test_wrong_channels_are_refused(condition, expected):
 @pytest.mark.parametrize("condition", [LatentCondition(3), FlairAnchor(7)])
 def test_flair_goes_through_no_autoencoder_that_has_seen_none(condition):
     codec = make_codec(2)
-    codec.contrasts = ["t1w"]
+    codec.contrasts = ["target"]
     with pytest.raises(UsageError, match=r"stage\.contrasts=\[t1w,flair\]"):
         condition.check(codec, context_slices=0)
     codec.contrasts = ["t1w", "flair"]
@@ -88,11 +88,11 @@ def test_a_regression_stands_beside_the_pixels_it_was_made_of(dims):
     codec, regressor = make_codec(dims), make_regressor(dims)
     condition = RegressedPixels(regressor, 2, [4, 8])
     condition.check(codec, context_slices=0)
-    flair = make_batch(SHAPES[dims])["flair"]
-    value = condition.compute({"flair": flair}, codec)
+    flair = make_batch(SHAPES[dims])["source"]
+    value = condition.compute({"source": flair}, codec)
     assert torch.equal(value[:, :1], flair)
     assert torch.equal(value[:, 1:], regressor.image(flair))
-    assert torch.equal(condition({"regressed": value}, codec), condition({"flair": flair}, codec))
+    assert torch.equal(condition({"regressed": value}, codec), condition({"source": flair}, codec))
     assert not any(weight.requires_grad for weight in condition.parameters())
     with pytest.raises(UsageError, match="Expected an embedder of 2 channels"):
         RegressedPixels(regressor, 1, [4, 8]).check(codec, context_slices=0)
@@ -101,21 +101,21 @@ def test_a_regression_stands_beside_the_pixels_it_was_made_of(dims):
 @pytest.mark.parametrize("dims", [2, 3])
 def test_the_autoencoder_blurs_only_what_a_draw_changes_in_the_regression(dims):
     codec, regressor = make_codec(dims), make_regressor(dims)
-    flair = make_batch(SHAPES[dims])["flair"]
+    flair = make_batch(SHAPES[dims])["source"]
     regressed = regressor.image(flair)
-    batch = RegressedPixels(regressor, 2, [4, 8]).prepare({"flair": flair}, codec)
+    batch = RegressedPixels(regressor, 2, [4, 8]).prepare({"source": flair}, codec)
     assert torch.equal(batch["guess"], codec.encode(regressed))
     unchanged = codec.decode(batch["guess"], flair.shape[2:])
     assert not torch.allclose(unchanged, regressed, atol=1e-3)
     assert torch.allclose(unchanged + batch["lost"], regressed, atol=1e-5)
     blurred = RegressedPixels(regressor, 2, [4, 8], keep_detail=False)
-    assert "lost" not in blurred.prepare({"flair": flair}, codec)
+    assert "lost" not in blurred.prepare({"source": flair}, codec)
 
 
 def test_what_is_prepared_is_not_computed_again():
-    codec, flair = make_codec(2), make_batch(SHAPES[2])["flair"]
+    codec, flair = make_codec(2), make_batch(SHAPES[2])["source"]
     for kind in (FoldedCondition(4), RegressedPixels(make_regressor(2), 2, [4, 8])):
-        once = kind.prepare({"flair": flair}, codec)
+        once = kind.prepare({"source": flair}, codec)
         twice = kind.prepare(once, codec)
         assert once.keys() == twice.keys()
         assert all(twice[key] is value for key, value in once.items())

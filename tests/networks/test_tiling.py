@@ -13,7 +13,7 @@ from mrcontrast.networks.tiling import CODEC_PASSES, Tiling, fades
 def trained():
     """An autoencoder that has learnt blobs for 60 steps, in 2D."""
     autoencoder = make_autoencoder(2)
-    image = make_batch((40, 48), size=4)["flair"]
+    image = make_batch((40, 48), size=4)["source"]
     optimizer = torch.optim.Adam(autoencoder.parameters(), 5e-3)
     for _ in range(60):
         loss = (autoencoder.decode(autoencoder.encode(image)[0]) - image).abs().mean()
@@ -59,7 +59,7 @@ def test_convolutions_without_norm_come_out_exact():
 
 
 def test_a_tile_larger_than_the_grid_changes_no_bit():
-    codec, image = make_codec(3), make_batch((13, 17, 9))["flair"]
+    codec, image = make_codec(3), make_batch((13, 17, 9))["source"]
     z = codec.encode(image)
     whole = codec.decode(z, image.shape[2:])
     codec.tiling = Tiling(20, 0.25, codec.multiple, CODEC_PASSES)
@@ -78,7 +78,7 @@ def errors(codec, image, passes):
 
 
 def test_tiles_agree_with_the_whole_once_norms_are_shared(trained):
-    image = make_batch((57, 70))["flair"]
+    image = make_batch((57, 70))["source"]
     alone, shared = errors(trained, image, 0), errors(trained, image, CODEC_PASSES)
     assert alone[1] > 0.01  # of the range: what tiles do without
     assert shared[0] < 0.03

@@ -52,10 +52,10 @@ def test_what_lies_on_disk(tmp_path: Path, bids: Path, make_recipe: MakeRecipe) 
     manifest.verify()
     assert sorted(record.split for record in manifest.records) == ["test", "train", "train"]
     for record in manifest.records:
-        assert record.source_flair == flair_of(bids, record.subject)
-        assert record.source_t1w == t1w_of(bids, record.subject)
-        assert record.source_mask is None
-        flair, t1w = read_volume(record.flair), read_volume(record.t1w)
+        assert record.raw.get("flair") == flair_of(bids, record.subject)
+        assert record.raw.get("t1w") == t1w_of(bids, record.subject)
+        assert record.raw.get("mask") is None
+        flair, t1w = read_volume(record.images["flair"]), read_volume(record.images["t1w"])
         mask = read_mask(record.brain_mask, flair)
         for volume in (flair, t1w):
             assert volume.shape == record.shape == (16, 24, 20)
@@ -64,7 +64,7 @@ def test_what_lies_on_disk(tmp_path: Path, bids: Path, make_recipe: MakeRecipe) 
             assert not volume.data[~mask].any()
             assert volume.data.min() == 0
             assert volume.data.max() == 1
-        assert record.normaliser_t1w["high"] > 2 * record.normaliser_flair["high"]
+        assert record.normalisers["t1w"]["high"] > 2 * record.normalisers["flair"]["high"]
         assert record.measures["brain_ml"] == pytest.approx(mask.sum() * 0.064, abs=1e-3)
     description = json.loads((tmp_path / "out" / "dataset_description.json").read_text())
     assert description["DatasetType"] == "derivative"
@@ -289,6 +289,6 @@ def test_scans_in_micron_are_prepared_in_mm(
     assert made.dropped == []
     volumes = [m.manifest.records[1].measures["brain_ml"] for m in (plain, made)]
     assert volumes[0] == pytest.approx(volumes[1], rel=1e-3)
-    written = nib.load(made.manifest.records[1].flair)
+    written = nib.load(made.manifest.records[1].images["flair"])
     assert written.header.get_xyzt_units()[0] == "mm"
     np.testing.assert_allclose(written.header.get_zooms(), 4.0)

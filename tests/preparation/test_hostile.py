@@ -314,7 +314,7 @@ def test_each_is_prepared_or_named_with_its_reason(
         return
     if CASES[name][1] == FINE:
         assert records, reasons
-        assert records[0].sha256_flair == sha256_file(records[0].flair)
+        assert records[0].sha256["flair"] == sha256_file(records[0].images["flair"])
     else:
         assert reasons, "expected a reason"
         assert CASES[name][1] in reasons[0]
@@ -335,4 +335,4 @@ def test_nothing_broke_and_a_link_to_the_tree_itself_is_no_subject(
 def test_scaled_integers_are_scaled(prepared: tuple[Prepared, Path], tree: Path) -> None:
     (record,) = (r for r in prepared[0].manifest.records if r.subject == "sub-scaled-integers")
     data, _ = load(tree / "sub-scaled-integers" / "anat" / "sub-scaled-integers_FLAIR.nii.gz")
-    assert record.normaliser_flair["high"] == pytest.approx(np.percentile(data, 99.5), rel=0.3)
+    assert record.normalisers["flair"]["high"] == pytest.approx(np.percentile(data, 99.5), rel=0.3)

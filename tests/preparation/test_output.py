@@ -135,7 +135,7 @@ def finished(out: Path, text: str, subject: str) -> Path:
     (out / "sessions").mkdir()
     (out / "sessions" / f"{subject}.json").write_text("{}")
     flair = f"{subject}/anat/{subject}_FLAIR.nii.gz"
-    (out / "manifest.tsv").write_text(f"subject\tflair\n{subject}\t{flair}\n")
+    (out / "manifest.tsv").write_text(f"subject\tflair\tsha256_flair\n{subject}\t{flair}\t0\n")
     (out / "recipe.yaml").write_text(RECIPE)
     return out
 

@@ -67,10 +67,10 @@ def test_brats_of_both_times(tmp_path: Path) -> None:
     assert all(record.measures["lesion_ml"] > 0 for record in records)
     assert all(record.measures["alignment_suspicion"] <= 1 for record in records)
     assert records[0].tags["flair_spacing_mm"] == [3.0, 3.0, 3.0]
-    flair = read_volume(records[0].flair)
+    flair = read_volume(records[0].images["flair"])
     assert flair.orientation == "RAS"
     raw_flair = anatomy(0)[0] * anatomy(0)[2]
-    fitted = records[0].normaliser_flair
+    fitted = records[0].normalisers["flair"]
     # as distributed: the grid lies on the raw voxels, so that no value is interpolated
     inside = read_volume(records[0].brain_mask).data > 0
     values = flair.data[inside] * (fitted["high"] - fitted["low"]) + fitted["low"]
@@ -111,10 +111,10 @@ def test_five_slices_of_uk_biobank(tmp_path: Path) -> None:
     block = (slice(2, 22), slice(3, 27), slice(8, 13))
     slab = flair[block].astype(np.float32)
     expected = (slab - slab.min()) / (slab.max() - slab.min()) * brain[block]
-    done = read_volume(records[0].flair)
+    done = read_volume(records[0].images["flair"])
     np.testing.assert_allclose(done.data, expected, atol=1e-6)
     np.testing.assert_allclose(done.affine[:3, 3], (8, 12, 32))
-    assert records[0].normaliser_t1w["name"] == "volume-0-100"
+    assert records[0].normalisers["t1w"]["name"] == "volume-0-100"
 
 
 def test_pairs_that_do_not_overlay_are_dropped_before_training(
@@ -160,7 +160,7 @@ def test_whole_brains_in_mni_space(tmp_path: Path) -> None:
         "recipe.grid.spacing_mm=3.0",
         "recipe.grid.shape=[56,80,64]",
     )
-    affines = [read_volume(record.t1w).affine for record in records]
+    affines = [read_volume(record.images["t1w"]).affine for record in records]
     np.testing.assert_array_equal(affines[0], affines[1])
     masks = [read_volume(record.brain_mask).data > 0 for record in records]
     dice = 2 * (masks[0] & masks[1]).sum() / (masks[0].sum() + masks[1].sum())

@@ -96,7 +96,7 @@ def test_another_operator_does_all_again(tmp_path: Path, bids: Path) -> None:
 
 def test_a_changed_file_of_the_data_set_is_made_again(tmp_path: Path, bids: Path) -> None:
     first, _ = run(recipe_of(BidsPairs(str(bids))), tmp_path / "out")
-    flair = first.manifest.records[1].flair
+    flair = first.manifest.records[1].images["flair"]
     flair.write_bytes(flair.read_bytes()[:-5])
     again, lines = run(recipe_of(BidsPairs(str(bids))), tmp_path / "out")
     assert lines == ["reused sub-01", "prepared sub-02", "reused sub-03"]

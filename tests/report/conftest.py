@@ -29,7 +29,7 @@ def evaluated(prepared_root: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     study = tmp_path_factory.mktemp("study")
     rng = np.random.default_rng(0)
     for number, record in enumerate(Manifest.read(prepared_root).records, start=1):
-        real = read_volume(record.t1w)
+        real = read_volume(record.images["t1w"])
         name = f"{record.name}_desc-synth_T1w.nii.gz"
         smooth = ndimage.gaussian_filter(real.data, 1.0)
         write_volume(study / "predictions" / "smooth" / name, Volume(smooth, real.affine))
@@ -37,7 +37,7 @@ def evaluated(prepared_root: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         noise = rng.standard_normal(real.shape).astype(np.float32) * spread
         files = PredictionFiles(study / "predictions" / "draws" / name)
         mean = Volume(np.clip(real.data + noise, 0, 1), real.affine)
-        files.write(mean, Volume(spread, real.affine), SIDECAR, record.t1w)
+        files.write(mean, Volume(spread, real.affine), SIDECAR, record.images["t1w"])
     predictions = {name: study / "predictions" / name for name in ("smooth", "draws")}
     evaluate(predictions, prepared_root, study / "evaluation")
     return study / "evaluation"
@@ -48,7 +48,7 @@ def foreign(prepared_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     """Folder of an evaluation of another system's output: two flat folders in scanner units."""
     root = tmp_path_factory.mktemp("foreign")
     for number, record in enumerate(Manifest.read(prepared_root).records[:3]):
-        real = read_volume(record.t1w)
+        real = read_volume(record.images["t1w"])
         write_volume(root / "real" / f"case{number}.nii.gz", Volume(900 * real.data, real.affine))
         theirs = Volume(810 * real.data, real.affine)
         write_volume(root / "theirs" / f"case{number}.nii.gz", theirs)

@@ -98,13 +98,19 @@ def test_rows_of_other_methods_and_empty_masks_are_refused(tmp_path: Path) -> No
 def test_files_of_any_orientation_are_turned(tiny_records: list[Record], tmp_path: Path) -> None:
     record = tiny_records[0]
     paths = {}
-    for name, path in (("flair", record.flair), ("t1w", record.t1w)):
+    for name, path in (("flair", record.images["flair"]), ("t1w", record.images["t1w"])):
         volume = read_volume(path)
         flipped = volume.affine @ np.diag([-1.0, 1, 1, 1])
         flipped[:3, 3] += volume.affine[:3, 0] * (volume.shape[0] - 1)
         paths[name] = tmp_path / f"{name}.nii.gz"
         write_volume(paths[name], Volume(volume.data[::-1], flipped))
-    straight = read_row("x", record.flair, record.t1w, {"self": record.t1w}, record.brain_mask)
+    straight = read_row(
+        "x",
+        record.images["flair"],
+        record.images["t1w"],
+        {"self": record.images["t1w"]},
+        record.brain_mask,
+    )
     turned = read_row("x", paths["flair"], paths["t1w"], {"self": paths["t1w"]})
     np.testing.assert_array_equal(turned.flair, straight.flair)
     np.testing.assert_array_equal(turned.synthetic["self"], straight.real)

@@ -45,7 +45,7 @@ def test_another_system_is_shown_in_the_units_of_its_scores(foreign: Path) -> No
 
 
 def test_source_images_can_be_given(foreign: Path, prepared_root: Path, tmp_path: Path) -> None:
-    flair = read_volume(Manifest.read(prepared_root).records[0].flair)
+    flair = read_volume(Manifest.read(prepared_root).records[0].images["flair"])
     path = tmp_path / "case0_FLAIR.nii.gz"
     write_volume(path, Volume(400 * flair.data + 30 * (flair.data > 0), flair.affine))
     evaluation = read_evaluation(foreign)
@@ -83,7 +83,9 @@ def test_volumes_that_changed_since_are_refused(evaluated: Path, tmp_path: Path)
 
 def test_what_was_scored_slice_by_slice_is_known_again(prepared_root: Path, tmp_path: Path) -> None:
     """The error grows towards the tips of the brain, which no slice figure counts."""
-    real = {record.name: record.t1w for record in Manifest.read(prepared_root).split("test")}
+    real = {
+        record.name: record.images["t1w"] for record in Manifest.read(prepared_root).split("test")
+    }
     for name, path in real.items():
         volume = read_volume(path)
         height = np.abs(np.linspace(-1, 1, volume.shape[2])) ** 8
@@ -112,7 +114,7 @@ def test_masks_that_moved_are_found_too(tiny_records: list[Record], tmp_path: Pa
     """Without its own masks an evaluation would be shown in the brain that its voxels suggest."""
     study = tmp_path / "study"
     for record in tiny_records[:1]:
-        real = read_volume(record.t1w)
+        real = read_volume(record.images["t1w"])
         name = f"{record.name}.nii.gz"
         write_volume(study / "real" / name, real)
         write_volume(study / "ours" / name, Volume(real.data * np.float32(0.9), real.affine))

@@ -64,7 +64,7 @@ def make_batch(shape, size=2):
     flair = torch.stack(items)[:, None]
     t1w = (1 - flair) * mask
     masks = mask.expand(size, 1, *shape).clone()
-    return {"flair": flair, "t1w": t1w, "brain_mask": masks, "subject": ["sub-0", "sub-1"]}
+    return {"source": flair, "target": t1w, "brain_mask": masks, "subject": ["sub-0", "sub-1"]}
 
 
 def make_autoencoder(dims):

@@ -25,16 +25,16 @@ def test_sizes_that_do_not_divide_come_back_whole(dims):
     shape = tuple(length - 1 for length in SHAPES[dims])
     batch = make_batch(shape)
     stage = make_stage("autoencoder", dims).eval()
-    assert stage(batch).shape == batch["t1w"].shape
+    assert stage(batch).shape == batch["target"].shape
 
 
 def test_terms_add_up_to_the_loss(dims, batch):
     stage = make_stage("autoencoder", dims)
     torch.manual_seed(1)
-    terms, reconstruction = stage.losses(batch["t1w"])
+    terms, reconstruction = stage.losses(batch["target"])
     torch.manual_seed(1)
     assert stage.loss(batch).item() == pytest.approx(sum(term.item() for term in terms.values()))
-    expected = (reconstruction - batch["t1w"]).abs().mean().item()
+    expected = (reconstruction - batch["target"]).abs().mean().item()
     assert terms["l1"].item() == pytest.approx(expected, rel=1e-5)
 
 
@@ -42,14 +42,14 @@ def test_both_contrasts_are_stacked_and_a_slab_gives_its_middle():
     stage = make_stage("autoencoder", 2)
     stage.contrasts = ("t1w", "flair")
     t1w, flair = torch.rand(2, 1, 8, 8), torch.rand(2, 3, 8, 8)
-    images = stage.images({"t1w": t1w, "flair": flair})
+    images = stage.images({"target": t1w, "source": flair})
     assert torch.equal(images, torch.cat([t1w, flair[:, 1:2]]))
 
 
 def test_finish_measures_the_latents(dims, batch):
     stage = make_stage("autoencoder", dims)
     stage.finish(Batches(batch, 3))
-    posterior = stage.posterior(batch["t1w"])
+    posterior = stage.posterior(batch["target"])
     axes = [0, *range(2, posterior.mean.ndim)]
     second = (posterior.mean.square() + posterior.sigma.square()).mean(axes)
     expected = (second - posterior.mean.mean(axes).square()).sqrt()

@@ -24,7 +24,7 @@ class TwoBatches(lightning.LightningDataModule):
         super().__init__()
         whole, other = make_batch(shape), make_batch(shape)
         other = {name: value[:1] for name, value in other.items()}
-        other["t1w"] = other["t1w"] * 0.5
+        other["target"] = other["target"] * 0.5
         self.batches = [whole, other]
 
     def train_dataloader(self):
@@ -38,7 +38,7 @@ def halves():
     """Two items whose brain is the left half, and latents of one channel."""
     mask = torch.zeros(2, 1, *SHAPE)
     mask[:, :, : SHAPE[0] // 2] = 1
-    batch = {"t1w": torch.zeros(2, 1, *SHAPE), "brain_mask": mask, "subject": ["sub-1", "sub-1"]}
+    batch = {"target": torch.zeros(2, 1, *SHAPE), "brain_mask": mask, "subject": ["sub-1", "sub-1"]}
     posterior = Posterior(torch.ones(2, 1, 3, 4), torch.full((2, 1, 3, 4), 0.5))
     return batch, posterior
 

@@ -118,7 +118,7 @@ def test_it_translates_held_out_subjects(
     draws = name in ("concat_diffusion", "latent_bridge", "residual_diffusion")
     translator = from_run(str(runs[name].path), Draws(2 if draws else 1))
     volume = read_volume(translate_records(records, translator, tmp_path)[0])
-    real = read_volume(records[0].t1w)
+    real = read_volume(records[0].images["t1w"])
     brain = read_volume(records[0].brain_mask).data > 0
     assert volume.shape == real.shape
     assert np.allclose(volume.affine, real.affine)
@@ -150,8 +150,8 @@ def test_training_reads_the_cache_and_not_the_images(
         for path in (root / "cache" / "latents").glob("*/cache.json")
     }
     assert caches == {
-        ("flair_latent", "t1w_mean", "t1w_sigma"),
-        ("anchor", "t1w_mean", "t1w_sigma"),
+        ("source_latent", "target_mean", "target_sigma"),
+        ("anchor", "target_mean", "target_sigma"),
     }
     assert len(list((root / "cache" / "latents").glob("*/cache.json"))) == 3  # two anchors
 
@@ -185,4 +185,4 @@ def test_a_finished_run_is_rebuilt_without_its_parents(runs: dict[str, RunFolder
     unet = load_stage(runs["unet_regression"].path)
     shape = (16, 20, 12)[: stage.spatial_dims]
     flair = torch.rand(1, 1, *shape)
-    assert torch.equal(stage.condition.image(flair), unet({"flair": flair}))
+    assert torch.equal(stage.condition.image(flair), unet({"source": flair}))

@@ -19,7 +19,7 @@ from mrcontrast.stages.controlnet import ControlNetDiffusion
 
 def test_before_training_it_draws_what_the_denoiser_draws(dims, batch):
     stage = make_stage("controlnet", dims).eval()
-    z = torch.randn(2, *stage.noise_shape(batch["flair"].shape[2:]))
+    z = torch.randn(2, *stage.noise_shape(batch["source"].shape[2:]))
     t = torch.tensor([0.2, 0.9])
     steered = stage.conditioned_on(batch)(z, t)
     assert torch.equal(steered, stage.denoiser(z, 1000 * t))
@@ -62,16 +62,16 @@ def test_flair_matters_once_a_zero_layer_has_moved(dims, batch):
         for value in block.parameters():
             torch.nn.init.normal_(value, std=0.1)
     torch.nn.init.normal_(stage.controlnet.controlnet_cond_embedding.conv_out.conv.weight)
-    z, t = torch.randn(2, *stage.noise_shape(batch["flair"].shape[2:])), torch.tensor([0.5, 0.5])
+    z, t = torch.randn(2, *stage.noise_shape(batch["source"].shape[2:])), torch.tensor([0.5, 0.5])
     real = stage.conditioned_on(batch)(z, t)
-    shuffled = stage.conditioned_on(batch | {"flair": batch["flair"].flip(0)})(z, t)
+    shuffled = stage.conditioned_on(batch | {"source": batch["source"].flip(0)})(z, t)
     assert (real - shuffled).abs().max() > 1e-3
 
 
 def test_a_sampler_embeds_flair_once_and_draws_the_same(dims, batch):
     stage = make_stage("controlnet", dims).eval()
     torch.nn.init.normal_(stage.controlnet.controlnet_cond_embedding.conv_out.conv.weight)
-    noise = torch.randn(2, *stage.noise_shape(batch["flair"].shape[2:]))
+    noise = torch.randn(2, *stage.noise_shape(batch["source"].shape[2:]))
     embedder, calls = stage.controlnet.controlnet_cond_embedding, []
     embedder.register_forward_hook(lambda *_: calls.append(1))
     with torch.no_grad():
@@ -80,7 +80,7 @@ def test_a_sampler_embeds_flair_once_and_draws_the_same(dims, batch):
     calls.clear()
     drawn = stage(batch, noise)
     assert len(calls) == 1
-    assert torch.equal(drawn, stage.codec.decode(z, batch["flair"].shape[2:]))
+    assert torch.equal(drawn, stage.codec.decode(z, batch["source"].shape[2:]))
     assert stage.controlnet.controlnet_cond_embedding is embedder
 
 
@@ -105,14 +105,14 @@ def test_latents_of_a_slab_become_channels():
     flair = torch.rand(2, 3, 20, 24)
     condition = LatentCondition(9, [8])
     condition.check(codec, context_slices=1)
-    value = condition({"flair": flair}, codec)
+    value = condition({"source": flair}, codec)
     assert value.shape == (2, 9, 10, 12)
     torch.testing.assert_close(value[:, 3:6], codec.encode(flair[:, 1:2]))
-    assert torch.equal(condition({"flair_latent": value}, codec), value)
+    assert torch.equal(condition({"source_latent": value}, codec), value)
 
 
 def test_pixels_are_padded_and_centred():
-    value = PixelCondition(1, [4, 8])({"flair": torch.ones(2, 1, 21, 24)}, make_codec(2))
+    value = PixelCondition(1, [4, 8])({"source": torch.ones(2, 1, 21, 24)}, make_codec(2))
     assert value.shape == (2, 1, 24, 24)
     assert torch.equal(value[:, :, :21], torch.ones(2, 1, 21, 24))
     assert torch.equal(value[:, :, 21:], -torch.ones(2, 1, 3, 24))
@@ -146,8 +146,8 @@ def make_regressed(dims):
 
 def test_a_draw_may_begin_from_what_the_condition_guesses(dims, batch):
     stage = make_regressed(dims)
-    regressed = stage.condition.image(batch["flair"])
-    noise = torch.randn(2, *stage.noise_shape(batch["flair"].shape[2:]))
+    regressed = stage.condition.image(batch["source"])
+    noise = torch.randn(2, *stage.noise_shape(batch["source"].shape[2:]))
 
     def change(start):
         stage.start = start
@@ -157,7 +157,7 @@ def test_a_draw_may_begin_from_what_the_condition_guesses(dims, batch):
     stage.start = 1.0
     with torch.no_grad():
         z = stage.process.sample(stage.conditioned_on(batch), noise)
-    from_noise = stage.codec.decode(z, batch["flair"].shape[2:])
+    from_noise = stage.codec.decode(z, batch["source"].shape[2:])
     image = (from_noise + stage.prepared(batch)["lost"]).clamp(0, 1)
     torch.testing.assert_close(stage(batch, noise), image)
 
@@ -166,7 +166,7 @@ def test_a_draw_may_begin_from_what_the_condition_guesses(dims, batch):
 def test_draws_of_a_prepared_batch_are_those_of_the_batch(dims, batch, start):
     stage = make_regressed(dims)
     stage.start = start
-    noise = torch.randn(2, *stage.noise_shape(batch["flair"].shape[2:]))
+    noise = torch.randn(2, *stage.noise_shape(batch["source"].shape[2:]))
     assert torch.equal(stage(stage.prepared(batch), noise), stage(batch, noise))
 
 

@@ -28,7 +28,7 @@ class Perfect(torch.nn.Module):
 @pytest.mark.parametrize("name", TRANSLATIONS)
 def test_a_perfect_denoiser_draws_the_truth(name, dims, batch):
     stage = make_stage(name, dims).eval()
-    z, condition = stage.codec.encode(batch["t1w"]), stage.condition(batch, stage.codec)
+    z, condition = stage.codec.encode(batch["target"]), stage.condition(batch, stage.codec)
     noise = torch.randn_like(z)
     ends = stage.data_end(z, condition), stage.noise_end(noise, condition)
     stage.denoiser = Perfect(*ends)
@@ -41,8 +41,8 @@ def test_a_perfect_denoiser_draws_the_truth(name, dims, batch):
 def test_flair_matters_from_the_start(name, dims, batch):
     stage = make_stage(name, dims).eval()
     torch.nn.init.normal_(stage.denoiser.out[-1].conv.weight, std=0.1)
-    noise = torch.randn(2, *stage.codec.latent_shape(batch["flair"].shape[2:]))
-    shuffled = batch | {"flair": batch["flair"].flip(0)}
+    noise = torch.randn(2, *stage.codec.latent_shape(batch["source"].shape[2:]))
+    shuffled = batch | {"source": batch["source"].flip(0)}
     assert (stage(batch, noise) - stage(shuffled, noise)).abs().max() > 1e-3
 
 
@@ -60,16 +60,16 @@ def test_only_the_denoiser_learns(name, dims, batch):
 def test_a_bridge_starts_at_the_latent_of_flair(dims, batch):
     stage = make_stage("latent_bridge", dims).eval()
     condition = stage.condition(batch, stage.codec)
-    latent = stage.codec.encode(batch["flair"])
+    latent = stage.codec.encode(batch["source"])
     noise = torch.randn_like(latent)
     torch.testing.assert_close(stage.noise_end(noise, condition), latent + 0.1 * noise)
-    assert stage.noise_shape(batch["flair"].shape[2:]) == tuple(latent.shape[1:])
+    assert stage.noise_shape(batch["source"].shape[2:]) == tuple(latent.shape[1:])
 
 
 def test_a_bridge_without_noise_draws_one_thing(dims, batch):
     condition = FlairAnchor(3 + 2**dims)
     stage = make_translation(LatentBridge, condition, dims, sigma=0.0).eval()
-    assert stage.noise_shape(batch["flair"].shape[2:]) is None
+    assert stage.noise_shape(batch["source"].shape[2:]) is None
     assert torch.equal(stage(batch), stage(batch))
 
 
@@ -86,9 +86,9 @@ def test_a_bridge_refuses_samplers_that_draw_on_their_way(dims, batch):
 def test_a_residual_of_nothing_is_the_regression_itself(dims, batch):
     stage = make_stage("residual_diffusion", dims).eval()
     condition = stage.condition(batch, stage.codec)
-    mean = stage.codec.encode(stage.condition.regressor.image(batch["flair"]))
+    mean = stage.codec.encode(stage.condition.regressor.image(batch["source"]))
     torch.testing.assert_close(stage.latent(torch.zeros_like(mean), condition), mean)
-    image = stage.condition.image(batch["flair"])
+    image = stage.condition.image(batch["source"])
     torch.testing.assert_close(stage.image(mean, stage.prepared(batch)), image)
     assert not torch.equal(stage.codec.decode(mean, image.shape[2:]), image)
     data = stage.data_end(mean + 1, condition)
@@ -100,7 +100,7 @@ def test_the_residuals_deviation_is_measured_before_the_first_step(dims, batch):
     stage = make_stage("residual_diffusion", dims)
     stage.before_fit(Batches(batch, 3))
     posterior = stage.codec.posterior(batch)
-    residual = posterior.mean - stage.codec.encode(stage.condition.regressor.image(batch["flair"]))
+    residual = posterior.mean - stage.codec.encode(stage.condition.regressor.image(batch["source"]))
     axes = [0, *range(2, residual.ndim)]
     second = (residual.square() + posterior.sigma.square()).mean(axes)
     expected = (second - residual.mean(axes).square()).sqrt()

@@ -38,14 +38,14 @@ def test_one_batch_is_learnt(name, dims, batch):
 def test_forward_returns_an_image_in_range(name, dims, batch):
     stage = make_stage(name, dims).eval()
     image = stage(batch)
-    assert image.shape == batch["t1w"].shape
+    assert image.shape == batch["target"].shape
     assert image.min() >= 0
     assert image.max() <= 1
 
 
 def test_given_noise_decides_the_draw(dims, batch):
     stage = make_stage("controlnet", dims).eval()
-    shape = stage.noise_shape(batch["flair"].shape[2:])
+    shape = stage.noise_shape(batch["source"].shape[2:])
     one, other = torch.randn(2, 2, *shape)
     assert torch.equal(stage(batch, one), stage(batch, one))
     assert not torch.equal(stage(batch, one), stage(batch, other))
@@ -53,6 +53,6 @@ def test_given_noise_decides_the_draw(dims, batch):
 
 def test_a_batch_mate_does_not_change_a_draw(dims, batch):
     stage = make_stage("controlnet", dims).eval()
-    noise = torch.randn(2, *stage.noise_shape(batch["flair"].shape[2:]))
+    noise = torch.randn(2, *stage.noise_shape(batch["source"].shape[2:]))
     alone = {key: value[:1] for key, value in batch.items()}
     torch.testing.assert_close(stage(batch, noise)[:1], stage(alone, noise[:1]), rtol=0, atol=1e-5)

@@ -26,7 +26,7 @@ def test_losses_of_a_discriminator_that_says_one_thing(dims, batch):
     real, fake = math.log1p(math.exp(-2)), math.log1p(math.exp(2))  # of "real" where it is
     assert terms["adversarial"].item() == pytest.approx(real, rel=1e-5)
     assert terms["l1"].item() == pytest.approx(
-        100 * (image - batch["t1w"]).abs().mean().item(), rel=1e-5
+        100 * (image - batch["target"]).abs().mean().item(), rel=1e-5
     )
     assert stage.told_apart(batch, image).item() == pytest.approx((real + fake) / 2, rel=1e-5)
     assert stage.loss(batch).item() == pytest.approx(sum(term.item() for term in terms.values()))
@@ -34,14 +34,14 @@ def test_losses_of_a_discriminator_that_says_one_thing(dims, batch):
 
 def test_the_discriminator_sees_flair(dims, batch):
     stage = make_stage("pix2pix", dims).eval()
-    other = stage.logits(batch["flair"].flip(0), batch["t1w"])
-    assert not torch.allclose(stage.logits(batch["flair"], batch["t1w"]), other)
+    other = stage.logits(batch["source"].flip(0), batch["target"])
+    assert not torch.allclose(stage.logits(batch["source"], batch["target"]), other)
 
 
 def test_a_verdict_is_learnt_from_pairs(dims, batch):
     stage = make_stage("pix2pix", dims)
     optimizer = torch.optim.Adam(stage.discriminator.parameters(), lr=1e-2)
-    blank = torch.zeros_like(batch["t1w"])
+    blank = torch.zeros_like(batch["target"])
     for _ in range(30):
         loss = stage.told_apart(batch, blank)
         optimizer.zero_grad()

@@ -54,7 +54,7 @@ def test_a_prompted_stage_learns_and_draws(name, dims, batch):
         value.grad is not None and "attn2" in name for name, value in learning.named_parameters()
     )
     image = stage.eval()(batch)
-    assert image.shape == batch["t1w"].shape
+    assert image.shape == batch["target"].shape
     assert not any("prompt" in name for name, _ in stage.named_parameters())
 
 
@@ -85,7 +85,7 @@ def test_validation_is_not_guided(dims, batch):
 
 def test_a_token_beside_the_latent_reaches_the_denoiser(dims, batch):
     stage = make("latent_diffusion", dims, concatenated=True).eval()
-    shape = stage.noise_shape(batch["flair"].shape[2:])
+    shape = stage.noise_shape(batch["source"].shape[2:])
     z, t = torch.zeros(2, *shape), torch.full((2,), 0.5)
     before = stage.predict(z, t)
     stage.prompt.prompt += 1

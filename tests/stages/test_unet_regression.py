@@ -10,13 +10,13 @@ from mrcontrast.stages.unet_regression import UNetRegression
 def test_sizes_that_do_not_divide_come_back_whole(dims):
     batch = make_batch(tuple(length - 1 for length in SHAPES[dims]))
     stage = make_stage("unet_regression", dims).eval()
-    assert stage(batch).shape == batch["t1w"].shape
+    assert stage(batch).shape == batch["target"].shape
     assert stage.factor == 4
 
 
 def test_padding_changes_no_voxel_far_from_it():
     stage = make_stage("unet_regression", 2).eval()
-    flair = make_batch((40, 44))["flair"]
+    flair = make_batch((40, 44))["source"]
     one_more = torch.nn.functional.pad(flair, [0, 0, 0, 4])
     torch.testing.assert_close(
         stage.regressor(flair[:, :, :37]), stage.regressor(one_more[:, :, :37])
@@ -26,8 +26,8 @@ def test_padding_changes_no_voxel_far_from_it():
 def test_the_loss_is_the_mean_absolute_error_before_clamping(dims, batch):
     stage = make_stage("unet_regression", dims)
     with torch.no_grad():
-        raw = stage.regressor(batch["flair"])
-    expected = (raw - batch["t1w"]).abs().mean()
+        raw = stage.regressor(batch["source"])
+    expected = (raw - batch["target"]).abs().mean()
     assert raw.min() < 0
     assert stage.loss(batch).item() == pytest.approx(expected.item())
     assert stage.eval()(batch).min() >= 0
@@ -37,11 +37,11 @@ def test_a_slab_comes_in_as_channels():
     stage = UNetRegression(make_regressor(2, slices=3), adam()).eval()
     slab = torch.rand(2, 3, 16, 20)
     assert stage.context_slices == 1
-    image = stage({"flair": slab})
+    image = stage({"source": slab})
     assert image.shape == (2, 1, 16, 20)
     neighbours = slab.clone()
     neighbours[:, 0] += 0.5
-    assert not torch.equal(stage({"flair": neighbours}), image)
+    assert not torch.equal(stage({"source": neighbours}), image)
 
 
 def test_it_draws_nothing(dims):

@@ -26,7 +26,7 @@ from mrcontrast.latent.conditions import FlairAnchor, FoldedCondition, PixelCond
 from mrcontrast.networks.local import AutoencoderKL
 from mrcontrast.storage.identity import UnidentifiedError, identity
 
-KEYS = ["flair", "t1w", "brain_mask"]
+KEYS = ["source", "target", "brain_mask"]
 FACTOR = 2.0
 
 
@@ -35,11 +35,11 @@ def affine(shift: float = 0.1) -> RandAffined:
 
 
 def scale_by(factor: float) -> Callable:
-    return lambda item: item | {"flair": item["flair"] * factor}
+    return lambda item: item | {"source": item["source"] * factor}
 
 
 def scale(item: dict, factor: float) -> dict:
-    return item | {"flair": item["flair"] * factor}
+    return item | {"source": item["source"] * factor}
 
 
 def scale_by_global(item: dict) -> dict:

@@ -15,7 +15,7 @@ from mrcontrast.data.epoch_order import EpochOrder, LateLoader
 class ToyAutoencoder(LightningModule):
     """One convolution that learns to reproduce its input."""
 
-    source = "t1w"
+    takes = "target"
     latent_mean: Tensor
 
     def __init__(self, autoencoder: nn.Module, lr: float, seconds_a_step: float = 0.0) -> None:
@@ -28,23 +28,27 @@ class ToyAutoencoder(LightningModule):
         self.register_buffer("psnr_db", torch.tensor(20.0))
 
     def forward(self, batch: dict, noise: Tensor | None = None) -> Tensor:
-        return self.autoencoder(batch["t1w"]).clamp(0, 1)
+        return self.autoencoder(batch["target"]).clamp(0, 1)
 
     def training_step(self, batch: dict, batch_idx: int) -> Tensor:
         time.sleep(self.seconds_a_step)
-        loss = F.mse_loss(self.autoencoder(batch["t1w"]), batch["t1w"] + 1e-3 * torch.randn(1))
+        loss = F.mse_loss(
+            self.autoencoder(batch["target"]), batch["target"] + 1e-3 * torch.randn(1)
+        )
         self.log("train/loss", loss, prog_bar=True)
         return loss
 
     def validation_step(self, batch: dict, batch_idx: int) -> None:
-        self.log("val/loss", F.mse_loss(self.autoencoder(batch["t1w"]), batch["t1w"]), batch_size=2)
+        self.log(
+            "val/loss", F.mse_loss(self.autoencoder(batch["target"]), batch["target"]), batch_size=2
+        )
 
     def pictures(self, batch: dict) -> dict[str, Tensor]:
-        return {"T1w": batch["t1w"], "reconstruction": self(batch)}
+        return {"T1w": batch["target"], "reconstruction": self(batch)}
 
     def finish(self, datamodule: LightningDataModule) -> None:
         batch = next(iter(datamodule.train_dataloader()))
-        self.latent_mean.copy_(batch["t1w"].mean())
+        self.latent_mean.copy_(batch["target"].mean())
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.Adam(self.autoencoder.parameters(), lr=self.lr)
@@ -60,7 +64,7 @@ class ToyItems(Dataset):
         return len(self.images)
 
     def __getitem__(self, index: int) -> dict:
-        return {"t1w": self.images[index], "subject": f"sub-{index}", "item": index}
+        return {"target": self.images[index], "subject": f"sub-{index}", "item": index}
 
 
 class ToyKeys(Dataset):
@@ -80,14 +84,15 @@ class ToyManifest:
     def __init__(self, data_hash: str) -> None:
         self.data_hash = data_hash
         self.split_hash = "split"
+        self.contrasts = ["flair", "t1w"]
         settings = {"name": "percentile-0-99.5", "clip": True}
         self.records = [
             SimpleNamespace(
                 name="sub-1",
                 spacing_mm=2.0,
                 shape=(6, 8, 4),
-                normaliser_flair=settings,
-                normaliser_t1w=settings,
+                images={"flair": None, "t1w": None},
+                normalisers={"flair": settings, "t1w": settings},
             )
         ]
 

@@ -17,7 +17,7 @@ class ToyControlNet(ToyLatentDiffusion):
         self.controlnet.load_state_dict(self.denoiser.state_dict())
 
     def training_step(self, batch: dict, batch_idx: int) -> torch.Tensor:
-        return (self.controlnet(batch["t1w"]) - batch["t1w"]).square().mean()
+        return (self.controlnet(batch["target"]) - batch["target"]).square().mean()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD(self.controlnet.parameters(), lr=0.1)

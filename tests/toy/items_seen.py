@@ -25,7 +25,7 @@ class ItemsSeen(Callback):
     ) -> None:
         if trainer.global_rank == 0 and os.environ.get("TOY_STOP_AT") == str(trainer.global_step):
             os.kill(os.getpid(), signal.SIGTERM)
-        images = batch.get("t1w_mean", batch.get("t1w"))
+        images = batch.get("target_mean", batch.get("target"))
         prints = [round(float(image.double().sum()), 4) for image in images]
         with torch.random.fork_rng(devices=[]):
             draw = float(torch.rand(1))

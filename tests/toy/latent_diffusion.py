@@ -16,7 +16,7 @@ class ToyCodec(nn.Module):
 
 
 class ToyLatentDiffusion(LightningModule):
-    source = "flair"
+    takes = "source"
 
     def __init__(self, codec: ToyCodec, denoiser: nn.Module, process: nn.Module) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class ToyLatentDiffusion(LightningModule):
         self.process = process
 
     def training_step(self, batch: dict, batch_idx: int) -> Tensor:
-        return F.mse_loss(self.denoiser(self.codec.autoencoder(batch["t1w"])), batch["t1w"])
+        return F.mse_loss(self.denoiser(self.codec.autoencoder(batch["target"])), batch["target"])
 
     def validation_step(self, batch: dict, batch_idx: int) -> None:
         self.log("val/loss", self.training_step(batch, 0), batch_size=2)

@@ -12,10 +12,10 @@ class ToyTable(LightningModule):
         self.register_buffer("level", torch.full((1,), torch.nan))
 
     def finish(self, datamodule: LightningDataModule) -> None:
-        self.level.copy_(torch.stack([item["t1w"].mean() for item in datamodule.items]).mean())
+        self.level.copy_(torch.stack([item["target"].mean() for item in datamodule.items]).mean())
 
     def validation_step(self, batch: dict, batch_idx: int) -> None:
-        self.log("val/loss", (batch["t1w"] - self.level).abs().mean(), batch_size=2)
+        self.log("val/loss", (batch["target"] - self.level).abs().mean(), batch_size=2)
 
     def configure_optimizers(self) -> None:
         return None

@@ -105,7 +105,7 @@ def test_two_processes_are_one_run(root: Path, name: str, request: pytest.Fixtur
 
 
 def test_the_cache_is_built_once(root: Path, diffusion: RunFolder) -> None:
-    assert len(list((root / "cache" / "latents").glob("*/t1w_mean.npy"))) == 1
+    assert len(list((root / "cache" / "latents").glob("*/target_mean.npy"))) == 1
     assert diffusion.finished
 
 

@@ -189,7 +189,7 @@ def evaluate_originals(
     Raises:
         MrcontrastError: Files are missing or not on one grid, or the normalisers differ.
     """
-    names = sorted({record.normaliser_t1w["name"] for record in records})
+    names = sorted({record.normalisers["t1w"]["name"] for record in records})
     if len(names) != 1:
         raise MrcontrastError(
             f"Expected one normaliser of all T1w images, got {', '.join(names) or 'no subject'}. "

@@ -17,7 +17,7 @@ class AugmentedDataset(Dataset[Item]):
 
     Args:
         items: Dataset without augmentation.
-        transforms: MONAI dictionary transforms over flair, t1w and brain_mask.
+        transforms: MONAI dictionary transforms over source, target and brain_mask.
     """
 
     def __init__(self, items: Dataset[Item], transforms: Sequence[Callable]) -> None:
@@ -35,8 +35,8 @@ class AugmentedDataset(Dataset[Item]):
         flair, t1w, mask = (torch.as_tensor(plain(changed[key])) for key in IMAGES)
         mask = (mask > 0.5).float()
         images = {
-            keys.FLAIR: flair.clamp(0, 1),
-            keys.T1W: t1w.clamp(0, 1) * mask,
+            keys.SOURCE: flair.clamp(0, 1),
+            keys.TARGET: t1w.clamp(0, 1) * mask,
             keys.BRAIN_MASK: mask,
         }
         return original | images

@@ -155,7 +155,7 @@ class ContrastDataModule(LightningDataModule):
     @property
     def item_shape(self) -> tuple[int, ...]:
         """Spatial axes ``*S`` of an item."""
-        return tuple(self.plain_items[0][keys.T1W].shape[1:])
+        return tuple(self.plain_items[0][keys.TARGET].shape[1:])
 
     def prepare_data(self) -> None:
         """Make the memory-mapped store, in one process."""

@@ -19,7 +19,7 @@ from mrcontrast.data.volume_store import VolumeStore
 from mrcontrast.errors import UsageError
 
 Item = dict[str, Any]
-IMAGES = (keys.FLAIR, keys.T1W, keys.BRAIN_MASK)
+IMAGES = (keys.SOURCE, keys.TARGET, keys.BRAIN_MASK)
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,8 @@ class SliceDataset(Dataset[Item]):
             ]
             flair = torch.from_numpy(slices[neighbours, 0]).float()
         return {
-            keys.FLAIR: flair,
-            keys.T1W: images[1:2],
+            keys.SOURCE: flair,
+            keys.TARGET: images[1:2],
             keys.BRAIN_MASK: images[2:3],
             keys.SUBJECT: self.subjects[record],
             keys.ITEM: item,

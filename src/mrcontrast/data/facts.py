@@ -10,8 +10,8 @@ def data_facts(manifest: Manifest) -> dict[str, Any]:
     """Return grid and normalisers of a prepared data set, for ``provenance.json`` under "data".
 
     Returns:
-        "spacing_mm" (float), "shape" (x, y, z voxels), and the settings "name" and "clip" under
-        "normaliser_flair" and "normaliser_t1w"; what was fitted to each subject is left out.
+        "spacing_mm" (float), "shape" (x, y, z voxels), and for each contrast, such as "flair",
+        the settings "name" and "clip" under "normaliser_flair", without values of one subject.
 
     Raises:
         MrcontrastError: Subjects were normalised in different ways.
@@ -20,19 +20,19 @@ def data_facts(manifest: Manifest) -> dict[str, Any]:
     return {
         "spacing_mm": float(first.spacing_mm),
         "shape": [int(size) for size in first.shape],
-        "normaliser_flair": _shared_settings(manifest, "normaliser_flair"),
-        "normaliser_t1w": _shared_settings(manifest, "normaliser_t1w"),
+        **{f"normaliser_{name}": _shared_settings(manifest, name) for name in manifest.contrasts},
     }
 
 
-def _shared_settings(manifest: Manifest, column: str) -> dict[str, Any]:
+def _shared_settings(manifest: Manifest, contrast: str) -> dict[str, Any]:
     """Return the settings of a normaliser that all records share."""
-    fitted = [getattr(record, column) for record in manifest.records]
+    records = [record for record in manifest.records if contrast in record.images]
+    fitted = [record.normalisers[contrast] for record in records]
     settings = [{"name": values["name"], "clip": values["clip"]} for values in fitted]
-    for record, found in zip(manifest.records, settings, strict=True):
+    for record, found in zip(records, settings, strict=True):
         if found != settings[0]:
             raise MrcontrastError(
-                f"Expected one {column} for all subjects, got {settings[0]} and {found} "
-                f"({record.name}). Prepare the data set again."
+                f"Expected one normaliser_{contrast} for all subjects, got {settings[0]} and "
+                f"{found} ({record.name}). Prepare the data set again."
             )
     return settings[0]

@@ -3,7 +3,8 @@
 import csv
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
@@ -14,12 +15,12 @@ from mrcontrast.storage.files import sha256_file, write_text
 
 MANIFEST = "manifest.tsv"
 ABSENT = "n/a"
-PATHS = ("flair", "t1w", "brain_mask", "lesion_mask", "labels")
+MASKS = ("brain_mask", "lesion_mask", "labels")
 NAMES = ("subject", "session")
-OPTIONAL_PATHS = ("lesion_mask", "labels")
-SOURCES = ("source_flair", "source_t1w", "source_mask")
+NAME = re.compile(r"[a-z][a-z0-9]*")  # of a contrast
 SPACING_TOLERANCE_MM = 2e-3  # between two sessions: an oblique affine's columns are rounded
-JSON = ("normaliser_flair", "normaliser_t1w", "tags", "measures")
+BY_CONTRAST = {"images": "", "sha256": "sha256_", "normalisers": "normaliser_", "raw": "source_"}
+RAW_MASK = "mask"
 
 
 @dataclass(frozen=True)
@@ -31,53 +32,63 @@ class Record:
         session: With its prefix, such as "ses-1", or None.
         split: "train", "val" or "test".
         site: Scanner or data set that it came from.
-        flair: Prepared volume: RAS, skull-stripped, float32 in [0, 1].
-        t1w: Prepared volume on the same grid.
+        images: Prepared volumes by contrast, such as "flair" and "t1w", all on one grid: RAS,
+            skull-stripped, float32 in [0, 1].
         brain_mask: uint8, 1 in the brain.
         lesion_mask: uint8, 1 in lesions, or None.
         labels: uint8 tissue labels, or None.
-        sha256_flair: Of the file's bytes.
-        sha256_t1w: Of the file's bytes.
+        sha256: Hash of the bytes of each image, by contrast.
         shape: Voxels along x, y, z; the same for all records.
         spacing_mm: The same along all axes and for all records.
-        normaliser_flair: ``FittedNormaliser.to_dict()``.
-        normaliser_t1w: ``FittedNormaliser.to_dict()``.
+        normalisers: ``FittedNormaliser.to_dict()`` by contrast.
         tags: What is known of subject and scan: age, sex, field_strength_t, ...
-        measures: What was measured on the way, such as brain_ml.
-        source_flair: Raw file that the FLAIR was made from, absolute; None for a phantom. It need
-            not be there any more, and is never written to.
-        source_t1w: Raw file of the T1w, likewise.
-        source_mask: Brain mask that came with the raw files, likewise; None if none did.
+        measures: What was measured during preparation, such as brain_ml.
+        raw: Absolute paths of the raw files, by contrast, and under "mask" of the brain mask that
+            came with them; empty for a phantom. They need not exist any more.
     """
 
     subject: str
     session: str | None
     split: str
     site: str
-    flair: Path
-    t1w: Path
+    images: dict[str, Path]
     brain_mask: Path
     lesion_mask: Path | None
     labels: Path | None
-    sha256_flair: str
-    sha256_t1w: str
+    sha256: dict[str, str]
     shape: tuple[int, int, int]
     spacing_mm: float
-    normaliser_flair: dict[str, Any]
-    normaliser_t1w: dict[str, Any]
+    normalisers: dict[str, dict[str, Any]]
     tags: dict[str, Any] = field(default_factory=dict)
     measures: dict[str, Any] = field(default_factory=dict)
-    source_flair: Path | None = None
-    source_t1w: Path | None = None
-    source_mask: Path | None = None
+    raw: dict[str, Path] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """Name of the session: "sub-03" or "sub-03_ses-1"."""
         return self.subject if self.session is None else f"{self.subject}_{self.session}"
 
+    @property
+    def files(self) -> dict[str, Path]:
+        """Files of the session in the data set, by their column in the manifest."""
+        masks = {name: getattr(self, name) for name in MASKS}
+        return self.images | {name: path for name, path in masks.items() if path is not None}
 
-COLUMNS = tuple(item.name for item in fields(Record))
+
+FIXED = tuple(item.name for item in fields(Record) if item.name not in BY_CONTRAST)
+
+
+def columns_of(contrasts: Iterable[str]) -> list[str]:
+    """Return the columns of a manifest with some contrasts.
+
+    >>> columns_of(["flair"])[4:9]
+    ['flair', 'brain_mask', 'lesion_mask', 'labels', 'sha256_flair']
+    """
+    columns = []
+    for item in fields(Record):
+        prefix = BY_CONTRAST.get(item.name)
+        columns += [item.name] if prefix is None else [f"{prefix}{name}" for name in contrasts]
+    return [*columns, f"{BY_CONTRAST['raw']}{RAW_MASK}"]
 
 
 class Manifest:
@@ -116,10 +127,16 @@ class Manifest:
         manifest._check_files()
         return manifest
 
+    @property
+    def contrasts(self) -> list[str]:
+        """Names of the contrasts that a record has."""
+        return list(dict.fromkeys(name for record in self.records for name in record.images))
+
     def write(self) -> None:
         """Write ``root/manifest.tsv``, whole or not at all; paths become relative to root."""
-        rows = ["\t".join(COLUMNS)]
-        rows += ["\t".join(to_row(record, self.root)) for record in self.records]
+        columns = columns_of(self.contrasts)
+        rows = ["\t".join(columns)]
+        rows += ["\t".join(to_row(record, columns, self.root)) for record in self.records]
         write_text(self.root / MANIFEST, "\n".join(rows) + "\n")
 
     def split(self, name: str) -> list[Record]:
@@ -131,7 +148,8 @@ class Manifest:
     @property
     def data_hash(self) -> str:
         """Hash over the names and voxels of all sessions, whatever their split."""
-        return _digest([[r.name, r.sha256_flair, r.sha256_t1w] for r in self.records])
+        hashes = [[r.name, *(r.sha256[key] for key in sorted(r.sha256))] for r in self.records]
+        return _digest(hashes)
 
     @property
     def split_hash(self) -> str:
@@ -139,15 +157,14 @@ class Manifest:
         return _digest(sorted({(r.subject, r.split) for r in self.records}))
 
     def verify(self) -> None:
-        """Compare every FLAIR and T1w file with its hash; it reads all of them.
+        """Compare every image with its hash; it reads all of them.
 
         Raises:
             MrcontrastError: A file has changed since it was prepared.
         """
         for record in self.records:
-            pairs = ((record.flair, record.sha256_flair), (record.t1w, record.sha256_t1w))
-            for path, expected in pairs:
-                if sha256_file(path) != expected:
+            for name, path in record.images.items():
+                if sha256_file(path) != record.sha256[name]:
                     raise MrcontrastError(
                         f"Expected the file that was prepared, got a changed one ({path}). "
                         "Prepare the data set again."
@@ -176,9 +193,8 @@ class Manifest:
     def _check_files(self) -> None:
         """Refuse a table that names files that are not there."""
         for record in self.records:
-            for column in PATHS:
-                path = getattr(record, column)
-                if path is not None and not path.is_file():
+            for column, path in record.files.items():
+                if not path.is_file():
                     raise self._fault(f"the {column} of {record.name}", f"no file {path}")
 
     def _fault(self, expected: str, got: str) -> MrcontrastError:
@@ -187,20 +203,35 @@ class Manifest:
         )
 
 
-def to_row(record: Record, root: Path) -> list[str]:
+def contrasts_in(columns: Iterable[str]) -> list[str]:
+    """Return the contrasts that the columns of a manifest name.
+
+    >>> contrasts_in(["subject", "t2w", "sha256_t2w", "normaliser_t2w"])
+    ['t2w']
+    """
+    prefixes = (BY_CONTRAST["sha256"], BY_CONTRAST["normalisers"])
+    names = [
+        str(key).removeprefix(p) for p in prefixes for key in columns if str(key).startswith(p)
+    ]
+    return list(dict.fromkeys(names))
+
+
+def to_row(record: Record, columns: Sequence[str], root: Path) -> list[str]:
     """Format a record as the cells of a row."""
-    return [_to_cell(column, getattr(record, column), root) for column in COLUMNS]
+    values = {name: getattr(record, name) for name in FIXED}
+    for name, prefix in BY_CONTRAST.items():
+        values |= {f"{prefix}{key}": value for key, value in getattr(record, name).items()}
+    return [_to_cell(column, values.get(column), root) for column in columns]
 
 
 def _to_cell(column: str, value: Any, root: Path) -> str:  # noqa: ANN401 - any field of a record
     """Format one value; JSON escapes tabs and newlines, so that no quoting is needed."""
     if value is None or value == "":
         return ABSENT
-    if column in PATHS:
-        return Path(value).relative_to(root).as_posix()
-    if column in SOURCES:
-        return str(value)
-    if column in JSON:
+    if isinstance(value, Path):
+        raw = column.startswith(BY_CONTRAST["raw"])
+        return str(value) if raw else value.relative_to(root).as_posix()
+    if isinstance(value, dict):
         return json.dumps(value, sort_keys=True, allow_nan=False)
     return "x".join(map(str, value)) if column == "shape" else str(value)
 
@@ -211,40 +242,57 @@ def from_row(row: Mapping[str, str | None], root: Path) -> Record:
     Raises:
         MrcontrastError: A column is missing or a cell cannot be read.
     """
+    contrasts = contrasts_in(row)
+    columns = columns_of(contrasts)
     try:
-        # Data sets from before the columns of SOURCES can still be read.
-        columns = [column for column in COLUMNS if column in row or column not in SOURCES]
-        return Record(**{column: _from_cell(column, row[column], root) for column in columns})
+        if strange := [name for name in contrasts if not NAME.fullmatch(name) or name in FIXED]:
+            raise ValueError(f"{strange[0]!r} is no name of a contrast")
+        if not contrasts:
+            raise ValueError("no column sha256_NAME")
+        missing = [name for name in contrasts if row[name] == ABSENT]
+        optional = [f"{BY_CONTRAST[kind]}{name}" for kind in BY_CONTRAST for name in missing]
+        optional += [column for column in columns if column.startswith(BY_CONTRAST["raw"])]
+        cells = {
+            column: _from_cell(column, row[column], root, column in optional)
+            for column in columns
+            if column in row or column not in optional  # older data sets have no raw files
+        }
     except (KeyError, ValueError, AttributeError) as error:
         raise MrcontrastError(
-            f"Expected a row with the columns {', '.join(COLUMNS)}, got a cell that cannot be "
+            f"Expected a row with the columns {', '.join(columns)}, got a cell that cannot be "
             f"read: {error} ({root / MANIFEST}, subject {row.get('subject')}). "
             "Prepare the data set again."
         ) from error
+    values = {name: cells[name] for name in FIXED}
+    for name, prefix in BY_CONTRAST.items():
+        found = {key: cells.get(f"{prefix}{key}") for key in (*contrasts, RAW_MASK)}
+        values[name] = {key: value for key, value in found.items() if value is not None}
+    return Record(**values)
 
 
-def _from_cell(column: str, cell: str | None, root: Path) -> Any:  # noqa: ANN401 - as _to_cell
+def _from_cell(column: str, cell: str | None, root: Path, optional: bool) -> Any:  # noqa: ANN401
     """Parse one cell."""
     if cell is None:
         raise ValueError(f"{column} is missing")
     if cell == ABSENT:
-        if column in (*OPTIONAL_PATHS, *SOURCES, "session"):
+        if optional or column in ("session", *MASKS[1:]):
             return None
         if column in ("site", "split"):  # a session has no split until all of them are there
             return ""
         raise ValueError(f"{column} is {ABSENT}")
-    if column in PATHS:
-        return root / _inside(column, cell)
+    kind = column.partition("_")[0]
     if column in NAMES:
         return _name(column, cell)
-    if column in SOURCES:
-        return Path(cell)
-    if column in JSON:
+    if column in ("tags", "measures") or kind == "normaliser":
         return json.loads(cell)
     if column == "shape":
         x, y, z = map(int, cell.split("x"))
         return x, y, z
-    return float(cell) if column == "spacing_mm" else cell
+    if column == "spacing_mm":
+        return float(cell)
+    if column in ("split", "site") or kind == "sha256":
+        return cell
+    return Path(cell) if kind == "source" else root / _inside(column, cell)
 
 
 def _inside(column: str, cell: str) -> str:

@@ -15,13 +15,14 @@ from mrcontrast.storage.files import replacing, sha256_file
 from mrcontrast.storage.volume import read_mask, read_volume, same_grid
 
 STORE_VERSION = 1
+PAIR = ("flair", "t1w")
 MOST_OPEN_FILES = 256  # each map holds a file descriptor; shells commonly allow 1024
 
 
 class VolumeStore(Sequence[np.ndarray]):
-    """Arrays (3, X, Y, Z) float16 of FLAIR, T1w and brain mask, one for each record.
+    """Arrays (N + 1, X, Y, Z) float16 of N contrasts and the brain mask, one for each record.
 
-    On disk the axes are (Z, 3, X, Y), so that an axial slice is one contiguous read. Half
+    On disk the axes are (Z, N + 1, X, Y), so that an axial slice is one contiguous read. Half
     precision errs by at most 2.5e-4 on intensities in [0, 1]. Arrays are mapped copy-on-write:
     a change stays in memory. The store pickles to worker processes without its maps.
 
@@ -37,11 +38,11 @@ class VolumeStore(Sequence[np.ndarray]):
         return len(self.paths)
 
     def __getitem__(self, index: Any) -> Any:  # noqa: ANN401 - the signature of Sequence
-        """Return the array (3, X, Y, Z) of record ``index``, a view of axes (Z, 3, X, Y)."""
+        """Return the array (N + 1, X, Y, Z) of record ``index``, a view of (Z, N + 1, X, Y)."""
         return self.slices(index).transpose(1, 2, 3, 0)
 
     def slices(self, index: int) -> np.ndarray:
-        """Return the array of record ``index`` as it lies on disk, (Z, 3, X, Y)."""
+        """Return the array of record ``index`` as it is on disk, (Z, N + 1, X, Y)."""
         if index not in self._maps:
             self._maps[index] = np.load(self.paths[index], mmap_mode="c")
             if len(self._maps) > MOST_OPEN_FILES:
@@ -57,7 +58,9 @@ class VolumeStore(Sequence[np.ndarray]):
         return {"paths": self.paths, "_maps": OrderedDict()}
 
 
-def open_store(records: Sequence[Record], folder: Path) -> VolumeStore:
+def open_store(
+    records: Sequence[Record], folder: Path, contrasts: Sequence[str] = PAIR
+) -> VolumeStore:
     """Open the store of some records and make what is missing from it.
 
     Several processes may do so at once: each file is written under a name of its own and then
@@ -66,22 +69,24 @@ def open_store(records: Sequence[Record], folder: Path) -> VolumeStore:
     Args:
         records: Prepared records, all on one grid.
         folder: Where the store lies; made if it does not exist.
+        contrasts: In the order of the channels.
 
     Raises:
         MrcontrastError: The folder cannot be written to, or a volume has changed since the data
             set was prepared.
     """
-    paths = [folder / f"{record_key(record)}.npy" for record in records]
+    paths = [folder / f"{record_key(record, contrasts)}.npy" for record in records]
     for record, path in zip(records, paths, strict=True):
         if not (path.is_file() and area_path(path).is_file()):
-            write_record(record, path)
+            write_record(record, path, contrasts)
     return VolumeStore(paths)
 
 
-def record_key(record: Record) -> str:
+def record_key(record: Record, contrasts: Sequence[str] = PAIR) -> str:
     """Return 16 hexadecimal digits that change when the voxels or the form of the store do."""
     mask = sha256_file(record.brain_mask)
-    parts = (str(STORE_VERSION), record.sha256_flair, record.sha256_t1w, mask)
+    hashes = [record.sha256[name] for name in contrasts]
+    parts = (str(STORE_VERSION), *hashes, mask)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
@@ -90,14 +95,14 @@ def area_path(path: Path) -> Path:
     return path.with_suffix(".area.npy")
 
 
-def write_record(record: Record, path: Path) -> None:
+def write_record(record: Record, path: Path, contrasts: Sequence[str] = PAIR) -> None:
     """Read one record's volumes and store them.
 
     Raises:
         MrcontrastError: See ``open_store``.
     """
-    slices = read_record(record)
-    area = np.count_nonzero(slices[:, 2], axis=(1, 2))
+    slices = read_record(record, contrasts)
+    area = np.count_nonzero(slices[:, -1], axis=(1, 2))
     try:
         for array, place in ((area, area_path(path)), (slices, path)):
             with replacing(place) as unfinished, unfinished.open("wb") as file:
@@ -106,14 +111,25 @@ def write_record(record: Record, path: Path) -> None:
         raise MrcontrastError(f"{error} MRCONTRAST_CACHE=<folder> sets one.") from error
 
 
-def read_record(record: Record) -> np.ndarray:
-    """Return FLAIR, T1w and brain mask of one record, (Z, 3, X, Y) float16."""
-    refuse_changed(record.flair, record.sha256_flair)
-    refuse_changed(record.t1w, record.sha256_t1w)
-    flair, t1w = read_volume(record.flair), read_volume(record.t1w)
-    same_grid(flair, t1w, record.flair, record.t1w)
-    mask = read_mask(record.brain_mask, flair)
-    stacked = np.stack([flair.data, t1w.data, mask]).astype(np.float16)
+def read_record(record: Record, contrasts: Sequence[str] = PAIR) -> np.ndarray:
+    """Return N contrasts and the brain mask of one record, (Z, N + 1, X, Y) float16.
+
+    Raises:
+        MrcontrastError: The record lacks a contrast, or a file has changed.
+    """
+    if lacking := [name for name in contrasts if name not in record.images]:
+        raise MrcontrastError(
+            f"Expected {', '.join(contrasts)} of {record.name}, got no {lacking[0]} "
+            f"({record.brain_mask.parent}). Set data.source and data.target to contrasts that "
+            "the data set has."
+        )
+    for name in contrasts:
+        refuse_changed(record.images[name], record.sha256[name])
+    volumes = [read_volume(record.images[name]) for name in contrasts]
+    for name, volume in zip(contrasts[1:], volumes[1:], strict=True):
+        same_grid(volumes[0], volume, record.images[contrasts[0]], record.images[name])
+    mask = read_mask(record.brain_mask, volumes[0])
+    stacked = np.stack([*(volume.data for volume in volumes), mask]).astype(np.float16)
     return np.ascontiguousarray(stacked.transpose(3, 0, 1, 2))
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from omegaconf import OmegaConf
 
+from mrcontrast import keys
 from mrcontrast.config.build import build, config_dir
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.inference.memory_plan import Fitting, Tiles
@@ -68,7 +69,7 @@ def from_run(
         set_start(stage, start)
     if draws.temperature != 1:
         refuse_temperature(stage, draws.temperature)
-    grid, normaliser = trained_on(folder, stage.source, stage.factor)
+    grid, normaliser = trained_on(folder, keys.CONTRAST_OF[stage.takes], stage.factor)
     identity = {
         "Model": str(reference),
         "Stage": folder.stage_name,

@@ -54,13 +54,14 @@ def originals(records: Sequence[Record], masks: Path) -> list[Original]:
     """
     found = []
     for record in records:
-        flair, t1w = record.source_flair, record.source_t1w
+        flair, t1w = record.raw.get("flair"), record.raw.get("t1w")
         if flair is None or t1w is None:
             raise MrcontrastError(
                 f"Expected the raw files of {record.name} in the manifest, got none "
-                f"({record.flair}). Prepare the data set again from files, or leave full_grid out."
+                f"({record.brain_mask}). Prepare the data set again from files, or leave "
+                "full_grid out."
             )
-        mask = record.source_mask or mask_path(record, masks)
+        mask = record.raw.get("mask") or mask_path(record, masks)
         for path in (flair, t1w, mask):
             if not path.is_file():
                 raise MrcontrastError(
@@ -86,12 +87,12 @@ def write_masks(records: Sequence[Record], masks: Path) -> list[Path]:
     masks.mkdir(parents=True, exist_ok=True)
     written = []
     for record in records:
-        if record.source_mask is None and record.source_flair is not None:
-            flair = read_volume(record.source_flair)
+        if "mask" not in record.raw and "flair" in record.raw:
+            flair = read_volume(record.raw["flair"])
             try:
                 mask = brain_from_nonzero(flair)
             except MrcontrastError as error:
-                raise MrcontrastError(f"{error} ({record.source_flair})") from error
+                raise MrcontrastError(f"{error} ({record.raw['flair']})") from error
             written.append(mask_path(record, masks))
             write_labels(written[-1], mask, flair.affine)
     return written

@@ -34,7 +34,7 @@ ON_THE_WAY = 2**32 - 1  # stream of a draw for the noise that its sampler adds s
 class VolumeStage(Protocol):
     """What of a stage a translator needs; see ``mrcontrast.stages``."""
 
-    source: str
+    takes: str
     factor: int
     context_slices: int
     spatial_dims: int
@@ -167,7 +167,7 @@ class Drawing:
         """
         padded = pad_to_multiple(images, self.stage.factor).to(self.device)
         inside = pad_to_multiple(masks.float(), self.stage.factor).to(self.device)
-        batch: keys.Batch = {self.stage.source: padded, "brain_mask": inside}  # type: ignore[misc]
+        batch: keys.Batch = {self.stage.takes: padded, "brain_mask": inside}  # type: ignore[misc]
         shape = self.stage.noise_shape(tuple(padded.shape[2:]))
         if (prepared := getattr(self.stage, "prepared", None)) is not None:
             batch = self.precisely(prepared, batch)

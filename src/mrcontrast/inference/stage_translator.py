@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from lightning import LightningModule
 
+from mrcontrast import keys
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.inference.cost import cost_of, reset_peak
 from mrcontrast.inference.description import describe_draw, describe_precision
@@ -89,7 +90,7 @@ class StageTranslator:
     Args:
         stage: See ``mrcontrast.stages``.
         grid: Spacing and axes that the stage was trained on.
-        normaliser: How the training volumes of ``stage.source`` were normalised.
+        normaliser: How the training volumes of the contrast that the stage takes were normalised.
         draws: How often a volume is drawn, and from what noise.
         batch_size: Slices at once; 2D only.
         device: Where the stage runs.
@@ -119,7 +120,7 @@ class StageTranslator:
         self.progress: Progress | None = None  # set it to hear what part of a volume is done
         self.fitting: Fitting | None = None  # set it to choose tiles and to refuse what cannot fit
         self.identity = identity or {}
-        self.source = str(ready.source)
+        self.source = keys.CONTRAST_OF[ready.takes]
         self.normaliser_name: str | None = normaliser.name
 
     def describe(self) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mrcontrast import keys
 from mrcontrast.data.manifest import MANIFEST, Manifest, Record
 from mrcontrast.data.predictions import (
     ENDINGS,
@@ -192,8 +191,7 @@ def record_jobs(
     jobs = []
     for index, record in enumerate(records):
         giver = next_other(records, index) if shuffle else record
-        source = giver.flair if contrast == keys.FLAIR else giver.t1w
-        fitted = giver.normaliser_flair if contrast == keys.FLAIR else giver.normaliser_t1w
+        source, fitted = giver.images[contrast], giver.normalisers[contrast]
         if normaliser not in (None, fitted["name"]):
             raise MrcontrastError(
                 f"Expected volumes normalised by {normaliser}, got {fitted['name']} ({source}). "
@@ -201,7 +199,7 @@ def record_jobs(
             )
         output = out_dir / f"{record.name}{SYNTHETIC}.nii.gz"
         own_seed = seed_of(record.name, seed)
-        own_place = record.t1w if shuffle else None
+        own_place = record.images["t1w"] if shuffle else None
         job = Job(record.name, source, giver.brain_mask, output, own_seed, True, own_place)
         jobs.append(replace(job, scanned_slices=scanned_slices(giver)))
     return jobs

@@ -193,7 +193,7 @@ class LatentStore:
         ):
             for batch in (batch for dataset in datasets for batch in self.batches(dataset)):
                 images = {name: batch[name].to(device) for name in keys.CONTRASTS}
-                posterior = codec.moments(images[keys.T1W])
+                posterior = codec.moments(images[keys.TARGET])
                 found = {MEAN: posterior.mean, SIGMA: posterior.sigma}
                 if condition is not None:
                     found[condition.key] = condition.compute(images, codec)  # type: ignore[arg-type]
@@ -202,7 +202,7 @@ class LatentStore:
 
     def batches(self, dataset: Dataset) -> DataLoader:
         """Load a dataset in order, volumes one at a time; torch's global generator rests."""
-        volumes = dataset[0][keys.T1W].ndim == 4
+        volumes = dataset[0][keys.TARGET].ndim == 4
         return DataLoader(dataset, 1 if volumes else self.batch_size, generator=torch.Generator())
 
 

@@ -136,9 +136,9 @@ class AutoencoderCodec(nn.Module):
 
     def posterior(self, batch: keys.Batch) -> Posterior:
         """Return the standardised posterior of the T1w latent, from the cache if there is one."""
-        if "t1w_mean" in batch:
-            return self.standardise(Posterior(batch["t1w_mean"], batch["t1w_sigma"]))
-        return self.standardise(self.moments(batch["t1w"]))
+        if "target_mean" in batch:
+            return self.standardise(Posterior(batch["target_mean"], batch["target_sigma"]))
+        return self.standardise(self.moments(batch["target"]))
 
     def encode(self, image: Tensor) -> Tensor:
         """Return the standardised posterior mean, (B, C, *S / f), of images (B, 1, *S)."""

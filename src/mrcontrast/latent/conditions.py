@@ -91,11 +91,11 @@ class PixelCondition(Condition):
     Source: Zhang et al. 2023, arXiv 2302.05543, section 3.2.
     """
 
-    key = keys.FLAIR
+    key = keys.SOURCE
 
     def compute(self, batch: keys.Batch, codec: AutoencoderCodec) -> Tensor:
         """Return FLAIR as it is, (B, 1 + 2k, *S)."""
-        return batch["flair"]
+        return batch["source"]
 
     def present(self, value: Tensor, codec: AutoencoderCodec) -> Tensor:
         """Return FLAIR padded as the codec pads, mapped to [-1, 1]."""
@@ -109,12 +109,12 @@ class PixelCondition(Condition):
 class LatentCondition(Condition):
     """The standardised latent of FLAIR; the autoencoder must have learnt FLAIR too."""
 
-    key = keys.FLAIR_LATENT
+    key = keys.SOURCE_LATENT
     encodes_flair = True
 
     def compute(self, batch: keys.Batch, codec: AutoencoderCodec) -> Tensor:
         """Return the latents of the slices of FLAIR, stacked: (B, C * (1 + 2k), *S / f)."""
-        flair = batch["flair"]
+        flair = batch["source"]
         return torch.cat([codec.encode(part) for part in flair.split(1, dim=1)], dim=1)
 
     def present(self, value: Tensor, codec: AutoencoderCodec) -> Tensor:
@@ -132,11 +132,11 @@ class FoldedCondition(Condition):
     Source: Shi et al. 2016, arXiv 1609.05158, section 3.1, the other way round.
     """
 
-    key = keys.FLAIR
+    key = keys.SOURCE
 
     def compute(self, batch: keys.Batch, codec: AutoencoderCodec) -> Tensor:
         """Return FLAIR as it is, (B, 1 + 2k, *S)."""
-        return batch["flair"]
+        return batch["source"]
 
     def present(self, value: Tensor, codec: AutoencoderCodec) -> Tensor:
         """Return FLAIR padded as the codec pads, in [-1, 1], (B, (1 + 2k) * f ** dims, *S / f)."""
@@ -162,7 +162,7 @@ class AnchoredCondition(Condition):
 
     def compute(self, batch: keys.Batch, codec: AutoencoderCodec) -> Tensor:
         """Return anchor and folded pixels, (B, C + (1 + 2k) * f ** dims, *S / f)."""
-        flair = batch["flair"]
+        flair = batch["source"]
         pixels = fold(2 * pad_to_multiple(flair, codec.multiple) - 1, codec.factor)
         return torch.cat([codec.encode(self.image(flair)), pixels], dim=1)
 
@@ -259,7 +259,7 @@ class RegressedPixels(Regressed, PixelCondition):
 
     def compute(self, batch: keys.Batch, codec: AutoencoderCodec) -> Tensor:
         """Return FLAIR and the regression's image, (B, 2 + 2k, *S)."""
-        return torch.cat([batch["flair"], self.image(batch["flair"])], dim=1)
+        return torch.cat([batch["source"], self.image(batch["source"])], dim=1)
 
     def prepare(self, batch: keys.Batch, codec: AutoencoderCodec) -> keys.Batch:
         """Return the batch with the regression's latent as ``guess``, and what is ``lost``."""

@@ -15,8 +15,8 @@ from mrcontrast.latent.stored_caches import MEAN, UnusableError, read_card
 class LatentDataset(Dataset):
     """Training items read from a finished cache folder, variant after variant.
 
-    Each item has "t1w_mean" and "t1w_sigma", (C, *S / f), and what the condition computes once;
-    all are float32. It pickles to worker processes as a path: each maps the files for itself.
+    Each item has "target_mean" and "target_sigma", (C, *S / f), and what the condition computes
+    once; all are float32. It pickles to worker processes as a path: each maps the files for itself.
 
     Args:
         folder: A cache that ``LatentStore`` has built.

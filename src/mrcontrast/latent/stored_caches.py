@@ -18,15 +18,15 @@ from mrcontrast.errors import MrcontrastError
 CARD = "cache.json"
 PARTIAL = ".partial"
 NAME = re.compile(r"[0-9a-f]{24}(\.partial)?")
-MEAN, SIGMA = "t1w_mean", "t1w_sigma"
+MEAN, SIGMA = "target_mean", "target_sigma"
 # Half precision errs in proportion to a latent's distance from 0, which standardising multiplies
 # by mean / std; images, larger and in [0, 1], come from a store of half precision.
 PRECISION: dict[str, type[np.floating]] = {
     MEAN: np.float32,
     SIGMA: np.float32,
-    keys.FLAIR: np.float16,
+    keys.SOURCE: np.float16,
     keys.REGRESSED: np.float16,
-    keys.FLAIR_LATENT: np.float32,
+    keys.SOURCE_LATENT: np.float32,
     keys.ANCHOR: np.float32,
 }
 

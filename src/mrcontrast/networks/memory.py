@@ -41,7 +41,7 @@ def estimate_memory(stage: nn.Module, image_shape: tuple[int, ...], batch_size: 
         slices = 1 + 2 * part.context_slices
         image = torch.empty(batch_size, slices, *image_shape, device=device)
         mask = torch.empty(batch_size, 1, *image_shape, device=device)
-        batch = {part.source: image, "brain_mask": mask}
+        batch = {part.takes: image, "brain_mask": mask}
         noise = None
         if noise_shape is not None:
             noise = torch.empty(batch_size, *noise_shape, device=device)

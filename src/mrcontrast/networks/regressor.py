@@ -38,7 +38,7 @@ class Regressor(nn.Module):
 
     def pictures(self, batch: keys.Batch) -> dict[str, Tensor]:
         """Return FLAIR, synthetic and real T1w and the error, (B, 1, *S) in [0, 1], by title."""
-        flair, target = batch["flair"], batch["t1w"]
+        flair, target = batch["source"], batch["target"]
         synthetic = self.image(flair)
         return {
             "FLAIR": flair[:, flair.shape[1] // 2].unsqueeze(1),

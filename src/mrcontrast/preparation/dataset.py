@@ -8,7 +8,7 @@ from mrcontrast.data.manifest import Manifest
 from mrcontrast.preparation.cluster import on_cluster
 from mrcontrast.preparation.duplicates import Compared
 from mrcontrast.preparation.header_remarks import header_remarks
-from mrcontrast.preparation.outcome import Outcome, files_of, read_outcome, write_outcome
+from mrcontrast.preparation.outcome import Outcome, read_outcome, write_outcome
 from mrcontrast.preparation.output import (
     check_content,
     find_out,
@@ -114,7 +114,7 @@ def prepare_dataset(
         write_tables(stage, dropped, outcomes, remarks)
         splits = {record.name: record.split for record in manifest.records}
         write_quality_page(stage, outcomes, dropped, remarks, splits)
-        wanted = {path for record in records for path in files_of(record).values()}
+        wanted = {path for record in records for path in record.files.values()}
         remove_strangers(stage, wanted, {outcome.name for outcome in outcomes})
         unchanged, moved = same_data(stage, out), changed_sides(manifest, out)
     return Prepared(Manifest.read(out), dropped, remarks, reused, unchanged, moved)

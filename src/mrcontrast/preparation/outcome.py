@@ -4,13 +4,12 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mrcontrast import __version__
-from mrcontrast.data.manifest import COLUMNS, PATHS, Record, from_row, to_row
+from mrcontrast.data.manifest import Record, columns_of, from_row, to_row
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.preparation.subject import BROKEN, Dropped, Entry
 from mrcontrast.preparation.trail import Change
@@ -59,7 +58,8 @@ def write_outcome(outcome: Outcome, root: Path) -> None:
     """Write the file of a session, last of all its files and whole."""
     plain = asdict(outcome) | {"record": None}
     if outcome.record is not None:
-        plain["record"] = dict(zip(COLUMNS, to_row(outcome.record, root), strict=True))
+        columns = columns_of(outcome.record.images)
+        plain["record"] = dict(zip(columns, to_row(outcome.record, columns, root), strict=True))
     del plain["reused"]
     write_json(_path(outcome.name, root), plain)
 
@@ -108,29 +108,22 @@ def _stands(outcome: Outcome) -> bool:
     if outcome.dropped is not None:
         return outcome.dropped.kind != BROKEN and outcome.dropped.operator != "Deduplicate"
     record = outcome.record
-    if record is None or not all(path.is_file() for path in files_of(record).values()):
+    if record is None or not all(path.is_file() for path in record.files.values()):
         return False
-    hashes = (record.sha256_flair, record.sha256_t1w)
-    return hashes == (sha256_file(record.flair), sha256_file(record.t1w))
-
-
-def files_of(record: Record) -> Mapping[str, Path]:
-    """Return the files of a session by their column in the manifest."""
-    found = {column: getattr(record, column) for column in PATHS}
-    return {column: path for column, path in found.items() if path is not None}
+    return record.sha256 == {name: sha256_file(path) for name, path in record.images.items()}
 
 
 def _brought(outcome: Outcome, earlier: Path, stage: Path) -> Outcome:
     """Link or copy the files of a session from an earlier data set."""
     record = outcome.record
     if record is not None:
-        files = files_of(record).items()
-        moved: dict[str, Any] = {c: stage / p.relative_to(earlier) for c, p in files}
+        moved: dict[str, Any] = {c: stage / p.relative_to(earlier) for c, p in record.files.items()}
         for column, path in moved.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.unlink(missing_ok=True)
-            _link(getattr(record, column), path)
-        outcome = replace(outcome, record=replace(record, **moved))
+            _link(record.files[column], path)
+        images = {name: moved.pop(name) for name in record.images}
+        outcome = replace(outcome, record=replace(record, images=images, **moved))
     write_outcome(outcome, stage)
     return outcome
 

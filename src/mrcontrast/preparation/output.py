@@ -7,7 +7,7 @@ import numpy as np
 import yaml
 
 from mrcontrast import __version__
-from mrcontrast.data.manifest import MANIFEST, PATHS, Record
+from mrcontrast.data.manifest import MANIFEST, MASKS, Record, contrasts_in
 from mrcontrast.errors import UsageError
 from mrcontrast.preparation.operators.masks import brain_of
 from mrcontrast.preparation.outcome import SESSIONS
@@ -52,22 +52,17 @@ def write_subject(subject: Subject, entry: Entry, root: Path, spacing_mm: float)
         session=entry.session,
         split="",
         site=entry.site,
-        flair=named("FLAIR"),
-        t1w=named("T1w"),
+        images={"flair": named("FLAIR"), "t1w": named("T1w")},
         brain_mask=named("desc-brain_mask"),
         lesion_mask=labels("label-lesion_mask", subject.lesion_mask),
         labels=labels("dseg", subject.labels),
-        sha256_flair=sha256_file(named("FLAIR")),
-        sha256_t1w=sha256_file(named("T1w")),
+        sha256={"flair": sha256_file(named("FLAIR")), "t1w": sha256_file(named("T1w"))},
         shape=subject.flair.shape,
         spacing_mm=spacing_mm,
-        normaliser_flair=subject.normalisers["flair"].to_dict(),
-        normaliser_t1w=subject.normalisers["t1w"].to_dict(),
+        normalisers={name: fitted.to_dict() for name, fitted in subject.normalisers.items()},
         tags=subject.tags,
         measures=subject.measures,
-        source_flair=subject.sources.get("flair"),
-        source_t1w=subject.sources.get("t1w"),
-        source_mask=subject.sources.get("mask"),
+        raw={name: Path(path) for name, path in subject.sources.items()},
     )
 
 
@@ -124,7 +119,8 @@ def own_files(root: Path) -> list[Path]:
     if (root / MANIFEST).is_file():
         with (root / MANIFEST).open(encoding="utf-8", errors="replace", newline="") as file:
             rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-            names += [row.get(column) or "" for row in rows for column in PATHS]
+            columns = [*contrasts_in(rows.fieldnames or ()), *MASKS]
+            names += [row.get(column) or "" for row in rows for column in columns]
     inside = [name for name in names if name and not {"..", "/"} & {*Path(name).parts}]
     own = [root / name for name in inside] + list((root / SESSIONS).glob("sub-*.json"))
     return [path for path in own if path.is_file() or path.is_symlink()]

@@ -63,7 +63,7 @@ def _manifest_facts(evaluation: Evaluation) -> Facts:
         return {"References": folder.name}
     manifest = Manifest.read(folder)
     record = manifest.records[0]
-    names = [str(each["name"]) for each in (record.normaliser_flair, record.normaliser_t1w)]
+    names = [str(each["name"]) for each in record.normalisers.values()]
     both = f"{names[0]} (FLAIR), {names[-1]} (T1w)"
     grid = f"{' × '.join(map(str, record.shape))} voxels of {record.spacing_mm:g} mm"
     return {

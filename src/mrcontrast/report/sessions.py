@@ -160,7 +160,7 @@ def _collected(
     given = predictions, references, masks
     cases = collect(*given, True, splits, shared=False, any_reference=True).cases
     return {
-        case.name: Session(case, records[case.name].flair, records[case.name].labels)
+        case.name: Session(case, records[case.name].images["flair"], records[case.name].labels)
         if case.name in records
         else Session(case)
         for case in cases

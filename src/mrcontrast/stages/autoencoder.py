@@ -44,7 +44,7 @@ class Autoencoder(LightningModule):
     latent values where theirs is summed.
     """
 
-    source = keys.T1W
+    takes = keys.TARGET
     context_slices = 0
     training_only: tuple[str, ...] = ("perceptual",)
     report_card: dict[str, Any] | None = None
@@ -90,7 +90,7 @@ class Autoencoder(LightningModule):
     @torch.no_grad()
     def forward(self, batch: keys.Batch, noise: Tensor | None = None) -> Tensor:
         """Reconstruct T1w, (B, 1, *S) in [0, 1], from the posterior mean."""
-        return self.reconstruct(batch["t1w"])
+        return self.reconstruct(batch["target"])
 
     def reconstruct(self, image: Tensor) -> Tensor:
         """Encode and decode images (B, 1, *S) of any size, without noise."""
@@ -106,7 +106,7 @@ class Autoencoder(LightningModule):
 
     def images(self, batch: keys.Batch) -> Tensor:
         """Stack the images to learn from, (B * contrasts, 1, *S); of a slab its middle slice."""
-        stacks = [batch[name] for name in self.contrasts]  # type: ignore[literal-required]
+        stacks = [batch[keys.ROLE_OF[name]] for name in self.contrasts]  # type: ignore[literal-required]
         middles = [stack[:, stack.shape[1] // 2].unsqueeze(1) for stack in stacks]
         return torch.cat(middles)
 
@@ -138,7 +138,7 @@ class Autoencoder(LightningModule):
 
     def validation_step(self, batch: keys.Batch, batch_idx: int) -> None:
         """Log the L1 and the masked PSNR of the T1w reconstruction."""
-        target, size = batch["t1w"], len(batch["t1w"])
+        target, size = batch["target"], len(batch["target"])
         reconstruction = self.reconstruct(target)
         psnr = masked_psnr(reconstruction, target, batch["brain_mask"]).mean()
         loss = F.l1_loss(reconstruction, target)
@@ -147,7 +147,7 @@ class Autoencoder(LightningModule):
 
     def pictures(self, batch: keys.Batch) -> dict[str, Tensor]:
         """Return images (B, 1, *S) in [0, 1] by title."""
-        return {"T1w": batch["t1w"], "reconstruction": self(batch)}
+        return {"T1w": batch["target"], "reconstruction": self(batch)}
 
     @torch.no_grad()
     def finish(self, datamodule: Any) -> None:  # noqa: ANN401 - any data module
@@ -160,7 +160,7 @@ class Autoencoder(LightningModule):
         """Store mean and deviation of the latents of training items."""
         statistics = LatentStatistics()
         for batch in islice(datamodule.train_dataloader(), self.statistics_batches):
-            statistics.update(self.posterior(batch["t1w"].to(self.device)))
+            statistics.update(self.posterior(batch["target"].to(self.device)))
         mean, std = statistics.compute()
         self.latent_mean.copy_(mean)
         self.latent_std.copy_(std)

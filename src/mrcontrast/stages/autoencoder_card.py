@@ -42,7 +42,7 @@ def examine(autoencoder: Examinee, datamodule: Any) -> dict[str, Any]:  # noqa: 
     """
     card = AutoencoderCard("train" if getattr(datamodule, "val_is_train", False) else "val")
     for batch in datamodule.val_dataloader():
-        target = batch[keys.T1W].to(autoencoder.device)
+        target = batch[keys.TARGET].to(autoencoder.device)
         posterior = autoencoder.posterior(target)
         card.update(batch, autoencoder.decode(posterior.mean, target.shape[2:]), posterior)
     found = card.compute()
@@ -75,7 +75,7 @@ class AutoencoderCard:
             reconstruction: Of the T1w image, (B, 1, *S) in [0, 1].
             posterior: Raw latents, (B, C, *S / f).
         """
-        target, masks = batch[keys.T1W].cpu(), batch[keys.BRAIN_MASK].cpu()
+        target, masks = batch[keys.TARGET].cpu(), batch[keys.BRAIN_MASK].cpu()
         images = reconstruction.detach().float().cpu()
         psnr = masked_psnr(images, target, masks).tolist()
         lesions = batch[keys.LESION_MASK].cpu() if keys.LESION_MASK in batch else masks * 0

@@ -22,7 +22,7 @@ class IntensityLookup(LightningModule):
         levels: FLAIR levels in [0, 1]; between two the table is interpolated linearly.
     """
 
-    source = keys.FLAIR
+    takes = keys.SOURCE
     context_slices = 0
     factor = 1
     table: Tensor
@@ -39,7 +39,7 @@ class IntensityLookup(LightningModule):
     @torch.no_grad()
     def forward(self, batch: keys.Batch, noise: Tensor | None = None) -> Tensor:
         """Return the T1w image (B, 1, *S) in [0, 1] that the table gives."""
-        position = middle_slice(batch["flair"]).clamp(0, 1) * (self.levels - 1)
+        position = middle_slice(batch["source"]).clamp(0, 1) * (self.levels - 1)
         below = position.floor().long().clamp_max(self.levels - 2)
         weight = position - below
         return torch.lerp(self.table[below], self.table[below + 1], weight)
@@ -54,7 +54,7 @@ class IntensityLookup(LightningModule):
         count, total = torch.zeros(2, self.levels, dtype=torch.float64)
         for batch in datamodule.train_dataloader():
             inside = batch["brain_mask"] > 0.5
-            flair, t1w = middle_slice(batch["flair"])[inside], batch["t1w"][inside]
+            flair, t1w = middle_slice(batch["source"])[inside], batch["target"][inside]
             level = (flair.clamp(0, 1) * (self.levels - 1)).round().long()
             count += torch.bincount(level, minlength=self.levels)
             total += torch.bincount(level, weights=t1w.double(), minlength=self.levels)
@@ -66,14 +66,14 @@ class IntensityLookup(LightningModule):
 
     def validation_step(self, batch: keys.Batch, batch_idx: int) -> None:
         """Log the masked PSNR."""
-        psnr = masked_psnr(self(batch), batch["t1w"], batch["brain_mask"]).mean()
-        size = len(batch["t1w"])
+        psnr = masked_psnr(self(batch), batch["target"], batch["brain_mask"]).mean()
+        size = len(batch["target"])
         self.log("val/psnr", psnr, prog_bar=True, batch_size=size, sync_dist=True)
 
     def pictures(self, batch: keys.Batch) -> dict[str, Tensor]:
         """Return images (B, 1, *S) in [0, 1] by title."""
-        flair = middle_slice(batch["flair"])
-        return {"FLAIR": flair, "look-up": self(batch), "T1w": batch["t1w"]}
+        flair = middle_slice(batch["source"])
+        return {"FLAIR": flair, "look-up": self(batch), "T1w": batch["target"]}
 
     def configure_optimizers(self) -> None:
         """Return None: there is nothing to optimise."""

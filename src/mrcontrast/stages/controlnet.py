@@ -103,7 +103,7 @@ class ControlNetDiffusion(LatentStage):
         batch = self.prepared(batch)
         with self.steered(self.condition(batch, self.codec), self.batch_shape(batch)) as predict:
             z = self.draw(predict, batch, noise.to(self.device), generator)
-        image = self.codec.decode(z, batch["flair"].shape[2:])
+        image = self.codec.decode(z, batch["source"].shape[2:])
         return (image + batch["lost"]).clamp(0, 1) if "lost" in batch else image
 
     def draw(

@@ -56,7 +56,7 @@ class LatentDiffusion(LatentStage):
         if noise is None:
             noise = torch.randn(self.batch_shape(batch))
         z = self.process.sample(self.fused, noise.to(self.device), generator)
-        return self.codec.decode(z, batch["flair"].shape[2:])
+        return self.codec.decode(z, batch["source"].shape[2:])
 
     @property
     def calls_a_draw(self) -> int:
@@ -91,16 +91,16 @@ class LatentDiffusion(LatentStage):
 
     def validation_step(self, batch: keys.Batch, batch_idx: int) -> None:
         """Log the loss at fixed times and noise, and the masked PSNR of one-step denoising."""
-        z, size = self.codec.posterior(batch).mean, len(batch["t1w"])
+        z, size = self.codec.posterior(batch).mean, len(batch["target"])
         error = self.process.validation_error(self.predict, z, seed=batch_idx)
         self.log("val/loss", error, prog_bar=True, batch_size=size, sync_dist=True)
         noise = fixed_noise(z, seed=batch_idx)
         z_0 = self.process.denoise(self.predict, z, noise, VALIDATION_TIME)
-        image = self.codec.decode(z_0, batch["t1w"].shape[2:])
-        psnr = masked_psnr(image, batch["t1w"], batch["brain_mask"]).mean()
+        image = self.codec.decode(z_0, batch["target"].shape[2:])
+        psnr = masked_psnr(image, batch["target"], batch["brain_mask"]).mean()
         self.log("val/psnr_denoised", psnr, batch_size=size, sync_dist=True)
 
     def pictures(self, batch: keys.Batch) -> dict[str, Tensor]:
         """Return images (B, 1, *S) in [0, 1] by title; the draws are nobody's anatomy."""
         noise = fixed_noise(torch.empty(self.batch_shape(batch)), 0)
-        return {"T1w": batch["t1w"], "drawn": self(batch, noise)}
+        return {"T1w": batch["target"], "drawn": self(batch, noise)}

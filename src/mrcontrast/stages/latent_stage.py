@@ -39,7 +39,7 @@ class LatentStage(LightningModule, ABC):
         UsageError: Condition and codec do not fit together.
     """
 
-    source = keys.FLAIR
+    takes = keys.SOURCE
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class LatentStage(LightningModule, ABC):
 
     def batch_shape(self, batch: keys.Batch) -> tuple[int, ...]:
         """Return the shape (B, C, *S / f) of a batch of latents."""
-        flair = batch["flair"]
+        flair = batch["source"]
         return (len(flair), *self.codec.latent_shape(flair.shape[2:]))
 
     def prepared(self, batch: keys.Batch) -> keys.Batch:
@@ -111,14 +111,14 @@ class LatentStage(LightningModule, ABC):
 
     def log_validation(self, batch: keys.Batch, error: Tensor, image: Tensor) -> None:
         """Log the loss of a batch and the masked PSNR of its images (B, 1, *S)."""
-        size = len(batch["t1w"])
+        size = len(batch["target"])
         self.log("val/loss", error, batch_size=size, sync_dist=True)
-        psnr = masked_psnr(image, batch["t1w"], batch["brain_mask"]).mean()
+        psnr = masked_psnr(image, batch["target"], batch["brain_mask"]).mean()
         self.log("val/psnr", psnr, prog_bar=True, batch_size=size, sync_dist=True)
 
     def pictures(self, batch: keys.Batch) -> dict[str, Tensor]:
         """Return images (B, 1, *S) in [0, 1] by title."""
-        flair, target = batch["flair"], batch["t1w"]
+        flair, target = batch["source"], batch["target"]
         synthetic = self(batch, fixed_noise(torch.empty(self.batch_shape(batch)), 0))
         middle = flair[:, flair.shape[1] // 2].unsqueeze(1)
         error = (synthetic - target).abs()

@@ -78,7 +78,7 @@ class LatentTranslation(LatentStage):
 
     def image(self, z: Tensor, batch: keys.Batch) -> Tensor:
         """Return the image (B, 1, *S) in [0, 1] of a T1w latent, for a batch that is prepared."""
-        return self.codec.decode(z, batch["flair"].shape[2:])
+        return self.codec.decode(z, batch["source"].shape[2:])
 
     def conditioned_on(self, condition: Tensor) -> Predict:
         """Return ``predict(z_t, t)`` for a condition; it fuses tiles if there are any."""
@@ -109,7 +109,7 @@ class LatentTranslation(LatentStage):
 
     def validation_step(self, batch: keys.Batch, batch_idx: int) -> None:
         """Log the loss at fixed times and noise, and the masked PSNR of one draw each."""
-        z, size = self.codec.posterior(batch).mean, len(batch["t1w"])
+        z, size = self.codec.posterior(batch).mean, len(batch["target"])
         t = (torch.arange(size, device=z.device) + 0.5) / size
         noise = fixed_noise(z, seed=batch_idx)
         self.log_validation(batch, self.error(batch, z, noise, t), self(batch, noise))

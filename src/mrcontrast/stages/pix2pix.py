@@ -31,7 +31,7 @@ class Pix2Pix(LightningModule):
     with little effect; it is deterministic, like most reuse of it.
     """
 
-    source = keys.FLAIR
+    takes = keys.SOURCE
     training_only = ("discriminator",)
 
     def __init__(
@@ -61,7 +61,7 @@ class Pix2Pix(LightningModule):
     @torch.no_grad()
     def forward(self, batch: keys.Batch, noise: Tensor | None = None) -> Tensor:
         """Return the T1w image of each FLAIR, (B, 1, *S) in [0, 1]."""
-        return self.regressor.image(batch["flair"])
+        return self.regressor.image(batch["source"])
 
     def logits(self, flair: Tensor, t1w: Tensor) -> Tensor:
         """Return the discriminator's verdict on pairs, one logit a patch; above 0 it says real."""
@@ -70,10 +70,10 @@ class Pix2Pix(LightningModule):
 
     def losses(self, batch: keys.Batch) -> tuple[dict[str, Tensor], Tensor]:
         """Return the generator's weighted terms, scalars, and its image (B, 1, *S)."""
-        image = self.regressor(batch["flair"])
+        image = self.regressor(batch["source"])
         terms = {
-            "l1": self.l1_weight * F.l1_loss(image, batch["t1w"]),
-            "adversarial": verdict_loss(self.logits(batch["flair"], image), real=True),
+            "l1": self.l1_weight * F.l1_loss(image, batch["target"]),
+            "adversarial": verdict_loss(self.logits(batch["source"], image), real=True),
         }
         return terms, image
 
@@ -84,8 +84,8 @@ class Pix2Pix(LightningModule):
 
     def told_apart(self, batch: keys.Batch, image: Tensor) -> Tensor:
         """Return the discriminator's loss on synthetic images (B, 1, *S) and on the real ones."""
-        fake = verdict_loss(self.logits(batch["flair"], image), real=False)
-        real = verdict_loss(self.logits(batch["flair"], batch["t1w"]), real=True)
+        fake = verdict_loss(self.logits(batch["source"], image), real=False)
+        real = verdict_loss(self.logits(batch["source"], batch["target"]), real=True)
         return (fake + real) / 2
 
     def training_step(self, batch: keys.Batch, batch_idx: int) -> None:
@@ -103,7 +103,7 @@ class Pix2Pix(LightningModule):
 
     def validation_step(self, batch: keys.Batch, batch_idx: int) -> None:
         """Log the L1 and the masked PSNR."""
-        image, target, size = self(batch), batch["t1w"], len(batch["t1w"])
+        image, target, size = self(batch), batch["target"], len(batch["target"])
         self.log("val/loss", F.l1_loss(image, target), batch_size=size, sync_dist=True)
         psnr = masked_psnr(image, target, batch["brain_mask"]).mean()
         self.log("val/psnr", psnr, prog_bar=True, batch_size=size, sync_dist=True)

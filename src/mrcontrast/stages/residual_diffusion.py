@@ -68,7 +68,7 @@ class ResidualDiffusion(LatentTranslation):
         batch = super().prepared(batch)
         if "lost" in batch:
             return batch
-        regressed = self.condition.image(batch["flair"])
+        regressed = self.condition.image(batch["source"])
         anchor = self.condition.anchor(self.condition(batch, self.codec), self.codec)
         lost = regressed - self.codec.decode(anchor, regressed.shape[2:])
         return {**batch, "lost": lost}

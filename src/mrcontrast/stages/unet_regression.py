@@ -28,7 +28,7 @@ class UNetRegression(LightningModule):
     segmentation loss, and padding so that no border is lost.
     """
 
-    source = keys.FLAIR
+    takes = keys.SOURCE
 
     def __init__(self, regressor: Regressor, optimisation: Optimisation) -> None:
         super().__init__()
@@ -44,11 +44,11 @@ class UNetRegression(LightningModule):
     @torch.no_grad()
     def forward(self, batch: keys.Batch, noise: Tensor | None = None) -> Tensor:
         """Return the T1w image of each FLAIR, (B, 1, *S) in [0, 1]."""
-        return self.regressor.image(batch["flair"])
+        return self.regressor.image(batch["source"])
 
     def loss(self, batch: keys.Batch) -> Tensor:
         """Return the mean absolute error over the whole image, a scalar."""
-        return F.l1_loss(self.regressor(batch["flair"]), batch["t1w"])
+        return F.l1_loss(self.regressor(batch["source"]), batch["target"])
 
     def training_step(self, batch: keys.Batch, batch_idx: int) -> Tensor:
         """Return the loss of one batch."""
@@ -58,7 +58,7 @@ class UNetRegression(LightningModule):
 
     def validation_step(self, batch: keys.Batch, batch_idx: int) -> None:
         """Log the L1 and the masked PSNR."""
-        image, target, size = self(batch), batch["t1w"], len(batch["t1w"])
+        image, target, size = self(batch), batch["target"], len(batch["target"])
         self.log("val/loss", F.l1_loss(image, target), batch_size=size, sync_dist=True)
         psnr = masked_psnr(image, target, batch["brain_mask"]).mean()
         self.log("val/psnr", psnr, prog_bar=True, batch_size=size, sync_dist=True)

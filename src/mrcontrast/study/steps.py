@@ -307,7 +307,13 @@ def figure_step(plain: dict[str, Any], folder: Path) -> Step:
             file = f"{record.name}_desc-synth_T1w.nii.gz"
             synthetic = {name: folder / "predictions" / name / file for name in shown["methods"]}
             spread = {name: PredictionFiles(synthetic[name]).std for name in shown["spread"]}
-            files = (record.flair, record.t1w, synthetic, record.brain_mask, spread)
+            files = (
+                record.images["flair"],
+                record.images["t1w"],
+                synthetic,
+                record.brain_mask,
+                spread,
+            )
             rows.append(read_row(record.name, *files))
         comparison_figure(rows, output / "comparison.png")
 

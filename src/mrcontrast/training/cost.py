@@ -110,12 +110,12 @@ def batch_without_values(
     import torch
 
     slices = 1 + 2 * config.data.context_slices
-    batch = {name: torch.empty(batch_size, 1, *shape) for name in ("t1w", "brain_mask")}
-    batch["flair"] = torch.empty(batch_size, slices, *shape)
+    batch = {name: torch.empty(batch_size, 1, *shape) for name in ("target", "brain_mask")}
+    batch["source"] = torch.empty(batch_size, slices, *shape)
     if config.stage.get("store") is not None:
         latent = stage.codec.latent_shape(shape)
-        batch["t1w_mean"] = torch.empty(batch_size, *latent)
-        batch["t1w_sigma"] = torch.empty(batch_size, *latent)
+        batch["target_mean"] = torch.empty(batch_size, *latent)
+        batch["target_sigma"] = torch.empty(batch_size, *latent)
     return batch
 
 

@@ -17,14 +17,14 @@ from toy.runs import end_of, in_child, mlflow_runs, toy_config, with_mlflow
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_it_stops_and_keeps_the_batch(tmp_path: Path, value: float) -> None:
     guard = NanGuard(str(tmp_path / "run/nan_batch.pt"))
-    batch = {"t1w": torch.ones(2, 1, 3, 4), "subject": ["sub-1", "sub-2"]}
+    batch = {"target": torch.ones(2, 1, 3, 4), "subject": ["sub-1", "sub-2"]}
     trainer = MagicMock(global_step=7)
     guard.on_train_batch_start(trainer, MagicMock(), batch, 0)
     guard.on_before_backward(trainer, MagicMock(), torch.tensor(1.0))
     with pytest.raises(MrcontrastError, match="at step 7"):
         guard.on_before_backward(trainer, MagicMock(), torch.tensor(value))
     kept = torch.load(guard.path, weights_only=True)
-    assert torch.equal(kept["t1w"], batch["t1w"])
+    assert torch.equal(kept["target"], batch["target"])
     assert kept["subject"] == batch["subject"]
 
 
