@@ -167,11 +167,5 @@ def _agreed_motion(blocks: BlockShifts, affine: np.ndarray) -> tuple[np.ndarray,
         motion = fit_rigid(start, end, weight)
         apart = end - start @ motion[:3, :3].T - motion[:3, 3]
     wanted = (start @ motion[:3, :3].T + motion[:3, 3] - start) @ np.linalg.inv(affine[:3, :3]).T
-    return motion, _weighted_median(GRID_MM * blocks.distance_to(wanted), say)
-
-
-def _weighted_median(values: np.ndarray, weight: np.ndarray) -> float:
-    """Return the weighted median of values (N,)."""
-    order = np.argsort(values)
-    total = np.cumsum(weight[order])
-    return float(values[order][np.searchsorted(total, total[-1] / 2)])
+    distance_mm = GRID_MM * blocks.distance_to(wanted)
+    return motion, float(np.quantile(distance_mm, 0.5, weights=say, method="inverted_cdf"))

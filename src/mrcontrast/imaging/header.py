@@ -91,7 +91,8 @@ def _read_header(path: Path) -> tuple[nib.Nifti1Header, int | None]:
         raise MrcontrastError(f"Expected a NIfTI file, got {got} ({path}). Rename the file.")
     with nib.openers.ImageOpener(str(path)) as file:
         length = np.frombuffer(file.read(4), "<i4")
-        if length.size != 1 or not (kind := _header_class(length)):
+        kinds = [HEADER_CLASSES.get(int(n)) for n in (*length, *length.byteswap())]
+        if not (kind := next(filter(None, kinds), None)):
             raise MrcontrastError(
                 f"Expected a NIfTI file, got another or an empty one ({path}). "
                 "Convert it or copy it again."
@@ -106,11 +107,6 @@ def _read_header(path: Path) -> tuple[nib.Nifti1Header, int | None]:
             "Convert it to .nii.gz."
         )
     return header, None if zipped else path.stat().st_size
-
-
-def _header_class(length: np.ndarray) -> type[nib.Nifti1Header] | None:
-    """Return the class of a header by its length (1,), in either byte order."""
-    return HEADER_CLASSES.get(int(length[0])) or HEADER_CLASSES.get(int(length.byteswap()[0]))
 
 
 def _check_voxels(header: nib.Nifti1Header) -> list[Finding]:
