@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mrcontrast.config.build import build
@@ -58,8 +59,8 @@ def sweep(command: str, arguments: Sequence[str]) -> int:
         search.open(plan.dimensions, monitor_of(plan.command, plan.config)[1], valid)
         standing |= {job.name: OTHER_VALUES for job in valid if not search.asks_for(job)}
         tracker: NoTracker = build(plan.config.logger)
-        running = Sweep(plan, search, launcher, tracker, known)
-        running.standing = standing
+        named = {job.name: job for job in known}
+        running = Sweep(plan, search, launcher, tracker, named, standing)
         open_record(plan, tracker)
         try:
             running.note()
@@ -77,6 +78,7 @@ def sweep(command: str, arguments: Sequence[str]) -> int:
     return 1 if failed else 0
 
 
+@dataclass(eq=False)
 class Sweep:
     """The jobs of one sweep while it runs.
 
@@ -85,26 +87,22 @@ class Sweep:
         search: Choice of the jobs.
         launcher: Starts the jobs.
         tracker: Record of the sweep.
-        known: Jobs of earlier starts.
+        jobs: Jobs of earlier starts by name.
+        standing: See ``standing_today``.
+        running: Points and jobs that run.
+        lost: Kills of each job.
+        settled: Jobs that have ended.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        search: Search,
-        launcher: Processes | Submitit,
-        tracker: NoTracker,
-        known: Sequence[Job],
-    ) -> None:
-        self.plan = plan
-        self.search = search
-        self.launcher = launcher
-        self.tracker = tracker
-        self.jobs = {job.name: job for job in known}
-        self.running: list[tuple[Point, Job, Handle]] = []
-        self.lost: dict[str, int] = {}
-        self.settled: dict[str, Job] = {}
-        self.standing: dict[str, str] = {}  # see ``standing_today``
+    plan: Plan
+    search: Search
+    launcher: Processes | Submitit
+    tracker: NoTracker
+    jobs: dict[str, Job]
+    standing: dict[str, str]
+    running: list[tuple[Point, Job, Handle]] = field(default_factory=list)
+    lost: dict[str, int] = field(default_factory=dict)
+    settled: dict[str, Job] = field(default_factory=dict)
 
     def work(self) -> int:
         """Run all jobs, and return the number of ranked ones that are not finished."""
