@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mrcontrast.config.arguments import refuse_missing
+from mrcontrast.config.arguments import check_exists
 from mrcontrast.data.manifest import MANIFEST, Manifest, Record
 from mrcontrast.data.predictions import SYNTHETIC
 from mrcontrast.errors import MrcontrastError, UsageError, printable
@@ -75,7 +75,7 @@ def run(args: Namespace) -> int:
     from rich.console import Console
 
     predictions = name_predictions(args.predictions, args.method)
-    refuse_missing(
+    check_exists(
         {
             **{f"--predictions {name}": folder for name, folder in predictions.items()},
             "--references": args.references,

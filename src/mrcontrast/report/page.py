@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mrcontrast.config.arguments import refuse_replacing
+from mrcontrast.config.arguments import check_replaces_own
 from mrcontrast.errors import printable
 from mrcontrast.pages.templates import environment
 from mrcontrast.report.agreement import REAL, SYNTHETIC, IntensityAgreement, scored_agreements
@@ -86,7 +86,7 @@ def write_report(source: Path, out: Path | None = None, choices: Choices | None 
     evaluation = read_evaluation(Path(source))
     folder = evaluation.folder if evaluation.folder == Path(source) else Path(source) / "report"
     path = Path(out) if out is not None else folder / "report.html"
-    refuse_replacing(path, PAGE_SIGN, "--out")
+    check_replaces_own(path, PAGE_SIGN, "--out")
     sessions = find_sessions(evaluation, choices.flairs)
     method = evaluation.choose_method(choices.method, _with_spread(sessions, evaluation))
     metric = evaluation.choose_metric(choices.metric)

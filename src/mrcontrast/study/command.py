@@ -5,7 +5,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from mrcontrast.config.arguments import refuse_empty, refuse_name, refuse_shared
+from mrcontrast.config.arguments import check_folder, check_name, check_own_folder
 from mrcontrast.errors import UsageError
 from mrcontrast.storage.folder_lock import alone
 from mrcontrast.study.changes import outlook
@@ -78,10 +78,10 @@ def place_of(config: DictConfig) -> Path:
     Raises:
         UsageError: It is empty, or shared with others; or the name of the study leads elsewhere.
     """
-    refuse_name(config.study.get("name"), "study.name")
-    refuse_empty(OmegaConf.select(config, "paths.outputs", default="."), "paths.outputs")
-    folder = Path(refuse_empty(config.out, "out"))
-    refuse_shared(folder, "out", [Path.home(), Path.cwd().parent])
+    check_name(config.study.get("name"), "study.name")
+    check_folder(OmegaConf.select(config, "paths.outputs", default="."), "paths.outputs")
+    folder = Path(check_folder(config.out, "out"))
+    check_own_folder(folder, "out", [Path.home(), Path.cwd().parent])
     return folder.absolute()
 
 
@@ -109,7 +109,7 @@ def plan(config: DictConfig, folder: Path) -> list[Step]:
     refuse_unknown_keys(plain["predict"], PREDICT_KEYS, "study.predict")
     for key in ("train", "predict"):
         for name in plain[key]:
-            refuse_name(name, f"study.{key}", parts=1)
+            check_name(name, f"study.{key}", parts=1)
     full = full_grid_methods(plain)
     prepared = [name for name in plain["predict"] if name not in full]
     steps = [

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mrcontrast.errors import MrcontrastError, one_line
-from mrcontrast.runs.folder import first_difference
+from mrcontrast.runs.identity import first_difference
 from mrcontrast.storage.files import json_hash
 from mrcontrast.study.records import (
     FINISHED,

@@ -7,7 +7,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from mrcontrast.config.build import compose
-from mrcontrast.config.types import refuse_type
+from mrcontrast.config.types import check_type
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.inference.sampling_options import Draws
 from mrcontrast.runs.folder import RunFolder
@@ -179,7 +179,7 @@ def draws_of(name: str, node: dict[str, Any]) -> Draws:
     """
     given = {field: node[field.name] for field in fields(Draws) if field.name in node}
     for field, value in given.items():
-        refuse_type(value, field.type, f"study.predict.{name}.{field.name}")
+        check_type(value, field.type, f"study.predict.{name}.{field.name}")
     try:
         return Draws(**{field.name: value for field, value in given.items()})
     except UsageError as error:

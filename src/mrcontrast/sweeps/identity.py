@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.runs.course import FREE_KEYS, deciding, without
+from mrcontrast.runs.identity import FREE_KEYS, deciding, without
 from mrcontrast.storage.files import json_hash
 from mrcontrast.study.runs import outside_names
 

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from mrcontrast.config.build import build, compose
 from mrcontrast.config.option_names import renamed_keys
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.runs.course import FREE_PATHS
+from mrcontrast.runs.identity import FREE_PATHS
 from mrcontrast.storage.files import json_hash
 from mrcontrast.sweeps.foreign import is_free_place
 from mrcontrast.sweeps.identity import FREE, difference, identity_of
