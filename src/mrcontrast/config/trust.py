@@ -1,4 +1,4 @@
-"""The modules of their own that a user lets model folders name."""
+"""Modules that the user trusts: model folders and YAMLs of metrics may name their code."""
 
 import inspect
 import os
@@ -58,16 +58,20 @@ def without_sign(word: str) -> list[str]:
     return word.split("=", 1) if word.startswith(f"{OPTION}=") else [word]
 
 
-def is_trusted(target: str) -> bool:
+def is_trusted(target: str, also: Sequence[str] = ()) -> bool:
     """Return whether a name means a class or function that a trusted module defines itself.
 
     A name that leads through a trusted module to another one, such as ``my_parts.os.system``, or
     that a trusted module has only imported, is not.
 
+    Args:
+        target: Dotted name of a class or function.
+        also: Modules or packages that are trusted in addition.
+
     Raises:
         MrcontrastError: The module is trusted and cannot be imported.
     """
-    names = trusted_modules()
+    names = [*trusted_modules(), *also]
     module, _, name = target.rpartition(".")
     if not within(module, names):
         return False
