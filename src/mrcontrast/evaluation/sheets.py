@@ -171,12 +171,13 @@ def _sets(summary: Mapping[str, Any]) -> Sheet:
 def _tests(summary: Mapping[str, Any]) -> Sheet:
     """Return the paired tests of the main metrics in the brain, or why there are none."""
     tests, metrics = summary.get("tests"), metrics_of(summary)
+    added = [m.name for m in metrics.values() if m.name not in BY_NAME and m.group != PERCEPTUAL]
     title, columns = "Paired tests in the brain", list(TESTS)
     if tests is None:
         return Sheet(title, columns, [])
     rows = [
         [pair["first"], pair["second"], *_test_cells(pair, metrics[name])]
-        for name in (*TESTED, *(name for name in metrics if name not in BY_NAME))
+        for name in (*TESTED, *added)
         for pair in tests["pairs"]
         if (pair["region"], pair["metric"]) == ("brain", name)
     ]
