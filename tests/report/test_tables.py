@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from mrcontrast.report.evaluation import Evaluation
-from mrcontrast.report.nests import Table
+from mrcontrast.report.generic_tables import Table
 from mrcontrast.report.tables import region_tables
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from mrcontrast.report.agreement import Agreement
-from mrcontrast.report.nests import signed
+from mrcontrast.report.generic_tables import signed
 
 MIN_SUBJECTS = 5  # for a box
 WHISKER = 1.5  # quartile distances

@@ -91,8 +91,8 @@ def plan(config: DictConfig, folder: Path) -> list[Step]:
     Args:
         config: Keys prepare, common, train, predict and minutes, figure where one is wanted,
             source where the raw data is not made, features (a name of ``configs/features``) to
-            measure through, costs where the table is to tell them, and dims 2 to score slices;
-            see ``configs/study``.
+            measure through, metrics (a YAML of added ones), costs for a table of costs, and dims 2
+            to score slices; see ``configs/study``.
         folder: Where everything goes.
 
     Raises:
@@ -118,7 +118,7 @@ def plan(config: DictConfig, folder: Path) -> list[Step]:
         *([masks_step(folder)] if full else []),
         *(predict_step(name, plain, folder) for name in plain["predict"]),
         *([evaluate_step(prepared, plain, folder)] if prepared else []),
-        *([evaluate_full_grid_step(full, folder)] if full else []),
+        *([evaluate_full_grid_step(full, plain, folder)] if full else []),
         *([figure_step(plain, folder)] if "figure" in plain else []),
         *([report_step(EVALUATION, prepared, plain, folder)] if prepared else []),
         *([report_step(FULL_GRID_EVALUATION, full, plain, folder)] if full else []),

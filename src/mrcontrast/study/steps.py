@@ -201,7 +201,7 @@ def masks_step(folder: Path) -> Step:
 
 
 def evaluate_step(methods: list[str], plain: dict[str, Any], folder: Path) -> Step:
-    """Score methods against the prepared volumes; tell their costs too if the study asks."""
+    """Score methods against the prepared volumes, with costs and added metrics if configured."""
     output = folder / EVALUATION
     settings: dict[str, Any] = {"methods": methods}
     if plain.get("costs"):
@@ -210,14 +210,19 @@ def evaluate_step(methods: list[str], plain: dict[str, Any], folder: Path) -> St
         settings["features"] = features
     if (dims := plain.get("dims", 3)) != 3:
         settings["dims"] = dims
+    if metrics := added_metrics(plain):
+        settings["metrics"] = metrics
 
     def run() -> None:
         from mrcontrast.commands.evaluate import evaluate
+        from mrcontrast.evaluation.added_metrics import build_metrics
         from mrcontrast.evaluation.costs import Source, add_costs
         from mrcontrast.evaluation.protocol import Protocol, read_features
 
         predictions = {name: folder / "predictions" / name for name in methods}
-        protocol = Protocol(features=read_features(features or "none"), dims=dims)
+        protocol = Protocol(
+            features=read_features(features or "none"), dims=dims, metrics=build_metrics(metrics)
+        )
         evaluate(predictions, folder / "data", output, protocol=protocol)
         if plain.get("costs"):
             models = {name: plain["predict"][name]["model"] for name in methods}
@@ -232,21 +237,32 @@ def evaluate_step(methods: list[str], plain: dict[str, Any], folder: Path) -> St
     )
 
 
-def evaluate_full_grid_step(methods: list[str], folder: Path) -> Step:
+def added_metrics(plain: dict[str, Any]) -> dict[str, Any]:
+    """Return the content of the YAML that ``study.metrics`` names; {} without one."""
+    if plain.get("metrics") is None:
+        return {}
+    from mrcontrast.evaluation.added_metrics import read_nodes
+
+    return read_nodes(plain["metrics"])
+
+
+def evaluate_full_grid_step(methods: list[str], plain: dict[str, Any], folder: Path) -> Step:
     """Score methods against the raw volumes, on their own grids."""
-    output = folder / FULL_GRID_EVALUATION
+    output, metrics = folder / FULL_GRID_EVALUATION, added_metrics(plain)
 
     def run() -> None:
         from mrcontrast.commands.evaluate import evaluate_originals
         from mrcontrast.data.manifest import Manifest
+        from mrcontrast.evaluation.added_metrics import build_metrics
 
         records = Manifest.read(folder / "data").split("test")
         predictions = {name: folder / "predictions" / name for name in methods}
-        evaluate_originals(predictions, records, folder / MASKS, output)
+        added = build_metrics(metrics)
+        evaluate_originals(predictions, records, folder / MASKS, output, added)
 
     inputs = ("data", MASKS, *(f"predict-{name}" for name in methods))
     title = "Evaluate at full grid"
-    settings = {"methods": methods}
+    settings: dict[str, Any] = {"methods": methods} | ({"metrics": metrics} if metrics else {})
     return Step(
         FULL_GRID_EVALUATION, title, output, settings, run, inputs, files=TABLES, anchors=TABLES
     )
