@@ -1,16 +1,19 @@
 """Rules for values: words for what is expected, and a test of it."""
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
-from mrcontrast.errors import UsageError
+from mrcontrast.errors import MrcontrastError, UsageError, one_line
 
 MOST = 2**31 - 1
 MOST_SEED = 2**32 - 1  # NumPy's
 
 Rule = tuple[str, Callable[[Any], bool]]
+Made = TypeVar("Made")
 
 
 def whole(least: int, *also: object, most: int = MOST) -> Rule:
@@ -147,6 +150,38 @@ def misfit(values: Mapping[str, Any], rules: Mapping[str, Rule]) -> tuple[str, s
         if key in values and not fits(values[key]):
             return key, wanted, values[key]
     return None
+
+
+def read_table(
+    path: Path,
+    rules: Mapping[str, Rule],
+    expected: str,
+    advice: str,
+    make: Callable[[dict[str, Any]], Made],
+) -> Made:
+    """Read a JSON file of a table, which may come from anywhere.
+
+    Args:
+        path: The file.
+        rules: Rules of its keys.
+        expected: Kind of file, for the message.
+        advice: Last sentence of the message.
+        make: Function from the table to the result.
+
+    Raises:
+        MrcontrastError: The file is missing or damaged, or a value does not fit its rule.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(found, dict):
+            raise TypeError(f"no table but a {type(found).__name__}")
+        if (wrong := misfit(found, rules)) is not None:
+            key, wanted, value = wrong
+            raise ValueError(f"{key} {str(value)[:80]!r}, not {wanted}")
+        return make(found)
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        reason = one_line(error, most=200)
+        raise MrcontrastError(f"Expected {expected}, got: {reason} ({path}). {advice}") from error
 
 
 def check_numbers(config: Any) -> None:  # noqa: ANN401 - an OmegaConf node, imported late

@@ -155,6 +155,19 @@ def is_running(process: int) -> bool:
     return state.rpartition(")")[2].split()[0] != "Z"
 
 
+def move(source: Path, target: Path, advice: str = "Move it away by hand.") -> None:
+    """Rename a folder; raise MrcontrastError if the operating system refuses."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        remove_left_over(target)
+        source.rename(target)
+    except OSError as error:
+        raise MrcontrastError(
+            f"Expected a folder that can be moved to {target}, got the error: "
+            f"{error.strerror or error} ({source}). {advice}"
+        ) from error
+
+
 def check_links(root: Path, paths: Iterable[Path], kind: str, advice: str) -> None:
     """Raise MrcontrastError if a path is a link out of a folder: work would write at its end."""
     real = root.resolve()

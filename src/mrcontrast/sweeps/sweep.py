@@ -10,7 +10,7 @@ from mrcontrast.storage.files import check_links, remove_left_over
 from mrcontrast.storage.folder_lock import alone
 from mrcontrast.sweeps import jobs
 from mrcontrast.sweeps.jobs import FAILED, FINISHED, JOB, LOCK, LOG, RUNNING, Job, read_jobs
-from mrcontrast.sweeps.launchers import Handle, Processes, Submitit, adopt
+from mrcontrast.sweeps.launchers import Adopted, Handle, Processes, Submitit
 from mrcontrast.sweeps.objective import monitor_of
 from mrcontrast.sweeps.plan import Plan, read_plan
 from mrcontrast.sweeps.record import (
@@ -147,7 +147,7 @@ class Sweep:
             self.settle(point, job, "finished before")
         elif state == RUNNING:
             log.info("%s: still running (%s), waiting for it", job.name, job.process)
-            self.running.append((point, job, adopt(job)))
+            self.running.append((point, job, Adopted(lambda j=job: not j.is_worked_on())))
         else:
             self.running.append((point, job, self.launcher.start(job)))
 
@@ -158,7 +158,7 @@ class Sweep:
             point, before, handle = entry
             job = self.jobs[before.name] = Job.read(before.folder)
             if job.is_worked_on():  # by a process of an earlier sweep
-                self.running.append((point, job, adopt(job)))
+                self.running.append((point, job, Adopted(lambda j=job: not j.is_worked_on())))
             elif job.state in (FINISHED, FAILED):
                 self.settle(point, job, job.state)
             else:
@@ -194,7 +194,7 @@ class Sweep:
         """Ask the jobs to save and end, and wait for them."""
         for _, _, handle in self.running:
             handle.stop()
-        ours = [entry for entry in self.running if not entry[2].adopted]
+        ours = [entry for entry in self.running if not isinstance(entry[2], Adopted)]
         while any(not handle.done() for _, _, handle in ours):
             time.sleep(POLL_SECONDS)
         for _, before, _ in ours:
