@@ -1,4 +1,4 @@
-"""How often 95 % intervals cover the mean, by simulation: the percentile bootstrap and ours."""
+"""Simulated coverage of 95 % intervals: percentile bootstrap, Student's t and ours."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from mrcontrast.metrics.intervals import mean_interval
 SUBJECTS = (5, 8, 16, 48)
 STUDIES, BOOTSTRAP_STUDIES, RESAMPLES = 20_000, 2_000, 1_000
 Draw = Callable[[np.random.Generator, tuple[int, int]], np.ndarray]
-DISTRIBUTIONS: dict[str, tuple[Draw, float]] = {  # draws, and their mean
+DISTRIBUTIONS: dict[str, tuple[Draw, float]] = {  # sampler, true mean
     "normal": (lambda rng, size: rng.standard_normal(size), 0.0),
     "PSNR, some bad scans": (
         lambda rng, size: 20 + rng.standard_normal(size) - rng.exponential(1.0, size),
@@ -23,14 +23,14 @@ DISTRIBUTIONS: dict[str, tuple[Draw, float]] = {  # draws, and their mean
 
 
 def student(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return both ends of Student's interval, (S,) each, for values (S, N)."""
+    """Return the limits of Student's interval, (S,) each, for values (S, N)."""
     return stats.t.interval(
         0.95, values.shape[1] - 1, values.mean(axis=1), stats.sem(values, axis=1)
     )
 
 
 def percentile_bootstrap(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return both ends of the percentile bootstrap, (S,) each, for values (S, N)."""
+    """Return the limits of the percentile bootstrap, (S,) each, for values (S, N)."""
     rng = np.random.default_rng(1)
     n = values.shape[1]
     means = [row[rng.integers(n, size=(RESAMPLES, n))].mean(axis=1) for row in values]
@@ -39,7 +39,7 @@ def percentile_bootstrap(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def main() -> None:
-    """Print coverage in percent by distribution and number of subjects."""
+    """Print coverage (%) by distribution and number of subjects."""
     print("| distribution | interval |", " | ".join(f"n = {n}" for n in SUBJECTS), "|")
     print("|---|---|" + "---:|" * len(SUBJECTS))
     methods = {"bootstrap": percentile_bootstrap, "Student's t": student, "ours": mean_interval}

@@ -1,9 +1,9 @@
-"""Time and memory of an evaluation as it grows: subjects at 2 mm, in parallel processes.
+"""Time and memory of an evaluation by number of subjects at 2 mm, with two workers.
 
-python experiments/metrics/hundred.py [--subjects 25 100] [--workers 2] [--features none]
+python experiments/metrics/hundred.py [--subjects 25 100] [--features none]
 
-Subjects are four phantoms with other noise each; memory is the largest resident size.
-That of the parent holds the drawing of the phantoms, which stays with the process.
+Subjects are four phantoms with different noise each. Memory is the peak resident size; the
+parent's includes the generation of the phantoms.
 """
 
 import resource
@@ -19,9 +19,11 @@ from mrcontrast.evaluation.protocol import Protocol, read_features
 from mrcontrast.phantom import PhantomConfig, PhantomSubject, make_subject
 from mrcontrast.storage.volume import Volume, write_labels, write_volume
 
+WORKERS = 2
+
 
 def write_subjects(folder: Path, phantoms: list[PhantomSubject], count: int) -> None:
-    """Write real and synthetic volumes and the masks of brain and lesions."""
+    """Write real and synthetic volumes, brain masks and lesion masks."""
     for index in range(count):
         subject, rng = phantoms[index % len(phantoms)], np.random.default_rng(index)
         name, mask = f"sub-{index:03d}", subject.brain_mask
@@ -37,12 +39,12 @@ def write_subjects(folder: Path, phantoms: list[PhantomSubject], count: int) -> 
 
 
 def forget_peak() -> None:
-    """Let the largest resident size of this process be counted from now on (Linux)."""
+    """Reset the peak resident size of this process (Linux)."""
     Path("/proc/self/clear_refs").write_text("5")
 
 
 def peaks_mib() -> tuple[float, float]:
-    """Return the largest resident size of this process, and of the workers that have ended."""
+    """Return the peak resident size of this process and of its finished workers (MiB)."""
     status = Path("/proc/self/status").read_text()
     own = next(line for line in status.splitlines() if line.startswith("VmHWM"))
     workers = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
@@ -52,13 +54,12 @@ def peaks_mib() -> tuple[float, float]:
 def main() -> None:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--subjects", type=int, nargs="+", default=[25, 100])
-    parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--features", default="none")
     args = parser.parse_args()
     config = PhantomConfig(spacing_mm=2.0)
     phantoms = [make_subject(seed, config) for seed in range(4)]
-    protocol = Protocol(num_workers=args.workers, features=read_features(args.features))
-    print("| subjects | features | workers | s | s a subject | MiB, parent | MiB, a worker |")
+    protocol = Protocol(num_workers=WORKERS, features=read_features(args.features))
+    print("| subjects | features | workers | s | s per subject | MiB, parent | MiB, worker |")
     print("|---:|---|---:|---:|---:|---:|---:|")
     for count in args.subjects:
         with TemporaryDirectory() as name:
@@ -68,7 +69,7 @@ def main() -> None:
             start = time.perf_counter()
             evaluate({"ours": folder / "ours"}, folder / "real", folder / "out", protocol=protocol)
             seconds = time.perf_counter() - start
-        cells = f"{args.features} | {args.workers} | {seconds:.0f} | {seconds / count:.2f}"
+        cells = f"{args.features} | {WORKERS} | {seconds:.0f} | {seconds / count:.2f}"
         own, workers = peaks_mib()
         print(f"| {count} | {cells} | {own:.0f} | {workers:.0f} |", flush=True)
 

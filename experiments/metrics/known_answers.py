@@ -1,9 +1,8 @@
-"""Copies of the truth that are changed in one known way: is each caught by the right measure?
+"""Change copies of real images in one known way and check that the right measure responds.
 
-python experiments/metrics/known_answers.py [--spacing-mm 2] [--subjects 4]
+python experiments/metrics/known_answers.py
 """
 
-from argparse import ArgumentParser
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ from mrcontrast.metrics.panel import score_regions
 from mrcontrast.phantom import PhantomConfig, PhantomSubject, make_subject
 from mrcontrast.transforms.normalise import PercentileNormaliser
 
+SUBJECTS, SPACING_MM = 4, 2.0
 SHOWN = {
     "psnr": "PSNR",
     "ssim": "SSIM",
@@ -33,13 +33,13 @@ Scores = dict[str, float]
 
 @dataclass(frozen=True)
 class Copy:
-    """One change of the truth.
+    """A known change of the real image.
 
     Attributes:
-        change: From a subject and the next one to the changed image.
-        caught_by: The measure that is meant to see it.
-        alarm: Whether a value of that measure is one.
-        blind: Measures that must not see it.
+        change: Function of a subject and the next one; returns the changed image.
+        caught_by: Measure that must respond.
+        alarm: Whether a value of that measure is a response.
+        blind: Measures that must not respond.
     """
 
     change: Callable[[Anatomy, Anatomy], np.ndarray]
@@ -105,7 +105,7 @@ COPIES = {
         another, "ssim", lambda value: value < 0.6, ("sharpness", "through_plane")
     ),
 }
-# What an undisturbed measure reads: between these bounds a change goes unseen.
+# Values within these bounds count as no response.
 QUIET = {
     "psnr": (40, np.inf),
     "ssim": (0.97, 1.01),
@@ -120,7 +120,7 @@ QUIET = {
 
 
 def anatomy_of(subject: PhantomSubject) -> Anatomy:
-    """Normalise a phantom as preparation does."""
+    """Normalise a phantom as in data preparation."""
     fitted = PercentileNormaliser(0.5, 99.5).fit(subject.t1w.data, subject.brain_mask)
     image = fitted.apply(subject.t1w.data).astype(float) * subject.brain_mask
     spacing = subject.t1w.spacing_mm
@@ -128,7 +128,7 @@ def anatomy_of(subject: PhantomSubject) -> Anatomy:
 
 
 def score(image: np.ndarray, truth: Anatomy, features: FeatureScorer) -> Scores:
-    """Return the shown measures of one changed copy."""
+    """Return the measures of one changed copy."""
     regions = {"brain": truth.brain}
     found = score_regions(image, truth.image, regions, (0.0, 1.0), num_scales=1)["brain"]
     found |= truth.compare_texture(image) | truth.compare_tissues(image)
@@ -139,7 +139,7 @@ def score(image: np.ndarray, truth: Anatomy, features: FeatureScorer) -> Scores:
 
 
 def answers(subjects: list[PhantomSubject], size_voxels: int = 128) -> dict[str, Scores]:
-    """Return the measures of each copy, means over subjects that have lesions."""
+    """Return the measures of each copy, means over subjects."""
     node = read_features()
     assert node is not None
     features = FeatureScorer(node | {"size_voxels": size_voxels})
@@ -157,19 +157,15 @@ def answers(subjects: list[PhantomSubject], size_voxels: int = 128) -> dict[str,
 
 
 def is_quiet(measure: str, value: float) -> bool:
-    """Return whether a measure reads as it does of the truth."""
+    """Return whether a measure does not respond."""
     low, high = QUIET[measure]
     return low <= value <= high
 
 
 def main() -> None:
-    parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--spacing-mm", type=float, default=2.0)
-    parser.add_argument("--subjects", type=int, default=4)
-    args = parser.parse_args()
-    config = PhantomConfig(spacing_mm=args.spacing_mm)
-    table = answers([make_subject(seed, config) for seed in range(args.subjects)])
-    print("| copy | " + " | ".join(SHOWN.values()) + " | meant to catch it | caught |")
+    config = PhantomConfig(spacing_mm=SPACING_MM)
+    table = answers([make_subject(seed, config) for seed in range(SUBJECTS)])
+    print("| copy | " + " | ".join(SHOWN.values()) + " | expected to respond | responds |")
     print("|---|" + "---:|" * len(SHOWN) + "---|---|")
     for name, scores in table.items():
         copy = COPIES[name]

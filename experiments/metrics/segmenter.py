@@ -1,9 +1,7 @@
-"""Dice of the tissue segmenter against the labels of phantoms, which are known.
+"""Dice of the tissue segmenter against the labels of phantoms.
 
-python experiments/metrics/segmenter.py [--subjects 10]
+python experiments/metrics/segmenter.py
 """
-
-from argparse import ArgumentParser
 
 import numpy as np
 
@@ -11,18 +9,15 @@ from mrcontrast.imaging.tissue_classes import TISSUES, segment_tissues
 from mrcontrast.metrics.overlap import dice, volume_change_percent
 from mrcontrast.phantom import PhantomConfig, make_subject
 
-LESION = 4
+SUBJECTS, LESION = 10, 4
 
 
 def main() -> None:
-    parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--subjects", type=int, default=10)
-    count = parser.parse_args().subjects
     print("| grid | tissue | Dice, mean | Dice, least | volume, mean error (%) |")
     print("|---|---|---:|---:|---:|")
     for spacing_mm in (1.0, 2.0, 3.0):
         found: dict[str, list[tuple[float, float]]] = {name: [] for name in TISSUES}
-        for seed in range(count):
+        for seed in range(SUBJECTS):
             subject = make_subject(seed, PhantomConfig(spacing_mm=spacing_mm))
             labels = segment_tissues(subject.t1w.data, subject.brain_mask, (spacing_mm,) * 3)
             healthy = subject.labels != LESION

@@ -1,4 +1,4 @@
-"""Draw volumes from a trained latent diffusion model and score the set as Pinaya et al. 2022 do."""
+"""Sample volumes from a latent diffusion model and score them as in Pinaya et al. 2022."""
 
 import argparse
 import itertools
@@ -32,11 +32,11 @@ PAPER = {
     "LDM + DDIM": (0.0080, 0.6704, 0.3957),
     "Real images": (0.0005, 0.6536, 0.3909),
 }
-HEAD = 0.05  # of the range; what lies above counts as head, in real and drawn volumes alike
+HEAD = 0.05  # intensity above which a voxel counts as head, in real and sampled volumes
 
 
 def draw(run: str, shape: Sequence[int], count: int, seed: int) -> Iterator[np.ndarray]:
-    """Draw volumes (*S) in [0, 1], each from a seed of its own."""
+    """Yield sampled volumes (*S) in [0, 1], each with its own seed."""
     stage: Any = load_stage(run, "auto")
     batch = {"source": torch.empty(1, 1, *shape, device=stage.device)}
     for item in range(count):
@@ -46,7 +46,7 @@ def draw(run: str, shape: Sequence[int], count: int, seed: int) -> Iterator[np.n
 
 
 def drawn_files(args: argparse.Namespace, records: list) -> list[Path]:
-    """Draw what is not there yet, and return the files."""
+    """Sample the missing files and return all."""
     first = read_volume(records[0].images["t1w"])
     files = [args.out / "drawn" / f"draw-{item:04d}_T1w.nii.gz" for item in range(args.samples)]
     missing = [file for file in files if not file.is_file()]
@@ -60,7 +60,7 @@ def drawn_files(args: argparse.Namespace, records: list) -> list[Path]:
 
 
 def diversity(files: Sequence[Path], pairs: int, seed: int) -> dict[str, float]:
-    """Return both similarities, the mean over pairs drawn at random; low values say varied."""
+    """Return mean MS-SSIM and 4-G-R-SSIM over random pairs; lower is more diverse."""
     every = list(itertools.combinations(files, 2))
     chosen = random.Random(seed).sample(every, min(pairs, len(every)))
     scores = []
@@ -82,7 +82,7 @@ def vectors(files: Sequence[Path], scorer: FeatureScorer) -> np.ndarray:
 
 
 def distances(real: np.ndarray, drawn: np.ndarray) -> dict[str, Any]:
-    """Return FID, and KID, which holds for few images too."""
+    """Return FID and KID; FID needs more vectors than dimensions."""
     found: dict[str, Any] = {"n": len(drawn), "kid": kernel_distance(real, drawn), "fid": None}
     try:
         found["fid"] = frechet_distance(real, drawn)
@@ -92,7 +92,7 @@ def distances(real: np.ndarray, drawn: np.ndarray) -> dict[str, Any]:
 
 
 def score(args: argparse.Namespace) -> dict[str, Any]:
-    """Return all figures of the drawn and of the real volumes."""
+    """Return all scores of the sampled and the real volumes."""
     records = Manifest.read(args.data).split(args.split)
     real, files = [record.images["t1w"] for record in records], drawn_files(args, records)
     node = read_features(args.features, args.feature_weights)
@@ -109,7 +109,7 @@ def score(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def table(found: dict[str, Any] | None) -> Table:
-    """Return the paper's table with our rows under it; None has not run."""
+    """Return the paper's table with our rows; ``None`` if not run."""
     shown = Table("", "FID", "MS-SSIM", "4-G-R-SSIM", title="UK Biobank (theirs)")
     for name, values in PAPER.items():
         shown.add_row(name, *(f"{value:.4f}" for value in values))
@@ -123,11 +123,11 @@ def table(found: dict[str, Any] | None) -> Table:
 
 
 def main() -> None:
-    """Draw, score, print, and write ``score.json``."""
+    """Sample, score, print, and write ``score.json``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", default="outputs/study/pinaya2022/runs/latent_diffusion")
     parser.add_argument("--data", type=Path, default=Path("outputs/study/pinaya2022/data"))
-    parser.add_argument("--split", default="test", help="whose real volumes (%(default)s)")
+    parser.add_argument("--split", default="test", help="split of the real volumes (%(default)s)")
     parser.add_argument("--samples", type=int, default=1000)
     parser.add_argument("--pairs", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)

@@ -1,8 +1,6 @@
-"""Wall time of preparing phantoms with 1 and 2 processes, and what a killed run has left.
+"""Time the preparation of phantoms with 1 and 2 processes, and after a kill.
 
-    python experiments/preparation/many_subjects.py --subjects 200 --out outputs/preparation
-
-Each line is one command run to its end in a fresh folder; the killed one is started again.
+python experiments/preparation/many_subjects.py --subjects 200
 """
 
 import argparse
@@ -21,25 +19,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--subjects", type=int, default=200)
     parser.add_argument("--out", type=Path, default=Path("outputs/preparation"))
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     args = parser.parse_args()
-    print("| run | wall time (s) | seconds a subject | prepared | reused |")
+    print("| run | wall time (s) | seconds per subject | prepared | reused |")
     print("|---|---:|---:|---:|---:|")
     hashes = set()
-    for workers in args.workers:
+    for workers in (1, 2):
         out = args.out / f"workers-{workers}"
-        tell(f"{workers} process(es)", *run(out, args.subjects, workers), args.subjects)
+        report(f"{workers} process(es)", *run(out, args.subjects, workers), args.subjects)
         hashes.add(data_hash(out))
     out = args.out / "killed"
     kill(out, args.subjects, after=args.subjects // 2)
     done = finished(out)
     times = {path.name: path.stat().st_mtime_ns for path in done}
-    tell(
+    report(
         f"killed (-9) after {len(done)}, started again", *run(out, args.subjects, 1), args.subjects
     )
     again = {path.name: path.stat().st_mtime_ns for path in (out / "sessions").glob("*.json")}
-    assert all(again[name] == stamp for name, stamp in times.items()), "a finished one was redone"
-    tell("started once more", *run(out, args.subjects, 1), args.subjects)
+    assert all(again[name] == stamp for name, stamp in times.items()), (
+        "a finished session was repeated"
+    )
+    report("started once more", *run(out, args.subjects, 1), args.subjects)
     hashes.add(data_hash(out))
     print(f"\n{len(hashes)} different data hash(es): {', '.join(h[:12] for h in sorted(hashes))}")
 
@@ -51,7 +50,7 @@ def command(out: Path, subjects: int, workers: int) -> list[str]:
 
 
 def run(out: Path, subjects: int, workers: int) -> tuple[float, str]:
-    """Return the seconds that a run takes, and what it says."""
+    """Run once; return its seconds and its log."""
     began = time.monotonic()
     answer = subprocess.run(
         command(out, subjects, workers), capture_output=True, text=True, check=True, env=single()
@@ -60,7 +59,7 @@ def run(out: Path, subjects: int, workers: int) -> tuple[float, str]:
 
 
 def kill(out: Path, subjects: int, after: int) -> None:
-    """Start a run and kill it by SIGKILL once some sessions are finished."""
+    """Start a run and kill it with SIGKILL after some sessions."""
     process = subprocess.Popen(
         command(out, subjects, 1),
         stdout=subprocess.DEVNULL,
@@ -74,18 +73,18 @@ def kill(out: Path, subjects: int, after: int) -> None:
 
 
 def finished(out: Path) -> list[Path]:
-    """Return the files of the sessions that an unfinished run has finished."""
+    """Return the files of finished sessions in an unfinished run."""
     return list((out.with_name(f".{out.name}.partial") / "sessions").glob("*.json"))
 
 
 def single() -> dict[str, str]:
-    """Return the environment with one thread a process, so that processes can be compared."""
+    """Return the environment with one thread per process."""
     return {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
-def tell(name: str, seconds: float, said: str, subjects: int) -> None:
+def report(name: str, seconds: float, log: str, subjects: int) -> None:
     """Print one row."""
-    prepared, reused = said.count("prepared sub-"), said.count("reused sub-")
+    prepared, reused = log.count("prepared sub-"), log.count("reused sub-")
     each = f"{seconds / max(prepared, 1):.1f}" if prepared else "-"
     print(f"| {name} | {seconds:.0f} | {each} | {prepared} | {reused} |", flush=True)
     assert prepared + reused == subjects

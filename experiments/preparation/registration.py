@@ -1,4 +1,4 @@
-"""How far from the authors' transforms does our rigid registration of T1w to FLAIR end?
+"""Compare our rigid registration of T1w and FLAIR with the authors' transforms.
 
 python -m experiments.preparation.registration /path/to/shared/data
 """

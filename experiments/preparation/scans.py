@@ -1,4 +1,4 @@
-"""The real scans of these experiments: as scanned with the authors' answers, and in MNI space."""
+"""Real scans for these experiments: raw with the authors' results, and in MNI space."""
 
 import re
 from collections.abc import Iterator
@@ -16,10 +16,10 @@ from mrcontrast.transforms.grid import resample_to
 
 @dataclass(frozen=True)
 class RawSession:
-    """A session as scanned, with head.
+    """A raw session with skull.
 
     Attributes:
-        name: Such as "sub-01_ses-1".
+        name: Name, such as "sub-01_ses-1".
         flair: FLAIR, slices of 3-4 mm.
         t1w: T1w on its own grid.
         brain: The authors' mask, (X, Y, Z), bool, on the FLAIR.
@@ -44,7 +44,7 @@ class Brain:
 
 
 def raw_sessions(data: Path) -> Iterator[RawSession]:
-    """Read the sessions of ``openms-raw`` one by one."""
+    """Yield the sessions of ``openms-raw``."""
     root = data / "openms-raw"
     for anat in sorted(root.glob("sub-*/ses-*/anat")):
         subject, session = anat.parts[-3:-1]
@@ -62,7 +62,7 @@ def raw_sessions(data: Path) -> Iterator[RawSession]:
 
 
 def brains(data: Path) -> Iterator[Brain]:
-    """Read the pairs of ``openms-mni`` and ``mslesseg-mni`` one by one."""
+    """Yield the pairs of ``openms-mni`` and ``mslesseg-mni``."""
     for folder in ("openms-mni", "mslesseg-mni"):
         for anat in sorted((data / folder).glob("sub-*/anat")):
             stem = f"{anat / anat.parent.name}_space-MNI152"
@@ -73,7 +73,7 @@ def brains(data: Path) -> Iterator[Brain]:
 
 
 def in_mni(session: RawSession) -> Brain:
-    """Lay a session over the template without interpolating it: heads, aligned by the authors."""
+    """Align a session to the template by its affines, without interpolation."""
     t1w = Volume(session.t1w.data, np.linalg.inv(session.to_t1w) @ session.t1w.affine)
     on_flair = Volume(
         resample_to(t1w, session.flair.affine, session.flair.shape), session.flair.affine

@@ -1,4 +1,4 @@
-"""How well do deepbet's masks agree with the authors' ones?
+"""Compare deepbet's masks with the authors'.
 
 python -m experiments.preparation.skull_strip /path/to/shared/data
 """
@@ -18,7 +18,7 @@ from mrcontrast.storage.volume import Volume
 
 
 def masks_of(session: RawSession) -> dict[str, tuple[np.ndarray, float]]:
-    """Return masks on the FLAIR's grid, each with the seconds that it took."""
+    """Return masks on the FLAIR's grid, each with its CPU seconds."""
     started = time.process_time()
     of_flair = strip_skull(session.flair)
     between = time.process_time()

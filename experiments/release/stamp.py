@@ -2,7 +2,7 @@
 
     python experiments/release/stamp.py
 
-Run it after a change of these files that is meant; nothing else in them is touched.
+Run it after an intended change of a config; nothing else is changed.
 """
 
 from pathlib import Path

@@ -1,19 +1,19 @@
-"""What is measured: the 2D networks of the 2023 recipe, and a 3D counterpart of the same kind.
+"""Settings to measure: the 2D networks of Warvito 2023 and a 3D counterpart.
 
-The 2D sizes stand in configs/experiment/warvito2023, those of Warvito 2023.
+The 2D sizes come from configs/experiment/warvito2023.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from mrcontrast.config.build import compose, config_dir
 
-WARMUP_STEPS = 1  # of every measurement; never counted
+WARMUP_STEPS = 1  # run first and not counted
 
 
 def original(stage: str) -> DictConfig:
-    """Return what the YAML of a stage of the original sets in it, unresolved."""
+    """Return the stage node of one of the original's YAML files, unresolved."""
     path = config_dir() / "experiment" / "warvito2023" / f"{stage}.yaml"
     return OmegaConf.load(path).stage  # type: ignore[union-attr]
 
@@ -28,17 +28,17 @@ class Setting:
 
     Attributes:
         spatial_dims: 2 or 3.
-        spacing_mm: Of the phantoms.
+        spacing_mm: Voxel size of the phantoms.
         shape: Grid of the prepared volumes; slices have its first two axes.
         min_brain_fraction: 2D: slices with less brain are not encoded.
-        batch_size: Items a step; the original has 512, too many for two cores.
-        autoencoder: Channels of its levels.
-        denoiser: Channels of its levels; attention in all but the first.
-        res_blocks: Residual blocks a level, in every network.
+        batch_size: Items per step; the original's 512 do not fit on two cores.
+        autoencoder: Channels per level.
+        denoiser: Channels per level; attention in all but the first.
         embedder: Channels of the ControlNet's embedder of FLAIR pixels.
+        res_blocks: Residual blocks per level, in every network.
         norm_groups: Groups of every group norm.
         text_width: Width of the text encoder.
-        text_layers: Its layers.
+        text_layers: Layers of the text encoder.
     """
 
     spatial_dims: int
@@ -84,19 +84,13 @@ SETTINGS = {
 }
 
 
-def setting(name: str, quick: bool) -> Setting:
-    """Return the setting of "2d" or "3d"; a quick one has half the batch."""
-    full = SETTINGS[name]
-    return replace(full, batch_size=max(full.batch_size // 2, 1)) if quick else full
-
-
 def train_config(what: Setting, stage: str, overrides: list[str]) -> DictConfig:
-    """Compose what ``mrcontrast train stage=...`` would, with every network given.
+    """Compose the config of ``mrcontrast train stage=...`` with the setting's networks.
 
     Args:
         what: Networks, data and batch.
         stage: "latent_diffusion" (stage 2) or "controlnet" (stage 3).
-        overrides: More of them.
+        overrides: Further Hydra overrides.
     """
     dims = f"spatial_dims={what.spatial_dims}"
     first = compose("train", ["stage=autoencoder", dims, *autoencoder_overrides(what)])
@@ -122,7 +116,7 @@ def train_config(what: Setting, stage: str, overrides: list[str]) -> DictConfig:
 
 
 def autoencoder_overrides(what: Setting) -> list[str]:
-    """Return what gives the autoencoder its size: no attention, three latent channels."""
+    """Return overrides for the autoencoder's size: no attention, three latent channels."""
     settings = {
         "channels": list(what.autoencoder),
         "attention_levels": [False] * len(what.autoencoder),
@@ -134,7 +128,7 @@ def autoencoder_overrides(what: Setting) -> list[str]:
 
 
 def denoiser_overrides(what: Setting) -> list[str]:
-    """Return what gives the denoiser its size, attention and cross-attention to the text."""
+    """Return overrides for the denoiser's size, attention and cross-attention to the text."""
     settings = {
         "channels": list(what.denoiser),
         "attention_levels": [False, *[True] * (len(what.denoiser) - 1)],
@@ -150,6 +144,6 @@ def denoiser_overrides(what: Setting) -> list[str]:
 
 
 def data_overrides(what: Setting) -> list[str]:
-    """Return what makes the data module serve plain slices or whole volumes."""
+    """Return overrides that make the data module serve plain slices or whole volumes."""
     least = f"data.items.min_brain_fraction={what.min_brain_fraction}"
     return ["data=prepared", least, "data.augmentation=null", "stage.store.variants=1"]

@@ -1,4 +1,4 @@
-"""Peak memory of a 3D denoiser with and without fused attention, and how far its outputs differ."""
+"""Peak memory of a 3D denoiser with and without fused attention, and the difference in output."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ from peak_memory import GIB, peak_bytes
 from mrcontrast.config.build import config_dir
 from mrcontrast.networks.memory_format import channels_last
 
-SHAPE = (96, 112, 96)  # latent of a 1 mm head behind an autoencoder that halves its axes once
+SHAPE = (96, 112, 96)  # latent of a 1 mm head, f = 2
 SEED = 0
 
 
@@ -35,7 +35,7 @@ def predict(fused: bool) -> None:
 
 
 def main() -> None:
-    """Measure each in a process of its own, since a peak never falls, and print both."""
+    """Measure each in its own process, since a peak never falls, and print both."""
     if len(sys.argv) > 1:
         predict(sys.argv[1] == "fused")
         return

@@ -1,4 +1,4 @@
-"""Quality over network calls: each sampler on a finished run and held-out subjects."""
+"""Image quality over network calls: each sampler on a finished run and held-out subjects."""
 
 import argparse
 import time
@@ -29,6 +29,7 @@ from mrcontrast.storage.volume import read_volume
 
 SAMPLERS = ("euler_flow", "heun_flow", "dpm_solver_pp_2m", "ddim", "ddpm")
 CALLS = (2, 4, 6, 10, 20)
+SUBJECTS, DRAWS = 2, 4  # held-out subjects; samples per subject
 REFERENCE, GUIDED, OWN = "DDIM 200", "DDIM 200, guidance", "the run's own"
 MOST_DB, MOST_SSIM, LEAST_TIMES = 0.1, 0.002, 20.0
 
@@ -57,12 +58,12 @@ class Subject:
 
 
 def measure(drawing: Any, subjects: list[Subject], draws: int) -> dict[str, Any]:  # noqa: ANN401
-    """Draw with the stage as it is set, and score single draws and their mean.
+    """Sample with the stage's current sampler; score single samples and their mean.
 
     Args:
-        drawing: Of a translator.
-        subjects: Held out.
-        draws: Draws a subject.
+        drawing: The translator's ``drawing``.
+        subjects: Held-out subjects.
+        draws: Samples per subject.
     """
     single, joint, seconds = [], [], []
     for subject in subjects:
@@ -81,41 +82,41 @@ def measure(drawing: Any, subjects: list[Subject], draws: int) -> dict[str, Any]
     return found
 
 
-def survey(stage: Any, drawing: Any, subjects: list[Subject], draws: int) -> list[dict[str, Any]]:  # noqa: ANN401
-    """Measure the run's own sampler, first and last, the others, and DDIM 200 with guidance."""
+def survey(stage: Any, drawing: Any, subjects: list[Subject]) -> list[dict[str, Any]]:  # noqa: ANN401
+    """Measure the run's sampler (first and last), the others, and DDIM 200 with guidance."""
     found = []
 
-    def add(name: str, calls: int, subjects: list[Subject], draws: int) -> None:
+    def add(name: str, calls: int, subjects: list[Subject] = subjects, draws: int = DRAWS) -> None:
         entry = {"sampler": name, "calls": calls, **measure(drawing, subjects, draws)}
-        print(f"{name}, {calls} calls: {entry['seconds']:.2f} s a draw", flush=True)
+        print(f"{name}, {calls} calls: {entry['seconds']:.2f} s per sample", flush=True)
         found.append(entry)
 
     own = stage.sampler
-    add(OWN, own.num_calls, subjects, draws)
+    add(OWN, own.num_calls)
     for name in SAMPLERS:
         for calls in CALLS:
             set_sampler(stage, name)
             stage.sampler.num_steps = (calls + 1) // 2 if name == "heun_flow" else calls
-            add(name, stage.sampler.num_calls, subjects, draws)
+            add(name, stage.sampler.num_calls)
     stage.process.sampler = DDIM(DDIM_STEPS)
-    add(REFERENCE, DDIM_STEPS, subjects, draws)
+    add(REFERENCE, DDIM_STEPS)
     with guided(stage):
         add(GUIDED, 2 * DDIM_STEPS, subjects[:1], 1)
     stage.process.sampler = own
-    add(OWN, own.num_calls, subjects, draws)
+    add(OWN, own.num_calls)
     return found
 
 
 @contextmanager
 def guided(stage: Any) -> Iterator[None]:  # noqa: ANN401
-    """Call the networks twice, as the original does, with FLAIR in both branches.
+    """Call the networks twice with FLAIR in both branches, as the original does.
 
-    Our stages have no text, so the branches are equal: quality stays, the time doubles.
+    Our stages have no text, so both branches are equal: the time doubles, the image stays.
     """
 
     def predict(z_t: Tensor, t: Tensor, condition: Tensor) -> Tensor:
-        empty, told = (type(stage).predict(stage, z_t, t, condition) for _ in range(2))
-        return empty + GUIDANCE * (told - empty)
+        empty, prompted = (type(stage).predict(stage, z_t, t, condition) for _ in range(2))
+        return empty + GUIDANCE * (prompted - empty)
 
     stage.predict = predict
     try:
@@ -125,7 +126,7 @@ def guided(stage: Any) -> Iterator[None]:  # noqa: ANN401
 
 
 def verdict(found: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return what the run's own sampler loses against DDIM 200, and how much faster it is."""
+    """Compare the run's sampler with DDIM 200: loss of quality, gain in speed."""
     by_name = {entry["sampler"]: entry for entry in found}
     own_seconds = [entry["seconds"] for entry in found if entry["sampler"] == OWN]
     own, reference, slow = by_name[OWN], by_name[REFERENCE], by_name[GUIDED]
@@ -143,7 +144,7 @@ def verdict(found: list[dict[str, Any]]) -> dict[str, Any]:
 
 def show(found: list[dict[str, Any]], judged: dict[str, Any]) -> None:
     """Print the table and the verdict."""
-    titles = ("PSNR, one draw", "SSIM", "PSNR, mean of draws", "SSIM", "s a draw")
+    titles = ("PSNR, one sample", "SSIM", "PSNR, mean", "SSIM", "s per sample")
     table = Table("sampler", "calls", *titles)
     for entry in found:
         keys = ("psnr_one", "ssim_one", "psnr_mean", "ssim_mean", "seconds")
@@ -155,7 +156,7 @@ def show(found: list[dict[str, Any]], judged: dict[str, Any]) -> None:
 
 
 def draw(found: list[dict[str, Any]], path: Path) -> None:
-    """Write PSNR and SSIM over network calls, of one draw and of the mean."""
+    """Plot PSNR and SSIM of one sample and of the mean over network calls."""
     figure = Figure(figsize=(10, 7), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(2, 2)
@@ -165,13 +166,13 @@ def draw(found: list[dict[str, Any]], path: Path) -> None:
                 entries = [entry for entry in found if entry["sampler"] == name]
                 calls = [entry["calls"] for entry in entries]
                 values = [entry[f"{metric}_{form}"] for entry in entries]
-                if name != GUIDED:  # of one subject only: its quality is that of REFERENCE
+                if name != GUIDED:  # one subject only, same quality as REFERENCE
                     style = {OWN: "k*", REFERENCE: "rs"}.get(name, "o-")
                     axis.plot(calls, values, style, label=name)
             axis.set_xscale("log")
             axis.set_xlabel("network calls")
-            drawn = "one draw" if form == "one" else "mean of draws"
-            axis.set_title(f"{metric.upper()} in the brain, {drawn}")
+            title = "one sample" if form == "one" else f"mean of {DRAWS}"
+            axis.set_title(f"{metric.upper()} in the brain, {title}")
     axes[0, 0].legend()
     figure.savefig(path, dpi=110)
 
@@ -182,13 +183,11 @@ def main() -> None:
     parser.add_argument("--run", default="outputs/study/demo/runs/controlnet")
     parser.add_argument("--data", type=Path, default=Path("outputs/study/demo/data"))
     parser.add_argument("--out", type=Path, default=Path("outputs/speed"))
-    parser.add_argument("--subjects", type=int, default=2, help="held-out subjects (%(default)s)")
-    parser.add_argument("--draws", type=int, default=4, help="draws a subject (%(default)s)")
     args = parser.parse_args()
     drawing = from_run(args.run).drawing
-    records = Manifest.read(args.data).split("test")[: args.subjects]
+    records = Manifest.read(args.data).split("test")[:SUBJECTS]
     subjects = [Subject.read(record) for record in records]
-    found = survey(drawing.stage, drawing, subjects, args.draws)
+    found = survey(drawing.stage, drawing, subjects)
     judged = verdict(found)
     facts = {"run": args.run, "subjects": [subject.name for subject in subjects]}
     facts |= {"device": describe_device(), "versions": software()["versions"]}

@@ -1,4 +1,4 @@
-"""How near a training step comes to what the device can do, and where the rest of the time goes."""
+"""Efficiency of a training step: its rate against the device's peak, and its time by operator."""
 
 from collections.abc import Callable
 from functools import partial
@@ -12,7 +12,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 PROFILED_STEPS = 2
-# The first group with a word that stands in an operator's name; the rest is "other".
+# An operator joins the first group that has a word of its name; the rest is "other".
 GROUPS = {
     "optimiser": ("optimizer", "adam", "foreach", "lerp"),
     "convolution": ("conv",),
@@ -26,7 +26,7 @@ GROUPS = {
 
 
 class Examine(Callback):
-    """Count the operations of a training step and profile it, after the last one.
+    """Count the operations of a training step and profile it after the last step.
 
     Attributes:
         flops: Floating-point operations of forward and backward.
@@ -48,7 +48,7 @@ class Examine(Callback):
         self.batch = batch
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look at the step closely."""
+        """Count and profile the step."""
         optimizer = trainer.optimizers[0]
 
         def gradients() -> None:
@@ -64,7 +64,7 @@ class Examine(Callback):
 
 
 def operator_groups(step: Callable[[], Any]) -> dict[str, float]:
-    """Return the share of a step's time by kind of operator, the largest first."""
+    """Return the share of a step's time by kind of operator, largest first."""
     cuda = torch.cuda.is_available()
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if cuda else [])]
     with profile(activities=activities) as profiler:
@@ -80,7 +80,7 @@ def operator_groups(step: Callable[[], Any]) -> dict[str, float]:
 
 
 def group_of(operator: str) -> str:
-    """Return the kind of an operator by its name.
+    """Return the kind of an operator from its name.
 
     >>> [group_of(name) for name in ("aten::mkldnn_convolution", "aten::addmm", "aten::silu_")]
     ['convolution', 'matmul', 'elementwise']
@@ -93,8 +93,7 @@ def group_of(operator: str) -> str:
 def measure_peaks(turns: int) -> dict[str, float]:
     """Return the best rate of matmul and channels-last convolutions, in FLOP/s.
 
-    On CUDA in bf16, else in float32. The sizes are large enough to fill two CPU cores for about
-    a tenth of a second, or a GPU.
+    bf16 on CUDA, else float32. The sizes fill a GPU, or two CPU cores for about 0.1 s.
     """
     cuda = torch.cuda.is_available()
     place: dict[str, Any] = {"device": "cuda", "dtype": torch.bfloat16} if cuda else {}

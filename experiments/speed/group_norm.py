@@ -1,6 +1,5 @@
-"""What does our backward of group normalisation save in a bf16 training step on a CPU?"""
+"""Time our GroupNorm backward pass against PyTorch's, in bf16 on a CPU."""
 
-import argparse
 from collections.abc import Callable
 from statistics import median
 from time import perf_counter
@@ -12,6 +11,7 @@ from torch import nn
 from mrcontrast.networks.group_norm import FORMATS, QuickGroupNorm
 from mrcontrast.networks.memory_format import channels_last
 
+TURNS = 7
 SHAPES = {2: (16, 3, 48, 56), 3: (1, 8, 48, 56, 48)}  # latents of release_2d and release_3d
 DENOISERS = {
     2: {"channels": [48, 96, 128], "num_head_channels": [0, 0, 128]},
@@ -20,27 +20,24 @@ DENOISERS = {
 
 
 def main() -> None:
-    """Print seconds of a norm's backward and of a step, PyTorch's and ours in turns."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--turns", type=int, default=7)
-    turns = parser.parse_args().turns
+    """Print seconds of a norm's backward pass and of a training step, PyTorch and ours."""
     print("| bf16 | PyTorch (s) | ours (s) | ratio |\n|---|---:|---:|---:|")
     for dims, shape in SHAPES.items():
         width = DENOISERS[dims]["channels"][0]
-        say(f"{dims}D, backward of a norm", norm_backward(width, shape), turns)
-        say(f"{dims}D, step of latent diffusion", denoiser_step(dims, shape), turns)
+        report(f"{dims}D, backward of a norm", norm_backward(width, shape))
+        report(f"{dims}D, step of latent diffusion", denoiser_step(dims, shape))
 
 
-def say(name: str, run: Callable[[bool], float], turns: int) -> None:
-    """Print the medians of both sides, which take turns, and their ratio."""
+def report(name: str, run: Callable[[bool], float]) -> None:
+    """Print the medians of both sides, measured in turns, and their ratio."""
     run(False)
-    pairs = [(run(False), run(True)) for _ in range(turns)]
+    pairs = [(run(False), run(True)) for _ in range(TURNS)]
     theirs, ours = (median(side) for side in zip(*pairs, strict=True))
     print(f"| {name} | {theirs:.3g} | {ours:.3g} | {theirs / ours:.2f} |", flush=True)
 
 
 def norm_backward(width: int, shape: tuple[int, ...]) -> Callable[[bool], float]:
-    """Return what times the backward of one norm of the denoiser's first level."""
+    """Return a function that times the backward pass of one norm of the first level."""
     x = torch.randn(shape[0], width, *shape[2:]).bfloat16()
     x = x.contiguous(memory_format=FORMATS[x.ndim])
     norm = QuickGroupNorm(16, width)
@@ -54,7 +51,7 @@ def norm_backward(width: int, shape: tuple[int, ...]) -> Callable[[bool], float]
 
 
 def denoiser_step(dims: int, shape: tuple[int, ...]) -> Callable[[bool], float]:
-    """Return what times forward and backward of the released denoiser."""
+    """Return a function that times forward and backward pass of the released denoiser."""
     denoiser = DiffusionModelUNet(
         spatial_dims=dims,
         in_channels=shape[1],
@@ -81,7 +78,7 @@ def denoiser_step(dims: int, shape: tuple[int, ...]) -> Callable[[bool], float]:
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Return how long something takes."""
+    """Return the duration of some work."""
     start = perf_counter()
     work()
     return perf_counter() - start

@@ -1,4 +1,4 @@
-"""Sides that take turns, so that a noisy machine is unkind to all of them alike."""
+"""Measure several sides in turns, so that load from elsewhere affects all of them alike."""
 
 import statistics
 import time
@@ -13,7 +13,7 @@ OURS = "ours"
 
 
 def clock() -> float:
-    """Return seconds, once the device has done all that it was asked to."""
+    """Return the time in seconds after all work queued on the device."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter()
@@ -27,7 +27,7 @@ def timed(work: Callable[[], Any]) -> float:
 
 
 def alternate(sides: Mapping[str, Callable[[], Any]], turns: int) -> dict[str, list[float]]:
-    """Run all sides one after the other, again and again; the first turns are not counted."""
+    """Run all sides in turn, repeatedly; warm-up turns are not counted."""
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(turns + WARMUP_STEPS):
         for name, work in sides.items():
@@ -36,13 +36,13 @@ def alternate(sides: Mapping[str, Callable[[], Any]], turns: int) -> dict[str, l
 
 
 class TakeTurns(Callback):
-    """Let others work after each of a trainer's steps, and time both.
+    """Run other work after each training step, and time both.
 
-    A step of the trainer is all from the end of the others' turn to the end of its last callback:
-    loading, forward, backward, clipping, optimiser, average of the weights, logging.
+    A training step covers loading, forward, backward, clipping, optimiser, weight average and
+    logging: all from the end of the other work to the end of the last callback.
 
     Args:
-        others: What works in between, by name.
+        others: Functions to run in between, by name.
     """
 
     def __init__(self, others: Mapping[str, Callable[[], Any]]) -> None:
@@ -62,19 +62,19 @@ class TakeTurns(Callback):
         batch: Any,  # noqa: ANN401
         batch_idx: int,
     ) -> None:
-        """Note our time, then let the others work."""
+        """Record our time, then run the others."""
         self.seconds[OURS].append(clock() - self.mark)
         for name, work in self.others.items():
             self.seconds[name].append(timed(work))
         self.mark = clock()
 
     def counted(self) -> dict[str, list[float]]:
-        """Return the seconds of each step behind the first ones."""
+        """Return the seconds of each step after the warm-up."""
         return {name: values[WARMUP_STEPS:] for name, values in self.seconds.items()}
 
 
 def compare(seconds: Mapping[str, list[float]], other: str = "original") -> dict[str, Any]:
-    """Return medians and their ratio, with the span of the ratios of single turns."""
+    """Return medians, their ratio, and the range of ratios over turns."""
     ours, theirs = seconds[OURS], seconds[other]
     turns = [b / a for a, b in zip(ours, theirs, strict=True)]
     medians = {f"{name}_s": statistics.median(values) for name, values in seconds.items()}

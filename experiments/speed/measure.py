@@ -1,4 +1,4 @@
-"""The measurements of one setting: both training steps, and sampling."""
+"""Measure one setting: both training steps, and sampling."""
 
 from functools import partial
 from pathlib import Path
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from architectures import Setting
 from efficiency import Examine
-from interleaving import TakeTurns, alternate, compare, timed
+from interleaving import TakeTurns, alternate, compare
 from original import DDIM_STEPS, OriginalControl, OriginalDiffusion
 from ours import build_data, build_ours, fit, images_of, stage_config
 
@@ -17,42 +17,41 @@ FAVOUR = "original_without_text_gradients"
 
 
 def device() -> torch.device:
-    """Return the place of all measurements."""
+    """Return the device of all measurements."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def measure_step(what: Setting, stage: str, out: Path, turns: int, favour: bool) -> dict[str, Any]:
-    """Compare a training step of the original with ours, turn by turn.
+def measure_step(what: Setting, stage: str, out: Path, turns: int) -> dict[str, Any]:
+    """Compare a training step of the original with ours, in turns.
 
     Args:
         what: Networks, data and batch.
         stage: "latent_diffusion" or "controlnet".
-        out: Holds data, cache and run folders.
-        turns: Steps of each side that count.
-        favour: Measure the original without gradients of its text encoder, too.
+        out: Folder of data, cache and runs.
+        turns: Counted steps per side.
     """
     config = stage_config(what, stage, out, steps=turns + 1)
     data, original = build_data(config), ORIGINALS[stage](config, what).to(device())
     original.start()
     images = images_of(data, what.batch_size, device())
-    others = {"original": partial(original.step, images)}
-    if favour:
-        others[FAVOUR] = partial(original.step, images, text_gradients=False)
+    others = {
+        "original": partial(original.step, images),
+        FAVOUR: partial(original.step, images, text_gradients=False),
+    }
     taken, examined = TakeTurns(others), Examine()
     fit(build_ours(config, what), data, config, [taken, examined])
     result = compare(taken.counted())
-    if favour:
-        result["ratio_without_text_gradients"] = compare(taken.counted(), FAVOUR)["ratio"]
+    result["ratio_without_text_gradients"] = compare(taken.counted(), FAVOUR)["ratio"]
     rate = examined.flops / result["ours_s"]
     operations = {"flops": examined.flops, "flops_per_s": rate, "operators": examined.groups}
     return result | operations | {"batch_size": what.batch_size}
 
 
-def measure_sampling(what: Setting, out: Path, turns: int, whole: bool) -> dict[str, Any]:
-    """Compare drawing one image: DDIM 200 with guidance against our stage's own sampler.
+def measure_sampling(what: Setting, out: Path, turns: int) -> dict[str, Any]:
+    """Compare sampling one image: DDIM 200 with guidance against our stage's sampler.
 
-    One step of either takes as long as any other, so one of each is timed in turns, and so is
-    what comes before the first step and after the last; ``whole`` also draws one image each.
+    All steps of a sampler take equally long, so one step of each side is timed in turns, and
+    separately the work before the first step and after the last.
     """
     config = stage_config(what, "controlnet", out)
     stage: Any = build_ours(config, what).to(device()).eval()
@@ -62,9 +61,6 @@ def measure_sampling(what: Setting, out: Path, turns: int, whole: bool) -> dict[
     steps = {"ours": stage.sampler.num_steps, "original": DDIM_STEPS}
     calls = {"ours": stage.sampler.num_calls, "original": 2 * DDIM_STEPS}
     found: dict[str, Any] = {"sampler": type(stage.sampler).__name__}
-    if whole:
-        found["ours_whole_s"] = timed(lambda: stage({"source": flair}, noise))
-        found["original_whole_s"] = timed(lambda: theirs.sample(flair, noise))
     with torch.no_grad(), begun(stage, flair) as predict:
         stage.sampler.num_steps = 1
         step = {
@@ -81,22 +77,20 @@ def measure_sampling(what: Setting, out: Path, turns: int, whole: bool) -> dict[
     )
     for side in ("ours", "original"):
         found[f"{side}_calls"] = calls[side]
-        found[f"{side}_step_s"], found[f"{side}_rest_s"] = (
-            median(step_s[side]),
-            median(rest_s[side]),
-        )
+        found[f"{side}_step_s"] = median(step_s[side])
+        found[f"{side}_rest_s"] = median(rest_s[side])
         found[f"{side}_s"] = steps[side] * found[f"{side}_step_s"] + found[f"{side}_rest_s"]
     return found | {"ratio": found["original_s"] / found["ours_s"], "turns": turns}
 
 
 def begun(stage: Any, flair: torch.Tensor) -> Any:  # noqa: ANN401
-    """Return the context in which a draw's steps are done, FLAIR embedded."""
-    batch = {"source": flair}
+    """Return the context of a sample's steps, with FLAIR embedded."""
+    batch = {"flair": flair}
     return stage.steered(stage.condition(batch, stage.codec), stage.batch_shape(batch))
 
 
 @torch.no_grad()
 def begin(stage: Any, flair: torch.Tensor) -> None:  # noqa: ANN401
-    """Do what comes before the first step: embed FLAIR."""
+    """Do the work before the first step: embed FLAIR."""
     with begun(stage, flair):
         pass

@@ -1,8 +1,8 @@
-"""Training steps and sampling as the 2023 recipe does them, around networks of any size.
+"""Training steps and sampling of the 2023 recipe, for networks of any size.
 
 Source: Warvito 2023, generative_brain_controlnet: its two diffusion training loops and its sampling
-script, rewritten. What differs is in its favour: images lie in memory and are not loaded as PNG.
-The text encoder never learns, but its gradients are computed: that code does not switch them off.
+script, rewritten. One difference, in its favour: images are in memory, not loaded from PNG.
+As in that code, gradients of the frozen text encoder are computed.
 """
 
 from collections.abc import Callable
@@ -35,8 +35,8 @@ class OriginalDiffusion(nn.Module):
     """Stage 2: encode images and prompts at each step, then train the denoiser.
 
     Args:
-        config: Of our stage, for networks of the same shape.
-        what: For the text encoder.
+        config: Config of our stage, for networks of the same shape.
+        what: Setting, for the text encoder.
     """
 
     def __init__(self, config: DictConfig, what: Setting) -> None:
@@ -48,11 +48,11 @@ class OriginalDiffusion(nn.Module):
         self.noise.alphas_cumprod = self.noise.alphas_cumprod.float()
 
     def trained(self) -> nn.Module:
-        """Return the network that learns."""
+        """Return the trained network."""
         return self.denoiser
 
     def start(self) -> None:
-        """Make the optimiser, once the networks are where they stay."""
+        """Make the optimiser, after the networks have moved to their device."""
         self.optimizer = torch.optim.AdamW(self.trained().parameters(), lr=LEARNING_RATE)
 
     def loss(self, images: dict[str, Tensor]) -> Tensor:
@@ -72,11 +72,11 @@ class OriginalDiffusion(nn.Module):
         return self.denoiser(z_t, t, context)
 
     def step(self, images: dict[str, Tensor], text_gradients: bool = True) -> None:
-        """Train on one batch; on CUDA in bf16, as ours does.
+        """Train on one batch; in bf16 on CUDA, like ours.
 
         Args:
             images: (B, 1, *S) by contrast.
-            text_gradients: False does the original the favour of leaving them out.
+            text_gradients: False omits the text encoder's gradients, in the original's favour.
         """
         self.text_encoder.requires_grad_(text_gradients)
         self.optimizer.zero_grad(set_to_none=True)
@@ -88,7 +88,7 @@ class OriginalDiffusion(nn.Module):
 
 
 class OriginalControl(OriginalDiffusion):
-    """Stage 3: as stage 2, but a ControlNet on FLAIR pixels trains beside a frozen denoiser."""
+    """Stage 3: as stage 2, but train a ControlNet on FLAIR pixels with a frozen denoiser."""
 
     def __init__(self, config: DictConfig, what: Setting) -> None:
         super().__init__(config, what)
@@ -97,7 +97,7 @@ class OriginalControl(OriginalDiffusion):
         start_from_denoiser(self.controlnet, self.denoiser)
 
     def trained(self) -> nn.Module:
-        """Return the network that learns."""
+        """Return the trained network."""
         return self.controlnet
 
     def predict(self, z_t: Tensor, t: Tensor, context: Tensor, images: dict[str, Tensor]) -> Tensor:
@@ -112,21 +112,8 @@ class OriginalControl(OriginalDiffusion):
         )
 
     @torch.no_grad()
-    def sample(self, flair: Tensor, noise: Tensor) -> Tensor:
-        """Draw images (B, 1, *S) by DDIM with guidance; FLAIR goes into both branches.
-
-        Args:
-            flair: (B, 1, *S).
-            noise: (B, C, *S / f).
-        """
-        scheduler, context, z = ddim(), self.context(len(noise)), noise
-        for t in scheduler.timesteps:
-            z = self.denoise(z, int(t), context, flair, scheduler)
-        return self.decode(z)
-
-    @torch.no_grad()
     def context(self, batch_size: int) -> Tensor:
-        """Encode the prompt of both branches, (2B, 77, width)."""
+        """Encode the prompt for both branches, (2B, 77, width)."""
         return self.text_encoder(prompt(2 * batch_size).to(next(self.parameters()).device))
 
     def denoise(
@@ -134,12 +121,12 @@ class OriginalControl(OriginalDiffusion):
     ) -> Tensor:
         """Take one DDIM step: both branches, without and with the prompt."""
         times = torch.full((2 * len(z),), t, device=z.device)
-        images = {"source": torch.cat([flair, flair])}
-        empty, told = self.predict(torch.cat([z, z]), times, context, images).chunk(2)
-        return scheduler.step(empty + GUIDANCE * (told - empty), t, z)[0]
+        images = {"flair": torch.cat([flair, flair])}
+        empty, prompted = self.predict(torch.cat([z, z]), times, context, images).chunk(2)
+        return scheduler.step(empty + GUIDANCE * (prompted - empty), t, z)[0]
 
     def one_step(self, flair: Tensor, noise: Tensor) -> Callable[[], Tensor]:
-        """Return a function that takes the first step, to be timed."""
+        """Return a function that takes the first step, for timing."""
         scheduler, context = ddim(), self.context(len(noise))
         first = int(scheduler.timesteps[0])
         return lambda: self.denoise(noise, first, context, flair, scheduler)

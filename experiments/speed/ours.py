@@ -1,4 +1,4 @@
-"""Our side: the stages as ``mrcontrast train`` builds and runs them, on cached latents."""
+"""Our side: stages built and run as by ``mrcontrast train``, on cached latents."""
 
 import logging
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ UNUSED = ("best", "last", "pictures", "progress", "learning_rate", "random_state
 
 
 def prepare_phantoms(what: Setting, out: Path) -> Path:
-    """Prepare two phantoms, one to train on; a folder that is there is kept."""
+    """Prepare two phantoms, one for training; an existing folder is kept."""
     root = out / "data" / what.name
     spacing, shape = what.spacing_mm, list(what.shape)
     config = compose(
@@ -60,7 +60,7 @@ def stage_config(what: Setting, stage: str, out: Path, steps: int = 1) -> DictCo
 
 
 def build_ours(config: DictConfig, what: Setting) -> LightningModule:
-    """Build a stage with random weights; its prompt is encoded here, once and for all."""
+    """Build a stage with random weights; its prompt is encoded once, here."""
     stage: Any = build_stage(config.stage)
     stage.codec.std.fill_(1.0)
     if hasattr(stage, "initialise"):
@@ -70,12 +70,12 @@ def build_ours(config: DictConfig, what: Setting) -> LightningModule:
         context = encoder(prompt(1))
     for name in ("denoiser", "controlnet"):
         if hasattr(stage, name):
-            tell(getattr(stage, name), context)
+            add_text(getattr(stage, name), context)
     return stage
 
 
-def tell(network: nn.Module, context: Tensor) -> None:
-    """Give a network the same text, (1, 77, width), at each call."""
+def add_text(network: nn.Module, context: Tensor) -> None:
+    """Pass a network the same text embedding, (1, 77, width), at each call."""
     network.register_buffer("context", context, persistent=False)
 
     def add_context(module: Any, args: tuple, kwargs: dict) -> tuple[tuple, dict]:  # noqa: ANN401
@@ -98,7 +98,7 @@ def fit(
     config: DictConfig,
     watchers: Sequence[Callback],
 ) -> Trainer:
-    """Train on cached latents as ``mrcontrast train`` does; watchers come behind its callbacks."""
+    """Train on cached latents as ``mrcontrast train`` does; watchers run after its callbacks."""
     quieten()
     logging.getLogger("mrcontrast").setLevel(logging.WARNING)
     folder = RunFolder(config.out)
@@ -111,7 +111,7 @@ def fit(
 
 
 def images_of(data: Any, count: int, device: torch.device) -> dict[str, Tensor]:  # noqa: ANN401
-    """Return training images as the original would load them, (B, 1, *S) by contrast."""
+    """Return training images as the original loads them, (B, 1, *S) by contrast."""
     items = [data.plain_items[index % len(data.plain_items)] for index in range(count)]
     names = ("source", "target")
     return {name: torch.stack([item[name] for item in items]).to(device) for name in names}

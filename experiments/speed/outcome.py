@@ -1,4 +1,4 @@
-"""What was found: as a table, as a plot, and as JSON."""
+"""Report results as a table, a plot and JSON."""
 
 import os
 import platform
@@ -19,7 +19,7 @@ COLOURS = {"original": "#b0b0b0", "ours": "#2a6f97"}
 
 
 def headline(dims: dict[str, Any]) -> dict[str, Any]:
-    """Return the figures that the project is held to, all in 2D, and what they were taken on."""
+    """Return the ratios that have a bar, all in 2D, with device and versions."""
     found = dims.get("2d") or next(iter(dims.values()))
     return {
         "stage2_step_ratio": found["latent_diffusion"]["ratio"],
@@ -32,7 +32,7 @@ def headline(dims: dict[str, Any]) -> dict[str, Any]:
 
 
 def describe_device() -> dict[str, Any]:
-    """Return what the measurements ran on."""
+    """Describe the device of the measurements."""
     if torch.cuda.is_available():
         return {"name": torch.cuda.get_device_name(), "kind": "cuda", "precision": "bf16"}
     return {
@@ -45,7 +45,7 @@ def describe_device() -> dict[str, Any]:
 
 
 def processor() -> str:
-    """Return the processor's own name, where Linux gives it."""
+    """Return the processor's name from Linux, else from Python."""
     path = Path("/proc/cpuinfo")
     lines = path.read_text().splitlines() if path.exists() else []
     names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
@@ -53,7 +53,7 @@ def processor() -> str:
 
 
 def rows(dims: dict[str, Any]) -> list[tuple[str, ...]]:
-    """Return the table's lines: what, original, ours, ratio, remark."""
+    """Return the table's lines: title, original, ours, ratio, remark."""
     lines = []
     for name, found in dims.items():
         for stage, title in STAGES.items():
@@ -77,7 +77,7 @@ def line(what: str, found: dict[str, Any], remark: str, unit: str = "s") -> tupl
 
 
 def show(dims: dict[str, Any]) -> None:
-    """Print the table, and where the time of our step goes."""
+    """Print the table and the time of our step by operator."""
     table = Table("", "original", "ours", "ratio", "")
     for cells in rows(dims):
         table.add_row(*cells)
@@ -101,7 +101,7 @@ def judge(found: dict[str, Any]) -> list[str]:
 
 
 def draw(dims: dict[str, Any], path: Path) -> None:
-    """Write the plot: seconds, memory, and operators of our step."""
+    """Plot seconds, memory, and operators of our step."""
     figure = Figure(figsize=(11, 3.4 * len(dims)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(dims), 3, squeeze=False)
@@ -120,7 +120,7 @@ def draw(dims: dict[str, Any], path: Path) -> None:
 
 
 def bars(axis: Any, names: list[str], heights: dict[str, list[float]], title: str) -> None:  # noqa: ANN401
-    """Draw the two sides beside each other."""
+    """Plot both sides as grouped bars."""
     for shift, (side, values) in zip((-0.2, 0.2), heights.items(), strict=True):
         places = [index + shift for index in range(len(names))]
         axis.bar(places, values, 0.4, color=COLOURS[side], label=side)

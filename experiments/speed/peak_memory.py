@@ -1,4 +1,4 @@
-"""Peak memory of one side's training step, in a process of its own: a peak never falls."""
+"""Peak memory of one side's training step, in its own process, since a peak never falls."""
 
 import argparse
 import json
@@ -8,28 +8,27 @@ import sys
 from pathlib import Path
 
 import torch
-from architectures import Setting, setting
+from architectures import SETTINGS, Setting
 from measure import ORIGINALS, device
 from ours import build_data, build_ours, fit, images_of, stage_config
 
 GIB = 1024**3
 
 
-def measure_memory(stage: str, name: str, quick: bool, out: Path) -> dict[str, float]:
-    """Return the peak (GiB) of both sides, each from a process of its own."""
-    return {side: in_process(side, stage, name, quick, out) for side in ("original", "ours")}
+def measure_memory(stage: str, name: str, out: Path) -> dict[str, float]:
+    """Return the peak (GiB) of both sides, each from its own process."""
+    return {side: in_process(side, stage, name, out) for side in ("original", "ours")}
 
 
-def in_process(side: str, stage: str, name: str, quick: bool, out: Path) -> float:
-    """Run this file and read what it prints."""
-    words = [side, stage, name, "--out", str(out), *(["--quick"] if quick else [])]
-    command = [sys.executable, __file__, *words]
+def in_process(side: str, stage: str, name: str, out: Path) -> float:
+    """Run this file and return the printed peak."""
+    command = [sys.executable, __file__, side, stage, name, "--out", str(out)]
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
     return float(json.loads(answer.stdout.splitlines()[-1])["peak_gib"])
 
 
 def take_step(side: str, stage: str, what: Setting, out: Path) -> None:
-    """Build one side and train one step: it makes the optimiser's state, too."""
+    """Build one side and train one step, which also allocates the optimiser's state."""
     config = stage_config(what, stage, out)
     data = build_data(config)
     if side == "ours":
@@ -42,9 +41,9 @@ def take_step(side: str, stage: str, what: Setting, out: Path) -> None:
 
 
 def peak_bytes() -> int:
-    """Return the device's peak: allocated on CUDA, else the resident set of this process.
+    """Return peak memory: allocated on CUDA, else the resident set of this process.
 
-    Linux also counts in ``ru_maxrss`` what the parent held when it started this process.
+    On Linux ``ru_maxrss`` also counts memory of the parent at the start of this process.
     """
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()
@@ -55,15 +54,14 @@ def peak_bytes() -> int:
 
 
 def main() -> None:
-    """Measure what the command line asks for and print it as JSON."""
+    """Measure one side and print its peak as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("side", choices=["original", "ours"])
     parser.add_argument("stage", choices=list(ORIGINALS))
     parser.add_argument("name", choices=["2d", "3d"])
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--quick", action="store_true")
     args = parser.parse_args()
-    take_step(args.side, args.stage, setting(args.name, args.quick), args.out)
+    take_step(args.side, args.stage, SETTINGS[args.name], args.out)
     print(json.dumps({"peak_gib": peak_bytes() / GIB}))
 
 

@@ -1,4 +1,4 @@
-"""A finished run with random weights: what it takes to translate does not ask for good ones."""
+"""Write a finished run with random weights, to measure a translation."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,19 +16,19 @@ NORMALISER = {"name": "percentile-0.5-99.5", "clip": True}
 def write_random_run(
     path: Path, stage_node: DictConfig, spacing_mm: float, shape: Sequence[int]
 ) -> RunFolder:
-    """Write the run folder of a ControlNet whose layers all say something.
+    """Write the run folder of a ControlNet without zero-initialised output layer.
 
     Args:
-        path: The folder.
+        path: Run folder.
         stage_node: ``stage`` of a resolved config.
-        spacing_mm: Of the data that it would have been trained on.
-        shape: Axes of their volumes.
+        spacing_mm: Voxel size of the training data.
+        shape: Shape of the training volumes.
     """
     torch.manual_seed(0)
     stage: Any = build_stage(stage_node)
     stage.codec.std.fill_(1.0)
     stage.initialise()
-    torch.nn.init.normal_(stage.denoiser.out[-1].conv.weight, std=0.02)  # MONAI starts it at zero
+    torch.nn.init.normal_(stage.denoiser.out[-1].conv.weight, std=0.02)  # MONAI: 0
     folder = RunFolder(path)
     dims = stage_node.denoiser.spatial_dims
     folder.write_config(OmegaConf.create({"stage": stage_node, "spatial_dims": dims}))

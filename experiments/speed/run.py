@@ -1,4 +1,4 @@
-"""The original's training steps and sampling beside ours, in one run, in 2D and in 3D."""
+"""Compare training steps and sampling of the original with ours, in 2D and 3D."""
 
 import argparse
 import ctypes
@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from architectures import SETTINGS, Setting, setting
+from architectures import SETTINGS, Setting
 from efficiency import measure_peaks
 from measure import ORIGINALS, measure_sampling, measure_step
 from ours import prepare_phantoms
@@ -16,54 +16,53 @@ from peak_memory import measure_memory
 
 from mrcontrast.storage.files import write_json
 
+TURNS = 7  # counted measurements per side
 
-def measure(what: Setting, quick: bool, out: Path) -> dict[str, Any]:
-    """Return all figures of one setting."""
-    turns = 2 if quick else 7
+
+def measure(what: Setting, out: Path) -> dict[str, Any]:
+    """Return all results of one setting."""
     prepare_phantoms(what, out)
-    peaks = [measure_peaks(turns)]
+    peaks = [measure_peaks(TURNS)]
     found: dict[str, Any] = {}
     for stage in ORIGINALS:
-        found[stage] = measure_step(what, stage, out, turns, favour=not quick)
-        tell(f"{what.name} {stage}: {found[stage]['ratio']:.2f} times")
+        found[stage] = measure_step(what, stage, out, TURNS)
+        log(f"{what.name} {stage}: {found[stage]['ratio']:.2f} times")
         release()
-    found["sampling"] = measure_sampling(what, out, turns, whole=not quick)
-    tell(f"{what.name} sampling: {found['sampling']['ratio']:.1f} times")
-    peaks.append(measure_peaks(turns))
+    found["sampling"] = measure_sampling(what, out, TURNS)
+    log(f"{what.name} sampling: {found['sampling']['ratio']:.1f} times")
+    peaks.append(measure_peaks(TURNS))
     found["peaks"] = {kind: max(peak[kind] for peak in peaks) for kind in peaks[0]}
     best = max(found["peaks"].values())
     for stage in ORIGINALS:
         found[stage]["peak_share"] = found[stage]["flops_per_s"] / best
-    stages = list(ORIGINALS)[: 1 if quick else 2]
     release()
-    found["memory_gib"] = {stage: measure_memory(stage, what.name, quick, out) for stage in stages}
+    found["memory_gib"] = {stage: measure_memory(stage, what.name, out) for stage in ORIGINALS}
     return found
 
 
 def release() -> None:
-    """Give memory back: what was freed below malloc's threshold else stays with the process."""
+    """Return freed memory to the system, also blocks below malloc's threshold."""
     gc.collect()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc
     if trim is not None:
         trim(0)
 
 
-def tell(text: str) -> None:
-    """Print a line at once, with the time of day."""
+def log(text: str) -> None:
+    """Print a line with the time of day."""
     print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
 
 
 def main() -> None:
     """Measure, print, and write ``results.json`` and ``speed.png``."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="half the batch, two turns")
     parser.add_argument("--out", type=Path, default=Path("outputs/speed"))
-    parser.add_argument("--only", choices=list(SETTINGS), help="2d or 3d alone")
+    parser.add_argument("--only", choices=list(SETTINGS), help="measure one setting")
     args = parser.parse_args()
     began = time.monotonic()
     names = [args.only] if args.only else list(SETTINGS)
-    dims = {name: measure(setting(name, args.quick), args.quick, args.out) for name in names}
-    found = headline(dims) | {"quick": args.quick, "seconds": time.monotonic() - began} | dims
+    dims = {name: measure(SETTINGS[name], args.out) for name in names}
+    found = headline(dims) | {"seconds": time.monotonic() - began} | dims
     write_json(args.out / "results.json", found)
     draw(dims, args.out / "speed.png")
     show(dims)

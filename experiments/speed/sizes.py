@@ -1,4 +1,4 @@
-"""Time and memory of our training steps as resolution and width grow, in 2D and in 3D."""
+"""Time and memory of our training steps by resolution and width, in 2D and 3D."""
 
 import argparse
 import json
@@ -24,31 +24,25 @@ from mrcontrast.config.build import build_stage, compose, resolve
 from mrcontrast.runs.folder import software
 from mrcontrast.storage.files import write_json
 
-FIELD_MM = (182, 218, 182)  # of the MNI152 template
+FIELD_MM = (182, 218, 182)  # field of view of the MNI152 template
 SPACINGS_MM = (2.0, 1.5, 1.0)
-WIDTHS = (32, 64)  # 64 is that of configs/stage
+WIDTHS = (32, 64)  # configs/stage has 64
 BATCH = {2: 8, 3: 1}
-CELL = 16  # voxels; what images are padded to a multiple of
+CELL = 16  # images are padded to a multiple of this (voxels)
 COUNTED_STEPS = 2
 STAGES = ("autoencoder", "controlnet")
 
 
 def image_shape(dims: int, spacing_mm: float) -> list[int]:
-    """Return the axes of a slice or volume that covers the field of view."""
+    """Return the shape of a slice or volume that covers the field of view."""
     return [-(-round(extent / spacing_mm) // CELL) * CELL for extent in FIELD_MM[:dims]]
 
 
 def stage_config(stage: str, dims: int, width: int) -> DictConfig:
     """Return a stage of ``configs/stage`` with other channels."""
     half, twice, axes = width // 2, 2 * width, f"spatial_dims={dims}"
-    first = compose(
-        "train",
-        [
-            "stage=autoencoder",
-            axes,
-            f"stage.autoencoder.channels=[{half},{width},{width}]",
-        ],
-    )
+    channels = f"stage.autoencoder.channels=[{half},{width},{width}]"
+    first = compose("train", ["stage=autoencoder", axes, channels])
     if stage == "autoencoder":
         return resolve(first).stage
     levels = f"[{width},{twice},{twice}]"
@@ -65,8 +59,8 @@ def stage_config(stage: str, dims: int, width: int) -> DictConfig:
 
 
 def batch_of(stage: Any, dims: int, shape: list[int]) -> dict[str, Tensor]:  # noqa: ANN401
-    """Return random images, and the latents that a cache would serve."""
-    batch = {name: torch.rand(BATCH[dims], 1, *shape) for name in ("source", "target", "brain_mask")}
+    """Return random images, and latents as from a cache."""
+    batch = {name: torch.rand(BATCH[dims], 1, *shape) for name in ("flair", "t1w", "brain_mask")}
     if hasattr(stage, "codec"):
         z = torch.randn(BATCH[dims], *stage.noise_shape(shape))
         batch |= {"target_mean": z, "target_sigma": torch.full_like(z, 0.1)}
@@ -75,7 +69,7 @@ def batch_of(stage: Any, dims: int, shape: list[int]) -> dict[str, Tensor]:  # n
 
 
 def take_steps(stage_name: str, dims: int, spacing_mm: float, width: int) -> dict[str, float]:
-    """Return seconds of a training step and peak memory (GiB), of this process."""
+    """Return seconds of a training step and peak memory (GiB) of this process."""
     cuda = torch.cuda.is_available()
     stage: Any = build_stage(stage_config(stage_name, dims, width))
     stage = stage.to("cuda" if cuda else "cpu")
@@ -97,7 +91,7 @@ def take_steps(stage_name: str, dims: int, spacing_mm: float, width: int) -> dic
 
 
 def in_process(words: list[str], limit_gib: float) -> dict[str, float] | None:
-    """Measure one line in a process of its own; None where it needs more than the limit."""
+    """Measure one line in its own process; None if it needs more than the limit."""
     limit = partial(resource.setrlimit, resource.RLIMIT_DATA, (int(limit_gib * GIB),) * 2)
     command = [sys.executable, __file__, "--one", *words]
     answer = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=limit)
@@ -108,13 +102,12 @@ def in_process(words: list[str], limit_gib: float) -> dict[str, float] | None:
     raise RuntimeError(answer.stderr)
 
 
-def survey(quick: bool, limit_gib: float) -> list[dict[str, Any]]:
-    """Measure every line of the table; one that does not fit spares the larger ones."""
+def survey(limit_gib: float) -> list[dict[str, Any]]:
+    """Measure every line of the table; after one that does not fit, skip the larger ones."""
     found = []
-    spacings, widths = (SPACINGS_MM[:2], WIDTHS[:1]) if quick else (SPACINGS_MM, WIDTHS)
-    for dims, stage, width in product((2, 3), STAGES, widths):
+    for dims, stage, width in product((2, 3), STAGES, WIDTHS):
         result: dict[str, float] | None = {}
-        for spacing in spacings:
+        for spacing in SPACINGS_MM:
             words = [stage, str(dims), str(spacing), str(width)]
             result = None if result is None else in_process(words, limit_gib)
             print(*words, result, flush=True)
@@ -126,7 +119,7 @@ def survey(quick: bool, limit_gib: float) -> list[dict[str, Any]]:
 
 def show(found: list[dict[str, Any]], limit_gib: float) -> None:
     """Print the table."""
-    table = Table("dims", "stage", "width", "mm", "shape", "batch", "s a step", "GiB")
+    table = Table("dims", "stage", "width", "mm", "shape", "batch", "s per step", "GiB")
     for entry in found:
         fits = entry["seconds"] is not None
         values = (
@@ -141,8 +134,7 @@ def show(found: list[dict[str, Any]], limit_gib: float) -> None:
 def main() -> None:
     """Measure, print, and write ``sizes.json``."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one width, no 1 mm")
-    parser.add_argument("--memory-gib", type=float, default=20.0, help="no more (%(default)s)")
+    parser.add_argument("--memory-gib", type=float, default=20.0, help="limit (%(default)s)")
     parser.add_argument("--out", type=Path, default=Path("outputs/speed"))
     parser.add_argument("--one", nargs=4, metavar="X", help="STAGE DIMS MM WIDTH, in this process")
     args = parser.parse_args()
@@ -150,7 +142,7 @@ def main() -> None:
         stage, dims, spacing, width = args.one
         print(json.dumps(take_steps(stage, int(dims), float(spacing), int(width))))
         return
-    found = survey(args.quick, args.memory_gib)
+    found = survey(args.memory_gib)
     facts = {"device": describe_device(), "versions": software()["versions"]}
     write_json(args.out / "sizes.json", facts | {"sizes": found})
     show(found, args.memory_gib)

@@ -1,4 +1,4 @@
-"""A text encoder of the original's size, with random weights: its time is the same."""
+"""A text encoder of the original's size with random weights, to measure its time."""
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ class TextEncoder(nn.Module):
     """A causal transformer over the tokens of a prompt, (B, 77) to (B, 77, width).
 
     Args:
-        width: Width of the embedding; heads are 64 wide, as in CLIP.
+        width: Width of the embedding; attention heads are 64 wide, as in CLIP.
         layers: Number of layers.
 
     Source: the text tower of OpenCLIP ViT-H/14 as Stable Diffusion 2.1 uses it (width 1024,
@@ -36,5 +36,5 @@ class TextEncoder(nn.Module):
 
 
 def prompt(batch_size: int) -> Tensor:
-    """Return the tokens of one constant prompt for each item, (B, 77) int64."""
+    """Return the tokens of one constant prompt per item, (B, 77) int64."""
     return (torch.arange(TOKENS) * 37 % WORDS).expand(batch_size, TOKENS)

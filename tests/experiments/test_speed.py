@@ -1,4 +1,4 @@
-"""The speed experiment: the original's sizes, and every measurement at a toy's size."""
+"""The speed experiment: the original's sizes, and every measurement on small networks."""
 
 import importlib
 import json
@@ -19,7 +19,7 @@ SPLITS = ("train", "train", "test")
 
 @pytest.fixture(scope="module", autouse=True)
 def on_path() -> Iterator[None]:
-    """The scripts import each other by name, as `python experiments/speed/run.py` lets them."""
+    """Put the folder on the path, as `python experiments/speed/run.py` does."""
     sys.path.insert(0, str(FOLDER))
     yield
     sys.path.remove(str(FOLDER))
@@ -30,8 +30,8 @@ def load(name: str) -> ModuleType:
 
 
 @pytest.fixture(params=["2d", "3d"])
-def toy(request: pytest.FixtureRequest, tmp_path: Path):
-    """A setting small enough for a test, and a folder with its prepared data."""
+def small(request: pytest.FixtureRequest, tmp_path: Path):
+    """A setting small enough for a test, and a folder with prepared data."""
     dims = int(request.param[0])
     make_prepared(tmp_path / "data" / request.param, SPLITS)
     return tmp_path, load("architectures").Setting(
@@ -70,9 +70,9 @@ def test_the_networks_are_as_large_as_the_originals() -> None:
 
 
 @pytest.mark.parametrize("stage", ["latent_diffusion", "controlnet"])
-def test_steps_are_compared(toy, stage: str) -> None:
-    out, what = toy
-    found = load("measure").measure_step(what, stage, out, turns=2, favour=True)
+def test_steps_are_compared(small, stage: str) -> None:
+    out, what = small
+    found = load("measure").measure_step(what, stage, out, turns=2)
     assert found["turns"] == 2
     assert found["ratio"] == pytest.approx(found["original_s"] / found["ours_s"])
     assert found["ratio_without_text_gradients"] > 0
@@ -82,38 +82,38 @@ def test_steps_are_compared(toy, stage: str) -> None:
     assert found["operators"]["convolution"] > 0
 
 
-def test_sampling_is_compared(toy) -> None:
-    out, what = toy
-    found = load("measure").measure_sampling(what, out, turns=1, whole=False)
+def test_sampling_is_compared(small) -> None:
+    out, what = small
+    found = load("measure").measure_sampling(what, out, turns=1)
     assert found["original_calls"] == 400
     parts = found["original_step_s"] * 200 + found["original_rest_s"]
     assert found["original_s"] == pytest.approx(parts)
     assert found["ratio"] > 1
 
 
-def test_the_original_draws_an_image(toy) -> None:
-    out, what = toy
+def test_the_original_takes_a_step_and_decodes(small) -> None:
+    out, what = small
     original, ours = load("original"), load("ours")
     config = ours.stage_config(what, "controlnet", out)
     data = ours.build_data(config)
     flair = ours.images_of(data, 1, torch.device("cpu"))["flair"]
-    drawer = original.OriginalControl(config, what).eval()
-    torch.nn.init.normal_(drawer.denoiser.out[-1].conv.weight, std=0.1)
+    control = original.OriginalControl(config, what).eval()
+    torch.nn.init.normal_(control.denoiser.out[-1].conv.weight, std=0.1)
     noise = torch.randn(1, 3, *(size // 2 for size in flair.shape[2:]))
-    stepped = drawer.one_step(flair, noise)()
+    stepped = control.one_step(flair, noise)()
     assert stepped.shape == noise.shape
     assert not torch.equal(stepped, noise)
-    assert drawer.decode(noise).shape == flair.shape
+    assert control.decode(noise).shape == flair.shape
 
 
-def test_results_are_written_and_judged(toy) -> None:
-    out, what = toy
+def test_results_are_written_and_judged(small) -> None:
+    out, what = small
     outcome, measure = load("outcome"), load("measure")
     found = {
-        stage: measure.measure_step(what, stage, out, 1, False) | {"peak_share": 0.5}
+        stage: measure.measure_step(what, stage, out, 1) | {"peak_share": 0.5}
         for stage in measure.ORIGINALS
     }
-    found["sampling"] = measure.measure_sampling(what, out, 1, False)
+    found["sampling"] = measure.measure_sampling(what, out, 1)
     found["peaks"] = {"matmul": 2e11, "conv2d": 3e11}
     found["memory_gib"] = {stage: {"original": 2.0, "ours": 1.0} for stage in measure.ORIGINALS}
     results = outcome.headline({what.name: found})
@@ -127,7 +127,7 @@ def test_results_are_written_and_judged(toy) -> None:
     assert lines[1].endswith("held")
 
 
-def test_operators_are_told_apart() -> None:
+def test_operators_are_grouped() -> None:
     group_of = load("efficiency").group_of
     assert group_of("aten::mkldnn_convolution") == "convolution"
     assert group_of("aten::addmm") == "matmul"
