@@ -42,9 +42,9 @@ def from_run(
 
     Raises:
         MrcontrastError: The run is missing, unfinished or changed.
-        UsageError: The stage does not depend on the source; samples, steps, a temperature, a sampler or a
-            start were asked of a stage that has none; no such sampler or device exists; a
-            temperature was asked of a sampler that draws more noise on its way.
+        UsageError: The stage does not depend on the source; it has no samples, steps, temperature,
+            sampler or start to change; no such sampler or device exists; or the sampler, which adds
+            noise in its steps, takes no temperature.
     """
     refuse_device(device)
     folder = open_run(reference)

@@ -10,7 +10,7 @@ class Regressor(nn.Module):
     """A U-Net, or a similar network, with padding of its input.
 
     Args:
-        network: (B, N * (1 + 2 * context_slices), *S) -> (B, 1, *S), for axes that ``factor`` divides.
+        network: (B, N * (1 + 2k), *S) -> (B, 1, *S), for axes that ``factor`` divides.
         spatial_dims: 2 or 3.
         context_slices: Neighbouring slices on each side that come with each source in 2D, k.
         factor: What the network's axes must be multiples of: the product of its strides.

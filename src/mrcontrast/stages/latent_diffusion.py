@@ -60,7 +60,7 @@ class LatentDiffusion(LatentStage):
     def forward(
         self, batch: keys.Batch, noise: Tensor | None = None, generator: Generators = None
     ) -> Tensor:
-        """Sample a target image for each item, (B, 1, *S) in [0, 1]; the batch gives only the size."""
+        """Sample target images, (B, 1, *S) in [0, 1], of the size of the batch's source."""
         if noise is None:
             noise = torch.randn(self.batch_shape(batch))
         z = self.process.sample(self.fused, noise.to(self.device), generator)

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from lightning import LightningDataModule
 from monai.networks.nets import DiffusionModelUNet
-from torch import Tensor, nn
+from torch import nn
 
 from mrcontrast import keys
 from mrcontrast.diffusion.process import DiffusionProcess
