@@ -16,8 +16,10 @@ from mrcontrast.storage.volume import read_volume
 @pytest.mark.parametrize("dims", [3, 2])
 def test_mean_over_pairs_of_subjects(prepared_root: Path, dims: int) -> None:
     records = Manifest.read(prepared_root).records[:3]
-    copies = {"copies": records[0].t1w}
-    cases = [Case(record.name, record.t1w, record.brain_mask, copies) for record in records]
+    copies = {"copies": records[0].images["t1w"]}
+    cases = [
+        Case(record.name, record.images["t1w"], record.brain_mask, copies) for record in records
+    ]
     scorer = Scorer(FixedRange(0.0, 1.0), 1, METRICS, dims=dims)
     with Workers() as pool:
         found = measure_diversity(cases, scorer, pool)["ms_ssim"]
@@ -25,7 +27,7 @@ def test_mean_over_pairs_of_subjects(prepared_root: Path, dims: int) -> None:
     assert found["real"]["pairs"] == 3
     assert found["real"]["mean"] < 0.99
     if dims == 3:
-        a, b, c = (read_volume(record.t1w).data for record in records)
+        a, b, c = (read_volume(record.images["t1w"]).data for record in records)
         pairs = ((a, b), (a, c), (b, c))
         expected = sum(ms_ssim(x, y, 1.0, num_scales=1) for x, y in pairs) / 3
         assert found["real"]["mean"] == pytest.approx(expected)

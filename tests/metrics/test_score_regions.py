@@ -108,7 +108,8 @@ def test_a_slice_whose_region_halving_drops_counts_for_all_but_ms_ssim(make_pair
         regions = {"brain": np.ones(target.shape, bool), "lesion": voxels}
         return score_slices(whole(prediction, target, 2), regions, OF_REGIONS, axis=2)["lesion"]
 
-    both, first, second = (scores_of(lesion & part) for part in ([1, 1], [1, 0], [0, 1]))
+    parts = np.array([[True, True], [True, False], [False, True]])
+    both, first, second = (scores_of(lesion & part) for part in parts)
     assert both["ms_ssim"] == first["ms_ssim"]
     assert both["mae"] == pytest.approx(
         np.mean([np.abs(prediction - target)[..., k][lesion[..., k]].mean() for k in (0, 1)])

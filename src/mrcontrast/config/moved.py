@@ -1,8 +1,8 @@
-"""Names of classes in configs of earlier versions, and where they are today."""
+"""Names of classes in configs of earlier versions, and their present names."""
 
 from typing import Any
 
-# Modules and classes of earlier versions, by what replaced them.
+# Earlier module or class -> present one.
 MOVED: dict[str, str] = {
     "lightning.pytorch.callbacks.ModelCheckpoint": (
         "mrcontrast.training.callbacks.checkpoints.BestCheckpoint"
@@ -14,11 +14,12 @@ MOVED: dict[str, str] = {
     "mrcontrast.latents": "mrcontrast.latent.codec",
     "mrcontrast.optimisation": "mrcontrast.stages.optimisation",
     "mrcontrast.regressor": "mrcontrast.networks.regressor",
+    "mrcontrast.transforms.whole_volume": "mrcontrast.transforms.normalise",
 }
 
 
 def today(target: str) -> str:
-    """Return the name that a class has today.
+    """Return the present name of a class.
 
     >>> today("mrcontrast.latents.AutoencoderCodec")
     'mrcontrast.latent.codec.AutoencoderCodec'
@@ -31,7 +32,7 @@ def today(target: str) -> str:
 
 
 def with_names_of_today(node: Any) -> Any:  # noqa: ANN401 - any plain value
-    """Return a copy of plain values in which each ``_target_`` has the name of today."""
+    """Return a copy of plain values with the present name of each ``_target_``."""
     if isinstance(node, list):
         return [with_names_of_today(value) for value in node]
     if not isinstance(node, dict):

@@ -6,13 +6,13 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from mrcontrast.config.arguments import refuse_missing
+from mrcontrast.config.arguments import check_exists
 from mrcontrast.config.build import build
 from mrcontrast.config.trust import is_trusted
 from mrcontrast.errors import UsageError
 from mrcontrast.evaluation.metric_list import BY_NAME
 from mrcontrast.metrics.metric import Metric
-from mrcontrast.runs.model_config import PLAIN_KEYS, nodes, read_config
+from mrcontrast.runs.model_config import PLAIN_KEYS, read_config, walk
 
 OWN = ("mrcontrast.metrics",)  # needs no trust: its functions only compute
 TARGET = f"{Metric.__module__}.{Metric.__qualname__}"
@@ -27,15 +27,17 @@ def read_nodes(path: Path | str | None) -> dict[str, Any]:
     """
     if path is None:
         return {}
-    refuse_missing({"--metrics or study.metrics": path})
+    check_exists({"--metrics or study.metrics": path})
     found: Any = OmegaConf.to_container(read_config(Path(path)))
-    for key, node in nodes(found, ""):
+    for key, node in walk(found):
+        if not isinstance(node, dict):
+            continue
         special = {str(name) for name in node if str(name).startswith("_")}
         target = str(node.get("_target_", ""))
         if special and not (special <= PLAIN_KEYS and is_trusted(target, OWN)):
             raise UsageError(
                 f"Expected a function of {OWN[0]} or of a module that you trust, got "
-                f"{target or ', '.join(sorted(special))} ({path}, {key.lstrip('.')}). Read that "
+                f"{target or ', '.join(sorted(special))} ({path}, {key}). Read that "
                 "module, then add --trust MODULE."
             )
     return dict(found)

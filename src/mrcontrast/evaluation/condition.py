@@ -6,7 +6,7 @@ a constant image gains nothing from the own FLAIR, and a copy of FLAIR correlate
 T1w than with another's.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from mrcontrast.evaluation.anatomy import Anatomy
 from mrcontrast.evaluation.paired_tests import SHUFFLED
 from mrcontrast.evaluation.statistics import over_subjects
 from mrcontrast.imaging.tissue_classes import CSF
-from mrcontrast.metrics.intervals import MIN_SUBJECTS, Statistic
+from mrcontrast.metrics.intervals import MIN_SUBJECTS
 from mrcontrast.metrics.score_regions import Scores
 from mrcontrast.metrics.voxelwise import mean_absolute_error, peak_signal_to_noise
 
@@ -98,20 +98,21 @@ def check_condition(
 
 def _summarise(method: str, swaps: Mapping[str, Swap]) -> dict[str, Any]:
     """Return statistics over subjects of one method, and the verdict."""
-
-    def over(value: Callable[[Swap], float]) -> Statistic:
-        return over_subjects({name: value(swap) for name, swap in swaps.items()})
-
     metrics = list(next(iter(swaps.values())).own)
-    change = {m: over(lambda s, m=m: s.own[m] - s.other[m]) for m in metrics}
+    items = swaps.items()
+    own = {m: over_subjects({name: swap.own[m] for name, swap in items}) for m in metrics}
+    other = {m: over_subjects({name: swap.other[m] for name, swap in items}) for m in metrics}
+    change = {
+        m: over_subjects({n: swap.own[m] - swap.other[m] for n, swap in items}) for m in metrics
+    }
     ends = change["correlation"].ci95
     return {
         "shuffled": method + SHUFFLED,
         "follows_flair": None if ends is None else bool(ends[0] > MARGIN),
-        "own": {m: asdict(over(lambda s, m=m: s.own[m])) for m in metrics},
-        "other": {m: asdict(over(lambda s, m=m: s.other[m])) for m in metrics},
+        "own": {m: asdict(statistic) for m, statistic in own.items()},
+        "other": {m: asdict(statistic) for m, statistic in other.items()},
         "change": {m: asdict(statistic) for m, statistic in change.items()},
-        "share": asdict(over(lambda s: s.share)),
+        "share": asdict(over_subjects({name: swap.share for name, swap in items})),
     }
 
 

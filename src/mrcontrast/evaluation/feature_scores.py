@@ -127,7 +127,7 @@ def set_distances(
     _, numbers = np.unique(subjects, return_inverse=True)
     owner = np.repeat(numbers, [len(vectors) for vectors in real])
     n = len(a)
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for kind, kernel in (("kid", cubic_kernel), ("mmd", gaussian_kernel(a, b))):
         interval = with_interval(a, b, kernel, (owner, owner))
         found[kind] = {"value": interval.value, "ci95": interval.ci95, "refused": None}
