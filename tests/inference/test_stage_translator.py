@@ -21,7 +21,6 @@ from mrcontrast.inference.sampling_options import ONE_DRAW, Draws
 from mrcontrast.inference.slice_noise import stream
 from mrcontrast.inference.stage_translator import StageTranslator
 from mrcontrast.inference.temperature import lower_temperature, refuse_temperature
-from mrcontrast.networks.prompt import Prompt
 from mrcontrast.runs.folder import RunFolder
 from mrcontrast.stages.contract import Stage
 from mrcontrast.storage.volume import Volume, read_mask, read_volume, write_volume
@@ -56,6 +55,8 @@ class Noisy(Identity):
     """Add latent noise, brought up to the size of the image, and noise of the sampler's own."""
 
     sampler: object = None
+    start = 1.0
+    guidance: float | None = None
 
     def __init__(self, spatial_dims: int, fresh: float = 0.0) -> None:
         super().__init__(spatial_dims, factor=4)
@@ -437,7 +438,7 @@ def test_description_names_sampler_and_steps() -> None:
 @pytest.mark.parametrize(("start", "told"), [(1.0, {}), (0.9, {"Start": 0.9})])
 def test_a_start_is_told_where_it_is_not_noise(start: float, told: dict[str, float]) -> None:
     stage = Noisy(2)
-    stage.start = start  # type: ignore[assignment]
+    stage.start = start
     described = translator(stage).describe()
     assert {key: described[key] for key in ("Start",) if key in described} == told
 
@@ -454,7 +455,7 @@ def test_another_setting_of_the_sampler_or_guidance_is_another_prediction(
 ) -> None:
     stage = Noisy(2)
     stage.sampler = sampler  # type: ignore[assignment]
-    stage.prompt = Prompt(1, 4, guidance=3.0)
+    stage.guidance = 3.0
     facts = translator(stage).describe()
     assert (facts["SamplerSettings"], facts["Guidance"]) == (settings, 3.0)
     files = PredictionFiles(tmp_path / "x.nii.gz")
