@@ -1,4 +1,4 @@
-"""Modules outside this package that model folders may name."""
+"""Modules outside this package that model folders and YAMLs of metrics may name."""
 
 import inspect
 import os
@@ -47,15 +47,19 @@ def take_trust(arguments: list[str]) -> tuple[list[str], list[str]]:
     return rest, [words[place + 1] for place in places]
 
 
-def is_trusted(target: str) -> bool:
+def is_trusted(target: str, also: Sequence[str] = ()) -> bool:
     """Return whether a name means a class or function that a trusted module defines itself.
 
     Names that a trusted module imports, such as ``my_parts.os.system``, are not trusted.
 
+    Args:
+        target: Dotted name of a class or function.
+        also: Modules or packages that are trusted in addition.
+
     Raises:
         MrcontrastError: The module is trusted and cannot be imported.
     """
-    names = trusted_modules()
+    names = [*trusted_modules(), *also]
     module, _, name = target.rpartition(".")
     if not within(module, names):
         return False

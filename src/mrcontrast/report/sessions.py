@@ -1,4 +1,4 @@
-"""The files behind an evaluation, found again, and their images in the units of the scores."""
+"""Find the files of an evaluation and read their images in the units of the scores."""
 
 import re
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from mrcontrast.evaluation.reference import axial_axis, read_like
 from mrcontrast.evaluation.scoring import read_reference
 from mrcontrast.inference.originals import originals
 from mrcontrast.metrics.intensity import ReferenceRange, is_unit
-from mrcontrast.metrics.slices import mean_slice_error
+from mrcontrast.metrics.score_regions import mean_slice_error
 from mrcontrast.metrics.voxelwise import mean_absolute_error
 from mrcontrast.report.evaluation import Evaluation
 from mrcontrast.storage.volume import Volume, read_volume
@@ -25,7 +25,7 @@ from mrcontrast.transforms.brain import mask_from_nonzero
 from mrcontrast.transforms.standardise import normaliser_from_name
 
 FLAIRS = (r"(^|_)FLAIR$", r"(?i)flair")
-TOLERANCE = 1e-4  # of the intensity range: the scored figures were computed from the same voxels
+TOLERANCE = 1e-4  # of the intensity range: the scores were computed from the same voxels
 OWN_SCALE = ReferenceRange()  # of a FLAIR in scanner units
 
 
@@ -35,7 +35,7 @@ class Session:
 
     Attributes:
         case: Reference, mask and predictions.
-        flair: Source image, or None where nobody knows it.
+        flair: Source image, or None where unknown.
         labels: Tissue labels on the reference's grid, or None.
     """
 
@@ -44,7 +44,7 @@ class Session:
     labels: Path | None = None
 
     def spread(self, method: str) -> Path | None:
-        """Return the standard deviation over draws that lies beside a prediction, if any."""
+        """Return the file of the standard deviation of a prediction, if any."""
         prediction = self.case.predictions.get(method)
         path = None if prediction is None else PredictionFiles(prediction).std
         return path if path is not None and path.is_file() else None
@@ -75,7 +75,7 @@ def find_sessions(evaluation: Evaluation, flairs: Path | None = None) -> dict[st
     """Find the files of all scored sessions again, by name.
 
     Args:
-        evaluation: Names the folders; one that has moved is looked for beside the evaluation.
+        evaluation: Names the folders; a missing one is searched for next to the evaluation.
         flairs: Folder of source images; None takes those of a prepared data set.
 
     Raises:
@@ -90,8 +90,8 @@ def find_sessions(evaluation: Evaluation, flairs: Path | None = None) -> dict[st
         found = _originals(evaluation.names, predictions, study)
     else:
         masks, folder = inputs["masks"], locate(Path(references), study)
-        told = masks != DERIVED_MASKS and not masks.endswith(MASKS_BESIDE)
-        found = _collected(predictions, folder, locate(Path(masks), study) if told else None)
+        given = masks != DERIVED_MASKS and not masks.endswith(MASKS_BESIDE)
+        found = _collected(predictions, folder, locate(Path(masks), study) if given else None)
     if lost := set(evaluation.names) - set(found):
         raise MrcontrastError(
             f"Expected the volumes that were scored, got none of {listing(lost)} "
@@ -102,7 +102,7 @@ def find_sessions(evaluation: Evaluation, flairs: Path | None = None) -> dict[st
 
 
 def locate(folder: Path, study: Path) -> Path:
-    """Return a folder, or the one of the same last names beside an evaluation that was moved.
+    """Return a folder, or the one with the same last names next to a moved evaluation.
 
     Raises:
         MrcontrastError: There is neither.
@@ -118,7 +118,7 @@ def locate(folder: Path, study: Path) -> Path:
 
 
 def read_images(session: Session, evaluation: Evaluation) -> Images:
-    """Read the images of one session and make sure that they are those that were scored.
+    """Read the images of one session and check that they were scored.
 
     Raises:
         MrcontrastError: A file cannot be read, or holds other voxels than those that were scored.
@@ -153,12 +153,12 @@ def read_images(session: Session, evaluation: Evaluation) -> Images:
 def _collected(
     predictions: Mapping[str, Path], references: Path, masks: Path | None
 ) -> dict[str, Session]:
-    """Find the sessions as the evaluation did; a prepared data set knows FLAIR and labels."""
+    """Find the sessions as the evaluation did, with FLAIR and labels of a prepared data set."""
     known = Manifest.read(references).records if (references / MANIFEST).is_file() else []
     records = {record.name: record for record in known}
     splits = {name: record.split for name, record in records.items()}
-    given = predictions, references, masks
-    cases = collect(*given, True, splits, shared=False, any_reference=True).cases
+    folders = predictions, references, masks
+    cases = collect(*folders, True, splits, shared=False, any_reference=True).cases
     return {
         case.name: Session(case, records[case.name].images["flair"], records[case.name].labels)
         if case.name in records
@@ -194,7 +194,7 @@ def _with_flairs(sessions: Mapping[str, Session], folder: Path) -> dict[str, Ses
 
 def _ends(session: Session, evaluation: Evaluation) -> tuple[float, float]:
     """Return the intensity range of one session, in the units of its files."""
-    return next(score.ends for score in evaluation.scores if score.name == session.case.name)
+    return next(row.ends for row in evaluation.rows if row.name == session.case.name)
 
 
 def _scaled(volume: Volume, low: float, high: float) -> Volume:
@@ -213,18 +213,18 @@ def _read_flair(path: Path) -> Volume:
 
 
 def _check_scores(session: Session, images: Images, evaluation: Evaluation) -> None:
-    """Refuse volumes whose mean error in the brain is not the one that was scored."""
+    """Check that the mean error of each volume in the brain equals its score."""
     dims = evaluation.summary.get("metrics", {}).get("mae", {}).get("dims", 3)
     for method, synthetic in images.synthetic.items():
-        score = evaluation.score(session.case.name, method, "brain")
-        if score is None or "mae" not in score.values:
+        row = evaluation.row(session.case.name, method, "brain")
+        if row is None or "mae" not in row.scores:
             continue
         pair = synthetic.data, images.real.data, images.mask
         axial = axial_axis(images.real)
         found = mean_slice_error(*pair, axial) if dims == 2 else mean_absolute_error(*pair)
-        scored = score.values["mae"]
+        scored = row.scores["mae"]
         fixed = evaluation.summary["intensity_range"]["rule"] == "fixed"
-        width = score.ends[1] - score.ends[0] if fixed else 1.0
+        width = row.high - row.low if fixed else 1.0
         if abs(found - scored) > TOLERANCE * width:
             raise MrcontrastError(
                 f"Expected the volumes that were scored, got MAE {found:.4g} where subjects.csv "

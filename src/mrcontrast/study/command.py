@@ -73,8 +73,8 @@ def plan(config: DictConfig, folder: Path) -> list[Step]:
 
     Args:
         config: Node ``study`` with keys prepare, common, train, predict, minutes and optionally
-            figure, source (raw data), features (a name of ``configs/features``), costs, dims
-            (2 scores slices); see ``configs/study``.
+            figure, source (raw data), features (a name of ``configs/features``), metrics (a
+            YAML of added ones), costs, dims (2 scores slices); see ``configs/study``.
         folder: Folder of all outputs.
 
     Raises:
@@ -97,7 +97,7 @@ def plan(config: DictConfig, folder: Path) -> list[Step]:
         *([steps.masks_step(folder)] if full else []),
         *(steps.predict_step(name, plain, folder) for name in plain["predict"]),
         *([results.evaluate_step(prepared, plain, folder)] if prepared else []),
-        *([results.evaluate_full_grid_step(full, folder)] if full else []),
+        *([results.evaluate_full_grid_step(full, plain, folder)] if full else []),
         *([results.figure_step(plain, folder)] if "figure" in plain else []),
         *([results.report_step(EVALUATION, prepared, plain, folder)] if prepared else []),
         *([results.report_step(FULL_GRID_EVALUATION, full, plain, folder)] if full else []),

@@ -31,37 +31,54 @@ def evaluate_step(methods: list[str], plain: dict[str, Any], folder: Path) -> St
     settings |= {"costs": True} if costs else {}
     settings |= {"features": features} if features else {}
     settings |= {"dims": dims} if dims != 3 else {}
+    settings |= (metrics := added_metrics(plain))
 
     def run() -> None:
         from mrcontrast.commands.evaluate import evaluate
+        from mrcontrast.evaluation.added_metrics import build_metrics
         from mrcontrast.evaluation.costs import Source, add_costs
         from mrcontrast.evaluation.protocol import Protocol, read_features
 
         predictions = predictions_of(methods, folder)
-        protocol = Protocol(features=read_features(features or "none"), dims=dims)
+        added = build_metrics(metrics.get("metrics", {}))
+        protocol = Protocol(features=read_features(features or "none"), dims=dims, metrics=added)
         evaluate(predictions, folder / "data", output, protocol=protocol)
         if costs:
             models = {name: plain["predict"][name]["model"] for name in methods}
             runs = {name: runs_of(model, plain, folder) for name, model in models.items()}
             add_costs(output, {name: Source(predictions[name], runs[name]) for name in methods})
 
-    files = {"files": TABLES, "anchors": TABLES}
+    files: Any = {"files": TABLES, "anchors": TABLES}
     return Step(EVALUATION, "Evaluate", output, settings, run, after(methods), **files)
 
 
-def evaluate_full_grid_step(methods: list[str], folder: Path) -> Step:
+def added_metrics(plain: dict[str, Any]) -> dict[str, Any]:
+    """Return the setting "metrics": the content of the YAML that the study names; {} without."""
+    if plain.get("metrics") is None:
+        return {}
+    from mrcontrast.evaluation.added_metrics import read_nodes
+
+    return {"metrics": read_nodes(plain["metrics"])}
+
+
+def evaluate_full_grid_step(methods: list[str], plain: dict[str, Any], folder: Path) -> Step:
     """Score methods against the raw volumes, on their own grids."""
-    output = folder / FULL_GRID_EVALUATION
+    output, metrics = folder / FULL_GRID_EVALUATION, added_metrics(plain)
 
     def run() -> None:
         from mrcontrast.commands.evaluate import evaluate_originals
         from mrcontrast.data.manifest import Manifest
+        from mrcontrast.evaluation.added_metrics import build_metrics
 
         records = Manifest.read(folder / "data").split("test")
-        evaluate_originals(predictions_of(methods, folder), records, folder / MASKS, output)
+        predictions, added = (
+            predictions_of(methods, folder),
+            build_metrics(metrics.get("metrics", {})),
+        )
+        evaluate_originals(predictions, records, folder / MASKS, output, added)
 
-    title, settings = "Evaluate at full grid", {"methods": methods}
-    files = {"files": TABLES, "anchors": TABLES}
+    title, settings = "Evaluate at full grid", {"methods": methods} | metrics
+    files: Any = {"files": TABLES, "anchors": TABLES}
     return Step(FULL_GRID_EVALUATION, title, output, settings, run, after(methods, MASKS), **files)
 
 
