@@ -1,4 +1,4 @@
-"""Rules for values: words for what is expected, and a test of it."""
+"""Rules for values: the expected value in words, and a test of it."""
 
 import json
 import re

@@ -145,7 +145,7 @@ class Sweep:
             self.settle(point, job, "finished before")
         elif state == RUNNING:
             log.info("%s: still running (%s), waiting for it", job.name, job.process)
-            self.running.append((point, job, Adopted(lambda j=job: not j.is_worked_on())))
+            self.running.append((point, job, adopted(job)))
         else:
             self.running.append((point, job, self.launcher.start(job)))
 
@@ -156,7 +156,7 @@ class Sweep:
             point, before, handle = entry
             job = self.jobs[before.name] = Job.read(before.folder)
             if job.is_worked_on():  # by a process of an earlier sweep
-                self.running.append((point, job, Adopted(lambda j=job: not j.is_worked_on())))
+                self.running.append((point, job, adopted(job)))
             elif job.state in (FINISHED, FAILED):
                 self.settle(point, job, job.state)
             else:
@@ -200,6 +200,11 @@ class Sweep:
             if job.state not in (FINISHED, FAILED, jobs.STOPPED):
                 job.end(jobs.STOPPED)
         write_csv(self.plan.folder)
+
+
+def adopted(job: Job) -> Adopted:
+    """Return the handle of a job whose process outlived its sweep."""
+    return Adopted(lambda: not job.is_worked_on())
 
 
 def is_alive(folder: str) -> bool:
