@@ -47,7 +47,8 @@ class Subject:
     def read(cls, record: Record) -> "Subject":
         """Read a prepared subject."""
         flair, t1w, brain = (
-            read_volume(path).data for path in (record.images["flair"], record.images["t1w"], record.brain_mask)
+            read_volume(path).data
+            for path in (record.images["flair"], record.images["t1w"], record.brain_mask)
         )
         return cls(record.name, flair, t1w, brain > 0)
 

@@ -42,7 +42,13 @@ def augmentation(prob=0.5):
 
 def make_data(root, dims=2, augmented=True, **options):
     transforms = augmentation() if augmented else None
-    defaults = {"source": ["flair"], "target": "t1w", "spatial_dims": dims, "batch_size": 4, "augmentation": transforms}
+    defaults = {
+        "source": ["flair"],
+        "target": "t1w",
+        "spatial_dims": dims,
+        "batch_size": 4,
+        "augmentation": transforms,
+    }
     return ContrastDataModule(str(root), **(defaults | options))
 
 

@@ -52,9 +52,13 @@ def is_data(value: Any) -> bool:  # noqa: ANN401
         return value is None
     shape = value.get("shape", [1, 1, 1])
     spacing = value.get("spacing_mm", 1.0)
-    normalisers = [value.get(f"normaliser_{name}", {}) for name in ("flair", "t1w")]
+    normalisers = [node for key, node in value.items() if key.startswith("normaliser_")]
+    sources = value.get("source", [])
     return (
-        isinstance(shape, list)
+        is_name(value.get("target"))
+        and isinstance(sources, list)
+        and all(map(is_text, sources))
+        and isinstance(shape, list)
         and len(shape) == 3
         and all(type(size) is int and size > 0 for size in shape)
         and isinstance(spacing, int | float)
