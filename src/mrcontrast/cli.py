@@ -13,9 +13,8 @@ from typing import Any
 from mrcontrast import __version__
 from mrcontrast.config.build import compose, config_dir
 from mrcontrast.config.errors import names_in, suggestion
-from mrcontrast.config.flags import refuse_flags
 from mrcontrast.config.logs import show_progress
-from mrcontrast.config.option_names import renamed_keys, renamed_options
+from mrcontrast.config.option_names import check_flags, renamed_keys, renamed_options
 from mrcontrast.config.trust import take_trust, trusting
 from mrcontrast.errors import MrcontrastError, UsageError, one_line, with_cause
 
@@ -31,7 +30,7 @@ PLAIN_COMMANDS = {
     "report": "an evaluation or a study -> one HTML file: tables, plots, a viewer of the volumes",
     "sweep-table": "the results of a sweep, best first; written as CSV too",
     "register": "a finished run as a version of a named model in MLflow's registry",
-    "sync": "send to MLflow what waits since its server was away",
+    "sync": "send records that wait for an MLflow server",
     "export": "finished runs -> a model to share: half the bytes, no path of this machine",
     "info": "versions, devices, memory, and the trained models found",
     "doctor": "check that this installation works",
@@ -148,7 +147,7 @@ def run_hydra(command: str, arguments: list[str]) -> int:
         sys.stdout.write(hydra_help(command))
         return 0
     arguments = renamed_keys(command, arguments)
-    refuse_flags(command, arguments, config_dir())
+    check_flags(command, arguments, config_dir())
     flags = {argument for argument in arguments if argument.startswith("-")}
     if flags and flags <= SWEEP_FLAGS:
         return run_sweep(command, [word for word in arguments if word not in SWEEP_FLAGS])

@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 
 from mrcontrast import cli
 from mrcontrast.config.build import compose, config_dir
-from mrcontrast.config.option_names import KEYS, OPTIONS, renamed_keys, renamed_options, tell
+from mrcontrast.config.option_names import KEYS, OPTIONS, renamed_keys, renamed_options, report_name
 
 # The name of a thing, the commands that have it, and names that no command may give it.
 SAME = [
@@ -35,7 +35,7 @@ HYDRA = {
 
 @pytest.fixture(autouse=True)
 def not_yet_told() -> None:
-    tell.cache_clear()
+    report_name.cache_clear()
 
 
 def parser_of(command: str) -> argparse.ArgumentParser:

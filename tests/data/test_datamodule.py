@@ -10,7 +10,6 @@ import torch
 from monai.transforms import RandFlipd
 from omegaconf import OmegaConf
 
-from mrcontrast import keys
 from mrcontrast.config.build import build
 from mrcontrast.data.datamodule import ContrastDataModule
 from mrcontrast.data.dataset import ItemOptions

@@ -39,9 +39,9 @@ def test_another_system_is_shown_in_the_units_of_its_scores(foreign: Path) -> No
     assert (images.flair, images.labels, images.spread) == (None, None, {})
     assert np.percentile(images.real.data[images.mask], 99.5) == pytest.approx(1, abs=0.01)
     error = np.abs(images.synthetic["theirs"].data - images.real.data)[images.mask].mean()
-    score = evaluation.score("case0", "theirs", "brain")
-    assert score is not None
-    assert error == pytest.approx(score.values["mae"], abs=1e-5)
+    row = evaluation.row("case0", "theirs", "brain")
+    assert row is not None
+    assert error == pytest.approx(row.scores["mae"], abs=1e-5)
 
 
 def test_source_images_can_be_given(foreign: Path, prepared_root: Path, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from mrcontrast.storage.folder_lock import alone
 from mrcontrast.storage.volume import Volume, read_mask, read_volume, write_labels, write_volume
 from mrcontrast.study.command import plan, study
 from mrcontrast.study.ledger import Step
-from mrcontrast.study.steps import evaluate_step
+from mrcontrast.study.results import evaluate_step
 from mrcontrast.transforms.normalise import PercentileNormaliser
 from toy.runs import end_of, in_child, toy_run, wait_for, with_mlflow
 

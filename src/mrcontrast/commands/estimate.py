@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from mrcontrast.config.arguments import refuse_replacing
+from mrcontrast.config.arguments import check_replaces_own
 from mrcontrast.config.build import compose, resolve
 from mrcontrast.errors import UsageError
 from mrcontrast.training.cost import Cost, cost_of_training
@@ -34,7 +34,7 @@ def estimate(config: DictConfig) -> int:
     from rich.console import Console
 
     if config.out is not None:
-        refuse_replacing(Path(config.out), '"gpu_hours"', "out=")
+        check_replaces_own(Path(config.out), '"gpu_hours"', "out=")
     rate = config.peak_tflops * 1e12 * config.achieved_share
     costs = study_costs(config.study)
     console = Console(highlight=False, width=max(Console().width, 100))
@@ -120,7 +120,7 @@ def training_configs(study: DictConfig) -> dict[str, DictConfig]:
     Raises:
         UsageError: A parent is neither trained before it, nor a released model or a run folder.
     """
-    from mrcontrast.runs.released import refuse_missing_runs
+    from mrcontrast.runs.released import check_runs_exist
     from mrcontrast.tracking.references import open_run
     from mrcontrast.training.lineage import PARENTS, fill_gaps
 
@@ -131,7 +131,7 @@ def training_configs(study: DictConfig) -> dict[str, DictConfig]:
         config = compose("train", [*fixed, *plain["common"], *node["overrides"]])
         for key, parent in node.get("parents", {}).items():
             if parent not in found:
-                refuse_missing_runs({f"study.train.{name}.parents.{key}": parent})
+                check_runs_exist({f"study.train.{name}.parents.{key}": parent})
             theirs = found[parent] if parent in found else open_run(parent).checked_config()
             fill_gaps(config, theirs, PARENTS[key], parent)
         found[name] = resolve(config)

@@ -1,14 +1,15 @@
-"""Compare synthetic volumes of any system with real ones: one table a subject, one summary."""
+"""Compare synthetic volumes of any system with real ones: scores by subject, and a summary."""
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mrcontrast.config.arguments import refuse_missing
+from mrcontrast.config.arguments import check_exists
 from mrcontrast.data.manifest import MANIFEST, Manifest, Record
 from mrcontrast.data.predictions import SYNTHETIC
 from mrcontrast.errors import MrcontrastError, UsageError, printable
+from mrcontrast.evaluation.added_metrics import build_metrics, read_nodes
 from mrcontrast.evaluation.collection import Collection, collect
 from mrcontrast.evaluation.comparison import compare
 from mrcontrast.evaluation.pairing import Case
@@ -23,6 +24,7 @@ from mrcontrast.evaluation.protocol import (
 from mrcontrast.evaluation.table import FORMATS
 from mrcontrast.evaluation.terminal import to_rich
 from mrcontrast.inference.originals import originals
+from mrcontrast.metrics.metric import Metric
 from mrcontrast.storage.files import write_text
 
 SHOWN = (  # on the terminal; all tables stand in the files
@@ -54,6 +56,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--features", default=FEATURES, metavar="NAME", help=f"{looks}none (%(default)s)")
     add("--feature-weights", type=Path, metavar="FILE", help="its weights, if they do not ship")
     add("--feature-sha256", metavar="HEX", help="what the SHA-256 of that file has to be")
+    more = "YAML of further metrics; their modules need --trust, see docs/extending.md"
+    add("--metrics", type=Path, metavar="FILE", help=more)
     slices = "2: image metrics of each axial slice, and their mean (%(default)s: of volumes)"
     add("--dims", type=int, choices=(2, 3), default=3, help=slices)
     lacking = "go on with the subjects that all methods predict and that have a reference"
@@ -75,7 +79,7 @@ def run(args: Namespace) -> int:
     from rich.console import Console
 
     predictions = name_predictions(args.predictions, args.method)
-    refuse_missing(
+    check_exists(
         {
             **{f"--predictions {name}": folder for name, folder in predictions.items()},
             "--references": args.references,
@@ -96,6 +100,7 @@ def run(args: Namespace) -> int:
             args.workers,
             read_features(args.features, args.feature_weights, args.feature_sha256),
             args.dims,
+            build_metrics(read_nodes(args.metrics)),
         ),
         args.any_reference,
     )
@@ -140,7 +145,7 @@ def evaluate(
         any_reference: Take references that are synthetic or were taken after contrast agent.
 
     Returns:
-        What summary.json holds.
+        The content of summary.json.
 
     Raises:
         UsageError: The intensity range has to be given, or does not go with the normaliser; or
@@ -171,7 +176,11 @@ def evaluate(
 
 
 def evaluate_originals(
-    predictions: Mapping[str, Path], records: Sequence[Record], masks: Path, out: Path
+    predictions: Mapping[str, Path],
+    records: Sequence[Record],
+    masks: Path,
+    out: Path,
+    metrics: tuple[Metric, ...] = (),
 ) -> dict[str, Any]:
     """Score predictions on the subjects' own grids against the raw T1w files of a data set.
 
@@ -182,9 +191,10 @@ def evaluate_originals(
         records: Prepared subjects whose raw files are known.
         masks: Folder of ``mrcontrast.inference.originals.write_masks``.
         out: Folder of the results.
+        metrics: Added metrics.
 
     Returns:
-        What summary.json holds.
+        The content of summary.json.
 
     Raises:
         MrcontrastError: Files are missing or not on one grid, or the normalisers differ.
@@ -214,7 +224,7 @@ def evaluate_originals(
         "masks": mask_source,
         "splits": sorted({record.split for record in records}),
     }
-    protocol = Protocol(reference_normaliser=names[0])
+    protocol = Protocol(reference_normaliser=names[0], metrics=metrics)
     return compare(Collection(cases, mask_source, {}), inputs, Path(out), protocol)
 
 

@@ -3,7 +3,7 @@
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 
-from mrcontrast.config.arguments import refuse_missing
+from mrcontrast.config.arguments import check_exists
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -33,7 +33,7 @@ def run(args: Namespace) -> int:
     Raises:
         UsageError: A path is not there.
     """
-    refuse_missing({"STUDY_OR_EVALUATION": args.source, "--flair": args.flair})
+    check_exists({"STUDY_OR_EVALUATION": args.source, "--flair": args.flair})
     from rich.console import Console
 
     from mrcontrast.report.page import Choices, write_report

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from mrcontrast.config.arguments import (
-    refuse_empty,
-    refuse_missing,
-    refuse_name,
-    refuse_numbers,
-    refuse_shared,
+    check_exists,
+    check_folder,
+    check_name,
+    check_own_folder,
 )
 from mrcontrast.config.build import build, build_stage, module_name, resolve
-from mrcontrast.config.types import refuse_types
-from mrcontrast.runs.contents import LOCK, refuse_foreign
+from mrcontrast.config.rules import check_numbers
+from mrcontrast.config.types import check_types
+from mrcontrast.runs.contents import LOCK, check_run_folder
 from mrcontrast.runs.folder import RunFolder, software
-from mrcontrast.runs.released import refuse_missing_runs
+from mrcontrast.runs.released import check_runs_exist
 from mrcontrast.storage.folder_lock import alone
 from mrcontrast.training.trainer import build_trainer, refuse_accelerator
 
@@ -44,8 +44,8 @@ def train(config: DictConfig) -> float | None:
         UsageError: The config does not fit together; a path is not there.
         MrcontrastError: A fault of the data, of a parent or of the run itself.
     """
-    refuse_missing({"data.root": OmegaConf.select(config, "data.root")})
-    refuse_missing_runs({key: config.get(key) for key in GIVEN_RUNS})
+    check_exists({"data.root": OmegaConf.select(config, "data.root")})
+    check_runs_exist({key: config.get(key) for key in GIVEN_RUNS})
     from mrcontrast.training.callbacks.checkpoints import terminable
     from mrcontrast.training.callbacks.quiet import quieten
     from mrcontrast.training.initial_weights import find_start, origin_of
@@ -56,13 +56,13 @@ def train(config: DictConfig) -> float | None:
     refuse_accelerator(config.trainer.accelerator)
     config, parents = inherit(config)
     config = resolve(config)
-    refuse_numbers(config)
-    refuse_types(config)
+    check_numbers(config)
+    check_types(config)
     refuse_places(config)
     folder, earlier = RunFolder(config.out), find_start(config)
     with ExitStack() as locks:
         if is_first_process():
-            refuse_foreign(folder, is_replacing(config))  # before a lock is written
+            check_run_folder(folder, is_replacing(config))  # before a lock is written
             locks.enter_context(alone(folder.path, LOCK, "training"))
         start = how_to_start(folder, config)
         if start.moved:
@@ -79,10 +79,10 @@ def refuse_places(config: DictConfig) -> None:
     Raises:
         UsageError: The place is empty, as an unset variable of a shell leaves it, or not its own.
     """
-    refuse_name(config.get("name"), "name")
-    outputs = Path(refuse_empty(OmegaConf.select(config, "paths.outputs"), "paths.outputs"))
-    out = Path(refuse_empty(config.get("out"), "out"))
-    refuse_shared(out, "out", [Path.cwd(), Path.home(), outputs / "runs"])
+    check_name(config.get("name"), "name")
+    outputs = Path(check_folder(OmegaConf.select(config, "paths.outputs"), "paths.outputs"))
+    out = Path(check_folder(config.get("out"), "out"))
+    check_own_folder(out, "out", [Path.cwd(), Path.home(), outputs / "runs"])
 
 
 def finished_before(
@@ -119,7 +119,7 @@ def train_in(
     from lightning import seed_everything
 
     from mrcontrast.tracking.no_tracker import NoTracker, recorded
-    from mrcontrast.tracking.origin import origin_tags
+    from mrcontrast.tracking.store import origin_tags
     from mrcontrast.training.callbacks.elapsed import Elapsed
     from mrcontrast.training.initial_weights import (
         origin_of,

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mrcontrast.config.arguments import refuse_missing
+from mrcontrast.config.arguments import check_exists
 from mrcontrast.errors import MrcontrastError, UsageError, printable
 from mrcontrast.inference.options import add_arguments, refuse_options
 from mrcontrast.inference.sampling_options import ONE_DRAW, Draws
-from mrcontrast.runs.released import refuse_missing_runs
-from mrcontrast.storage.absent import absence
+from mrcontrast.runs.released import check_runs_exist
+from mrcontrast.storage.nifti import absence
 
 __all__ = ["add_arguments", "run", "translate_originals", "translate_records"]
 
@@ -38,8 +38,8 @@ def run(args: Namespace) -> int:
     draws = Draws(args.samples, args.noise_turn, given, args.precision)
     refuse_options(args)
     refuse_paths(args.input, args.output, args.overwrite)
-    refuse_missing_runs({"--model": args.model})
-    refuse_missing({"--mask": args.mask})
+    check_runs_exist({"--model": args.model})
+    check_exists({"--mask": args.mask})
     if args.strip_skull:
         refuse_strip(args.mask)
     from mrcontrast.data.predictions import Existing
@@ -177,11 +177,11 @@ def refuse_strip(mask: Path | None) -> None:
     Raises:
         UsageError: Masks are given, or deepbet is not installed.
     """
-    from mrcontrast.imaging.itk import require_extra
+    from mrcontrast.imaging.itk import check_extra
 
     if mask is not None:
         raise UsageError(f"Expected --mask or --strip-skull, got both ({mask}). Leave one out.")
-    require_extra("deepbet", "--strip-skull")
+    check_extra("deepbet", "--strip-skull")
 
 
 def refuse_paths(source: Path, output: Path, overwrite: bool) -> None:

@@ -20,7 +20,8 @@ def as_monai(
 
     Returns:
         Dictionaries with the paths of all images by contrast, those of "brain_mask",
-        "lesion_mask" and "labels" where the session has them, "subject", "session" ("" for none) and "tags".
+        "lesion_mask" and "labels" where the session has them, "subject", "session" ("" for none)
+        and "tags".
 
     Raises:
         MrcontrastError: The data set is missing or malformed, or has no such split.

@@ -1,7 +1,7 @@
 """Prepared data sets in front of a trainer."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,8 @@ class ContrastDataModule(LightningDataModule):
         num_workers: Processes that load items; 0 loads in the training process.
         context_slices: Neighbouring slices on each side, as channels of each source; 2D only.
         items: What is cut out of a volume.
-        augmentation: MONAI dictionary transforms for training items; None changes nothing.
+        augmentation: MONAI dictionary transforms for training items, by any names; None changes
+            nothing.
         seed: Seed of the order of training items and of their draws.
 
     Raises:
@@ -57,7 +58,7 @@ class ContrastDataModule(LightningDataModule):
         num_workers: int = 0,
         context_slices: int = 0,
         items: ItemOptions | None = None,
-        augmentation: Sequence[Callable] | None = None,
+        augmentation: Mapping[str, Callable] | Sequence[Callable] | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -68,7 +69,8 @@ class ContrastDataModule(LightningDataModule):
         self.num_workers = num_workers
         self.context_slices = context_slices
         self.items = items or ItemOptions()
-        self.augmentation = augmentation or ()
+        named = isinstance(augmentation, Mapping)
+        self.augmentation = tuple(augmentation.values() if named else augmentation or ())
         self.augmentation_identity = identity_or_error(self.augmentation)
         self.replacement: Dataset[Item] | None = None
         self.seed = seed

@@ -11,8 +11,8 @@ def data_facts(manifest: Manifest, source: Sequence[str], target: str) -> dict[s
     """Return contrasts, grid and normalisers of a data set, for ``provenance.json`` under "data".
 
     Returns:
-        "source" (list of names), "target", "spacing_mm" (float), "shape" (x, y, z voxels), and for each contrast, such as "flair",
-        the settings "name" and "clip" under "normaliser_flair", without values of one subject.
+        "source" (list of names), "target", "spacing_mm" (float), "shape" (x, y, z voxels), and
+        for each contrast, such as "flair", the settings "name" and "clip" under "normaliser_flair", without values of one subject.
 
     Raises:
         MrcontrastError: Subjects were normalised in different ways.

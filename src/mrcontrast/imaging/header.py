@@ -10,8 +10,15 @@ import numpy as np
 
 from mrcontrast.errors import MrcontrastError, one_line
 from mrcontrast.imaging.itk import is_sheared
-from mrcontrast.storage.absent import refuse_absent
-from mrcontrast.storage.nifti import UNIT_MM, UNITS, contradiction, fault, open_nifti, unit_code
+from mrcontrast.storage.nifti import (
+    UNIT_MM,
+    UNITS,
+    check_present,
+    contradiction,
+    fault,
+    open_nifti,
+    unit_code,
+)
 
 ERROR, WARNING, INFO = SEVERITIES = ("error", "warning", "info")
 FEWEST_VOXELS = 8
@@ -68,7 +75,7 @@ def check_header(path: str | Path) -> list[Finding]:
 
 def _read_header(path: Path) -> tuple[nib.Nifti1Header, int | None]:
     """Read a header unchecked; also the file's size in bytes where it is not compressed."""
-    refuse_absent(path, "a NIfTI file")
+    check_present(path, "a NIfTI file")
     with path.open("rb") as raw:
         start = raw.read(132)
     if start[128:132] == b"DICM":

@@ -32,7 +32,7 @@ def load_extra(name: str) -> ModuleType:
         ) from error
 
 
-def require_extra(name: str, user: str) -> None:
+def check_extra(name: str, user: str) -> None:
     """Refuse before any work what would fail for want of a package of the extra ``prep``.
 
     Raises:

@@ -19,8 +19,8 @@ from mrcontrast.imaging.header import geometry_remarks
 from mrcontrast.inference.collisions import refuse_collisions
 from mrcontrast.inference.stage_translator import Translator
 from mrcontrast.inference.translation_jobs import Job
-from mrcontrast.storage.absent import refuse_absent
 from mrcontrast.storage.files import sha256_file
+from mrcontrast.storage.nifti import check_present
 from mrcontrast.storage.volume import Volume, read_mask, read_volume
 
 log = logging.getLogger(__name__)
@@ -148,7 +148,7 @@ def facts_of(job: Job, translator: Translator) -> dict[str, Any]:
     hashes = []
     for path in (job.source, job.mask):
         if path is not None:
-            refuse_absent(path, "a NIfTI file")
+            check_present(path, "a NIfTI file")
         try:
             hashes.append(None if path is None else sha256_file(path))
         except OSError as error:

@@ -1,4 +1,4 @@
-"""What a reader must know beside the figures: data, models, seeds, versions, intensities."""
+"""The facts about an evaluation: data, models, seeds, versions, intensities."""
 
 import json
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from typing import Any
 from mrcontrast.data.manifest import MANIFEST, Manifest
 from mrcontrast.data.predictions import PredictionFiles
 from mrcontrast.errors import MrcontrastError
+from mrcontrast.evaluation.table import left_out
 from mrcontrast.report.evaluation import Evaluation
 from mrcontrast.report.sessions import Session, locate
 from mrcontrast.runs.folder import RunFolder
@@ -19,7 +20,7 @@ Facts = dict[str, str]
 def data_facts(evaluation: Evaluation) -> Facts:
     """Return what was scored: how many, of which data set, on which grid, in which units."""
     inputs, summary = evaluation.summary["inputs"], evaluation.summary
-    subjects = {score.subject for score in evaluation.scores}
+    subjects = {row.subject for row in evaluation.rows}
     counts = "1 subject" if len(subjects) == 1 else f"{len(subjects)} subjects"
     if len(evaluation.names) > len(subjects):
         counts += f", {len(evaluation.names)} sessions"
@@ -44,13 +45,8 @@ def version_facts(evaluation: Evaluation) -> Facts:
 
 
 def missing_notes(evaluation: Evaluation) -> list[str]:
-    """Return who was left out, in words."""
-    return [
-        f"{method}, {kind.replace('_', ' ')}: {', '.join(names)}"
-        for method, lists in evaluation.summary.get("missing", {}).items()
-        for kind, names in lists.items()
-        if names
-    ]
+    """Return a line on each list of subjects or metrics that were left out."""
+    return left_out(evaluation.summary)
 
 
 def _manifest_facts(evaluation: Evaluation) -> Facts:

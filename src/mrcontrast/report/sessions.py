@@ -17,7 +17,7 @@ from mrcontrast.evaluation.reference import axial_axis, read_like
 from mrcontrast.evaluation.scoring import read_reference
 from mrcontrast.inference.originals import originals
 from mrcontrast.metrics.intensity import ReferenceRange, is_unit
-from mrcontrast.metrics.slices import mean_slice_error
+from mrcontrast.metrics.score_regions import mean_slice_error
 from mrcontrast.metrics.voxelwise import mean_absolute_error
 from mrcontrast.report.evaluation import Evaluation
 from mrcontrast.storage.volume import Volume, read_volume
@@ -194,7 +194,7 @@ def _with_flairs(sessions: Mapping[str, Session], folder: Path) -> dict[str, Ses
 
 def _ends(session: Session, evaluation: Evaluation) -> tuple[float, float]:
     """Return the intensity range of one session, in the units of its files."""
-    return next(score.ends for score in evaluation.scores if score.name == session.case.name)
+    return next(row.ends for row in evaluation.rows if row.name == session.case.name)
 
 
 def _scaled(volume: Volume, low: float, high: float) -> Volume:
@@ -216,15 +216,15 @@ def _check_scores(session: Session, images: Images, evaluation: Evaluation) -> N
     """Refuse volumes whose mean error in the brain is not the one that was scored."""
     dims = evaluation.summary.get("metrics", {}).get("mae", {}).get("dims", 3)
     for method, synthetic in images.synthetic.items():
-        score = evaluation.score(session.case.name, method, "brain")
-        if score is None or "mae" not in score.values:
+        row = evaluation.row(session.case.name, method, "brain")
+        if row is None or "mae" not in row.scores:
             continue
         pair = synthetic.data, images.real.data, images.mask
         axial = axial_axis(images.real)
         found = mean_slice_error(*pair, axial) if dims == 2 else mean_absolute_error(*pair)
-        scored = score.values["mae"]
+        scored = row.scores["mae"]
         fixed = evaluation.summary["intensity_range"]["rule"] == "fixed"
-        width = score.ends[1] - score.ends[0] if fixed else 1.0
+        width = row.high - row.low if fixed else 1.0
         if abs(found - scored) > TOLERANCE * width:
             raise MrcontrastError(
                 f"Expected the volumes that were scored, got MAE {found:.4g} where subjects.csv "

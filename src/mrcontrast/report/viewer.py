@@ -1,4 +1,4 @@
-"""What the page's viewer needs of each session: its volumes as text, and where to look."""
+"""The data of the viewer in the page: volumes as text, and positions to start from."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,13 +50,13 @@ class Viewer:
         """Error with the last colour, in the units of the scores."""
         return ERROR_SHARE * self.width
 
-    def add(self, name: str, images: Images, figures: dict[str, str]) -> bool:
+    def add(self, name: str, images: Images, values: dict[str, str]) -> bool:
         """Take a session in if there is room for it; after the first that does not fit, none.
 
         Args:
             name: Of the session.
             images: Its volumes.
-            figures: Its figure by method, as text.
+            values: Its ranking metric by method, as text.
         """
         self.full = self.full or len(self.sessions) >= self.max_sessions
         if self.full:
@@ -65,7 +65,7 @@ class Viewer:
         size = sum(volume.megabytes for volume in volumes.values())
         self.full = self.megabytes + size > self.max_megabytes
         if not self.full:
-            self.sessions.append(self._describe(name, images, figures))
+            self.sessions.append(self._describe(name, images, values))
             self.volumes |= volumes
         return not self.full
 
@@ -95,14 +95,14 @@ class Viewer:
                 found[f"{key}-{number}-spread"] = embed(spread, self.width / 2)
         return found
 
-    def _describe(self, name: str, images: Images, figures: dict[str, str]) -> dict[str, Any]:
+    def _describe(self, name: str, images: Images, values: dict[str, str]) -> dict[str, Any]:
         """Return names of volumes and places of one session."""
         key = f"s{len(self.sessions)}"
         methods = {
             method: {
                 "synthetic": f"{key}-{number}",
                 "spread": f"{key}-{number}-spread" if method in images.spread else None,
-                "figure": figures.get(method, ""),
+                "figure": values.get(method, ""),
                 "peak": largest_error_mm(images, method),
             }
             for number, method in enumerate(images.synthetic)

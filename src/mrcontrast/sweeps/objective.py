@@ -1,4 +1,4 @@
-"""What a sweep ranks its jobs by."""
+"""The score by which a sweep ranks its jobs."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from mrcontrast.errors import MrcontrastError
 
 
 def monitor_of(command: str, config: DictConfig) -> tuple[str, str]:
-    """Return the name of the score and which is better, "min" or "max"."""
+    """Return the name of the score, and "min" or "max" for the better direction."""
     if command == "train":
         return str(config.stage.checkpoint.monitor), str(config.stage.checkpoint.mode)
     wanted = config.objective
@@ -18,7 +18,7 @@ def monitor_of(command: str, config: DictConfig) -> tuple[str, str]:
 
 
 def method_of(config: DictConfig) -> str:
-    """Return the method that a study is ranked by: the one named, or the last unshuffled one."""
+    """Return the method that ranks a study: the configured one, or the last unshuffled one."""
     if config.objective.method is not None:
         return str(config.objective.method)
     predicted = config.study.predict
@@ -26,11 +26,7 @@ def method_of(config: DictConfig) -> str:
 
 
 def score_of(config: DictConfig) -> float:
-    """Return the mean over held-out subjects that a finished study is ranked by.
-
-    Raises:
-        MrcontrastError: The study did not measure it.
-    """
+    """Return the mean score of a finished study; MrcontrastError if it is not in its results."""
     method, wanted = method_of(config), config.objective
     keys = ("methods", method, wanted.region, wanted.metric, "mean")
     for path in sorted(Path(config.out).glob("evaluation*/summary.json")):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mrcontrast.imaging.bias import correct_bias
-from mrcontrast.imaging.itk import require_extra
+from mrcontrast.imaging.itk import check_extra
 from mrcontrast.preparation.operators.contrasts import CONTRASTS, brain_on, contrast_of
 from mrcontrast.preparation.subject import Subject
 from mrcontrast.storage.volume import Volume
@@ -28,7 +28,7 @@ class CorrectBias:
     working_spacing_mm: float = 4.0
 
     def __post_init__(self) -> None:
-        require_extra("SimpleITK", type(self).__name__)
+        check_extra("SimpleITK", type(self).__name__)
 
     def __call__(self, subject: Subject) -> Subject:
         """Return the session without shading; without a mask the head decides.

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from mrcontrast.errors import UsageError
-from mrcontrast.imaging.itk import require_extra
+from mrcontrast.imaging.itk import check_extra
 from mrcontrast.imaging.registration import load_mni152, register_rigid, register_to_mni
 from mrcontrast.preparation.operators.contrasts import brain_on, check_contrast, contrast_of
 from mrcontrast.preparation.operators.masks import brain_of
@@ -33,7 +33,7 @@ class Register:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        require_extra("SimpleITK", type(self).__name__)
+        check_extra("SimpleITK", type(self).__name__)
         check_contrast(self.moving)
 
     def __call__(self, subject: Subject) -> Subject:
@@ -72,7 +72,7 @@ class ToMni:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        require_extra("SimpleITK", type(self).__name__)
+        check_extra("SimpleITK", type(self).__name__)
         check_contrast(self.contrast)
         if self.resolution_mm not in (1, 2):
             raise UsageError(

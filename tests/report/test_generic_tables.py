@@ -1,6 +1,6 @@
 import pytest
 
-from mrcontrast.report.nests import Table, format_cell, nested_tables
+from mrcontrast.report.generic_tables import Table, format_cell, nested_tables
 
 
 def texts(table: Table) -> list[list[str]]:
