@@ -16,14 +16,10 @@ SOURCE_LATENT = "source_latent"
 ANCHOR = "anchor"
 REGRESSED = "regressed"
 BRAIN_MASK = "brain_mask"
-LESION_MASK = "lesion_mask"
-LABELS = "labels"
 SUBJECT = "subject"
 ITEM = "item"
 
 CONTRASTS = (SOURCE, TARGET)
-CONTRAST_OF = {SOURCE: FLAIR, TARGET: T1W}
-ROLE_OF = {FLAIR: SOURCE, T1W: TARGET}
 
 
 class Batch(TypedDict, total=False):

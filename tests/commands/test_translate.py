@@ -9,7 +9,6 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from lightning import LightningModule
 from omegaconf import OmegaConf
 from torch import Tensor
 
@@ -23,6 +22,7 @@ from mrcontrast.inference.sampling_options import Draws
 from mrcontrast.inference.stage_translator import StageTranslator
 from mrcontrast.inference.translation_jobs import folder_jobs, mask_in, record_jobs, seed_of
 from mrcontrast.runs.folder import RunFolder
+from mrcontrast.stages.contract import Stage
 from mrcontrast.storage.volume import Volume, read_volume, write_volume
 from mrcontrast.transforms.grid import ModelGrid
 from mrcontrast.transforms.normalise import PercentileNormaliser
@@ -30,13 +30,8 @@ from mrcontrast.transforms.normalise import PercentileNormaliser
 SETTINGS = {"name": "percentile-0-99.5", "clip": True}
 
 
-class Inverse(LightningModule):
+class Inverse(Stage):
     """Return 1 - FLAIR, with a little noise."""
-
-    takes = "source"
-    factor = 1
-    context_slices = 0
-    spatial_dims = 2
 
     def noise_shape(self, image_shape: tuple[int, ...]) -> tuple[int, ...]:
         return (1, *image_shape)

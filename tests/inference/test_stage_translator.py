@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from lightning import LightningModule
 from scipy import ndimage
 from torch import Tensor
 
@@ -22,8 +21,8 @@ from mrcontrast.inference.sampling_options import ONE_DRAW, Draws
 from mrcontrast.inference.slice_noise import stream
 from mrcontrast.inference.stage_translator import StageTranslator
 from mrcontrast.inference.temperature import lower_temperature, refuse_temperature
-from mrcontrast.networks.prompt import Prompt
 from mrcontrast.runs.folder import RunFolder
+from mrcontrast.stages.contract import Stage
 from mrcontrast.storage.volume import Volume, read_mask, read_volume, write_volume
 from mrcontrast.transforms.grid import ModelGrid
 from mrcontrast.transforms.normalise import PercentileNormaliser
@@ -37,21 +36,16 @@ class Sampler:
     num_steps = num_calls = 5
 
 
-class Identity(LightningModule):
+class Identity(Stage):
     """Return the middle slice of the source; draw nothing."""
 
-    factor = 1
-    context_slices = 0
-
-    def __init__(self, spatial_dims: int, takes: str = "source") -> None:
-        super().__init__()
-        self.spatial_dims = spatial_dims
+    def __init__(self, spatial_dims: int, takes: str = "source", **sizes: int) -> None:
+        super().__init__(spatial_dims=spatial_dims, **sizes)
         self.takes = takes
 
-    def noise_shape(self, image_shape: tuple[int, ...]) -> None:
-        return None
-
-    def forward(self, batch: dict[str, Tensor], noise: Tensor | None = None) -> Tensor:
+    def forward(
+        self, batch: dict[str, Tensor], noise: Tensor | None = None, generator: Generators = None
+    ) -> Tensor:
         assert noise is None
         image = batch[self.takes]
         return image[:, image.shape[1] // 2].unsqueeze(1)
@@ -60,16 +54,18 @@ class Identity(LightningModule):
 class Noisy(Identity):
     """Add latent noise, brought up to the size of the image, and noise of the sampler's own."""
 
-    factor = 4
+    sampler: object = None
+    start = 1.0
+    guidance: float | None = None
 
     def __init__(self, spatial_dims: int, fresh: float = 0.0) -> None:
-        super().__init__(spatial_dims)
+        super().__init__(spatial_dims, factor=4)
         self.fresh = fresh
         self.sampler = Sampler()
         self.batches: list[tuple[int, ...]] = []
         self.prepared_batches = 0
 
-    def prepared(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    def prepare(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         self.prepared_batches += 1
         return batch
 
@@ -90,15 +86,16 @@ class Noisy(Identity):
 class Context(Identity):
     """Return the mean of the slices below and above."""
 
-    context_slices = 1
+    def __init__(self, spatial_dims: int) -> None:
+        super().__init__(spatial_dims, context_slices=1)
 
-    def forward(self, batch: dict[str, Tensor], noise: Tensor | None = None) -> Tensor:
+    def forward(
+        self, batch: dict[str, Tensor], noise: Tensor | None = None, generator: Generators = None
+    ) -> Tensor:
         return batch["source"][:, [0, 2]].mean(dim=1, keepdim=True)
 
 
-def translator(
-    stage: LightningModule, draws: Draws = ONE_DRAW, **options: object
-) -> StageTranslator:
+def translator(stage: Stage, draws: Draws = ONE_DRAW, **options: object) -> StageTranslator:
     return StageTranslator(stage, GRID, NORMALISER, draws, **options)
 
 
@@ -441,7 +438,7 @@ def test_description_names_sampler_and_steps() -> None:
 @pytest.mark.parametrize(("start", "told"), [(1.0, {}), (0.9, {"Start": 0.9})])
 def test_a_start_is_told_where_it_is_not_noise(start: float, told: dict[str, float]) -> None:
     stage = Noisy(2)
-    stage.start = start  # type: ignore[assignment]
+    stage.start = start
     described = translator(stage).describe()
     assert {key: described[key] for key in ("Start",) if key in described} == told
 
@@ -458,7 +455,7 @@ def test_another_setting_of_the_sampler_or_guidance_is_another_prediction(
 ) -> None:
     stage = Noisy(2)
     stage.sampler = sampler  # type: ignore[assignment]
-    stage.prompt = Prompt(1, 4, guidance=3.0)
+    stage.guidance = 3.0
     facts = translator(stage).describe()
     assert (facts["SamplerSettings"], facts["Guidance"]) == (settings, 3.0)
     files = PredictionFiles(tmp_path / "x.nii.gz")

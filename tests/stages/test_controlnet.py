@@ -158,7 +158,7 @@ def test_a_draw_may_begin_from_what_the_condition_guesses(dims, batch):
     with torch.no_grad():
         z = stage.process.sample(stage.conditioned_on(batch), noise)
     from_noise = stage.codec.decode(z, batch["source"].shape[2:])
-    image = (from_noise + stage.prepared(batch)["lost"]).clamp(0, 1)
+    image = (from_noise + stage.prepare(batch)["lost"]).clamp(0, 1)
     torch.testing.assert_close(stage(batch, noise), image)
 
 
@@ -167,7 +167,7 @@ def test_draws_of_a_prepared_batch_are_those_of_the_batch(dims, batch, start):
     stage = make_regressed(dims)
     stage.start = start
     noise = torch.randn(2, *stage.noise_shape(batch["source"].shape[2:]))
-    assert torch.equal(stage(stage.prepared(batch), noise), stage(batch, noise))
+    assert torch.equal(stage(stage.prepare(batch), noise), stage(batch, noise))
 
 
 @pytest.mark.parametrize("start", [0.0, 1.5])

@@ -32,7 +32,7 @@ def test_a_perfect_denoiser_draws_the_truth(name, dims, batch):
     noise = torch.randn_like(z)
     ends = stage.data_end(z, condition), stage.noise_end(noise, condition)
     stage.denoiser = Perfect(*ends)
-    truth = stage.image(z, stage.prepared(batch))  # through the autoencoder
+    truth = stage.image(z, stage.prepare(batch))  # through the autoencoder
     torch.testing.assert_close(stage(batch, noise), truth, rtol=0, atol=1e-5)
     assert stage.error(batch, z, noise, torch.tensor([0.3, 0.8])).item() == pytest.approx(0)
 
@@ -89,7 +89,7 @@ def test_a_residual_of_nothing_is_the_regression_itself(dims, batch):
     mean = stage.codec.encode(stage.condition.regressor.image(batch["source"]))
     torch.testing.assert_close(stage.latent(torch.zeros_like(mean), condition), mean)
     image = stage.condition.image(batch["source"])
-    torch.testing.assert_close(stage.image(mean, stage.prepared(batch)), image)
+    torch.testing.assert_close(stage.image(mean, stage.prepare(batch)), image)
     assert not torch.equal(stage.codec.decode(mean, image.shape[2:]), image)
     data = stage.data_end(mean + 1, condition)
     torch.testing.assert_close(data, torch.full_like(mean, 2.0))  # its deviation is set to 0.5

@@ -68,7 +68,7 @@ def test_guidance_changes_the_draw_and_costs_a_call(name, dims, batch):
         calls = []
         stage.denoiser.register_forward_hook(lambda *_, calls=calls: calls.append(1))
         drawn[guidance] = stage(batch, noise)
-        assert len(calls) == stage.calls_a_draw == (4 if guidance == 7 else 2)
+        assert len(calls) == stage.network_calls(1) == (4 if guidance == 7 else 2)
     assert not torch.equal(drawn[0.0], drawn[1.0])
     assert not torch.equal(drawn[7.0], drawn[1.0])
 

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mrcontrast import __version__, keys
+from mrcontrast import __version__
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.runs.folder import RunFolder
 from mrcontrast.tracking.references import open_run
@@ -104,7 +104,7 @@ def register(folder: RunFolder, name: str, alias: str, uri: str) -> str:
     from mrcontrast.tracking.store import connect, origin_tags, store_errors
 
     folder.verify()
-    trained_on(folder, keys.FLAIR, 1)  # raises for a run without a grid
+    trained_on(folder, "flair", 1)  # raises for a run without a grid
     client = connect(uri)
     with store_errors(uri):
         version = store(folder, name, uri)

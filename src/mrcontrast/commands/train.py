@@ -26,8 +26,9 @@ from mrcontrast.storage.folder_lock import alone
 from mrcontrast.training.trainer import build_trainer, refuse_accelerator
 
 if TYPE_CHECKING:
-    from lightning import LightningDataModule, LightningModule, Trainer
+    from lightning import LightningDataModule, Trainer
 
+    from mrcontrast.stages.contract import Stage
     from mrcontrast.tracking.no_tracker import NoTracker
 
 log = logging.getLogger(__name__)
@@ -118,6 +119,7 @@ def train_in(
     """Build everything, fit, and write the weights. See ``train``."""
     from lightning import seed_everything
 
+    from mrcontrast.stages.contract import check_stage
     from mrcontrast.tracking.no_tracker import NoTracker, recorded
     from mrcontrast.tracking.store import origin_tags
     from mrcontrast.training.callbacks.elapsed import Elapsed
@@ -130,7 +132,7 @@ def train_in(
     from mrcontrast.training.resume import check_origin, is_first_process
 
     seed_everything(config.seed, workers=True, verbose=False)
-    datamodule, stage = build(config.data), build_stage(config.stage)
+    datamodule, stage = build(config.data), check_stage(build_stage(config.stage))
     take_over(stage, parents, earlier)
     datamodule.prepare_data()
     datamodule.setup("fit")
@@ -154,13 +156,13 @@ def train_in(
         tracker.log_file(folder.config_path)
         clock = Elapsed()
         trainer = build_trainer(config, stage, folder, tracker, clock)
-        if learns_by_steps(stage):
+        if stage.learns_by_steps:
             score = fit(trainer, stage, datamodule, checkpoint, folder)
         else:
             score = tabulate(trainer, stage, datamodule, config.stage.checkpoint)
         origin |= {"seconds": round(clock.seconds(), 1), "steps": trainer.global_step}
         origin["score"] = score
-        origin["report_card"] = getattr(stage, "report_card", None)
+        origin["report_card"] = stage.report_card
         if trainer.is_global_zero:
             hand_over(stage, folder, origin, tracker)
     return score["value"]
@@ -184,16 +186,9 @@ def describe(config: DictConfig, datamodule: "LightningDataModule") -> dict[str,
     }
 
 
-def learns_by_steps(stage: "LightningModule") -> bool:
-    """Return whether a stage has a training step; a look-up table has none."""
-    from lightning.pytorch.utilities.model_helpers import is_overridden
-
-    return is_overridden("training_step", stage)
-
-
 def fit(
     trainer: "Trainer",
-    stage: "LightningModule",
+    stage: "Stage",
     datamodule: "LightningDataModule",
     checkpoint: Path | None,
     folder: RunFolder,
@@ -209,9 +204,7 @@ def fit(
     """
     from mrcontrast.training.resume import check_checkpoint, read_checkpoint, score_of
 
-    before_fit: Any = getattr(stage, "before_fit", None)
-    if before_fit is not None:
-        before_fit(datamodule)
+    stage.before_fit(datamodule)
     if checkpoint is not None:
         log.info("Going on from %s", checkpoint)
         check_checkpoint(stage, checkpoint)
@@ -227,16 +220,14 @@ def fit(
         best = read_checkpoint(folder.best_checkpoint)
         stage.load_state_dict(best["state_dict"])
         score = score_of(best)
-    finish: Any = getattr(stage, "finish", None)
-    if finish is not None:
-        stage.to(trainer.strategy.root_device).eval()
-        finish(datamodule)
+    stage.to(trainer.strategy.root_device).eval()
+    stage.finish(datamodule)
     return score
 
 
 def tabulate(
     trainer: "Trainer",
-    stage: "LightningModule",
+    stage: "Stage",
     datamodule: "LightningDataModule",
     checkpoint: DictConfig,
 ) -> dict[str, Any]:
@@ -245,7 +236,7 @@ def tabulate(
     Returns:
         Its score: monitor, value, step 0.
     """
-    stage.finish(datamodule)  # type: ignore[operator]
+    stage.finish(datamodule)
     trainer.validate(stage, datamodule=datamodule, verbose=False)
     found = trainer.callback_metrics.get(checkpoint.monitor)
     value = None if found is None else float(found)
@@ -253,7 +244,7 @@ def tabulate(
 
 
 def hand_over(
-    stage: "LightningModule", folder: RunFolder, provenance: dict[str, Any], tracker: "NoTracker"
+    stage: "Stage", folder: RunFolder, provenance: dict[str, Any], tracker: "NoTracker"
 ) -> None:
     """Write the weights, and say in full where they come from; the run is then finished."""
     sha256 = folder.write_weights(stage.state_dict())

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,26 +26,10 @@ from mrcontrast.inference.sampling_options import Draws
 from mrcontrast.inference.slice_noise import NoiseOnTheWay, noise_field, slice_noise, stream
 from mrcontrast.networks.lent_norms import has_group_norms, lent_norms
 from mrcontrast.networks.padding import crop, pad_to_multiple
+from mrcontrast.stages.contract import Stage
 
 Progress = Callable[[float], None]
 ON_THE_WAY = 2**32 - 1  # stream of a draw for the noise that its sampler adds step by step
-
-
-class VolumeStage(Protocol):
-    """What of a stage a translator needs; see ``mrcontrast.stages``."""
-
-    takes: str
-    factor: int
-    context_slices: int
-    spatial_dims: int
-
-    def noise_shape(self, image_shape: tuple[int, ...]) -> tuple[int, ...] | None:
-        """Return (C, *S / f) of the noise of an image of axes (*S); None if it draws nothing."""
-
-    def __call__(
-        self, batch: keys.Batch, noise: Tensor | None, generator: Generators = None
-    ) -> Tensor:
-        """Return images (B, 1, *S) in [0, 1]; the last two only if it draws."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +49,7 @@ class Drawing:
             changes no field.
     """
 
-    stage: VolumeStage
+    stage: Stage
     draws: Draws
     batch_size: int
     device: torch.device
@@ -123,8 +107,7 @@ class Drawing:
     @property
     def sees_field(self) -> bool:
         """Whether the level of an output depends on how much of the field is empty."""
-        stage: Any = self.stage
-        return self.trained is not None and has_group_norms(stage)
+        return self.trained is not None and has_group_norms(self.stage)
 
     def slices(
         self, image: Tensor, brain: Tensor, seed: int, report: Progress
@@ -169,8 +152,7 @@ class Drawing:
         inside = pad_to_multiple(masks.float(), self.stage.factor).to(self.device)
         batch: keys.Batch = {self.stage.takes: padded, "brain_mask": inside}  # type: ignore[misc]
         shape = self.stage.noise_shape(tuple(padded.shape[2:]))
-        if (prepared := getattr(self.stage, "prepared", None)) is not None:
-            batch = self.precisely(prepared, batch)
+        batch = self.precisely(self.stage.prepare, batch)
         for k in range(self.draws.samples):
             random = [None] if shape is None else self.random(shape, stream(seed, k), z)
             drawn = self.precisely(self.stage, batch, *random)

@@ -7,9 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from lightning import LightningModule
 
-from mrcontrast import keys
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.inference.cost import cost_of, reset_peak
 from mrcontrast.inference.description import describe_draw, describe_precision
@@ -22,6 +20,7 @@ from mrcontrast.inference.native import (
 )
 from mrcontrast.inference.sampling import Drawing, Progress
 from mrcontrast.inference.sampling_options import ONE_DRAW, Draws
+from mrcontrast.stages.contract import Stage
 from mrcontrast.storage.volume import Volume
 from mrcontrast.transforms.grid import GriddedVolume, ModelGrid
 from mrcontrast.transforms.normalise import Normaliser
@@ -59,7 +58,7 @@ class Translator(Protocol):
     """What translates volumes: a trained stage, or any other system behind the same face.
 
     Attributes:
-        source: Contrast that a volume must have, ``keys.FLAIR`` or ``keys.T1W``.
+        source: Contrast that a volume must have.
         normaliser_name: How prepared volumes must be normalised; None if it does not matter.
         progress: Called with the part of a volume that is done, in [0, 1]; None tells nobody.
     """
@@ -102,7 +101,7 @@ class StageTranslator:
 
     def __init__(
         self,
-        stage: LightningModule,
+        stage: Stage,
         grid: ModelGrid,
         normaliser: Normaliser,
         draws: Draws = ONE_DRAW,
@@ -112,15 +111,15 @@ class StageTranslator:
     ) -> None:
         if batch_size < 1:
             raise UsageError(f"Expected 1 or more slices a batch, got {batch_size}.")
-        ready: Any = stage.to(device).eval()
-        self.grid = replace(grid, multiple=max(grid.multiple, int(ready.factor)))
+        stage = stage.to(device).eval()
+        self.grid = replace(grid, multiple=max(grid.multiple, stage.factor))
         place, shape = torch.device(device), self.grid.shape
-        self.drawing = Drawing(ready, draws, batch_size, place, shape)
+        self.drawing = Drawing(stage, draws, batch_size, place, shape)
         self.normaliser = normaliser
         self.progress: Progress | None = None  # set it to hear what part of a volume is done
         self.fitting: Fitting | None = None  # set it to choose tiles and to refuse what cannot fit
         self.identity = identity or {}
-        self.source = keys.CONTRAST_OF[ready.takes]
+        self.source = stage.inputs[0]
         self.normaliser_name: str | None = normaliser.name
 
     def describe(self) -> dict[str, Any]:
@@ -217,7 +216,7 @@ class StageTranslator:
     def cost(self, shape: tuple[int, int, int]) -> dict[str, Any]:
         """Return what a volume of axes (X, Y, Z) has cost, time left out."""
         estimate = None if self.fitting is None else self.fitting.estimate(shape)
-        stage: Any = self.drawing.stage
+        stage = self.drawing.stage
         return cost_of(stage, self.drawing.draws.samples, self.drawing.device, estimate)
 
     def back(self, image: np.ndarray, gridded: GriddedVolume, native: Native) -> np.ndarray:

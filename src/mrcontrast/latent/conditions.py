@@ -68,9 +68,9 @@ class Condition(ABC):
             UsageError: They are off, where MONAI would broadcast or fail; or FLAIR would go
                 through an autoencoder that has never seen any.
         """
-        if self.encodes_flair and codec.contrasts and keys.FLAIR not in codec.contrasts:
+        if self.encodes_flair and codec.contrasts and "flair" not in codec.contrasts:
             raise UsageError(
-                f"Expected an autoencoder of {keys.FLAIR} too, got one of "
+                "Expected an autoencoder of flair too, got one of "
                 f"{', '.join(codec.contrasts)}. Train it with stage.contrasts=[t1w,flair], or "
                 "take stage/condition=pixel."
             )

@@ -1,6 +1,6 @@
 """Stage 3: steer the frozen latent diffusion model by FLAIR."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -40,6 +40,8 @@ class ControlNetDiffusion(LatentStage):
         start: Time at which a draw begins, in (0, 1]. 1 begins from noise; below, from the
             condition's guess at the latent with noise of that time (see ``DiffusionProcess``):
             training sees few times near 1, and levels over large areas are settled there.
+        source: See ``Stage``.
+        target: See ``Stage``.
 
     Raises:
         UsageError: Condition and codec do not fit, or the start is out of range or has no guess.
@@ -48,7 +50,7 @@ class ControlNetDiffusion(LatentStage):
     decoder is unlocked as by ``sd_locked = False`` in the authors' own code.
     """
 
-    def __init__(  # noqa: PLR0913 - ten parts, each a choice of the config
+    def __init__(  # noqa: PLR0913 - each a choice of the config
         self,
         codec: AutoencoderCodec,
         denoiser: DiffusionModelUNet,
@@ -61,8 +63,11 @@ class ControlNetDiffusion(LatentStage):
         prompt: Prompt | None = None,
         unlock_decoder: bool = False,
         start: float = 1.0,
+        source: Sequence[str] = ("flair",),
+        target: str = "t1w",
     ) -> None:
-        super().__init__(codec, denoiser, process, optimisation, store, condition, context_slices)
+        parts = codec, denoiser, process, optimisation, store, condition, context_slices
+        super().__init__(*parts, source, target)
         denoiser.eval().requires_grad_(False)
         self.controlnet = controlnet
         self.unlocked = [denoiser.up_blocks, denoiser.out] if unlock_decoder else []
@@ -100,7 +105,7 @@ class ControlNetDiffusion(LatentStage):
         """Draw the T1w image of each FLAIR, (B, 1, *S) in [0, 1]."""
         if noise is None:
             noise = torch.randn(self.batch_shape(batch))
-        batch = self.prepared(batch)
+        batch = self.prepare(batch)
         with self.steered(self.condition(batch, self.codec), self.batch_shape(batch)) as predict:
             z = self.draw(predict, batch, noise.to(self.device), generator)
         image = self.codec.decode(z, batch["source"].shape[2:])
@@ -115,9 +120,9 @@ class ControlNetDiffusion(LatentStage):
         return self.process.refine(predict, batch["guess"], noise, self.start, generator)
 
     @property
-    def calls_a_draw(self) -> int:
-        """Return how often ControlNet and denoiser, counted as one, run for a draw."""
-        return self.sampler.num_calls * (self.prompt.calls if self.prompt else 1)
+    def guidance(self) -> float | None:
+        """Weight of the guidance by the prompt, None without a prompt."""
+        return None if self.prompt is None else self.prompt.guidance
 
     def conditioned_on(self, batch: keys.Batch) -> Predict:
         """Return ``predict(z_t, t)`` for the FLAIR of a batch; it fuses tiles if there are any."""
@@ -190,4 +195,4 @@ class ControlNetDiffusion(LatentStage):
         """Log the loss at fixed times and noise, and the masked PSNR of one draw each."""
         z = self.codec.posterior(batch).mean
         error = self.process.validation_error(self.conditioned_on(batch), z, seed=batch_idx)
-        self.log_validation(batch, error, self(batch, fixed_noise(z, seed=batch_idx)))
+        self.log_scores(batch, error, self(batch, fixed_noise(z, seed=batch_idx)))

@@ -29,6 +29,8 @@ class LatentBridge(LatentTranslation):
             for each FLAIR, and more lets draws differ.
         store: As there.
         context_slices: As there.
+        source: See ``Stage``.
+        target: See ``Stage``.
 
     Source: Liu et al. 2022, arXiv 2209.03003, section 2.1, whose flows may lead from data to data;
     ours couples the pairs of the data set and shows the denoiser its start at all times.
@@ -36,7 +38,7 @@ class LatentBridge(LatentTranslation):
 
     condition: AnchoredCondition
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each a choice of the config
         self,
         codec: AutoencoderCodec,
         denoiser: DiffusionModelUNet,
@@ -46,8 +48,11 @@ class LatentBridge(LatentTranslation):
         sigma: float,
         store: LatentStore | None = None,
         context_slices: int = 0,
+        source: Sequence[str] = ("flair",),
+        target: str = "t1w",
     ) -> None:
-        super().__init__(codec, denoiser, condition, process, optimisation, store, context_slices)
+        parts = codec, denoiser, condition, process, optimisation, store, context_slices
+        super().__init__(*parts, source, target)
         self.sigma = sigma
 
     def forward(

@@ -1,10 +1,13 @@
-"""Stage 2: learn the distribution of T1w latents, without any condition."""
+"""Stage 2: learn the distribution of target latents, without any condition."""
+
+from collections.abc import Sequence
 
 import torch
 from monai.networks.nets import DiffusionModelUNet
 from torch import Tensor
 
 from mrcontrast import keys
+from mrcontrast.data.contrasts import title_of
 from mrcontrast.diffusion.process import DiffusionProcess, fixed_noise
 from mrcontrast.diffusion.sampling import Generators
 from mrcontrast.latent.cache import LatentStore
@@ -20,7 +23,7 @@ VALIDATION_TIME = 0.5  # of the one-step denoising that validation scores as an 
 
 
 class LatentDiffusion(LatentStage):
-    """Learn p(T1w latent). Shapes and ranges: mrcontrast.keys; latents are (B, C, *S / f).
+    """Learn p(target latent). Shapes and ranges: mrcontrast.keys; latents are (B, C, *S / f).
 
     Args:
         codec: As in ``LatentStage``, like all that say "as there".
@@ -28,12 +31,14 @@ class LatentDiffusion(LatentStage):
         process: As there.
         optimisation: As there.
         store: As there.
-        prompt: What the denoiser's cross-attention is told, or None if it has none.
+        prompt: Context of the denoiser's cross-attention, or None if it has none.
+        source: See ``Stage``; only the size of the source counts.
+        target: See ``Stage``.
 
     Source: Rombach et al. 2022, arXiv 2112.10752, eq. 2.
     """
 
-    sees_source = False  # of FLAIR it takes the size alone
+    uses_source = False
 
     def __init__(
         self,
@@ -43,8 +48,11 @@ class LatentDiffusion(LatentStage):
         optimisation: Optimisation,
         store: LatentStore | None = None,
         prompt: Prompt | None = None,
+        source: Sequence[str] = ("flair",),
+        target: str = "t1w",
     ) -> None:
-        super().__init__(codec, denoiser, process, optimisation, store)
+        parts = codec, denoiser, process, optimisation, store
+        super().__init__(*parts, source=source, target=target)
         self.prompt = prompt
         channels_last(self)
 
@@ -52,16 +60,16 @@ class LatentDiffusion(LatentStage):
     def forward(
         self, batch: keys.Batch, noise: Tensor | None = None, generator: Generators = None
     ) -> Tensor:
-        """Draw a T1w image for each item, (B, 1, *S) in [0, 1]; the batch gives only the size."""
+        """Sample target images, (B, 1, *S) in [0, 1], of the size of the batch's source."""
         if noise is None:
             noise = torch.randn(self.batch_shape(batch))
         z = self.process.sample(self.fused, noise.to(self.device), generator)
         return self.codec.decode(z, batch["source"].shape[2:])
 
     @property
-    def calls_a_draw(self) -> int:
-        """Return how often the denoiser runs for an image."""
-        return self.sampler.num_calls * (self.prompt.calls if self.prompt else 1)
+    def guidance(self) -> float | None:
+        """Weight of the guidance by the prompt, None without a prompt."""
+        return None if self.prompt is None else self.prompt.guidance
 
     def fused(self, z_t: Tensor, t: Tensor) -> Tensor:
         """Run the denoiser as a draw does, guided, in tiles if there are any; see ``Tiling``."""
@@ -101,6 +109,6 @@ class LatentDiffusion(LatentStage):
         self.log("val/psnr_denoised", psnr, batch_size=size, sync_dist=True)
 
     def pictures(self, batch: keys.Batch) -> dict[str, Tensor]:
-        """Return images (B, 1, *S) in [0, 1] by title; the draws are nobody's anatomy."""
+        """Return images (B, 1, *S) in [0, 1] by title; samples are unconditional."""
         noise = fixed_noise(torch.empty(self.batch_shape(batch)), 0)
-        return {"T1w": batch["target"], "drawn": self(batch, noise)}
+        return {title_of(self.target): batch["target"], "sample": self(batch, noise)}

@@ -1,5 +1,7 @@
 """What the stages share that see FLAIR as channels beside a noisy T1w latent."""
 
+from collections.abc import Sequence
+
 import torch
 from monai.networks.nets import DiffusionModelUNet
 from torch import Tensor
@@ -32,12 +34,14 @@ class LatentTranslation(LatentStage):
         optimisation: As there.
         store: As there.
         context_slices: As there.
+        source: See ``Stage``.
+        target: See ``Stage``.
 
     Raises:
         UsageError: Condition, codec and denoiser do not fit together.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each a choice of the config
         self,
         codec: AutoencoderCodec,
         denoiser: DiffusionModelUNet,
@@ -46,8 +50,11 @@ class LatentTranslation(LatentStage):
         optimisation: Optimisation,
         store: LatentStore | None = None,
         context_slices: int = 0,
+        source: Sequence[str] = ("flair",),
+        target: str = "t1w",
     ) -> None:
-        super().__init__(codec, denoiser, process, optimisation, store, condition, context_slices)
+        parts = codec, denoiser, process, optimisation, store, condition, context_slices
+        super().__init__(*parts, source, target)
         check_channels(denoiser, len(codec.mean) + condition.in_channels)
         channels_last(self)
 
@@ -68,7 +75,7 @@ class LatentTranslation(LatentStage):
         self, batch: keys.Batch, noise: Tensor | None = None, generator: Generators = None
     ) -> Tensor:
         """Draw the T1w image of each FLAIR, (B, 1, *S) in [0, 1]."""
-        batch = self.prepared(batch)
+        batch = self.prepare(batch)
         condition = self.condition(batch, self.codec)
         if noise is None:
             noise = torch.randn(self.batch_shape(batch))
@@ -112,7 +119,7 @@ class LatentTranslation(LatentStage):
         z, size = self.codec.posterior(batch).mean, len(batch["target"])
         t = (torch.arange(size, device=z.device) + 0.5) / size
         noise = fixed_noise(z, seed=batch_idx)
-        self.log_validation(batch, self.error(batch, z, noise, t), self(batch, noise))
+        self.log_scores(batch, self.error(batch, z, noise, t), self(batch, noise))
 
 
 def check_channels(denoiser: DiffusionModelUNet, expected: int) -> None:

@@ -1,9 +1,10 @@
 """Diffusion of what a regression leaves over, in latent space."""
 
+from collections.abc import Sequence
 from itertools import islice
-from typing import Any
 
 import torch
+from lightning import LightningDataModule
 from monai.networks.nets import DiffusionModelUNet
 from torch import Tensor
 
@@ -34,6 +35,8 @@ class ResidualDiffusion(LatentTranslation):
         optimisation: As there.
         store: As there.
         context_slices: As there.
+        source: See ``Stage``.
+        target: See ``Stage``.
 
     Source: Mardani et al. 2023, "CorrDiff", arXiv 2309.15214, eq. 3 and 4; ours in latent space,
     where the denoiser sees the mean and FLAIR, and added to the mean in the image.
@@ -42,7 +45,7 @@ class ResidualDiffusion(LatentTranslation):
     condition: AnchoredCondition
     residual_std: Tensor
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each a choice of the config
         self,
         codec: AutoencoderCodec,
         denoiser: DiffusionModelUNet,
@@ -51,8 +54,11 @@ class ResidualDiffusion(LatentTranslation):
         optimisation: Optimisation,
         store: LatentStore | None = None,
         context_slices: int = 0,
+        source: Sequence[str] = ("flair",),
+        target: str = "t1w",
     ) -> None:
-        super().__init__(codec, denoiser, condition, process, optimisation, store, context_slices)
+        parts = codec, denoiser, condition, process, optimisation, store, context_slices
+        super().__init__(*parts, source, target)
         self.register_buffer("residual_std", torch.full((len(codec.mean),), torch.nan))
 
     def data_end(self, z: Tensor, condition: Tensor) -> Tensor:
@@ -63,9 +69,9 @@ class ResidualDiffusion(LatentTranslation):
         """Add a residual to the mean."""
         return self.condition.anchor(condition, self.codec) + self.scale(data) * data
 
-    def prepared(self, batch: keys.Batch) -> keys.Batch:
+    def prepare(self, batch: keys.Batch) -> keys.Batch:
         """Return the batch with what decoding loses of the regression's image as ``lost``."""
-        batch = super().prepared(batch)
+        batch = super().prepare(batch)
         if "lost" in batch:
             return batch
         regressed = self.condition.image(batch["source"])
@@ -73,10 +79,9 @@ class ResidualDiffusion(LatentTranslation):
         lost = regressed - self.codec.decode(anchor, regressed.shape[2:])
         return {**batch, "lost": lost}
 
-    @property
-    def calls_to_prepare(self) -> int:
-        """Return how often the regression runs for an image: for its latent, and for itself."""
-        return 2 * int(self.condition.calls)
+    def network_calls(self, samples: int) -> int:
+        """Return the network calls; the regression runs for its latent, and for itself."""
+        return super().network_calls(samples) + int(self.condition.calls)
 
     def image(self, z: Tensor, batch: keys.Batch) -> Tensor:
         """Return the decoded latent with what decoding loses of the regression's image.
@@ -90,7 +95,7 @@ class ResidualDiffusion(LatentTranslation):
         return self.residual_std.view(-1, *[1] * (like.ndim - 2))
 
     @torch.no_grad()
-    def before_fit(self, datamodule: Any) -> None:  # noqa: ANN401 - any with train_items
+    def before_fit(self, datamodule: LightningDataModule) -> None:
         """Install the latents, then measure the residual's standard deviation."""
         super().before_fit(datamodule)
         statistics = LatentStatistics()

@@ -11,6 +11,7 @@ from torch import nn
 from mrcontrast.config.build import module_name
 from mrcontrast.errors import UsageError
 from mrcontrast.runs.folder import RunFolder
+from mrcontrast.stages.contract import Stage
 from mrcontrast.tracking.references import open_run
 from mrcontrast.training.lineage import LOCAL, adopt_weights, check_run, check_same
 
@@ -39,7 +40,7 @@ def find_start(config: DictConfig) -> RunFolder | None:
 
 
 def take_over(
-    stage: nn.Module, parents: Mapping[str, RunFolder], start: RunFolder | None = None
+    stage: Stage, parents: Mapping[str, RunFolder], start: RunFolder | None = None
 ) -> None:
     """Give a freshly built stage all weights that it begins with, in place.
 
@@ -51,9 +52,7 @@ def take_over(
         MrcontrastError: A tensor is missing, left over or of another shape.
     """
     adopt_weights(stage, parents)
-    initialise: Any = getattr(stage, "initialise", None)
-    if initialise is not None:
-        initialise()
+    stage.initialise()
     if start is not None:
         load_trainable(stage, start)
 
