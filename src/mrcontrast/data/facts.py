@@ -12,7 +12,8 @@ def data_facts(manifest: Manifest, source: Sequence[str], target: str) -> dict[s
 
     Returns:
         "source" (list of names), "target", "spacing_mm" (float), "shape" (x, y, z voxels), and
-        for each contrast, such as "flair", the settings "name" and "clip" under "normaliser_flair", without values of one subject.
+        for each contrast the settings "name" and "clip" under "normaliser_<contrast>", without
+        values of one subject.
 
     Raises:
         MrcontrastError: Subjects were normalised in different ways.

@@ -9,11 +9,11 @@ from mrcontrast.errors import MrcontrastError
 from mrcontrast.evaluation.masks import beside, find_lesions, find_masks
 from mrcontrast.evaluation.pairing import (
     LABELS,
-    PREDICTIONS,
     Case,
     index_folder,
     listing,
     match,
+    prediction_patterns,
 )
 from mrcontrast.evaluation.real_images import find_doubts, index_references, refuse_doubtful
 
@@ -32,9 +32,9 @@ class Collection:
         missing: By method, the sessions under "no_prediction", "no_reference" and
             "not_predicted_by_all" (it has those, another has not); empty if none.
         lesion_source: Where the lesion masks come from, in words; None if there are none.
-        training: T1w of the sessions that our models were trained on, on the references' grid;
+        training: Images of the sessions that our models were trained on, on the references' grid;
             empty if nobody knows.
-        doubts: Why a reference is no real T1w image, of the sessions whose reference is none.
+        doubts: By session, why its reference is no real image of the target.
     """
 
     cases: list[Case]
@@ -59,56 +59,70 @@ class Collection:
         }
 
 
+@dataclass(frozen=True)
+class Rules:
+    """Which sessions and references are taken.
+
+    Attributes:
+        allow_missing: Go on without sessions that lack a counterpart, of all methods alike.
+        any_reference: Take references that are synthetic or were taken after contrast agent.
+        shared: Take only sessions that all methods predict, so that methods are compared over the
+            same subjects; else those that one predicts.
+    """
+
+    allow_missing: bool = False
+    any_reference: bool = False
+    shared: bool = True
+
+
 def collect(
     predictions: Mapping[str, Path],
     references: Path,
-    masks: Path | None,
-    allow_missing: bool,
+    target: str,
     splits: Mapping[str, str],
+    masks: Path | None = None,
     lesion_masks: Path | None = None,
-    shared: bool = True,
-    any_reference: bool = False,
+    rules: Rules | None = None,
 ) -> Collection:
     """Find the sessions to score, their masks, and who lacks a counterpart.
 
     Args:
         predictions: Folder by method.
         references: Folder of the real images.
-        masks: Folder of brain masks; None looks beside the references.
-        allow_missing: Go on without sessions that lack a counterpart, of all methods alike.
+        target: Contrast of both.
         splits: Split by session where the references have splits, else empty; only sessions of
             the splits that hold a prediction are expected.
+        masks: Folder of brain masks; None looks beside the references.
         lesion_masks: Folder of lesion masks; None looks beside the references. A session without
             one counts in no figure of lesions.
-        shared: Whether only sessions that all methods predict are taken, so that methods are
-            compared over the same subjects; else those that one predicts.
-        any_reference: Whether references may be synthetic or taken after contrast agent.
+        rules: Which sessions and references are taken.
 
     Raises:
-        MrcontrastError: A counterpart is missing and ``allow_missing`` is off, a file is
-            ambiguous, only some sessions have a mask, a reference is no real T1w image, or
-            nothing is left.
+        MrcontrastError: A counterpart is missing and the rules do not allow it, a file is
+            ambiguous, only some sessions have a mask, a reference is no real image, or nothing is
+            left.
     """
-    known = every = _filled(index_references(references), references)
+    rules = rules or Rules()
+    known = every = _filled(index_references(references, target), references)
     found: dict[str, dict[str, Path]] = {}
     foreign: dict[str, list[str]] = {}
     for method, folder in predictions.items():
-        index = _filled(index_folder(folder, PREDICTIONS), folder)
+        index = _filled(index_folder(folder, prediction_patterns(target)), folder)
         found[method], foreign[method] = match(index, known, folder)
     used = {name for paths in found.values() for name in paths}
     if splits:
         used_splits = {splits.get(name) for name in used}
         known = {name: path for name, path in known.items() if splits.get(name) in used_splits}
     missing = _lacks(found, foreign, known)
-    if not used or (missing and not allow_missing):
+    if not used or (missing and not rules.allow_missing):
         raise _missing_fault(missing, predictions, references)
-    if shared:
+    if rules.shared:
         missing, used = _shared(missing, found, predictions)
     training = {name: path for name, path in every.items() if splits.get(name) == "train"}
     chosen = {name: known[name] for name in sorted(used)}
-    doubts = find_doubts(chosen, references)
-    if not any_reference:
-        refuse_doubtful(chosen, doubts)
+    doubts = find_doubts(chosen, references, target)
+    if not rules.any_reference:
+        refuse_doubtful(chosen, doubts, target)
     found_all = _cases(chosen, found, references, bool(splits), masks, lesion_masks)
     return replace(found_all, missing=missing, training=training, doubts=doubts)
 

@@ -21,10 +21,10 @@ class Nearest:
     """Distances of one synthetic volume, root mean square over a coarse grid, in its own units.
 
     Attributes:
-        training: To the nearest training T1w.
+        training: To the nearest training image.
         name: Which one that is.
-        real: Of the subject's real T1w to the nearest training T1w.
-        truth: Of the synthetic to the subject's real T1w.
+        real: Of the subject's real image to the nearest training image.
+        truth: Of the synthetic to the subject's real image.
     """
 
     training: float
@@ -34,16 +34,16 @@ class Nearest:
 
     @property
     def ratio(self) -> float | None:
-        """How near the synthetic is to training data, by the measure of the real T1w.
+        """How near the synthetic is to training data, by the measure of the real image.
 
-        None if the real T1w is training data itself.
+        None if the real image is training data itself.
         """
         return self.training / self.real if self.real else None
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Small copies of all training T1w volumes, in a file that is read block by block.
+    """Small copies of all training volumes of the target, in a file that is read block by block.
 
     Attributes:
         names: Sessions.
@@ -71,7 +71,7 @@ def store_training(volumes: Mapping[str, Path], folder: Path, pool: Workers) -> 
     """Write small copies of training volumes, one in memory at a time.
 
     Args:
-        volumes: T1w files by session, all on one grid, 0 outside the brain.
+        volumes: Files by session, all on one grid, 0 outside the brain.
         folder: Gets the file.
         pool: Who reads them.
 
@@ -131,8 +131,8 @@ def summarise_nearest(found: Mapping[str, Mapping[str, Nearest]]) -> dict[str, A
         }
     return {
         "words": "root mean square distance on a grid of about "
-        f"{SPACING_MM:g} mm to the nearest training T1w. ratio: of the synthetic over that of the "
-        "subject's own real T1w; about 1 for a new subject, a little less for a smooth image, 0 "
+        f"{SPACING_MM:g} mm to the nearest training image. ratio: of the synthetic over that of "
+        "the subject's own real image; about 1 for a new subject, a little less for a smooth image, 0 "
         f"for a copy. copied: below {COPIED_BELOW:g}",
         "methods": methods,
     }

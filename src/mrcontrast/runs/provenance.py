@@ -9,6 +9,7 @@ from mrcontrast.config.rules import FINITE, TABLE, TEXT, TEXT_TABLE, Rule, is_te
 from mrcontrast.errors import MrcontrastError, one_line
 
 NUMBER = optional(FINITE)
+EARLIER = {"source": ["flair"], "target": "t1w"}
 START = {"seconds": NUMBER, "path": optional(TEXT)}
 
 
@@ -60,7 +61,7 @@ TYPES: Mapping[str, Rule] = {
 
 
 def read_provenance(path: Path) -> dict[str, Any]:
-    """Read the provenance of a run.
+    """Read the provenance of a run; one of an earlier version makes T1w from FLAIR.
 
     Raises:
         MrcontrastError: The file is not JSON, or the value of a known key has another type.
@@ -80,4 +81,6 @@ def read_provenance(path: Path) -> dict[str, Any]:
         raise MrcontrastError(
             f"Expected {wanted}, got {str(value)[:80]} ({path}, {key}). Restore the file."
         )
+    if isinstance(data := found.get("data"), dict):
+        found["data"] = EARLIER | data
     return found
