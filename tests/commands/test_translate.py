@@ -220,7 +220,9 @@ def test_weights_are_known_wherever_the_run_lies(
     def named(model: str) -> StageTranslator:
         identity = {"Model": model, "WeightsSHA256": "12ab"}
         grid = ModelGrid(5.0, (32, 40, 24))
-        return StageTranslator(Inverse(), grid, {"flair": PercentileNormaliser()}, identity=identity)
+        return StageTranslator(
+            Inverse(), grid, {"flair": PercentileNormaliser()}, identity=identity
+        )
 
     jobs = record_jobs(tiny_records[:1], "flair", tmp_path)
     translate_files(jobs, named("here"), Existing.REFUSE)

@@ -1,4 +1,4 @@
-"""The diffusion process of a stage: how it trains a prediction and how it draws with one."""
+"""The diffusion process of a stage: training loss and sampling."""
 
 import torch
 import torch.nn.functional as F
@@ -11,16 +11,16 @@ from mrcontrast.diffusion.time_sampling import TimeSampler
 
 
 class DiffusionProcess(nn.Module):
-    """Schedule, target, training times and sampler: the choices that must agree with each other.
+    """Schedule, target, training times and sampler, which must agree.
 
-    Everywhere ``predict(x_t, t)`` is the network: noisy data (B, C, *S) and times (B,) in [0, 1]
-    to what ``target`` defines, (B, C, *S).
+    Everywhere ``predict(x_t, t)`` is the network, from noisy data (B, C, *S) and times (B,) in
+    [0, 1] to the prediction that ``target`` defines, (B, C, *S).
 
     Args:
-        schedule: How signal fades into noise over time.
-        target: What the network predicts.
-        times: Which times training sees.
-        sampler: How noise becomes data.
+        schedule: Weights of data and noise over time.
+        target: Meaning of the network's prediction.
+        times: Distribution of training times.
+        sampler: Solver from noise to data.
     """
 
     def __init__(
@@ -70,10 +70,10 @@ class DiffusionProcess(nn.Module):
         start: float,
         generator: Generators = None,
     ) -> Tensor:
-        """Turn a guess at the data into data: add noise up to a time, and draw from there.
+        """Sample from a guess of the data, with noise added up to a time.
 
         Args:
-            predict: See the class.
+            predict: The network.
             guess: (B, C, *S).
             noise: Standard normal, (B, C, *S).
             start: The time, in (0, 1].
@@ -84,11 +84,10 @@ class DiffusionProcess(nn.Module):
         """
         t = torch.full((len(guess),), start, device=guess.device)
         x_t = self.schedule.add_noise(guess, noise, t)
-        ends = self.schedule, self.target
-        return self.sampler.sample(predict, x_t, *ends, generator, start)
+        return self.sampler.sample(predict, x_t, self.schedule, self.target, generator, start)
 
 
 def fixed_noise(like: Tensor, seed: int) -> Tensor:
-    """Return standard normal noise of a tensor's shape that depends on the seed alone."""
+    """Return standard normal noise of a tensor's shape, from a seed."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(like.shape, generator=generator).to(like)

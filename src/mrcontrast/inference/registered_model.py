@@ -19,7 +19,8 @@ EXAMPLE_VOXELS = 16  # along each axis
 class TranslationModel(PythonModel):
     """Translate volumes (N, X, Y, Z), RAS on the model's spacing, 0 outside the brain.
 
-    A model of several sources takes them as (N, C, X, Y, Z), in its order. Files of any grid are the business of ``mrcontrast translate --model models:/NAME@ALIAS``.
+    A model of several sources takes them as (N, C, X, Y, Z), in its order. Files of any grid are
+    the business of ``mrcontrast translate --model models:/NAME@ALIAS``.
     """
 
     def load_context(self, context: PythonModelContext) -> None:

@@ -1,4 +1,4 @@
-"""The files behind an evaluation, found again, and their images in the units of the scores."""
+"""Find the files of an evaluation and read their images in the units of the scores."""
 
 import re
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ from mrcontrast.storage.volume import Volume, read_volume
 from mrcontrast.transforms.brain import mask_from_nonzero
 from mrcontrast.transforms.standardise import normaliser_from_name
 
-TOLERANCE = 1e-4  # of the intensity range: the scored figures were computed from the same voxels
+TOLERANCE = 1e-4  # of the intensity range: the scores were computed from the same voxels
 OWN_SCALE = ReferenceRange()  # of a source in scanner units
 
 
@@ -44,7 +44,7 @@ class Session:
     labels: Path | None = None
 
     def spread(self, method: str) -> Path | None:
-        """Return the standard deviation over draws that lies beside a prediction, if any."""
+        """Return the file of the standard deviation of a prediction, if any."""
         prediction = self.case.predictions.get(method)
         path = None if prediction is None else PredictionFiles(prediction).std
         return path if path is not None and path.is_file() else None
@@ -75,7 +75,7 @@ def find_sessions(evaluation: Evaluation, sources: Path | None = None) -> dict[s
     """Find the files of all scored sessions again, by name.
 
     Args:
-        evaluation: Names the folders; one that has moved is looked for beside the evaluation.
+        evaluation: Names the folders; a missing one is searched for next to the evaluation.
         sources: Folder of source images; None takes those of a prepared data set.
 
     Raises:
@@ -103,7 +103,7 @@ def find_sessions(evaluation: Evaluation, sources: Path | None = None) -> dict[s
 
 
 def locate(folder: Path, study: Path) -> Path:
-    """Return a folder, or the one of the same last names beside an evaluation that was moved.
+    """Return a folder, or the one with the same last names next to a moved evaluation.
 
     Raises:
         MrcontrastError: There is neither.
@@ -119,7 +119,7 @@ def locate(folder: Path, study: Path) -> Path:
 
 
 def read_images(session: Session, evaluation: Evaluation) -> Images:
-    """Read the images of one session and make sure that they are those that were scored.
+    """Read the images of one session and check that they were scored.
 
     Raises:
         MrcontrastError: A file cannot be read, or holds other voxels than those that were scored.
@@ -235,7 +235,7 @@ def _read_source(path: Path) -> Volume:
 
 
 def _check_scores(session: Session, images: Images, evaluation: Evaluation) -> None:
-    """Refuse volumes whose mean error in the brain is not the one that was scored."""
+    """Check that the mean error of each volume in the brain equals its score."""
     dims = evaluation.summary.get("metrics", {}).get("mae", {}).get("dims", 3)
     for method, synthetic in images.synthetic.items():
         row = evaluation.row(session.case.name, method, "brain")
