@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from mrcontrast.config.earlier_stages import with_arguments_of_today
+
 # Earlier module or class -> present one.
 MOVED: dict[str, str] = {
     "lightning.pytorch.callbacks.ModelCheckpoint": (
@@ -40,4 +42,4 @@ def with_names_of_today(node: Any) -> Any:  # noqa: ANN401 - any plain value
     changed = {key: with_names_of_today(value) for key, value in node.items()}
     if isinstance(target := changed.get("_target_"), str):
         changed["_target_"] = today(target)
-    return changed
+    return with_arguments_of_today(changed)

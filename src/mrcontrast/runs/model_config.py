@@ -46,12 +46,16 @@ PARTS = frozenset(
             "stages.optimisation.Optimisation",
         ),
         "mrcontrast.latent.conditions": (
-            "FlairAnchor",
-            "FoldedCondition",
-            "LatentCondition",
-            "PixelCondition",
-            "RegressedPixels",
+            "AtImageSize",
+            "AtLatentSize",
+            "Condition",
+        ),
+        "mrcontrast.latent.signals": (
+            "Latent",
+            "Pixels",
+            "Regression",
             "RegressionAnchor",
+            "SourceAnchor",
         ),
         "mrcontrast.diffusion": (
             "process.DiffusionProcess",
