@@ -8,17 +8,15 @@ from typing import Any
 import pytest
 import torch
 from monai.transforms import RandFlipd
-from omegaconf import OmegaConf
 
 from mrcontrast import keys
-from mrcontrast.config.build import build
+from mrcontrast.config.build import build, compose
 from mrcontrast.data.datamodule import ContrastDataModule, fixed_items
 from mrcontrast.data.dataset import EvenSubset, ItemOptions
 from mrcontrast.data.facts import data_facts
 from mrcontrast.data.manifest import Manifest
 from mrcontrast.errors import MrcontrastError, UsageError
 
-CONFIG = Path(__file__).parents[2] / "configs" / "data" / "prepared.yaml"
 MakeRoot = Callable[..., Path]
 
 
@@ -183,9 +181,8 @@ def test_too_much_brain_wanted_is_one_line(prepared_root: Path) -> None:
 
 @pytest.mark.parametrize("spatial_dims", [2, 3])
 def test_config_builds_and_serves(prepared_root: Path, spatial_dims: int) -> None:
-    config = OmegaConf.create({"spatial_dims": spatial_dims, "seed": 1, "workers": 0})
-    config.data = OmegaConf.load(CONFIG)
-    config.data.merge_with({"root": str(prepared_root), "batch_size": 2})
+    data = ["data=prepared", f"data.root={prepared_root}", "data.batch_size=2"]
+    config = compose("train", ["stage=lookup", f"spatial_dims={spatial_dims}", *data])
     module = build(config.data)
     batch = next(iter(module.train_dataloader()))
     assert batch["source"].shape[2:] == ((32, 40) if spatial_dims == 2 else (32, 40, 24))

@@ -1,4 +1,4 @@
-"""``mrcontrast estimate``: what the trainings of a study take, before any of them starts."""
+"""``mrcontrast estimate``: memory and GPU hours of the trainings of a study."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -15,22 +15,15 @@ GIB = 1024**3
 NOTES = (
     "Memory is that of one device at its batch: weights, gradients, optimiser, average of the "
     "weights, and the tensors alive at once in forward and backward, counted without values. "
-    "What kernels take for themselves is not in it.",
+    "The workspace of kernels is not included.",
     "GPU hours are counted operations of forward and backward over the assumed rate, or "
-    "trainer.max_time where that is shorter; validation, the encoding of caches and loading are "
-    "not in them.",
+    "trainer.max_time where that is shorter; validation, encoding of caches and loading are not "
+    "included.",
 )
 
 
 def estimate(config: DictConfig) -> int:
-    """Print parameters, memory and GPU hours of each training of ``configs/estimate.yaml``.
-
-    Returns:
-        Exit code 0.
-
-    Raises:
-        UsageError: The study does not say the size of its data, or a training has no end.
-    """
+    """Print parameters, memory and GPU hours of each training, and return exit code 0."""
     from rich.console import Console
 
     if config.out is not None:
@@ -53,16 +46,16 @@ def estimate(config: DictConfig) -> int:
     if config.out is not None:
         from mrcontrast.storage.files import write_json
 
-        write_json(Path(config.out), to_json(costs, rate, config))
+        names = ("gpu", "memory_gib", "peak_tflops", "achieved_share")
+        assumed = {name: config[name] for name in names}
+        trainings = [asdict(cost) | {"gpu_hours": cost.hours(rate)} for cost in costs]
+        content = {"assumed": assumed, "trainings": trainings, "notes": list(NOTES)}
+        write_json(Path(config.out), content)
     return 0
 
 
 def study_costs(study: DictConfig) -> list[Cost]:
-    """Return what each training of a study takes that learns by steps.
-
-    Raises:
-        UsageError: The axes of an item, or how many there are, cannot be known; the key is named.
-    """
+    """Return the cost of each training of a study with an optimiser."""
     given = OmegaConf.select(study, "size.shape")
     shape = grid_of(study) if given is None else [int(axis) for axis in given]
     items = OmegaConf.select(study, "size.items")
@@ -74,11 +67,7 @@ def study_costs(study: DictConfig) -> list[Cost]:
 
 
 def grid_of(study: DictConfig) -> list[int]:
-    """Return the axes of the volumes that a study's recipe makes.
-
-    Raises:
-        UsageError: The recipe does not say it.
-    """
+    """Return the axes of the volumes of a study's recipe; raise UsageError without a grid."""
     plain: Any = OmegaConf.to_container(study, resolve=True)
     config = compose("prepare", [*plain["prepare"], "out=unknown"])
     shape = OmegaConf.select(config, "recipe.grid.shape")
@@ -95,11 +84,8 @@ def item_shape(shape: list[int], config: DictConfig, of_volumes: bool = True) ->
 
     Args:
         shape: Axes of a volume or of an item.
-        config: Of the training.
-        of_volumes: Whether ``shape`` is that of volumes, which patches are cut from.
-
-    Raises:
-        UsageError: The shape has fewer axes.
+        config: Config of the training.
+        of_volumes: Whether patches are cut from ``shape``.
 
     >>> item_shape([40, 56, 48], OmegaConf.create({"spatial_dims": 2, "data": {"items": None}}))
     [40, 56]
@@ -115,11 +101,7 @@ def item_shape(shape: list[int], config: DictConfig, of_volumes: bool = True) ->
 
 
 def training_configs(study: DictConfig) -> dict[str, DictConfig]:
-    """Return the resolved config of each training, with what its parents' configs give it.
-
-    Raises:
-        UsageError: A parent is neither trained before it, nor a released model or a run folder.
-    """
+    """Return the resolved config of each training, filled from its parents' configs."""
     from mrcontrast.runs.released import check_runs_exist
     from mrcontrast.tracking.references import open_run
     from mrcontrast.training.lineage import PARENTS, fill_gaps
@@ -159,11 +141,3 @@ def to_table(costs: list[Cost], rate: float, memory_gib: float) -> Any:  # noqa:
             f"{cost.hours(rate):,.1f}",
         )
     return table
-
-
-def to_json(costs: list[Cost], rate: float, config: DictConfig) -> dict[str, Any]:
-    """Return the figures and what they assume."""
-    names = ("gpu", "memory_gib", "peak_tflops", "achieved_share")
-    assumed = {name: config[name] for name in names}
-    trainings = [asdict(cost) | {"gpu_hours": cost.hours(rate)} for cost in costs]
-    return {"assumed": assumed, "trainings": trainings, "notes": list(NOTES)}

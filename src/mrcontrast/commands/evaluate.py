@@ -42,30 +42,30 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--predictions", nargs="+", required=True, metavar="[NAME=]DIR", help=folders)
     references = "folder of real volumes: flat, BIDS, or a prepared data set"
     add("--references", type=Path, required=True, metavar="DIR", help=references)
-    masks = "brain masks; default: those beside the references, else non-zero voxels"
+    masks = "brain masks; default: those in the folder of the references, else non-zero voxels"
     add("--mask", dest="masks", type=Path, metavar="DIR", help=masks)
-    lesions = "lesion masks; default: *_label-lesion_mask beside the references, if there are any"
+    lesions = "lesion masks; default: *_label-lesion_mask in the folder of the references, if any"
     add("--lesion-mask", dest="lesion_masks", type=Path, metavar="DIR", help=lesions)
     add("--method", metavar="NAME", help="name of the only folder of predictions")
     add("--out", type=Path, default=Path("evaluation"), metavar="DIR", help="(%(default)s)")
-    limits = "intensity range LO HI, or 'reference'; default: 0 1 if all references lie in it"
+    limits = "intensity range LO HI, or 'reference'; default: 0 1 if all references are in it"
     add("--range", nargs="+", metavar="LIMIT", help=limits)
     raw = "of references in scanner units, such as percentile-0.5-99.5, for predictions in [0, 1]"
     add("--normalise-references", metavar="NAME", help=f"normaliser {raw}")
     looks = "feature network of KID, MMD, FID and the perceptual distance, of configs/features, or "
     add("--features", default=FEATURES, metavar="NAME", help=f"{looks}none (%(default)s)")
-    add("--feature-weights", type=Path, metavar="FILE", help="its weights, if they do not ship")
-    add("--feature-sha256", metavar="HEX", help="what the SHA-256 of that file has to be")
-    more = "YAML of further metrics; their modules need --trust, see docs/extending.md"
+    add("--feature-weights", type=Path, metavar="FILE", help="its weights, if not packaged")
+    add("--feature-sha256", metavar="HEX", help="SHA-256 that this file must have")
+    more = "YAML of your own metrics; their modules need --trust, see docs/extending.md"
     add("--metrics", type=Path, metavar="FILE", help=more)
-    slices = "2: image metrics of each axial slice, and their mean (%(default)s: of volumes)"
+    slices = "2: mean of the image metrics over axial slices (%(default)s: of volumes)"
     add("--dims", type=int, choices=(2, 3), default=3, help=slices)
-    lacking = "go on with the subjects that all methods predict and that have a reference"
-    doubtful = "take references that are synthetic or were taken after contrast agent"
+    lacking = "leave out subjects without a reference or without the prediction of a method"
+    doubtful = "accept references that are synthetic or contrast-enhanced"
     add("--any-reference", action="store_true", help=doubtful)
     add("--allow-missing", action="store_true", help=lacking)
     add("--workers", type=int, default=0, help="processes (%(default)s: this one)")
-    shapes = "print the tables as this, and write them beside summary.json"
+    shapes = "print the tables in this format, and write them to --out"
     add("--format", choices=tuple(FORMATS), help=shapes)
     add("--report", action="store_true", help="also write report.html, with plots and a viewer")
 
@@ -76,8 +76,6 @@ def run(args: Namespace) -> int:
     Returns:
         Exit code 0.
     """
-    from rich.console import Console
-
     predictions = name_predictions(args.predictions, args.method)
     check_exists(
         {
@@ -87,28 +85,28 @@ def run(args: Namespace) -> int:
             "--lesion-mask": args.lesion_masks,
         }
     )
-    summary = evaluate(
-        predictions,
-        args.references,
-        args.out,
-        args.masks,
-        args.lesion_masks,
-        args.allow_missing,
-        Protocol(
-            read_range(args.range),
-            args.normalise_references,
-            args.workers,
-            read_features(args.features, args.feature_weights, args.feature_sha256),
-            args.dims,
-            build_metrics(read_nodes(args.metrics)),
-        ),
-        args.any_reference,
+    folders = predictions, args.references, args.out, args.masks, args.lesion_masks
+    protocol = Protocol(
+        read_range(args.range),
+        args.normalise_references,
+        args.workers,
+        read_features(args.features, args.feature_weights, args.feature_sha256),
+        args.dims,
+        build_metrics(read_nodes(args.metrics)),
     )
+    show(evaluate(*folders, args.allow_missing, protocol, args.any_reference), args)
+    return 0
+
+
+def show(summary: Mapping[str, Any], args: Namespace) -> None:
+    """Print the tables of an evaluation, and write them in other formats if asked to."""
+    from rich.console import Console
+
     console = Console(highlight=False)
     if args.format is None:
         console.print(to_rich(summary, SHOWN))
-        told = f"{printable(str(args.out))}/summary.json, summary.md (all tables) and subjects.csv"
-        console.print(told, markup=False, soft_wrap=True)
+        files = f"{printable(str(args.out))}/summary.json, summary.md (all tables), subjects.csv"
+        console.print(files, markup=False, soft_wrap=True)
     else:
         name, formatted = FORMATS[args.format]
         write_text(args.out / name, text := formatted(summary))
@@ -117,7 +115,6 @@ def run(args: Namespace) -> int:
         from mrcontrast.report.page import write_report
 
         console.print(printable(str(write_report(args.out))), markup=False)
-    return 0
 
 
 def evaluate(
@@ -135,21 +132,19 @@ def evaluate(
     Args:
         predictions: Folder of synthetic volumes, by name of the method.
         references: Folder of real volumes: flat, BIDS, or a prepared data set, of which the splits
-            that hold a prediction are taken.
+            with a prediction are taken.
         out: Folder of the results.
-        masks: Folder of brain masks; else those beside the references, else non-zero voxels.
-        lesion_masks: Folder of lesion masks; else those beside the references, if there are any.
-        allow_missing: Go on when a subject lacks its reference or the prediction of a method, with
-            those that all methods predict.
-        protocol: How volumes are scored; the defaults of ``Protocol`` when None.
-        any_reference: Take references that are synthetic or were taken after contrast agent.
+        masks: Folder of brain masks; None for the references' folder, else non-zero voxels.
+        lesion_masks: Folder of lesion masks; None for the references' folder.
+        allow_missing: Leave out subjects without a counterpart.
+        protocol: Settings; the defaults of ``Protocol`` when None.
+        any_reference: Accept references that are synthetic or contrast-enhanced.
 
     Returns:
         The content of summary.json.
 
     Raises:
-        UsageError: The intensity range has to be given, or does not go with the normaliser; or
-            ``out`` is a file.
+        UsageError: Options do not fit each other, or ``out`` is a file.
         MrcontrastError: Files are missing, ambiguous, unreadable or not on one grid.
     """
     references, protocol = Path(references), protocol or Protocol()
@@ -157,15 +152,8 @@ def evaluate(
         raise UsageError(f"Expected a folder for the results, got a file ({out}). Choose another.")
     splits = _splits_of(references)
     check_normaliser(protocol, bool(splits))
-    found = collect(
-        predictions,
-        references,
-        masks,
-        allow_missing,
-        splits,
-        lesion_masks,
-        any_reference=any_reference,
-    )
+    folders = predictions, references, masks, allow_missing, splits, lesion_masks
+    found = collect(*folders, any_reference=any_reference)
     inputs = {
         "predictions": {name: str(folder) for name, folder in predictions.items()},
         "references": str(references),
@@ -188,7 +176,7 @@ def evaluate_originals(
 
     Args:
         predictions: Folder of ``<name>_desc-synth_T1w.nii.gz``, by name of the method.
-        records: Prepared subjects whose raw files are known.
+        records: Prepared subjects with known raw files.
         masks: Folder of ``mrcontrast.inference.originals.write_masks``.
         out: Folder of the results.
         metrics: Added metrics.
@@ -206,16 +194,9 @@ def evaluate_originals(
             "Prepare the data set again."
         )
     cases = [
-        Case(
-            raw.name,
-            raw.t1w,
-            raw.mask,
-            {
-                name: Path(path) / f"{raw.name}{SYNTHETIC}.nii.gz"
-                for name, path in predictions.items()
-            },
-        )
+        Case(raw.name, raw.t1w, raw.mask, {m: Path(path) / file for m, path in predictions.items()})
         for raw in originals(records, masks)
+        for file in [f"{raw.name}{SYNTHETIC}.nii.gz"]
     ]
     mask_source = "those of the raw files, else the largest non-zero component of the raw FLAIR"
     inputs = {

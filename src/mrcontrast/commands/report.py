@@ -1,4 +1,4 @@
-"""Write the HTML report of an evaluation: tables, plots and a viewer in one file."""
+"""``mrcontrast report``: tables, plots and a viewer of an evaluation in one HTML file."""
 
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
@@ -25,14 +25,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Run ``mrcontrast report`` and say where the page lies.
-
-    Returns:
-        Exit code 0.
-
-    Raises:
-        UsageError: A path is not there.
-    """
+    """Run ``mrcontrast report``, print the path of the page, and return exit code 0."""
     check_exists({"STUDY_OR_EVALUATION": args.source, "--flair": args.flair})
     from rich.console import Console
 
@@ -46,11 +39,7 @@ def run(args: Namespace) -> int:
 
 
 def whole(text: str) -> int:
-    """Read a whole number of subjects, 0 or more.
-
-    Raises:
-        ArgumentTypeError: It is none.
-    """
+    """Read a whole number, 0 or more."""
     if not text.isdecimal():
         raise ArgumentTypeError(f"expected a whole number, got {text}")
     return int(text)

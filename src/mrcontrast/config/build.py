@@ -49,20 +49,16 @@ def compose(entry: str, overrides: list[str] | None = None, with_hydra: bool = F
     try:
         with initialize_config_dir(str(config_dir()), version_base="1.3"):
             config = hydra_compose(entry, overrides, return_hydra_config=True)
-            return named_by_stage(config, with_hydra)
+            with open_dict(config):
+                # Only Hydra's own command resolves its interpolation in the name of a run.
+                if OmegaConf.to_container(config).get("name") == NAME_OF_STAGE:  # type: ignore[union-attr]
+                    config.name = config.hydra.runtime.choices.stage
+                if not with_hydra:
+                    del config["hydra"]
+            return config
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         keys = partial(keys_without, entry, overrides)
         raise usage_error(error, entry, keys, config_dir()) from error
-
-
-def named_by_stage(config: DictConfig, with_hydra: bool) -> DictConfig:
-    """Replace the interpolation of Hydra in a run's name, which only Hydra's command resolves."""
-    with open_dict(config):
-        if OmegaConf.to_container(config).get("name") == NAME_OF_STAGE:  # type: ignore[union-attr]
-            config.name = config.hydra.runtime.choices.stage
-        if not with_hydra:
-            del config["hydra"]
-    return config
 
 
 def keys_without(entry: str, overrides: Sequence[str], unknown: str) -> list[str]:

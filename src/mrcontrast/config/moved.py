@@ -16,7 +16,7 @@ MOVED: dict[str, str] = {
     "mrcontrast.latents": "mrcontrast.latent.codec",
     "mrcontrast.optimisation": "mrcontrast.stages.optimisation",
     "mrcontrast.regressor": "mrcontrast.networks.regressor",
-    "mrcontrast.transforms.whole_volume": "mrcontrast.transforms.normalise",
+    "mrcontrast.transforms.normalise": "mrcontrast.transforms.normalise",
 }
 
 

@@ -42,7 +42,12 @@ def renamed_keys(command: str, overrides: Sequence[str]) -> list[str]:
         report_name(f"{found[2]}=", f"{now}=")
         return f"{found[1]}{now}={text[found.end() :]}"
 
-    return [rename(text) for text in overrides]
+    found = []
+    for text in map(rename, overrides):
+        if text.startswith("data.augmentation=["):  # a list cannot replace transforms by name
+            found.append("data.augmentation=null")
+        found.append(text)
+    return found
 
 
 def renamed_options(command: str, words: Sequence[str]) -> list[str]:

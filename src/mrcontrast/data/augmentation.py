@@ -28,7 +28,7 @@ class AugmentedDataset(Dataset[Item]):
         return len(self.items)  # type: ignore[arg-type]
 
     def __getitem__(self, item: int) -> Item:
-        """Return item ``item``, changed at random; images stay in [0, 1], the target 0 off the brain."""
+        """Return an item, changed at random; images stay in [0, 1], the target 0 off the brain."""
         original = self.items[item]
         self.transform.set_random_state(int(torch.randint(2**31 - 1, ())))
         changed = self.transform({key: original[key] for key in IMAGES})

@@ -69,8 +69,9 @@ class ContrastDataModule(LightningDataModule):
         self.num_workers = num_workers
         self.context_slices = context_slices
         self.items = items or ItemOptions()
-        named = isinstance(augmentation, Mapping)
-        self.augmentation = tuple(augmentation.values() if named else augmentation or ())
+        if isinstance(augmentation, Mapping):
+            augmentation = list(augmentation.values())
+        self.augmentation = tuple(augmentation or ())
         self.augmentation_identity = identity_or_error(self.augmentation)
         self.replacement: Dataset[Item] | None = None
         self.seed = seed

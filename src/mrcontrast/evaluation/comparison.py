@@ -60,9 +60,6 @@ def compare(
         out: Folder of the results.
         protocol: Settings of the evaluation.
 
-    Returns:
-        The content of summary.json.
-
     Raises:
         UsageError: The intensity range has to be given.
         MrcontrastError: A file is unreadable or not on one grid with the others, or ``out`` holds

@@ -2,20 +2,15 @@
 
 from mrcontrast.evaluation.anatomy import AnatomyPair
 from mrcontrast.imaging.tissue_classes import TISSUES
+from mrcontrast.metrics import voxelwise
 from mrcontrast.metrics.metric import Pair
 from mrcontrast.metrics.overlap import dice, volume_change_percent, volume_ml
 from mrcontrast.metrics.texture import histogram_distance, sorted_distance
-from mrcontrast.metrics.voxelwise import (
-    mean_absolute_error,
-    peak_signal_to_noise,
-    root_mean_square_error,
-    share_outside,
-)
 
 
 def psnr(pair: Pair) -> float:
     """Return PSNR in dB."""
-    return peak_signal_to_noise(pair.prediction, pair.target, pair.data_range, pair.mask)
+    return voxelwise.peak_signal_to_noise(pair.prediction, pair.target, pair.data_range, pair.mask)
 
 
 def ssim(pair: Pair) -> float:
@@ -30,17 +25,17 @@ def ms_ssim(pair: Pair) -> float | None:
 
 def mae(pair: Pair) -> float:
     """Return the mean absolute error."""
-    return mean_absolute_error(pair.prediction, pair.target, pair.mask)
+    return voxelwise.mean_absolute_error(pair.prediction, pair.target, pair.mask)
 
 
 def rmse(pair: Pair) -> float:
     """Return the root mean square error."""
-    return root_mean_square_error(pair.prediction, pair.target, pair.mask)
+    return voxelwise.root_mean_square_error(pair.prediction, pair.target, pair.mask)
 
 
-def outside(pair: Pair) -> float:
+def share_outside(pair: Pair) -> float:
     """Return the share of predicted voxels outside the intensity range."""
-    return share_outside(pair.prediction, *pair.intensity_range, pair.mask)
+    return voxelwise.share_outside(pair.prediction, *pair.intensity_range, pair.mask)
 
 
 def histogram(pair: AnatomyPair) -> float:

@@ -1,7 +1,4 @@
-"""Which file belongs to which: predictions, references and masks, of ours or of any system.
-
-A file is known by its BIDS entities sub and ses, from its name or its folders, else by its name.
-"""
+"""Match predictions, references and masks by BIDS entities sub and ses, else by file name."""
 
 import os
 import re
@@ -16,7 +13,7 @@ ENTITY = r"(?:^|[/_])({}-[^/_.]+)"
 SUFFIXES = ("_desc-synth_T1w", "_T1w", "_desc-brain_mask", "_label-lesion_mask", "_mask")
 NAMES_SHOWN = 5
 
-# Of each kind, the first pattern that some file fits decides; the last fits any image.
+# For each kind the first pattern with a match decides; the last matches any image.
 IMAGE = r"^(?!.*(_mask|_dseg|_probseg)$)"
 PREDICTIONS = (r"_desc-synth_T1w$", r"^(?!.*desc-synth).*(^|_)T1w$", IMAGE)
 REFERENCES = (r"(^|_)T1w$", IMAGE)
@@ -29,15 +26,15 @@ LABELS = (r"_dseg$",)
 
 @dataclass(frozen=True)
 class Case:
-    """One session of one subject and its files.
+    """The files of one session.
 
     Attributes:
-        name: "sub-X", "sub-X_ses-Y", or the file name of a foreign system without its ending.
+        name: "sub-X", "sub-X_ses-Y", or a file name without its ending.
         reference: The real image.
-        mask: Brain mask; None to take the voxels of the reference that are not zero.
+        mask: Brain mask; None for the non-zero voxels of the reference.
         predictions: Synthetic image by method.
         lesions: Lesion mask, or None.
-        labels: Tissue labels as the phantom numbers them, or None.
+        labels: Tissue labels, numbered as those of the phantom, or None.
     """
 
     name: str
@@ -49,12 +46,12 @@ class Case:
 
     @property
     def subject(self) -> str:
-        """The person: statistics count each once, however many sessions there are."""
+        """The subject, the unit of statistics."""
         return subject_of(self.name)
 
 
 def subject_of(name: str) -> str:
-    """Return the person of a session.
+    """Return the subject of a session.
 
     >>> subject_of("sub-01_ses-2")
     'sub-01'
@@ -63,17 +60,16 @@ def subject_of(name: str) -> str:
 
 
 def index_folder(folder: Path, patterns: tuple[str, ...]) -> dict[str, Path]:
-    """Find the NIfTI files of one kind in a folder and its subfolders, by name of the session.
+    """Find the NIfTI files of one kind in a folder and its subfolders, by session.
 
-    The deviation that ``mrcontrast translate`` writes beside an image is no image.
+    Standard deviations from ``mrcontrast translate`` are left out.
 
     Args:
         folder: Flat or BIDS.
-        patterns: Regular expressions over a file's name without its ending, best first.
+        patterns: Regular expressions for a file's name without its ending, best first.
 
     Raises:
-        MrcontrastError: There is no such folder, it cannot be read, or two files belong to one
-            session.
+        MrcontrastError: The folder cannot be read, or two files belong to one session.
     """
     return {
         name: only(paths, name, folder) for name, paths in group_folder(folder, patterns).items()
@@ -81,7 +77,7 @@ def index_folder(folder: Path, patterns: tuple[str, ...]) -> dict[str, Path]:
 
 
 def group_folder(folder: Path, patterns: tuple[str, ...]) -> dict[str, list[Path]]:
-    """Find the files of one kind as ``index_folder`` does; a session may have several."""
+    """Find files as ``index_folder`` does; a session may have several."""
     files = _without_spreads([path for path in files_in(folder) if _is_volume(path)])
     groups: dict[str, list[Path]] = {}
     for path in _first_that_fit(files, patterns):
@@ -90,10 +86,10 @@ def group_folder(folder: Path, patterns: tuple[str, ...]) -> dict[str, list[Path
 
 
 def only(paths: Sequence[Path], name: str, folder: Path) -> Path:
-    """Return the file of a session.
+    """Return the only file of a session.
 
     Raises:
-        MrcontrastError: It has several.
+        MrcontrastError: There are several.
     """
     if len(paths) > 1:
         one, other = (path.relative_to(folder) for path in paths[:2])
@@ -107,7 +103,7 @@ def files_in(folder: Path) -> list[Path]:
     """Return all files below a folder, sorted.
 
     Raises:
-        MrcontrastError: There is no such folder, or it or a subfolder cannot be read.
+        MrcontrastError: The folder or a subfolder cannot be read.
     """
 
     def refuse(error: OSError) -> None:
@@ -125,7 +121,7 @@ def files_in(folder: Path) -> list[Path]:
 
 
 def session_name(path: Path, root: Path) -> str:
-    """Return what a file is known by: its BIDS entities, else its name without ending and suffix.
+    """Return the session of a file: its BIDS entities, else its name without ending and suffix.
 
     Example:
         >>> session_name(Path("out/sub-01/ses-2/anat/t1.nii.gz"), Path("out"))
@@ -143,10 +139,10 @@ def session_name(path: Path, root: Path) -> str:
 
 
 def resolve(name: str, known: Mapping[str, object]) -> str | None:
-    """Return the known name that a name means; one without session may mean the only session.
+    """Return the known session of a name, which may lack the session entity; None if unknown.
 
     Raises:
-        MrcontrastError: It may mean several sessions.
+        MrcontrastError: Several sessions match.
 
     Example:
         >>> resolve("sub-01", {"sub-01_ses-1": ..., "sub-02": ...})
@@ -166,13 +162,13 @@ def resolve(name: str, known: Mapping[str, object]) -> str | None:
 def match(
     predictions: Mapping[str, Path], known: Mapping[str, object], folder: Path
 ) -> tuple[dict[str, Path], list[str]]:
-    """Give each prediction to a known session.
+    """Match predictions to known sessions.
 
     Returns:
-        Prediction by known name, and the names of predictions that belong to none.
+        Prediction by session, and the names of predictions without one.
 
     Raises:
-        MrcontrastError: A prediction may mean several sessions, or two mean the same.
+        MrcontrastError: A prediction matches several sessions, or two match the same.
     """
     matched: dict[str, Path] = {}
     foreign = []
@@ -189,7 +185,7 @@ def match(
 
 
 def listing(names: Iterable[str]) -> str:
-    """Join names for a message, the first few and how many more.
+    """Join the first few names for a message, with the number of others.
 
     Example:
         >>> listing(["a", "b", "c", "d", "e", "f", "g"])
@@ -208,7 +204,7 @@ def _first_that_fit(files: list[Path], patterns: tuple[str, ...]) -> list[Path]:
 
 
 def _without_spreads(files: list[Path]) -> list[Path]:
-    """Leave out each ``x_std`` that lies beside its ``x``."""
+    """Return the files without standard deviations."""
     spreads = {PredictionFiles(path).std for path in files}
     return [path for path in files if path not in spreads]
 

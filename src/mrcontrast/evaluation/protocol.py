@@ -51,7 +51,7 @@ def name_predictions(values: list[str], method: str | None = None) -> dict[str, 
         method: Name of a single folder, from ``--method``; the folder's own name when None.
 
     Raises:
-        UsageError: Several folders without names, a name twice, or a name given in two ways.
+        UsageError: Several folders without unique names, or a name given twice.
 
     Example:
         >>> sorted(name_predictions(["lookup=a", "controlnet=b"]))

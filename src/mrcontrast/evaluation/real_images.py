@@ -1,4 +1,4 @@
-"""Which images may stand as the truth: real T1w images without contrast agent."""
+"""Check references: real T1w images without contrast agent."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ WORDS = {
 
 
 def index_references(folder: Path) -> dict[str, Path]:
-    """Find the reference of each session; of several images the one without ``doubt``.
+    """Find the reference of each session; among several images the one without ``doubt``.
 
     Raises:
         MrcontrastError: There is no such folder, or a session has several such images.
@@ -38,7 +38,7 @@ def find_doubts(references: Mapping[str, Path], folder: Path) -> dict[str, str]:
 
 
 def doubt(path: Path, sidecars: Sidecars) -> str | None:
-    """Say why an image is no real T1w image without contrast agent; None if nothing says so.
+    """Return why an image is no real T1w image without contrast agent, or None.
 
     >>> doubt(Path("sub-01_ce-gad_T1w.nii.gz"), Sidecars(Path()))
     'taken after contrast agent, by its name'

@@ -151,13 +151,7 @@ class Session:
         return features.vectors(ours), scores
 
     def rows(self, method: str, image: np.ndarray, more: Scores) -> list[Row]:
-        """Return the scores of one synthetic image (X, Y, Z), region by region.
-
-        Args:
-            method: Its name.
-            image: In the units of the metrics.
-            more: Further scores of the brain.
-        """
+        """Return the scores of an image (X, Y, Z) by region, with ``more`` for the brain."""
         regions = self.scorer.compare(image, self.anatomy, self.ends)
         regions["brain"] |= more
         masks = self.anatomy.regions

@@ -52,12 +52,10 @@ def kernel_distance(first: np.ndarray, second: np.ndarray) -> float:
 
     Source: Binkowski et al. 2018, arXiv 1801.01401, section 4; without its subsets.
     """
-    sets = [features.astype(np.float64) for features in (first, second)]
-    within = 0.0
-    for x in sets:
-        values, n = cubic_kernel(x, x), len(x)
-        within += (values.sum() - np.trace(values)) / (n * (n - 1))
-    return float(within - 2 * cubic_kernel(*sets).mean())
+    owners = np.arange(len(first)), len(first) + np.arange(len(second))
+    value = with_interval(first, second, cubic_kernel, owners).value
+    assert value is not None
+    return value
 
 
 def cubic_kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -71,11 +69,11 @@ def gaussian_kernel(first: np.ndarray, second: np.ndarray) -> Kernel:
     Equal vectors do not count. A set of more than ``MEDIAN_VECTORS`` is subsampled with a fixed
     seed.
 
-    Source: Gretton et al. 2012, JMLR 13, section 8 (median).
-
     Args:
         first: (N, D).
         second: (M, D).
+
+    Source: Gretton et al. 2012, JMLR 13, section 8 (median).
     """
     a, b = (_few(features.astype(np.float64)) for features in (first, second))
     pairs = ((a, a), (b, b), (a, b))

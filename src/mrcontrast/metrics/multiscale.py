@@ -92,14 +92,7 @@ class SimilarityPyramid:
 def slice_pyramids(
     prediction: np.ndarray, target: np.ndarray, data_range: float, num_scales: int
 ) -> list[SimilarityPyramid]:
-    """Return the 2D pyramid of each slice, computed for the whole stack at once.
-
-    Args:
-        prediction: Slices, (N, H, W).
-        target: Slices on the same grid, (N, H, W).
-        data_range: Width of the intensity range, in the units of the images; > 0.
-        num_scales: Scales of MS-SSIM.
-    """
+    """Return the pyramid of each slice of two stacks (N, H, W), computed for all at once."""
     pyramids = [
         SimilarityPyramid(*pair, data_range, num_scales)
         for pair in zip(prediction, target, strict=True)
@@ -121,7 +114,7 @@ def ms_ssim(
     mask: np.ndarray | None = None,
     num_scales: int | None = None,
 ) -> float:
-    """Return the multi-scale structural similarity of two images, over a mask or as a whole.
+    """Return ``SimilarityPyramid.ms_ssim`` of two images (*S) over a mask (*S) or as a whole.
 
     Args:
         prediction: Image, (*S), two or three axes.
@@ -131,10 +124,7 @@ def ms_ssim(
         num_scales: From 1 to 5; as many as the shape allows when None.
 
     Raises:
-        MrcontrastError: Shapes differ, the mask is empty or lost at a scale, or there are too many
-            scales.
-
-    Source: see ``SimilarityPyramid.ms_ssim``.
+        MrcontrastError: The images do not fit, or a scale loses the mask.
     """
     check_pair(prediction, target, mask)
     scales = count_scales(target.shape) if num_scales is None else num_scales

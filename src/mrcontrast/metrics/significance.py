@@ -87,11 +87,6 @@ def detectable_effect(n: int, alpha: float = ALPHA, power: float = POWER) -> flo
     Takes the t test's noncentral distribution at 3 n / pi subjects: the asymptotic relative
     efficiency of the Wilcoxon test for normal differences.
 
-    Args:
-        n: Subjects; at least 5.
-        alpha: Two-sided level.
-        power: Probability to detect the effect.
-
     Source: Lehmann 1975, Nonparametrics, chapter 4.3 (efficiency); Faul et al. 2007, G*Power 3.
     """
     effective = n * WILCOXON_EFFICIENCY

@@ -32,19 +32,7 @@ Bands = tuple[tuple[slice, slice, np.ndarray], ...]
 def stack_maps(
     prediction: np.ndarray, target: np.ndarray, data_range: float, border: Border = "reflect"
 ) -> Similarity:
-    """Compute the 2D maps of each slice of a stack, (N, H, W) float32.
-
-    Args:
-        prediction: Slices x, (N, H, W), H and W at least one window long.
-        target: Slices y on the same grid, (N, H, W).
-        data_range: Width of the intensity range, in the units of the images; > 0.
-        border: See ``structural.similarity_maps``.
-
-    Raises:
-        MrcontrastError: Shapes differ, an axis is shorter than the window, or the range is bad.
-
-    Source: as ``structural.similarity_maps``.
-    """
+    """Compute ``structural.similarity_maps`` of each slice of two stacks (N, H, W), float32."""
     maps = Similarity(*(np.empty(target.shape, np.float32) for _ in range(2)))
     work = _workspace(prediction, target, data_range, border)
     for chosen in work.chunks:
@@ -56,16 +44,7 @@ def stack_maps(
 
 
 def stack_ssim(prediction: np.ndarray, target: np.ndarray, data_range: float) -> np.ndarray:
-    """Return the mean SSIM of each slice without a margin of 5 pixels, (N,) float64.
-
-    Args:
-        prediction: (N, H, W).
-        target: (N, H, W).
-        data_range: Width of the intensity range, in the units of the images; > 0.
-
-    Raises:
-        MrcontrastError: As ``stack_maps``.
-    """
+    """Return ``structural.ssim`` of each slice of two stacks (N, H, W), (N,) float64."""
     means = np.empty(len(target))
     work = _workspace(prediction, target, data_range, "valid")
     for chosen in work.chunks:
@@ -77,16 +56,7 @@ def stack_ssim(prediction: np.ndarray, target: np.ndarray, data_range: float) ->
 
 
 def stack_psnr(prediction: np.ndarray, target: np.ndarray, data_range: float) -> np.ndarray:
-    """Return the peak signal-to-noise ratio of each slice, (N,) in dB; infinite for equal ones.
-
-    Args:
-        prediction: (N, H, W).
-        target: (N, H, W).
-        data_range: Width of the intensity range, in the units of the images; > 0.
-
-    Raises:
-        MrcontrastError: Shapes differ or the range is not positive.
-    """
+    """Return ``voxelwise.peak_signal_to_noise`` of each slice of two stacks (N, H, W), (N,)."""
     check_data_range(data_range)
     check_pair(prediction, target, None)
     squares = np.empty(len(target))

@@ -49,9 +49,6 @@ def peak_signal_to_noise(
         data_range: Width of the intensity range, in the units of the images; > 0.
         mask: Voxels that count, (*S) bool; all when None.
 
-    Raises:
-        MrcontrastError: The shapes differ, the mask is empty or the range is not positive.
-
     Example:
         >>> peak_signal_to_noise(np.full((2, 2), 0.1), np.zeros((2, 2)), data_range=1.0)
         20.0

@@ -1,4 +1,4 @@
-"""The picture of a comparison: source, real and synthetic volumes side by side, and the errors."""
+"""Draw a comparison: source, real and synthetic volumes side by side, and error maps."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -40,7 +40,7 @@ class FigureRow:
         synthetic: Synthetic target by method, (X, Y, Z) each.
         mask: The brain, (X, Y, Z) bool, not empty; slices and PSNR follow it.
         spacing_mm: Distance of voxels along each axis.
-        spread: Standard deviation of the draws of some methods, (X, Y, Z) each.
+        spread: Standard deviation of the samples of some methods, (X, Y, Z) each.
     """
 
     subject: str
@@ -63,7 +63,7 @@ class FigureRow:
 
 @dataclass(frozen=True)
 class Cut:
-    """A slice through a volume, cropped to the brain, as it is shown."""
+    """A slice through a volume, cropped to the brain."""
 
     plane: str
     index: int
@@ -85,25 +85,23 @@ class Cut:
 def comparison_figure(
     rows: list[FigureRow], path: Path, window: tuple[float, float] = (0.0, 1.0)
 ) -> None:
-    """Draw a line a subject, for the first all three planes, and write a PNG, whole or not at all.
+    """Write a PNG with a line for each subject, and all three planes of the first.
 
-    Columns: FLAIR, real T1w, then for each method a synthetic T1w, its error map and the spread of
-    its draws where the rows have it. All images share one grey window, all maps one colour scale.
+    Columns: FLAIR, real T1w, then for each method a synthetic T1w, its error map and its spread, if
+    any. All images share one grey window, all maps one colour scale.
 
     Args:
         rows: The subjects; all with the same methods.
-        path: Of the PNG.
-        window: Intensities shown as black and white; its width is also PSNR's range.
+        path: The PNG.
+        window: Intensities of black and white; PSNR uses its width.
 
     Raises:
         MrcontrastError: No row, or rows whose methods differ.
     """
     if not rows or any(row.titles != rows[0].titles for row in rows):
-        found = [[*row.synthetic, *row.spread] for row in rows]
-        raise MrcontrastError(
-            f"Expected subjects with the same methods, got {found} ({path}). "
-            "Draw those that all methods predict."
-        )
+        methods = [[*row.synthetic, *row.spread] for row in rows]
+        message = f"Expected subjects with the same methods, got {methods} ({path})."
+        raise MrcontrastError(f"{message} Draw those that all methods predict.")
     lines = [(rows[0], plane) for plane in PLANES] + [(row, "axial") for row in rows[1:]]
     cuts = [make_cut(row, plane) for row, plane in lines]
     figure, axes = _canvas([cut.height for cut in cuts], len(rows[0].titles))
@@ -124,18 +122,18 @@ def read_row(
     mask: Path | None = None,
     spread: Mapping[str, Path] | None = None,
 ) -> FigureRow:
-    """Read the files of one subject and turn their axes to RAS.
+    """Read the files of one subject, all on one grid, and turn their axes to RAS.
 
     Args:
         subject: Name below the pictures.
         flair: Source volume.
-        real: Real target on the same grid.
-        synthetic: Synthetic target on the same grid, by method.
-        mask: Brain mask on the same grid; None takes the non-zero voxels of ``real``.
-        spread: Standard deviation of the draws on the same grid, by method.
+        real: Real target.
+        synthetic: Synthetic target by method.
+        mask: Brain mask; None takes the non-zero voxels of ``real``.
+        spread: Standard deviation of the samples by method.
 
     Raises:
-        MrcontrastError: A file cannot be read or is not on the grid of ``real``.
+        MrcontrastError: A file cannot be read or is on another grid.
     """
     target = read_volume(real)
     brain = mask_from_nonzero(target) if mask is None else read_mask(mask, target, real)
@@ -152,7 +150,7 @@ def read_row(
 
 
 def make_cut(row: FigureRow, plane: str) -> Cut:
-    """Choose a slice: the widest axial one, the middle coronal, a sagittal beside the midline.
+    """Choose a slice: the widest axial one, the middle coronal, a sagittal next to the midline.
 
     Raises:
         MrcontrastError: The mask is empty.
@@ -175,10 +173,8 @@ def make_cut(row: FigureRow, plane: str) -> Cut:
 def _extent(mask: np.ndarray, axis: int) -> slice:
     """Return the span of the mask along an axis, with a margin."""
     filled = np.flatnonzero(mask.any(axis=tuple(each for each in range(3) if each != axis)))
-    return slice(
-        max(0, int(filled[0]) - MARGIN_VOXELS),
-        min(mask.shape[axis], int(filled[-1]) + 1 + MARGIN_VOXELS),
-    )
+    first, last = int(filled[0]) - MARGIN_VOXELS, int(filled[-1]) + MARGIN_VOXELS
+    return slice(max(0, first), min(mask.shape[axis], last + 1))
 
 
 def _read_like(path: Path, like: Volume, like_path: Path, zeros: bool = False) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Any nest of plain values as tables, for results that this page does not know by name."""
+"""Lay out nested plain values as tables, for results without a layout of their own."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ SPLIT_BY = "region"  # a list of results that name a region is a table for each
 
 @dataclass(frozen=True)
 class Cell:
-    """Text of a cell; a number stands at the right, and its interval smaller beside it."""
+    """Text of a cell; a number is right-aligned and has its interval next to it."""
 
     text: str
     is_number: bool = True
@@ -21,7 +21,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of a page: what it shows, headings, rows of cells; without rows only a note."""
+    """A table of a page: title, headings and rows of cells; without rows only a note."""
 
     title: str
     columns: list[str]
@@ -30,7 +30,7 @@ class Table:
 
     @property
     def numeric(self) -> list[bool]:
-        """Whether each column holds numbers, and so stands at the right, its heading too."""
+        """Whether each column holds numbers, and is right-aligned."""
         columns = zip(*self.rows, strict=True)
         return [any(cell.is_number and cell.text != ABSENT for cell in each) for each in columns]
 
@@ -38,8 +38,8 @@ class Table:
 def nested_tables(value: Any, title: str) -> list[Table]:  # noqa: ANN401 - any nest of JSON
     """Lay out any nest of plain values as tables.
 
-    A list of dicts, or a dict of dicts alike, is one table with a row for each; what is nested
-    deeper comes after, under a longer title. Long texts are notes; what is empty is left out.
+    A list of dicts, or a dict of similar dicts, is one table with a row for each; deeper levels
+    follow under a longer title. Long texts become notes; empty values are left out.
     """
     if _is_list_of_dicts(value):
         return _listed(value, title)
@@ -103,7 +103,7 @@ def signed(text: str) -> str:
 
 
 def _listed(items: list[dict[str, Any]], title: str) -> list[Table]:
-    """Return a table of results, or one for each region that they name."""
+    """Return a table of results, or one for each of their regions."""
     if not all(SPLIT_BY in item for item in items):
         return [_matrix(title, dict(enumerate(items)), with_names=False)]
     tables = []
@@ -115,7 +115,7 @@ def _listed(items: list[dict[str, Any]], title: str) -> list[Table]:
 
 
 def _alike(nests: Mapping[str, dict[str, Any]], title: str) -> list[Table]:
-    """Return a table with a row for each dict, and tables of what is nested deeper in them."""
+    """Return a table with a row for each dict, and tables of their deeper levels."""
     tables = [_matrix(title, nests, with_names=True)]
     for name, item in nests.items():
         for key, inner in item.items():
@@ -152,7 +152,7 @@ def _flatten(item: dict[str, Any]) -> dict[str, Any]:
 
 
 def _are_alike(nests: Mapping[str, Any]) -> bool:
-    """Whether dicts are rows of one table: several, with a key in common and no long text."""
+    """Return whether dicts are rows of one table: several, with a common key and no long text."""
     if len(nests) < 2 or not all(isinstance(item, dict) for item in nests.values()):
         return False
     common = set.intersection(*(set(item) for item in nests.values()))
@@ -160,7 +160,7 @@ def _are_alike(nests: Mapping[str, Any]) -> bool:
 
 
 def _is_row(value: Any) -> bool:  # noqa: ANN401
-    """Whether a value can stand in a row: it is plain, or a dict of what can."""
+    """Return whether a value fits into a row: plain, or a dict of plain values."""
     return _is_plain(value) or (
         isinstance(value, dict)
         and all(_is_plain(item) and not _is_long(item) for item in value.values())
@@ -168,30 +168,30 @@ def _is_row(value: Any) -> bool:  # noqa: ANN401
 
 
 def _is_plain(value: Any) -> bool:  # noqa: ANN401
-    """Whether a value can stand in one cell."""
+    """Return whether a value fits into one cell."""
     if isinstance(value, list):
         return not any(isinstance(item, dict | list) for item in value)
     return not isinstance(value, dict) or _is_statistic(value)
 
 
 def _is_statistic(value: Any) -> bool:  # noqa: ANN401
-    """Whether a value is a mean with its interval or its spread."""
+    """Return whether a value is a mean with its interval or deviation."""
     return isinstance(value, dict) and "mean" in value and bool({"ci95", "sd"} & value.keys())
 
 
 def _is_list_of_dicts(value: Any) -> bool:  # noqa: ANN401
-    """Whether a value is a list of dicts, and not empty."""
+    """Return whether a value is a list of dicts, not empty."""
     items = value if isinstance(value, list) else []
     return bool(items) and all(isinstance(item, dict) for item in items)
 
 
 def _is_long(value: Any) -> bool:  # noqa: ANN401
-    """Whether a value is a text for a paragraph."""
+    """Return whether a value is a text for a paragraph."""
     return isinstance(value, str) and len(value) > LONG_TEXT and " " in value
 
 
 def _says(value: Any) -> bool:  # noqa: ANN401
-    """Whether a value says anything."""
+    """Return whether a value is not empty."""
     return value is not None and value != {} and value != []
 
 

@@ -18,7 +18,7 @@ Facts = dict[str, str]
 
 
 def data_facts(evaluation: Evaluation) -> Facts:
-    """Return what was scored: how many, of which data set, on which grid, in which units."""
+    """Return the scored data: number of subjects, data set, grid and units."""
     inputs, summary = evaluation.summary["inputs"], evaluation.summary
     subjects = {row.subject for row in evaluation.rows}
     counts = "1 subject" if len(subjects) == 1 else f"{len(subjects)} subjects"
@@ -35,7 +35,7 @@ def data_facts(evaluation: Evaluation) -> Facts:
 
 
 def method_facts(sessions: Mapping[str, Session], methods: list[str]) -> dict[str, Facts]:
-    """Return how each method's volumes were made, from the sidecars beside them."""
+    """Return the model and sampling of each method, from the sidecars of its volumes."""
     return {method: _sidecar_facts(_sidecars(sessions, method)) for method in methods}
 
 
@@ -126,7 +126,7 @@ def _values(sidecars: list[dict[str, Any]], key: str) -> str:
 
 
 def _of_splits(splits: list[str] | None) -> str:
-    """Return the splits in words."""
+    """Return the splits as text."""
     return f" of the {' and '.join(splits)} split" if splits else ""
 
 

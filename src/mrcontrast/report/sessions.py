@@ -1,4 +1,4 @@
-"""The files behind an evaluation, found again, and their images in the units of the scores."""
+"""Find the files of an evaluation and read their images in the units of the scores."""
 
 import re
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ from mrcontrast.transforms.brain import mask_from_nonzero
 from mrcontrast.transforms.standardise import normaliser_from_name
 
 FLAIRS = (r"(^|_)FLAIR$", r"(?i)flair")
-TOLERANCE = 1e-4  # of the intensity range: the scored figures were computed from the same voxels
+TOLERANCE = 1e-4  # of the intensity range: the scores were computed from the same voxels
 OWN_SCALE = ReferenceRange()  # of a FLAIR in scanner units
 
 
@@ -35,7 +35,7 @@ class Session:
 
     Attributes:
         case: Reference, mask and predictions.
-        flair: Source image, or None where nobody knows it.
+        flair: Source image, or None where unknown.
         labels: Tissue labels on the reference's grid, or None.
     """
 
@@ -44,7 +44,7 @@ class Session:
     labels: Path | None = None
 
     def spread(self, method: str) -> Path | None:
-        """Return the standard deviation over draws that lies beside a prediction, if any."""
+        """Return the file of the standard deviation of a prediction, if any."""
         prediction = self.case.predictions.get(method)
         path = None if prediction is None else PredictionFiles(prediction).std
         return path if path is not None and path.is_file() else None
@@ -75,7 +75,7 @@ def find_sessions(evaluation: Evaluation, flairs: Path | None = None) -> dict[st
     """Find the files of all scored sessions again, by name.
 
     Args:
-        evaluation: Names the folders; one that has moved is looked for beside the evaluation.
+        evaluation: Names the folders; a missing one is searched for next to the evaluation.
         flairs: Folder of source images; None takes those of a prepared data set.
 
     Raises:
@@ -90,8 +90,8 @@ def find_sessions(evaluation: Evaluation, flairs: Path | None = None) -> dict[st
         found = _originals(evaluation.names, predictions, study)
     else:
         masks, folder = inputs["masks"], locate(Path(references), study)
-        told = masks != DERIVED_MASKS and not masks.endswith(MASKS_BESIDE)
-        found = _collected(predictions, folder, locate(Path(masks), study) if told else None)
+        given = masks != DERIVED_MASKS and not masks.endswith(MASKS_BESIDE)
+        found = _collected(predictions, folder, locate(Path(masks), study) if given else None)
     if lost := set(evaluation.names) - set(found):
         raise MrcontrastError(
             f"Expected the volumes that were scored, got none of {listing(lost)} "
@@ -102,7 +102,7 @@ def find_sessions(evaluation: Evaluation, flairs: Path | None = None) -> dict[st
 
 
 def locate(folder: Path, study: Path) -> Path:
-    """Return a folder, or the one of the same last names beside an evaluation that was moved.
+    """Return a folder, or the one with the same last names next to a moved evaluation.
 
     Raises:
         MrcontrastError: There is neither.
@@ -118,7 +118,7 @@ def locate(folder: Path, study: Path) -> Path:
 
 
 def read_images(session: Session, evaluation: Evaluation) -> Images:
-    """Read the images of one session and make sure that they are those that were scored.
+    """Read the images of one session and check that they were scored.
 
     Raises:
         MrcontrastError: A file cannot be read, or holds other voxels than those that were scored.
@@ -153,12 +153,12 @@ def read_images(session: Session, evaluation: Evaluation) -> Images:
 def _collected(
     predictions: Mapping[str, Path], references: Path, masks: Path | None
 ) -> dict[str, Session]:
-    """Find the sessions as the evaluation did; a prepared data set knows FLAIR and labels."""
+    """Find the sessions as the evaluation did, with FLAIR and labels of a prepared data set."""
     known = Manifest.read(references).records if (references / MANIFEST).is_file() else []
     records = {record.name: record for record in known}
     splits = {name: record.split for name, record in records.items()}
-    given = predictions, references, masks
-    cases = collect(*given, True, splits, shared=False, any_reference=True).cases
+    folders = predictions, references, masks
+    cases = collect(*folders, True, splits, shared=False, any_reference=True).cases
     return {
         case.name: Session(case, records[case.name].images["flair"], records[case.name].labels)
         if case.name in records
@@ -213,7 +213,7 @@ def _read_flair(path: Path) -> Volume:
 
 
 def _check_scores(session: Session, images: Images, evaluation: Evaluation) -> None:
-    """Refuse volumes whose mean error in the brain is not the one that was scored."""
+    """Check that the mean error of each volume in the brain equals its score."""
     dims = evaluation.summary.get("metrics", {}).get("mae", {}).get("dims", 3)
     for method, synthetic in images.synthetic.items():
         row = evaluation.row(session.case.name, method, "brain")

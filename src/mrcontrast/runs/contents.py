@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.runs.folder import RunFolder
-from mrcontrast.storage.files import check_links, making_folder
+from mrcontrast.storage.files import check_links, making_folder, move
 
 log = logging.getLogger(__name__)
 
@@ -68,29 +68,15 @@ def check_run_folder(folder: RunFolder, replace: bool) -> None:
 
 
 def set_aside(folder: RunFolder) -> None:
-    """Rename a run folder, so that another run can take its place.
-
-    Raises:
-        MrcontrastError: The operating system refuses; the folder stays where it is.
-    """
+    """Rename a run folder, so that another run can take its place."""
     place = place_aside(folder)
-    try:
-        folder.path.rename(place)
-    except OSError as error:
-        raise MrcontrastError(
-            f"Expected a folder that can be moved to {place}, got the error: "
-            f"{error.strerror or error} ({folder.path}). Choose another name= or out=."
-        ) from error
+    move(folder.path, place, "Choose another name= or out=.")
     (place / LOCK).unlink(missing_ok=True)
     log.info("The earlier run is kept in %s", place)
 
 
 def keep_copy(folder: RunFolder) -> None:
-    """Copy a run folder before its files are replaced, large files by hard links.
-
-    Raises:
-        MrcontrastError: The operating system refuses.
-    """
+    """Copy a run folder before its files are replaced, large files by hard links."""
     place = place_aside(folder)
     with making_folder(place) as copy:
         leave_out = shutil.ignore_patterns(LOCK)

@@ -1,12 +1,20 @@
 """Read ``provenance.json`` of a run folder and check the types of its known keys."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mrcontrast.config.rules import FINITE, TABLE, TEXT, TEXT_TABLE, Rule, is_text, misfit, optional
-from mrcontrast.errors import MrcontrastError, one_line
+from mrcontrast.config.rules import (
+    FINITE,
+    TABLE,
+    TEXT,
+    TEXT_TABLE,
+    Rule,
+    is_text,
+    misfit,
+    optional,
+    read_table,
+)
 
 NUMBER = optional(FINITE)
 START = {"seconds": NUMBER, "path": optional(TEXT)}
@@ -56,24 +64,5 @@ TYPES: Mapping[str, Rule] = {
 
 
 def read_provenance(path: Path) -> dict[str, Any]:
-    """Read the provenance of a run.
-
-    Raises:
-        MrcontrastError: The file is not JSON, or the value of a known key has another type.
-    """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise MrcontrastError(
-            f"Expected JSON, got: {one_line(error, most=200)} ({path}). Restore the file."
-        ) from error
-    if not isinstance(found, dict):
-        raise MrcontrastError(
-            f"Expected a table, got {type(found).__name__} ({path}). Restore the file."
-        )
-    if (wrong := misfit(found, TYPES)) is not None:
-        key, wanted, value = wrong
-        raise MrcontrastError(
-            f"Expected {wanted}, got {str(value)[:80]} ({path}, {key}). Restore the file."
-        )
-    return found
+    """Read the provenance of a run; raise MrcontrastError if it is damaged."""
+    return read_table(path, TYPES, "the provenance of a run", "Restore the file.", dict)

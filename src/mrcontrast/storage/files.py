@@ -77,7 +77,7 @@ def making_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _temporary(path: Path) -> Iterator[Path]:
-    """Yield an unused name in the folder of ``path`` and remove what is left there in the end."""
+    """Yield an unused name in the folder of ``path``, and remove its file or folder at the end."""
     unfinished = unfinished_name(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -153,6 +153,19 @@ def is_running(process: int) -> bool:
     except (OSError, OverflowError):
         return True
     return state.rpartition(")")[2].split()[0] != "Z"
+
+
+def move(source: Path, target: Path, advice: str = "Move it away by hand.") -> None:
+    """Rename a folder; raise MrcontrastError if the operating system refuses."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        remove_left_over(target)
+        source.rename(target)
+    except OSError as error:
+        raise MrcontrastError(
+            f"Expected a folder that can be moved to {target}, got the error: "
+            f"{error.strerror or error} ({source}). {advice}"
+        ) from error
 
 
 def check_links(root: Path, paths: Iterable[Path], kind: str, advice: str) -> None:

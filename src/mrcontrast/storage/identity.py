@@ -15,8 +15,7 @@ from mrcontrast.storage.files import sha256_file
 
 PLAIN = (type(None), bool, int, float, complex, bytes, type(Ellipsis), type(NotImplemented))
 WRAPPERS = {  # of functions in a class
-    staticmethod: ("__func__",),
-    classmethod: ("__func__",),
+    **dict.fromkeys((staticmethod, classmethod), ("__func__",)),
     property: ("fget", "fset", "fdel"),
     cached_property: ("func",),
 }

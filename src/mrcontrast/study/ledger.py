@@ -10,7 +10,7 @@ from typing import Any
 
 from mrcontrast.errors import MrcontrastError, one_line
 from mrcontrast.runs.identity import first_difference
-from mrcontrast.storage.files import json_hash
+from mrcontrast.storage.files import json_hash, move
 from mrcontrast.study.records import (
     FINISHED,
     MARK,
@@ -23,7 +23,6 @@ from mrcontrast.study.records import (
     is_empty,
     list_files,
     missing_files,
-    move,
     readable,
 )
 

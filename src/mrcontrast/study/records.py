@@ -1,14 +1,13 @@
 """Record of a step of a study: state, hash, and the files of its output."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from mrcontrast.config.rules import TEXT, Rule, misfit, one_of
-from mrcontrast.errors import MrcontrastError, one_line
-from mrcontrast.storage.files import UNFINISHED, remove_left_over, sha256_file, write_json
+from mrcontrast.config.rules import TEXT, Rule, one_of, read_table
+from mrcontrast.errors import MrcontrastError
+from mrcontrast.storage.files import UNFINISHED, sha256_file, write_json
 
 FINISHED, STARTED = "finished", "started"
 MARK = ".step.json"  # in an output: the record of the step that made it
@@ -62,24 +61,15 @@ class Record:
 
     @classmethod
     def read(cls, path: Path) -> "Record | None":
-        """Read a record; None if there is none.
-
-        Raises:
-            MrcontrastError: The file is truncated, or not a record.
-        """
+        """Read a record; None if there is none, MrcontrastError if it is damaged."""
         if not path.is_file():
             return None
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            known = {each.name for each in fields(cls)}
-            if (wrong := misfit(content, RULES)) is not None:
-                raise ValueError(f"{wrong[0]} {wrong[2]!r}")
-            return cls(**{key: value for key, value in content.items() if key in known})
-        except (OSError, ValueError, TypeError, AttributeError) as error:
-            raise MrcontrastError(
-                f"Expected the record of a step, got: {one_line(error, most=200)} ({path}). "
-                "Restore the file, or move it and the output of that step away."
-            ) from error
+        known = {each.name for each in fields(cls)}
+        return read_table(
+            *(path, RULES, "the record of a step"),
+            "Restore the file, or move it and the output of that step away.",
+            lambda found: cls(**{key: found[key] for key in found.keys() & known}),
+        )
 
 
 def list_files(folder: Path, patterns: Sequence[str]) -> dict[str, list[Any]]:
@@ -149,23 +139,6 @@ def readable(path: Path) -> Record | None:
         return Record.read(path)
     except MrcontrastError:
         return None
-
-
-def move(source: Path, target: Path) -> None:
-    """Rename a folder.
-
-    Raises:
-        MrcontrastError: The operating system refuses; the folder stays where it is.
-    """
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        remove_left_over(target)
-        source.rename(target)
-    except OSError as error:
-        raise MrcontrastError(
-            f"Expected a folder that can be moved to {target}, got the error: "
-            f"{error.strerror or error} ({source}). Move it away by hand."
-        ) from error
 
 
 def foreign_outputs(paths: Sequence[Path], ledger: Path) -> MrcontrastError:

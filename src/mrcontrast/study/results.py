@@ -48,15 +48,20 @@ def evaluate_step(methods: list[str], plain: dict[str, Any], folder: Path) -> St
             runs = {name: runs_of(model, plain, folder) for name, model in models.items()}
             add_costs(output, {name: Source(predictions[name], runs[name]) for name in methods})
 
-    files = {"files": TABLES, "anchors": TABLES}
-    return Step(EVALUATION, "Evaluate", output, settings, run, after(methods), **files)
+    return Step(
+        *(EVALUATION, "Evaluate", output, settings, run, after(methods)),
+        files=TABLES,
+        anchors=TABLES,
+    )
 
 
 def added_metrics(plain: dict[str, Any]) -> dict[str, Any]:
     """Return the setting "metrics": the content of the YAML that the study names; {} without."""
+    if plain.get("metrics") is None:
+        return {}
     from mrcontrast.evaluation.added_metrics import read_nodes
 
-    return {"metrics": nodes} if (nodes := read_nodes(plain.get("metrics"))) else {}
+    return {"metrics": read_nodes(plain["metrics"])}
 
 
 def evaluate_full_grid_step(methods: list[str], plain: dict[str, Any], folder: Path) -> Step:
@@ -76,8 +81,11 @@ def evaluate_full_grid_step(methods: list[str], plain: dict[str, Any], folder: P
         evaluate_originals(predictions, records, folder / MASKS, output, added)
 
     title, settings = "Evaluate at full grid", {"methods": methods} | metrics
-    files = {"files": TABLES, "anchors": TABLES}
-    return Step(FULL_GRID_EVALUATION, title, output, settings, run, after(methods, MASKS), **files)
+    return Step(
+        *(FULL_GRID_EVALUATION, title, output, settings, run, after(methods, MASKS)),
+        files=TABLES,
+        anchors=TABLES,
+    )
 
 
 def report_step(evaluation: str, methods: list[str], plain: dict[str, Any], folder: Path) -> Step:

@@ -1,6 +1,5 @@
 """One job of a sweep on disk: its task, its progress, and the process that holds it."""
 
-import json
 import os
 import platform
 import re
@@ -11,9 +10,17 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mrcontrast.config import rules
-from mrcontrast.config.rules import FINITE, TABLE, TEXT, TEXT_TABLE, TEXTS, one_of, optional, whole
-from mrcontrast.errors import MrcontrastError, one_line
+from mrcontrast.config.rules import (
+    FINITE,
+    TABLE,
+    TEXT,
+    TEXT_TABLE,
+    TEXTS,
+    one_of,
+    optional,
+    read_table,
+    whole,
+)
 from mrcontrast.runs.folder import RunFolder
 from mrcontrast.storage.files import write_json
 from mrcontrast.storage.folder_lock import held
@@ -27,7 +34,8 @@ RULES = {
     "state": one_of(WAITING, RUNNING, FINISHED, FAILED, STOPPED),
     "mode": one_of("min", "max"),
     "overrides": TEXTS,
-    **dict.fromkeys(("varied", "identity"), TEXT_TABLE),
+    "varied": TEXT_TABLE,
+    "identity": (TEXT_TABLE[0], lambda value: isinstance(value, str) or TEXT_TABLE[1](value)),
     "searched": TABLE,
     **dict.fromkeys(("number", "attempts"), whole(0)),
     "steps": optional(whole(0)),
@@ -88,21 +96,14 @@ class Job:
     @classmethod
     def read(cls, folder: str | Path) -> "Job":
         """Read a job's file; raise MrcontrastError if it is missing or has other content."""
-        path = Path(folder) / JOB
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            if not isinstance(content, dict):
-                raise TypeError(f"no table but a {type(content).__name__}")
-            if isinstance(content.get("identity"), str):
-                content["identity"] = {}
-            if (wrong := rules.misfit(content, RULES)) is not None:
-                raise ValueError(f"{wrong[0]} {wrong[2]!r}")
-            return cls(folder=Path(folder), **content)
-        except (OSError, ValueError, TypeError) as error:
-            raise MrcontrastError(
-                f"Expected a job of a sweep, got: {one_line(error, most=200)} ({path}). Restore "
-                "the file, or move its folder out of the sweep."
-            ) from error
+
+        def make(found: dict[str, Any]) -> Job:
+            identity = found["identity"]  # a text in earlier versions
+            known = {**found, "identity": {} if isinstance(identity, str) else identity}
+            return cls(folder=Path(folder), **known)
+
+        advice = "Restore the file, or move its folder out of the sweep."
+        return read_table(Path(folder) / JOB, RULES, "a job of a sweep", advice, make)
 
     def save(self) -> None:
         """Write the job's file, completely or not at all."""

@@ -23,18 +23,15 @@ class Handle:
         done: Returns whether its process has ended.
         reason: Returns how it ended, for a job without a recorded end.
         stop: Asks it to save and end.
-        adopted: An earlier sweep started it: it is waited for and never stopped.
     """
 
     done: Callable[[], bool]
     reason: Callable[[], str] = lambda: "its process is gone"
     stop: Callable[[], object] = lambda: None
-    adopted: bool = False
 
 
-def adopt(job: Job) -> Handle:
-    """Return the handle of a job whose process outlived its sweep."""
-    return Handle(lambda: not job.is_worked_on(), adopted=True)
+class Adopted(Handle):
+    """A job whose process outlived its sweep: it is waited for and never stopped."""
 
 
 class Processes:

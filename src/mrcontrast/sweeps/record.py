@@ -1,14 +1,13 @@
 """Record of a sweep: ``sweep.json`` in its folder with the ranked jobs, and a run in MLflow."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
-from mrcontrast.config.rules import TEXT, TEXT_TABLE, TEXTS, misfit, optional
-from mrcontrast.errors import MrcontrastError, UsageError, one_line
+from mrcontrast.config.rules import TEXT, TEXT_TABLE, TEXTS, optional, read_table
+from mrcontrast.errors import UsageError
 from mrcontrast.runs.folder import RunFolder
 from mrcontrast.storage.files import write_json
 from mrcontrast.sweeps.identity import difference
@@ -17,7 +16,11 @@ from mrcontrast.sweeps.plan import Plan, is_free
 from mrcontrast.tracking.no_tracker import NoTracker
 
 SWEEP, STANDING = "sweep.json", "standing"
-RULES = {"sweep": TEXTS, STANDING: TEXT_TABLE, "mlflow_run_id": optional(TEXT)}
+RULES = {
+    "sweep": (TEXTS[0], lambda v: TEXTS[1](v) and len(v) > 0),
+    STANDING: TEXT_TABLE,
+    "mlflow_run_id": optional(TEXT),
+}
 
 # Reasons not to rank a job; "" for a ranked one.
 RANKED = ""
@@ -28,24 +31,15 @@ ADDED = "of another sweep"
 
 
 def read_sweep(folder: Path) -> dict[str, Any]:
-    """Return the content of a sweep's file, empty for a new sweep.
-
-    Raises:
-        MrcontrastError: It has other content.
-    """
+    """Return the content of a sweep's file, empty for a new sweep."""
     path = folder / SWEEP
     if not path.is_file():
         return {}
-    try:
-        found = dict(json.loads(path.read_text(encoding="utf-8")))
-        if (wrong := misfit(found, RULES)) is not None or not found["sweep"]:
-            raise ValueError(f"{wrong or 'no command'}")
-        return found
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise MrcontrastError(
-            f"Expected the file of a sweep, got: {one_line(error, most=200)} ({path}). Restore "
-            "it, or remove it: the jobs have files of their own."
-        ) from error
+    advice = "Restore it, or remove it: the jobs have files of their own."
+    return read_table(
+        *(path, RULES, "the file of a sweep", advice),
+        lambda found: {**found, "sweep": found["sweep"]},  # a file without it is damaged
+    )
 
 
 def check_same_sweep(plan: Plan) -> None:

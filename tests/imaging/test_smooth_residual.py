@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from mrcontrast.imaging.tissue_bias import smooth_residual
-from mrcontrast.imaging.tissue_classes import segment_tissues
+from mrcontrast.imaging.tissue_classes import segment_tissues, smooth_residual
 
 SHAPE, SPACING_MM = (40, 36, 31), (3.0, 3.0, 4.0)
 
