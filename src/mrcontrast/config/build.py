@@ -16,6 +16,7 @@ from mrcontrast.errors import MrcontrastError, UsageError, with_cause
 
 PACKAGE = Path(__file__).resolve().parents[1]
 NAME_OF_STAGE = "${hydra:runtime.choices.stage}"  # in configs/train.yaml
+TYPED = "${hydra:overrides.task}"  # likewise
 
 
 def config_dir() -> Path:
@@ -49,17 +50,20 @@ def compose(entry: str, overrides: list[str] | None = None, with_hydra: bool = F
     try:
         with initialize_config_dir(str(config_dir()), version_base="1.3"):
             config = hydra_compose(entry, overrides, return_hydra_config=True)
-            return named_by_stage(config, with_hydra)
+            return without_hydra(config, with_hydra)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         keys = partial(keys_without, entry, overrides)
         raise usage_error(error, entry, keys, config_dir()) from error
 
 
-def named_by_stage(config: DictConfig, with_hydra: bool) -> DictConfig:
-    """Replace the interpolation of Hydra in a run's name, which only Hydra's command resolves."""
+def without_hydra(config: DictConfig, with_hydra: bool) -> DictConfig:
+    """Replace interpolations of Hydra's settings, which only Hydra's own command resolves."""
+    plain: Any = OmegaConf.to_container(config)
     with open_dict(config):
-        if OmegaConf.to_container(config).get("name") == NAME_OF_STAGE:  # type: ignore[union-attr]
+        if plain.get("name") == NAME_OF_STAGE:
             config.name = config.hydra.runtime.choices.stage
+        if plain.get("overrides") == TYPED:
+            config.overrides = config.hydra.overrides.task
         if not with_hydra:
             del config["hydra"]
     return config
