@@ -6,7 +6,7 @@ from mrcontrast.data.splits import RandomSplit
 from mrcontrast.preparation.duplicates import Deduplicate
 from mrcontrast.preparation.operators import BrainMask, MeasureVolumes, Normalise, ToGrid
 from mrcontrast.preparation.recipe import Recipe
-from mrcontrast.preparation.subject import Selection, Source
+from mrcontrast.preparation.session import Selection, Source
 from mrcontrast.storage.volume import Volume
 from mrcontrast.transforms.grid import ModelGrid
 from mrcontrast.transforms.normalise import PercentileNormaliser
@@ -30,9 +30,7 @@ def recipe_of(
     *sources: Source, select: Selection | None = None, deduplicate: Deduplicate | None = None
 ) -> Recipe:
     """Return a recipe without what takes long."""
-    normaliser = PercentileNormaliser(0.5, 99.5)
-    operators = [BrainMask(), ToGrid(GRID), Normalise(normaliser, normaliser), MeasureVolumes()]
+    normalisers = {"default": PercentileNormaliser(0.5, 99.5)}
+    operators = [BrainMask(), ToGrid(GRID), Normalise(normalisers), MeasureVolumes()]
     split = RandomSplit(0.6, 0.0, 0.4, seed=0)
-    return Recipe(
-        list(sources), operators, GRID, normaliser, normaliser, split, select, deduplicate
-    )
+    return Recipe(list(sources), operators, GRID, normalisers, split, select, deduplicate)

@@ -27,15 +27,17 @@ def write_subjects(folder: Path, phantoms: list[PhantomSubject], count: int) -> 
     for index in range(count):
         subject, rng = phantoms[index % len(phantoms)], np.random.default_rng(index)
         name, mask = f"sub-{index:03d}", subject.brain_mask
-        top = np.percentile(subject.t1w.data[mask], 99.5)
-        real = np.clip(subject.t1w.data / top, 0, 1)
+        top = np.percentile(subject.images["t1w"].data[mask], 99.5)
+        real = np.clip(subject.images["t1w"].data / top, 0, 1)
         for kind, level in (("real", 0.01), ("ours", 0.05)):
             noisy = np.clip(real + rng.normal(0, level, real.shape), 0, 1) * mask
-            volume = Volume(noisy.astype(np.float32), subject.t1w.affine)
+            volume = Volume(noisy.astype(np.float32), subject.images["t1w"].affine)
             write_volume(folder / kind / f"{name}_T1w.nii", volume)
         parts = {"desc-brain_mask": mask, "label-lesion_mask": subject.lesion_mask}
         for suffix, labels in parts.items():
-            write_labels(folder / "real" / f"{name}_{suffix}.nii", labels, subject.t1w.affine)
+            write_labels(
+                folder / "real" / f"{name}_{suffix}.nii", labels, subject.images["t1w"].affine
+            )
 
 
 def forget_peak() -> None:

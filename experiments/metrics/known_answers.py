@@ -121,9 +121,9 @@ QUIET = {
 
 def anatomy_of(subject: PhantomSubject) -> Anatomy:
     """Normalise a phantom as in data preparation."""
-    fitted = PercentileNormaliser(0.5, 99.5).fit(subject.t1w.data, subject.brain_mask)
-    image = fitted.apply(subject.t1w.data).astype(float) * subject.brain_mask
-    spacing = subject.t1w.spacing_mm
+    fitted = PercentileNormaliser(0.5, 99.5).fit(subject.images["t1w"].data, subject.brain_mask)
+    image = fitted.apply(subject.images["t1w"].data).astype(float) * subject.brain_mask
+    spacing = subject.images["t1w"].spacing_mm
     return Anatomy(image, subject.brain_mask, spacing, 2, subject.lesion_mask, subject.labels)
 
 

@@ -19,7 +19,9 @@ def main() -> None:
         found: dict[str, list[tuple[float, float]]] = {name: [] for name in TISSUES}
         for seed in range(SUBJECTS):
             subject = make_subject(seed, PhantomConfig(spacing_mm=spacing_mm))
-            labels = segment_tissues(subject.t1w.data, subject.brain_mask, (spacing_mm,) * 3)
+            labels = segment_tissues(
+                subject.images["t1w"].data, subject.brain_mask, (spacing_mm,) * 3
+            )
             healthy = subject.labels != LESION
             for name, value in TISSUES.items():
                 ours, truth = (labels == value) & healthy, subject.labels == value

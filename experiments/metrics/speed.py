@@ -51,7 +51,7 @@ def best(work: Callable[[], Figures]) -> tuple[float, Figures]:
 
 
 def main() -> None:
-    volume = make_subject(1, PhantomConfig(spacing_mm=2.0)).t1w.data
+    volume = make_subject(1, PhantomConfig(spacing_mm=2.0)).images["t1w"].data
     volume = np.moveaxis(volume / volume.max(), 2, 0)
     chosen = volume[np.linspace(15, len(volume) - 15, SLICES).astype(int)]
     rng = np.random.default_rng(0)

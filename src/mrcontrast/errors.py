@@ -12,7 +12,7 @@ class MrcontrastError(Exception):
 
 
 class UsageError(MrcontrastError):
-    """A fault in what was typed or configured; the command ends with exit code 2."""
+    """A fault of the command line or the config; the command ends with exit code 2."""
 
     exit_code = 2
 

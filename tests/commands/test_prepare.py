@@ -89,7 +89,7 @@ def test_another_recipe_does_not_overwrite(tmp_path: Path) -> None:
     prepare(compose("prepare", overrides))
     before = Manifest.read(tmp_path / "out").data_hash
     with pytest.raises(UsageError, match="another recipe"):
-        prepare(compose("prepare", [*overrides, "recipe.normaliser_t1w.upper=99"]))
+        prepare(compose("prepare", [*overrides, "recipe.normalisers.default.upper=99"]))
     assert Manifest.read(tmp_path / "out").data_hash == before
 
 

@@ -47,7 +47,7 @@ class Inverse(Stage):
 def translator() -> StageTranslator:
     grid = ModelGrid(5.0, (32, 40, 24))
     identity = {"WeightsSHA256": "12ab"}
-    return StageTranslator(Inverse(), grid, PercentileNormaliser(), identity=identity)
+    return StageTranslator(Inverse(), grid, {"flair": PercentileNormaliser()}, identity=identity)
 
 
 @pytest.fixture(scope="module")
@@ -204,9 +204,9 @@ def test_volumes_made_otherwise_are_refused_or_replaced(
     identity = {"WeightsSHA256": "other" if change == "weights" else "12ab"}
     draws = Draws(samples=2 if change == "samples" else 1)
     other = StageTranslator(
-        Inverse(), translator.grid, translator.normaliser, draws, identity=identity
+        Inverse(), translator.grid, translator.normalisers, draws, identity=identity
     )
-    jobs = record_jobs(tiny_records[:2], "flair", tmp_path, shuffle, seed)
+    jobs = record_jobs(tiny_records[:2], translator.source, "t1w", tmp_path, shuffle, seed)
     with pytest.raises(UsageError, match=r"--overwrite"):
         translate_files(jobs, other, Existing.REFUSE)
     outcome = translate_files(jobs, other, Existing.REPLACE)
@@ -220,7 +220,9 @@ def test_weights_are_known_wherever_the_run_lies(
     def named(model: str) -> StageTranslator:
         identity = {"Model": model, "WeightsSHA256": "12ab"}
         grid = ModelGrid(5.0, (32, 40, 24))
-        return StageTranslator(Inverse(), grid, PercentileNormaliser(), identity=identity)
+        return StageTranslator(
+            Inverse(), grid, {"flair": PercentileNormaliser()}, identity=identity
+        )
 
     jobs = record_jobs(tiny_records[:1], "flair", tmp_path)
     translate_files(jobs, named("here"), Existing.REFUSE)
@@ -422,7 +424,7 @@ def test_samples_write_a_deviation(
     tiny_records: list[Record], translator: StageTranslator, tmp_path: Path
 ) -> None:
     grid, normaliser = translator.grid, translator.normaliser
-    twice = StageTranslator(Inverse(), grid, normaliser, Draws(samples=2))
+    twice = StageTranslator(Inverse(), grid, {"flair": normaliser}, Draws(samples=2))
     (path,) = translate_records(tiny_records[:1], twice, tmp_path)
     std = tmp_path / "sub-01_desc-synthstd_T1w.nii.gz"
     assert PredictionFiles(path).std == std

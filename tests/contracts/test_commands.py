@@ -183,5 +183,5 @@ def make_bids(root: Path) -> None:
         subject = make_subject(number, config)
         stem = root / f"sub-{number:02d}" / "anat" / f"sub-{number:02d}"
         stem.parent.mkdir(parents=True)
-        write_volume(Path(f"{stem}_FLAIR.nii.gz"), subject.flair)
-        write_volume(Path(f"{stem}_T1w.nii.gz"), subject.t1w)
+        write_volume(Path(f"{stem}_FLAIR.nii.gz"), subject.images["flair"])
+        write_volume(Path(f"{stem}_T1w.nii.gz"), subject.images["t1w"])

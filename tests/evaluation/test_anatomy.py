@@ -13,7 +13,9 @@ from mrcontrast.phantom import PhantomSubject
 @pytest.fixture(scope="module")
 def anatomy(phantoms: list[PhantomSubject]) -> Anatomy:
     subject = phantoms[0]
-    image = subject.t1w.data / np.percentile(subject.t1w.data[subject.brain_mask], 99.5)
+    image = subject.images["t1w"].data / np.percentile(
+        subject.images["t1w"].data[subject.brain_mask], 99.5
+    )
     return Anatomy(
         image, subject.brain_mask, (3.0, 3.0, 3.0), 2, subject.lesion_mask, subject.labels
     )

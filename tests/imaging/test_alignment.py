@@ -22,7 +22,7 @@ def pair() -> list[PhantomSubject]:
 
 
 def check(subject: PhantomSubject, t1w: Volume) -> Alignment:
-    return check_alignment(subject.flair, t1w, subject.brain_mask)
+    return check_alignment(subject.images["flair"], t1w, subject.brain_mask)
 
 
 def moved_by(volume: Volume, matrix: np.ndarray) -> Volume:
@@ -31,15 +31,15 @@ def moved_by(volume: Volume, matrix: np.ndarray) -> Volume:
 
 def test_a_pair_overlays_and_so_it_does_on_other_axes(pair: list[PhantomSubject]) -> None:
     subject = pair[0]
-    found = check(subject, subject.t1w)
+    found = check(subject, subject.images["t1w"])
     assert found.aligned
     assert found.displacement_mm < 0.8
     assert found.residual_mm < 2
     assert found.overlap > 0.99
-    affine = subject.t1w.affine.copy()
-    affine[:3, 3] += affine[:3, 0] * (subject.t1w.shape[0] - 1)
+    affine = subject.images["t1w"].affine.copy()
+    affine[:3, 3] += affine[:3, 0] * (subject.images["t1w"].shape[0] - 1)
     affine[:, 0] *= -1
-    flipped = Volume(subject.t1w.data[::-1].copy(), affine)
+    flipped = Volume(subject.images["t1w"].data[::-1].copy(), affine)
     assert check(subject, flipped).displacement_mm == pytest.approx(found.displacement_mm, abs=0.1)
 
 
@@ -57,9 +57,9 @@ def test_an_offset_is_flagged_and_measured(
 ) -> None:
     subject = pair[0]
     truth = rigid_matrix(rotation_deg, shift_mm, CENTRE_MM)
-    found = check(subject, moved_by(subject.t1w, truth))
+    found = check(subject, moved_by(subject.images["t1w"], truth))
     assert not found.aligned
-    points = surface_points(subject.brain_mask, subject.flair.affine)
+    points = surface_points(subject.brain_mask, subject.images["flair"].affine)
     assert displacement_mm(found.motion, truth, points).max() < 1.5
     assert found.residual_mm < 3
 
@@ -68,21 +68,21 @@ def test_another_brain_is_flagged_by_what_blocks_disagree_about(
     pair: list[PhantomSubject],
 ) -> None:
     for one, other in (pair, pair[::-1]):
-        found = check(one, other.t1w)
+        found = check(one, other.images["t1w"])
         assert not found.aligned
         assert found.residual_mm > 4
 
 
 def test_left_for_right_is_flagged(pair: list[PhantomSubject]) -> None:
     subject = pair[0]
-    swapped = Volume(subject.t1w.data[::-1].copy(), subject.t1w.affine)
+    swapped = Volume(subject.images["t1w"].data[::-1].copy(), subject.images["t1w"].affine)
     assert not check(subject, swapped).aligned
 
 
 def test_limits_are_what_suspicion_is_counted_in(pair: list[PhantomSubject]) -> None:
     subject = pair[0]
-    moved = moved_by(subject.t1w, rigid_matrix((0, 0, 0), (0, 4, 0), CENTRE_MM))
-    loose = check_alignment(subject.flair, moved, subject.brain_mask, 6.0, 9.0)
+    moved = moved_by(subject.images["t1w"], rigid_matrix((0, 0, 0), (0, 4, 0), CENTRE_MM))
+    loose = check_alignment(subject.images["flair"], moved, subject.brain_mask, 6.0, 9.0)
     assert loose.aligned
     expected = max(loose.displacement_mm / 6, loose.residual_mm / 9)
     assert loose.suspicion == pytest.approx(expected)
@@ -91,10 +91,13 @@ def test_limits_are_what_suspicion_is_counted_in(pair: list[PhantomSubject]) -> 
 
 def test_without_a_mask_the_brain_is_what_is_not_zero(pair: list[PhantomSubject]) -> None:
     subject = pair[1]
-    assert check_alignment(subject.flair, subject.t1w).aligned
-    noisy = np.abs(np.random.default_rng(0).normal(0, 1, subject.flair.shape)).astype(np.float32)
+    assert check_alignment(subject.images["flair"], subject.images["t1w"]).aligned
+    noisy = np.abs(np.random.default_rng(0).normal(0, 1, subject.images["flair"].shape)).astype(
+        np.float32
+    )
     head = Volume(
-        subject.flair.data + 0.02 * subject.flair.data.max() * noisy, subject.flair.affine
+        subject.images["flair"].data + 0.02 * subject.images["flair"].data.max() * noisy,
+        subject.images["flair"].affine,
     )
     found = foreground(head)
     assert 0.9 < found.sum() / subject.brain_mask.sum() < 1.2
@@ -112,12 +115,16 @@ def test_a_head_is_compared_inside_its_scalp() -> None:
 
 def test_what_cannot_be_compared_is_refused(pair: list[PhantomSubject]) -> None:
     subject = pair[0]
-    far = moved_by(subject.t1w, rigid_matrix((0, 0, 0), (300, 0, 0), CENTRE_MM))
+    far = moved_by(subject.images["t1w"], rigid_matrix((0, 0, 0), (300, 0, 0), CENTRE_MM))
     with pytest.raises(MrcontrastError, match="covers 0%"):
         check(subject, far)
-    speck = np.zeros(subject.flair.shape, bool)
+    speck = np.zeros(subject.images["flair"].shape, bool)
     speck[30, 30, 30] = True
     with pytest.raises(MrcontrastError, match="brain to compare"):
-        check_alignment(subject.flair, subject.t1w, speck)
+        check_alignment(subject.images["flair"], subject.images["t1w"], speck)
     with pytest.raises(MrcontrastError, match="empty"):
-        check_alignment(subject.flair, subject.t1w, np.zeros(subject.flair.shape, bool))
+        check_alignment(
+            subject.images["flair"],
+            subject.images["t1w"],
+            np.zeros(subject.images["flair"].shape, bool),
+        )

@@ -24,7 +24,7 @@ def gain(shape: tuple[int, ...]) -> np.ndarray:
 
 
 def test_a_known_gain_is_taken_out(unshaded: PhantomSubject) -> None:
-    clean, mask = unshaded.t1w, unshaded.brain_mask
+    clean, mask = unshaded.images["t1w"], unshaded.brain_mask
     field = gain(clean.shape)
     found = correct_bias(Volume(clean.data * field, clean.affine), mask, COARSE_MM)
     left = np.log(found.field / field)[mask]
@@ -36,17 +36,17 @@ def test_a_known_gain_is_taken_out(unshaded: PhantomSubject) -> None:
 
 
 def test_what_has_no_gain_is_left_nearly_alone(unshaded: PhantomSubject) -> None:
-    found = correct_bias(unshaded.t1w, unshaded.brain_mask, COARSE_MM)
+    found = correct_bias(unshaded.images["t1w"], unshaded.brain_mask, COARSE_MM)
     assert found.strength < 0.06
     assert np.log(found.field)[unshaded.brain_mask].mean() == pytest.approx(0, abs=1e-5)
-    np.testing.assert_array_equal(found.image.affine, unshaded.t1w.affine)
-    again = correct_bias(unshaded.t1w, unshaded.brain_mask, COARSE_MM)
+    np.testing.assert_array_equal(found.image.affine, unshaded.images["t1w"].affine)
+    again = correct_bias(unshaded.images["t1w"], unshaded.brain_mask, COARSE_MM)
     np.testing.assert_array_equal(again.field, found.field)
 
 
 def test_thick_slices_and_zeros_do_no_harm(unshaded: PhantomSubject) -> None:
-    affine = unshaded.flair.affine @ np.diag([1, 1, 2, 1])
-    thick = Volume(unshaded.flair.data[..., ::2].copy(), affine)
+    affine = unshaded.images["flair"].affine @ np.diag([1, 1, 2, 1])
+    thick = Volume(unshaded.images["flair"].data[..., ::2].copy(), affine)
     mask = unshaded.brain_mask[..., ::2]
     thick.data[22:24, 26:28, 12] = 0
     found = correct_bias(thick, mask, COARSE_MM)
@@ -56,4 +56,4 @@ def test_thick_slices_and_zeros_do_no_harm(unshaded: PhantomSubject) -> None:
 
 def test_an_empty_mask_is_refused(unshaded: PhantomSubject) -> None:
     with pytest.raises(MrcontrastError, match="positive voxels in the mask"):
-        correct_bias(unshaded.t1w, np.zeros(unshaded.t1w.shape, bool))
+        correct_bias(unshaded.images["t1w"], np.zeros(unshaded.images["t1w"].shape, bool))

@@ -26,10 +26,12 @@ def test_noise_is_found_on_a_ramp(sd: float) -> None:
 
 def test_more_noise_is_less_snr_and_cnr(phantoms: list[PhantomSubject]) -> None:
     subject = phantoms[0]
-    quiet = measure_quality(subject.t1w, subject.brain_mask)
-    sd = 0.2 * float(subject.t1w.data[subject.brain_mask].mean())
-    noise = np.random.default_rng(0).normal(0, sd, subject.t1w.shape).astype(np.float32)
-    loud = measure_quality(Volume(subject.t1w.data + noise, subject.t1w.affine), subject.brain_mask)
+    quiet = measure_quality(subject.images["t1w"], subject.brain_mask)
+    sd = 0.2 * float(subject.images["t1w"].data[subject.brain_mask].mean())
+    noise = np.random.default_rng(0).normal(0, sd, subject.images["t1w"].shape).astype(np.float32)
+    loud = measure_quality(
+        Volume(subject.images["t1w"].data + noise, subject.images["t1w"].affine), subject.brain_mask
+    )
     assert loud["snr"] < 0.7 * quiet["snr"]
     assert loud["cnr"] < 0.9 * quiet["cnr"]
     assert loud["contrast"] < quiet["contrast"]

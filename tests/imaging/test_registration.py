@@ -49,9 +49,9 @@ def test_known_offsets_of_thick_slices_are_found(
     thick: PhantomSubject, rotation_deg: tuple[float, ...], shift_mm: tuple[float, ...]
 ) -> None:
     truth = rigid_matrix(rotation_deg, shift_mm, CENTRE_MM)
-    flair, t1w = every_other_slice(thick.flair), moved_by(thick.t1w, truth)
+    flair, t1w = every_other_slice(thick.images["flair"]), moved_by(thick.images["t1w"], truth)
     found = register_rigid(flair, t1w)
-    points = surface_points(thick.brain_mask, thick.t1w.affine)
+    points = surface_points(thick.brain_mask, thick.images["t1w"].affine)
     error = displacement_mm(found.matrix, truth, points)
     assert np.median(error) < 0.5
     assert error.max() < 1.0
@@ -64,9 +64,9 @@ def test_known_offsets_of_thick_slices_are_found(
 @pytest.mark.slow
 def test_the_reverse_is_the_inverse_and_it_repeats(thick: PhantomSubject) -> None:
     truth = rigid_matrix((3, 2, -4), (4, 0, -3), CENTRE_MM)
-    flair, t1w = every_other_slice(thick.flair), moved_by(thick.t1w, truth)
+    flair, t1w = every_other_slice(thick.images["flair"]), moved_by(thick.images["t1w"], truth)
     back = register_rigid(t1w, flair)
-    points = surface_points(thick.brain_mask, thick.t1w.affine)
+    points = surface_points(thick.brain_mask, thick.images["t1w"].affine)
     assert displacement_mm(np.linalg.inv(back.matrix), truth, points).max() < 1.0
     again = register_rigid(t1w, flair)
     np.testing.assert_array_equal(again.matrix, back.matrix)
@@ -76,39 +76,39 @@ def test_the_reverse_is_the_inverse_and_it_repeats(thick: PhantomSubject) -> Non
 @pytest.mark.slow
 def test_the_image_lies_over_the_fixed_one(thick: PhantomSubject) -> None:
     truth = rigid_matrix((0, 0, 10), (6, 0, 0), CENTRE_MM)
-    found = register_rigid(thick.flair, moved_by(thick.t1w, truth))
+    found = register_rigid(thick.images["flair"], moved_by(thick.images["t1w"], truth))
     inside = thick.brain_mask
-    agreement = np.corrcoef(found.image.data[inside], thick.t1w.data[inside])[0, 1]
+    agreement = np.corrcoef(found.image.data[inside], thick.images["t1w"].data[inside])[0, 1]
     assert agreement > 0.97
 
 
 @pytest.mark.slow
 def test_a_mask_keeps_what_does_not_belong_out(thick: PhantomSubject) -> None:
-    bright = thick.t1w.data.copy()
+    bright = thick.images["t1w"].data.copy()
     bright[:12] = bright.max() * 3  # a block beside the head, in one contrast alone
     truth = rigid_matrix((0, 5, 0), (3, 3, 0), CENTRE_MM)
     found = register_rigid(
-        thick.flair,
-        moved_by(replace(thick.t1w, data=bright), truth),
+        thick.images["flair"],
+        moved_by(replace(thick.images["t1w"], data=bright), truth),
         thick.brain_mask,
         thick.brain_mask,
     )
-    points = surface_points(thick.brain_mask, thick.t1w.affine)
+    points = surface_points(thick.brain_mask, thick.images["t1w"].affine)
     assert displacement_mm(found.matrix, truth, points).max() < 1.5
 
 
 @pytest.mark.slow
 def test_scales_are_found_by_twelve_parameters(thick: PhantomSubject) -> None:
     truth = rigid_matrix((2, 0, 4), (3, -2, 1), CENTRE_MM) @ np.diag([1.06, 0.95, 1.04, 1])
-    found = register_affine(thick.flair, moved_by(thick.t1w, truth))
-    points = surface_points(thick.brain_mask, thick.t1w.affine)
+    found = register_affine(thick.images["flair"], moved_by(thick.images["t1w"], truth))
+    points = surface_points(thick.brain_mask, thick.images["t1w"].affine)
     assert np.median(displacement_mm(found.matrix, truth, points)) < 0.7
 
 
 @pytest.mark.slow
 def test_a_phantom_returns_to_the_template(thick: PhantomSubject) -> None:
     away = rigid_matrix((10, -5, 8), (20, 30, -25), CENTRE_MM)
-    head = moved_by(thick.t1w, away)
+    head = moved_by(thick.images["t1w"], away)
     found = register_to_mni(head, thick.brain_mask, resolution_mm=2)
     template, brain = load_mni152(2)
     assert found.image.shape == template.shape
@@ -141,6 +141,6 @@ def test_a_brain_of_another_size_is_refused(
     thick: PhantomSubject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(registration, "LARGEST_SCALE", 1.05)
-    affine = np.diag([1.15, 1.15, 1.15, 1]) @ thick.t1w.affine
+    affine = np.diag([1.15, 1.15, 1.15, 1]) @ thick.images["t1w"].affine
     with pytest.raises(MrcontrastError, match="one size"):
-        register_affine(thick.flair, Volume(thick.t1w.data, affine))
+        register_affine(thick.images["flair"], Volume(thick.images["t1w"].data, affine))

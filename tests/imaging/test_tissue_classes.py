@@ -32,7 +32,9 @@ def dice_of(subject: PhantomSubject, labels: np.ndarray) -> dict[str, float]:
 
 
 def test_phantom_tissues_are_found(phantoms: list[PhantomSubject]) -> None:
-    found = [dice_of(s, segment_tissues(s.t1w.data, s.brain_mask, COARSE)) for s in phantoms]
+    found = [
+        dice_of(s, segment_tissues(s.images["t1w"].data, s.brain_mask, COARSE)) for s in phantoms
+    ]
     for name, bar in BARS.items():
         assert np.mean([figures[name] for figures in found]) > bar
         assert min(figures[name] for figures in found) > bar - 0.04
@@ -47,7 +49,7 @@ def test_class_means_agree_with_scikit_learn() -> None:
 
 
 def test_units_do_not_matter(phantoms: list[PhantomSubject]) -> None:
-    image, mask = phantoms[0].t1w.data.astype(float), phantoms[0].brain_mask
+    image, mask = phantoms[0].images["t1w"].data.astype(float), phantoms[0].brain_mask
     labels = segment_tissues(image, mask, COARSE)
     assert (segment_tissues(700 * image + 40, mask, COARSE) == labels).mean() > 0.9999
     assert set(np.unique(labels[mask])) == {CSF, GM, WM}

@@ -29,7 +29,7 @@ from mrcontrast.transforms.normalise import PercentileNormaliser
 
 SPACING_MM = 3.0
 GRID = ModelGrid(SPACING_MM, (40, 48, 32))
-NORMALISER = PercentileNormaliser(0, 99.5)
+NORMALISER = {"flair": PercentileNormaliser(0, 99.5)}
 
 
 class Sampler:
@@ -387,7 +387,8 @@ def test_prepared_volume_of_another_spacing_is_refused(tiny_records: list[Record
 
 def test_stage_may_take_t1w(ras: Volume) -> None:
     machine = translator(Identity(2, takes="target"))
-    assert machine.source == "t1w"
+    assert list(machine.source) == ["flair"]  # the names of its normalisers
+    assert machine.target == "t1w"
     assert machine.translate(ras).mean.data.max() > 0.9
 
 

@@ -17,7 +17,7 @@ Pair = tuple[np.ndarray, np.ndarray]
 @pytest.fixture(scope="module")
 def volumes(phantoms: list[PhantomSubject]) -> Pair:
     """The T1w of one phantom, and a blend of it with another: both have brain and background."""
-    first, second = (s.t1w.data.astype(float) for s in phantoms)
+    first, second = (s.images["t1w"].data.astype(float) for s in phantoms)
     x, y, z = np.minimum(first.shape, second.shape)
     target = first[:x, :y, :z] / first.max()
     return 0.8 * target + 0.2 * second[:x, :y, :z] / second.max(), target

@@ -36,7 +36,9 @@ def test_stacks_agree_with_a_loop_of_scikit_image(
 
 
 def test_stacks_agree_on_phantoms(phantoms: list[PhantomSubject]) -> None:
-    target, other = (np.moveaxis(s.t1w.data[:56], 2, 0) / np.float32(60) for s in phantoms)
+    target, other = (
+        np.moveaxis(s.images["t1w"].data[:56], 2, 0) / np.float32(60) for s in phantoms
+    )
     prediction = 0.7 * target + 0.3 * other
     ssim = [
         structural_similarity(b.astype(float), a.astype(float), data_range=1.0, **WANG)

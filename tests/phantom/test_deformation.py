@@ -4,7 +4,7 @@ import torch
 
 from mrcontrast.phantom.config import AnatomyRanges
 from mrcontrast.phantom.deformation import Deformation, draw_deformation, exponentiate
-from mrcontrast.phantom.frame import CENTRE_MM, COARSE_MM, frame_affine, voxel_centres
+from mrcontrast.phantom.fields import CENTRE_MM, COARSE_MM, frame_affine, voxel_centres
 from mrcontrast.phantom.template import CSF, GM, PERIVENTRICULAR, WM, load_template
 
 STILL = AnatomyRanges(size_scale=(1, 1), rotation_deg=(0, 0), deformation_mm=(0, 0))

@@ -17,8 +17,8 @@ def draw(seed: int, ranges: ScannerRanges) -> ScanProtocol:
 def test_sequences_stay_in_their_ranges() -> None:
     sequences = SequenceRanges(mprage_ti_ms=[700.0, 1200.0], flair_te_ms=[80.0, 150.0])
     drawn = [draw(seed, ScannerRanges(sequences=sequences)) for seed in range(60)]
-    inversions = [protocol.mprage.ti_ms for protocol in drawn]
-    echoes = [protocol.flair.te_ms for protocol in drawn]
+    inversions = [protocol.scans["t1w"].sequence.ti_ms for protocol in drawn]
+    echoes = [protocol.scans["flair"].sequence.te_ms for protocol in drawn]
     assert 700 <= min(inversions) < 760 < 1140 < max(inversions) <= 1200
     assert 80 <= min(echoes) < 90 < 140 < max(echoes) <= 150
 
@@ -28,14 +28,15 @@ def test_blur_and_thickness_are_drawn_for_each_subject_and_change_nothing_else()
     wide = replace(plain, blur_mm=[0.0, 2.0], flair_slice_thickness_mm=[1.0, 5.0])
     for seed in range(20):
         one, other = draw(seed, plain), draw(seed, wide)
-        assert one.t1w_receiver.blur_mm == 0
-        assert other.t1w_receiver.blur_mm != other.flair_receiver.blur_mm
-        assert 0 <= other.t1w_receiver.blur_mm <= 2
-        assert 1 <= other.flair_slice_thickness_mm <= 5
-        assert other.tags()["flair_slice_thickness_mm"] == other.flair_slice_thickness_mm
+        assert one.scans["t1w"].receiver.blur_mm == 0
+        assert other.scans["t1w"].receiver.blur_mm != other.scans["flair"].receiver.blur_mm
+        assert 0 <= other.scans["t1w"].receiver.blur_mm <= 2
+        assert 1 <= other.scans["flair"].slice_thickness_mm <= 5
+        assert other.tags()["flair_slice_thickness_mm"] == other.scans["flair"].slice_thickness_mm
         assert "flair_slice_thickness_mm" not in one.tags()
-        assert (one.mprage, one.flair) == (other.mprage, other.flair)
-        assert replace(other.flair_receiver, blur_mm=0.0) == one.flair_receiver
+        for name in ("t1w", "flair"):
+            assert one.scans[name].sequence == other.scans[name].sequence
+        assert replace(other.scans["flair"].receiver, blur_mm=0.0) == one.scans["flair"].receiver
 
 
 def test_spread_widens_the_ranges_about_their_middles() -> None:

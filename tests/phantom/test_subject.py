@@ -30,8 +30,8 @@ def test_same_seed_same_voxels(coarse: PhantomConfig) -> None:
     first, second = make_subject(7, coarse), make_subject(7, coarse)
     for name in ("labels", "brain_mask", "lesion_mask"):
         np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
-    np.testing.assert_array_equal(first.flair.data, second.flair.data)
-    np.testing.assert_array_equal(first.t1w.data, second.t1w.data)
+    np.testing.assert_array_equal(first.images["flair"].data, second.images["flair"].data)
+    np.testing.assert_array_equal(first.images["t1w"].data, second.images["t1w"].data)
     assert first.tags == second.tags
 
 
@@ -45,7 +45,7 @@ def test_same_seed_same_voxels(coarse: PhantomConfig) -> None:
 )
 def test_builds_at_each_spacing(spacing_mm: float, shape: tuple[int, ...]) -> None:
     subject = make_subject(1, PhantomConfig(spacing_mm=spacing_mm, anatomy_spacing_mm=2.0))
-    for volume in (subject.flair, subject.t1w):
+    for volume in (subject.images["flair"], subject.images["t1w"]):
         assert volume.shape == shape
         assert volume.data.dtype == np.float32
         assert volume.affine.dtype == np.float64
@@ -65,10 +65,10 @@ def test_same_brain_at_each_spacing() -> None:
 
 def test_t1w_and_flair_order_the_tissues(subjects: list[PhantomSubject]) -> None:
     for subject in subjects:
-        csf, gm, wm = means(subject.t1w.data, subject.labels)
+        csf, gm, wm = means(subject.images["t1w"].data, subject.labels)
         assert wm > 1.15 * gm
         assert gm > 1.3 * csf
-        csf, gm, wm = means(subject.flair.data, subject.labels)
+        csf, gm, wm = means(subject.images["flair"].data, subject.labels)
         assert gm > wm
         assert wm > 1.5 * csf
 
@@ -79,15 +79,19 @@ def test_lesions_are_bright_on_flair_and_dark_on_t1w(subjects: list[PhantomSubje
         lesion = subject.lesion_mask
         if lesion.sum() > 5:
             wm = subject.labels == WM
-            assert np.median(subject.flair.data[lesion]) > 1.2 * np.median(subject.flair.data[wm])
-            assert np.median(subject.t1w.data[lesion]) < 0.95 * np.median(subject.t1w.data[wm])
+            assert np.median(subject.images["flair"].data[lesion]) > 1.2 * np.median(
+                subject.images["flair"].data[wm]
+            )
+            assert np.median(subject.images["t1w"].data[lesion]) < 0.95 * np.median(
+                subject.images["t1w"].data[wm]
+            )
 
 
 def test_masks_and_labels_agree(subjects: list[PhantomSubject]) -> None:
     for subject in subjects:
         np.testing.assert_array_equal(subject.labels > 0, subject.brain_mask)
         np.testing.assert_array_equal(subject.labels == LESION, subject.lesion_mask)
-        for image in (subject.flair.data, subject.t1w.data):
+        for image in (subject.images["flair"].data, subject.images["t1w"].data):
             assert not image[~subject.brain_mask].any()
             assert (image[subject.brain_mask] > 0).all()
             assert np.isfinite(image).all()
@@ -120,7 +124,7 @@ def test_t1w_is_no_look_up_of_flair(subjects: list[PhantomSubject]) -> None:
     # even the best curve leaves a good part of the variance: GM and lesions share intensities
     for subject in subjects:
         inside = subject.brain_mask
-        flair, t1w = subject.flair.data[inside], subject.t1w.data[inside]
+        flair, t1w = subject.images["flair"].data[inside], subject.images["t1w"].data[inside]
         bins = np.digitize(flair, np.quantile(flair, np.linspace(0, 1, 65)[1:-1]))
         mean = np.bincount(bins, t1w) / np.bincount(bins)
         assert np.var(t1w - mean[bins]) > 0.2 * np.var(t1w)
@@ -142,7 +146,7 @@ def test_a_range_leaves_the_other_parts_alone(coarse: PhantomConfig) -> None:
 def test_noise_follows_the_snr(coarse: PhantomConfig) -> None:
     def image(snr: float) -> np.ndarray:
         scanner = ScannerRanges(snr=(snr, snr))
-        return make_subject(4, replace(coarse, scanner=scanner)).t1w.data
+        return make_subject(4, replace(coarse, scanner=scanner)).images["t1w"].data
 
     subject = make_subject(4, coarse)
     wm = subject.labels == WM
@@ -154,13 +158,13 @@ def test_noise_follows_the_snr(coarse: PhantomConfig) -> None:
 def test_thick_slices_change_flair_only(coarse: PhantomConfig) -> None:
     scanner = ScannerRanges(flair_slice_thickness_mm=12.0)
     thin, thick = make_subject(5, coarse), make_subject(5, replace(coarse, scanner=scanner))
-    np.testing.assert_array_equal(thin.t1w.data, thick.t1w.data)
-    assert thick.flair.shape == thin.flair.shape
+    np.testing.assert_array_equal(thin.images["t1w"].data, thick.images["t1w"].data)
+    assert thick.images["flair"].shape == thin.images["flair"].shape
 
     def roughness(image: np.ndarray) -> float:
         return float(np.abs(np.diff(image[10:-10, 10:-10, 15:30], axis=2)).mean())
 
-    assert roughness(thick.flair.data) < 0.7 * roughness(thin.flair.data)
+    assert roughness(thick.images["flair"].data) < 0.7 * roughness(thin.images["flair"].data)
 
 
 def test_atrophy_opens_ventricles_and_sulci(coarse: PhantomConfig) -> None:

@@ -29,11 +29,11 @@ def test_every_protocol_orders_the_tissues_as_mri_does(field_strength_t: float) 
     for seed in range(200):
         ranges = ScannerRanges(field_strengths_t=[field_strength_t])
         protocol = draw_protocol(np.random.default_rng(seed), ranges)
-        t1w = np.abs(protocol.mprage.signal(protocol.relaxation))
-        flair = np.abs(protocol.flair.signal(protocol.relaxation))
+        t1w = np.abs(protocol.scans["t1w"].sequence.signal(protocol.relaxation))
+        flair = np.abs(protocol.scans["flair"].sequence.signal(protocol.relaxation))
         assert t1w[wm] > t1w[deep] > t1w[cortex] > t1w[csf]
         assert t1w[lesion] < 0.85 * t1w[wm]
         assert flair[lesion] > flair[cortex] > flair[wm] > flair[csf]
         assert flair[lesion] > 1.25 * flair[wm]
-        assert 1500 < protocol.flair.ti_ms < 3000
+        assert 1500 < protocol.scans["flair"].sequence.ti_ms < 3000
         assert protocol.field_strength_t == field_strength_t

@@ -68,7 +68,10 @@ def move(bids: Path, subject: str, **names: str) -> None:
 
 def pairs(source: BidsPairs) -> dict[str, tuple[str, str]]:
     entries = source.index()[0]
-    return {entry.name: (entry.pair.flair.name, entry.pair.t1w.name) for entry in entries}
+    return {
+        entry.name: (entry.pair.images["flair"].name, entry.pair.images["t1w"].name)
+        for entry in entries
+    }
 
 
 @pytest.mark.parametrize(
@@ -87,7 +90,7 @@ def test_names_that_differ_in_entities_are_paired_with_a_remark(
     source = BidsPairs(str(bids))
     assert "sub-01" in pairs(source)
     assert [remark.item for remark in source.remarks] == ["sub-01"]
-    assert "t1w_entities" in source.remarks[0].text
+    assert "entities" in source.remarks[0].text
 
 
 def test_two_runs_of_both_make_two_pairs(bids: Path, write_pair) -> None:
@@ -110,9 +113,12 @@ def test_one_of_several_t1ws_is_taken_and_the_recipe_can_choose(bids: Path, writ
     source = BidsPairs(str(bids))
     assert pairs(source)["sub-01"][1] == "sub-01_acq-mprage_T1w.nii.gz"
     assert "sub-01_acq-spgr_rec-norm_T1w.nii.gz" in source.remarks[0].text
-    for options in ({"t1w_entities": {"acq": "spgr"}}, {"t1w_pattern": "*spgr*_T1w.nii*"}):
+    for options in (
+        {"entities": {"t1w": {"acq": "spgr"}}},
+        {"patterns": {"t1w": "*spgr*_T1w.nii*"}},
+    ):
         assert "spgr" in pairs(BidsPairs(str(bids), **options))["sub-01"][1]
-    chosen = BidsPairs(str(bids), t1w_entities={"run": 2})
+    chosen = BidsPairs(str(bids), entities={"t1w": {"run": 2}})
     assert list(pairs(chosen)) == ["sub-01"]
     assert "T1w.nii* with run-2" in chosen.index()[1][0].reason
 
@@ -124,14 +130,14 @@ def test_two_flairs_and_one_t1w_make_one_pair(bids: Path) -> None:
     source = BidsPairs(str(bids))
     assert pairs(source)["sub-01"] == ("sub-01_FLAIR.nii.gz", "sub-01_T1w.nii.gz")
     assert "sub-01_run-2_FLAIR.nii.gz" in source.remarks[0].text
-    chosen = BidsPairs(str(bids), pattern="*_run-2_FLAIR.nii*")
+    chosen = BidsPairs(str(bids), patterns={"flair": "*_run-2_FLAIR.nii*"})
     assert pairs(chosen) == {"sub-01": ("sub-01_run-2_FLAIR.nii.gz", "sub-01_T1w.nii.gz")}
 
 
 def test_another_contrast_as_source(bids: Path) -> None:
     move(bids, "sub-01", FLAIR="_T2w")
     move(bids, "sub-02", FLAIR="_acq-x_T2w", T1w="_acq-x_T1w")
-    source = BidsPairs(str(bids), pattern="*_T2w.nii*")
+    source = BidsPairs(str(bids), patterns={"flair": "*_T2w.nii*"})
     assert pairs(source) == {
         "sub-01": ("sub-01_T2w.nii.gz", "sub-01_T1w.nii.gz"),
         "sub-02": ("sub-02_acq-x_T2w.nii.gz", "sub-02_acq-x_T1w.nii.gz"),
@@ -229,7 +235,7 @@ def test_images_that_are_no_plain_scans_are_dropped_unless_asked_for(
     assert f"allow=[{kind}]" in dropped[0].reason
     assert len(BidsPairs(str(bids), allow=[kind]).index()[0]) == 3
     if sidecar is None and "acq" not in name:
-        asked = BidsPairs(str(bids), t1w_pattern=f"*{name}.nii*")
+        asked = BidsPairs(str(bids), patterns={"t1w": f"*{name}.nii*"})
         assert list(pairs(asked)) == ["sub-01"]
 
 

@@ -9,7 +9,8 @@ from mrcontrast.data.splits import FixedSplit, RandomSplit
 from mrcontrast.preparation.dataset import prepare_dataset
 from mrcontrast.preparation.duplicates import Deduplicate
 from mrcontrast.preparation.outcome import Outcome
-from mrcontrast.preparation.subject import Dropped, Entry, Subject
+from mrcontrast.preparation.session import Dropped, Entry
+from mrcontrast.preparation.subject import Subject
 from mrcontrast.storage.volume import Volume, write_volume
 from preparation_files import AFFINE, SHAPE, brain, recipe_of
 from toy.sources import ToyPair, ToySource
@@ -57,7 +58,7 @@ def test_one_shared_contrast_is_reported(tmp_path: Path) -> None:
     class OtherFlair(ToyPair):
         def load(self) -> Subject:
             subject = super().load()
-            subject.flair = Volume(subject.flair.data * 2 + brain(), AFFINE)
+            subject.images["flair"] = Volume(subject.images["flair"].data * 2 + brain(), AFFINE)
             return subject
 
     object.__setattr__(entries[1], "pair", OtherFlair(1))

@@ -25,36 +25,45 @@ def subject() -> Subject:
     lesion[4, 4, 3] = True
     images = [rng.uniform(1, 9, SHAPE).astype(np.float32) for _ in range(2)]
     labels = (mask * 2 + lesion).astype(np.uint8)
-    return Subject(Volume(images[0], LPS), Volume(images[1], LPS), mask, lesion, labels)
+    volumes = {"flair": Volume(images[0], LPS), "t1w": Volume(images[1], LPS)}
+    return Subject(volumes, mask, lesion, labels)
+
+
+def with_t1w(subject: Subject, t1w: Volume) -> Subject:
+    return replace(subject, images=subject.images | {"t1w": t1w})
 
 
 def world_of_lesion(subject: Subject) -> np.ndarray:
     (index,) = np.argwhere(subject.lesion_mask)
     assert subject.labels[tuple(index)] == 3
-    return (subject.flair.affine @ [*index, 1])[:3]
+    return (subject.images["flair"].affine @ [*index, 1])[:3]
 
 
 def test_reorient_turns_everything_and_changes_no_value(subject: Subject) -> None:
     turned = Reorient()(subject)
-    assert turned.flair.orientation == turned.t1w.orientation == "RAS"
-    np.testing.assert_array_equal(np.sort(turned.t1w.data, None), np.sort(subject.t1w.data, None))
+    assert turned.images["flair"].orientation == turned.images["t1w"].orientation == "RAS"
+    np.testing.assert_array_equal(
+        np.sort(turned.images["t1w"].data, None), np.sort(subject.images["t1w"].data, None)
+    )
     np.testing.assert_array_equal(world_of_lesion(turned), world_of_lesion(subject))
     assert turned.brain_mask.dtype == bool
 
 
 def test_resample_keeps_labels_whole_and_the_field_of_view(subject: Subject) -> None:
     finer = Resample(1.0)(subject)
-    assert finer.flair.shape == (24, 30, 32)
+    assert finer.images["flair"].shape == (24, 30, 32)
     assert set(np.unique(finer.labels)) <= {0, 2, 3}
     volume_ml = subject.brain_mask.sum() * 24
     assert finer.brain_mask.sum() == pytest.approx(volume_ml, rel=0.1)
-    assert finer.t1w.spacing_mm == pytest.approx((1, 1, 1))
+    assert finer.images["t1w"].spacing_mm == pytest.approx((1, 1, 1))
 
 
 def test_a_block_is_cut_by_index_along_ras_axes(subject: Subject) -> None:
     cut = CutBlock((1, 0, 2), (8, 10, 5))(subject)
     ras = Reorient()(subject)
-    np.testing.assert_array_equal(cut.flair.data, ras.flair.data[1:9, 0:10, 2:7])
+    np.testing.assert_array_equal(
+        cut.images["flair"].data, ras.images["flair"].data[1:9, 0:10, 2:7]
+    )
     np.testing.assert_array_equal(world_of_lesion(cut), world_of_lesion(subject))
     with pytest.raises(MrcontrastError, match=r"at least \(12, 10, 9\) voxels"):
         CutBlock((0, 0, 4), (12, 10, 5))(subject)
@@ -63,21 +72,21 @@ def test_a_block_is_cut_by_index_along_ras_axes(subject: Subject) -> None:
 @pytest.mark.parametrize("centre", ["volume", "brain"])
 def test_crop_and_pad_keep_the_place_in_the_world(subject: Subject, centre: str) -> None:
     done = CropOrPad((16, 6, 8), centre)(subject)
-    assert done.flair.shape == done.t1w.shape == done.labels.shape == (16, 6, 8)
+    assert done.images["flair"].shape == done.images["t1w"].shape == done.labels.shape == (16, 6, 8)
     np.testing.assert_allclose(world_of_lesion(done), world_of_lesion(subject))
     assert done.brain_mask.sum() == (subject.brain_mask.sum())  # the brain fits
-    assert not done.flair.data[0].any()  # padded
+    assert not done.images["flair"].data[0].any()  # padded
     there = Resample(1.0)  # cropping and padding back is an identity
-    assert there(done).flair.shape == (32, 18, 32)
+    assert there(done).images["flair"].shape == (32, 18, 32)
     back = CropOrPad(SHAPE)(CropOrPad((16, 12, 10))(subject))
-    np.testing.assert_array_equal(back.flair.data, subject.flair.data)
-    np.testing.assert_allclose(back.flair.affine, subject.flair.affine)
+    np.testing.assert_array_equal(back.images["flair"].data, subject.images["flair"].data)
+    np.testing.assert_allclose(back.images["flair"].affine, subject.images["flair"].affine)
 
 
 def test_contrasts_on_grids_of_their_own_are_refused_where_they_must_not_be(
     subject: Subject,
 ) -> None:
-    apart = replace(subject, t1w=Volume(subject.t1w.data[1:], LPS))
+    apart = with_t1w(subject, Volume(subject.images["t1w"].data[1:], LPS))
     for operator in (CropOrPad((4, 4, 4)), CutBlock((0, 0, 0), (4, 4, 4))):
         with pytest.raises(MrcontrastError, match="one grid"):
             operator(apart)
@@ -86,20 +95,22 @@ def test_contrasts_on_grids_of_their_own_are_refused_where_they_must_not_be(
 
 
 def test_the_grid_takes_each_contrast_from_where_it_is(subject: Subject) -> None:
-    shifted = subject.flair.affine.copy()
+    shifted = subject.images["flair"].affine.copy()
     shifted[:3, 3] += (4, -6, 8)  # two voxels along each axis
-    rolled = np.roll(subject.flair.data, (2, -2, -2), (0, 1, 2))
-    moved = replace(subject, t1w=Volume(rolled, shifted))
+    rolled = np.roll(subject.images["flair"].data, (2, -2, -2), (0, 1, 2))
+    moved = with_t1w(subject, Volume(rolled, shifted))
     grid = ToGrid(ModelGrid(2.0, (12, 16, 16)))
     done = grid(moved)
     inside = ndimage.binary_erosion(done.brain_mask)  # away from rolled voxels
     assert inside.any()
-    np.testing.assert_allclose(done.t1w.data[inside], done.flair.data[inside], atol=1e-4)
+    np.testing.assert_allclose(
+        done.images["t1w"].data[inside], done.images["flair"].data[inside], atol=1e-4
+    )
 
 
 def test_the_grid_can_stand_at_one_place_for_all(subject: Subject) -> None:
     fixed = ToGrid(ModelGrid(2.0, (24, 24, 24)), centre_mm=(9.0, 16.0, 5.0))(subject)
-    middle = fixed.flair.affine @ [11.5, 11.5, 11.5, 1]
+    middle = fixed.images["flair"].affine @ [11.5, 11.5, 11.5, 1]
     np.testing.assert_allclose(middle[:3], (9, 16, 5))
     with pytest.raises(MrcontrastError, match=r"16\.7% is outside"):
         ToGrid(ModelGrid(2.0, (24, 24, 24)), centre_mm=(29.0, 16.0, 5.0))(subject)

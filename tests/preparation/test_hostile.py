@@ -16,7 +16,7 @@ from mrcontrast.preparation.bids import BidsPairs
 from mrcontrast.preparation.dataset import Prepared, prepare_dataset
 from mrcontrast.preparation.duplicates import Deduplicate
 from mrcontrast.preparation.operators import CheckHeader
-from mrcontrast.preparation.subject import BROKEN
+from mrcontrast.preparation.session import BROKEN
 from mrcontrast.storage.files import sha256_file
 from mrcontrast.storage.volume import write_labels
 

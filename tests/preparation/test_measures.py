@@ -16,7 +16,7 @@ from preparation_files import AFFINE, brain, raw_volume, recipe_of
 
 def subject_with(**measures: float) -> Subject:
     volume = raw_volume(0, 100)
-    return Subject(volume, volume, brain(), measures=dict(measures))
+    return Subject({"flair": volume, "t1w": volume}, brain(), measures=dict(measures))
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_faults_of_the_recipe() -> None:
 
 def test_geometry_by_hand() -> None:
     affine = np.diag([1.0, 2.0, 5.0, 1.0])
-    subject = Subject(Volume(np.ones((100, 60, 30)), affine), raw_volume(0, 1))
+    subject = Subject({"flair": Volume(np.ones((100, 60, 30)), affine), "t1w": raw_volume(0, 1)})
     measures = MeasureGeometry()(subject).measures
     assert measures["flair_spacing_min_mm"] == 1
     assert measures["flair_spacing_max_mm"] == 5
@@ -62,7 +62,7 @@ def test_quality_is_measured_where_each_contrast_lies() -> None:
     t1w = Volume(
         flair.data[2:], AFFINE @ np.array([[1, 0, 0, 2], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
     )
-    measures = MeasureQuality()(Subject(flair, t1w, brain())).measures
+    measures = MeasureQuality()(Subject({"flair": flair, "t1w": t1w}, brain())).measures
     assert measures["t1w_snr"] == pytest.approx(measures["flair_snr"], rel=0.05)
     assert measures["flair_mask_ml"] == pytest.approx(brain().sum() * 0.027, rel=1e-3)
 

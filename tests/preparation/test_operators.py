@@ -22,8 +22,7 @@ def make_subject() -> Subject:
     lesion[6:10, 8:12, 8:12] = True
     images = [rng.uniform(1, 9, SHAPE).astype(np.float32) * mask for _ in range(2)]
     return Subject(
-        Volume(images[0], AFFINE),
-        Volume(images[1] * 100, AFFINE),
+        {"flair": Volume(images[0], AFFINE), "t1w": Volume(images[1] * 100, AFFINE)},
         mask,
         lesion,
         (mask * 2 + lesion * 2).astype(np.uint8),
@@ -44,24 +43,24 @@ def test_a_head_on_a_background_of_zeros_is_no_brain() -> None:
     data[2:-2, 2:-2, 2:-2] = 1  # 16 x 20 x 18 voxels of 8 mm: 2949 ml
     head = Volume(data, np.diag([-8.0, 8.0, 8.0, 1.0]))
     with pytest.raises(MrcontrastError, match=r"skull-stripped volume, got 2949 ml"):
-        BrainMask()(Subject(head, head))
+        BrainMask()(Subject({"flair": head}))
     given = np.zeros(SHAPE, bool)
     given[4:8] = True
-    assert BrainMask()(Subject(head, head, given)).brain_mask is given
+    assert BrainMask()(Subject({"flair": head}, given)).brain_mask is given
 
 
 def test_the_grid_carries_everything_along() -> None:
     subject = make_subject()
     gridded = ToGrid(ModelGrid(2.0, (16, 20, 18)))(subject)
-    for volume in (gridded.flair, gridded.t1w):
+    for volume in (gridded.images["flair"], gridded.images["t1w"]):
         assert volume.shape == (16, 20, 18)
         assert volume.orientation == "RAS"
     assert gridded.brain_mask.sum() == subject.brain_mask.sum()
     assert gridded.lesion_mask.sum() == subject.lesion_mask.sum()
     np.testing.assert_array_equal(gridded.labels == 4, gridded.lesion_mask)
     np.testing.assert_array_equal(gridded.labels > 0, gridded.brain_mask)
-    assert gridded.t1w.data[gridded.lesion_mask].sum() == pytest.approx(
-        subject.t1w.data[subject.lesion_mask].sum(), rel=1e-4
+    assert gridded.images["t1w"].data[gridded.lesion_mask].sum() == pytest.approx(
+        subject.images["t1w"].data[subject.lesion_mask].sum(), rel=1e-4
     )
 
 
@@ -72,14 +71,14 @@ def test_a_brain_that_does_not_fit_is_refused() -> None:
 
 def test_normalised_volumes_fill_zero_to_one_and_are_zero_outside() -> None:
     subject = make_subject()
-    subject.flair.data[0, 0, 0] = subject.t1w.data[0, 0, 0] = 777  # skull
-    done = Normalise(MinMaxNormaliser(), MinMaxNormaliser())(subject)
-    for key, volume in (("flair", done.flair), ("t1w", done.t1w)):
+    subject.images["flair"].data[0, 0, 0] = subject.images["t1w"].data[0, 0, 0] = 777  # skull
+    done = Normalise({"default": MinMaxNormaliser()})(subject)
+    for key, volume in done.images.items():
         assert volume.data.dtype == np.float32
         assert volume.data.min() == 0
         assert volume.data.max() == 1
         assert not volume.data[~subject.brain_mask].any()
-        raw = getattr(subject, key).data[subject.brain_mask]
+        raw = subject.images[key].data[subject.brain_mask]
         again = done.normalisers[key].invert(volume.data)[subject.brain_mask]
         np.testing.assert_allclose(again, raw, rtol=1e-4)
 

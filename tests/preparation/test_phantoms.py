@@ -21,12 +21,12 @@ def test_a_subject_does_not_depend_on_how_many_there_are() -> None:
     few, many = PhantomSubjects(1, 3, COARSE), PhantomSubjects(3, 2, COARSE)
     first = few.index()[0][0].pair.load()
     same = pickle.loads(pickle.dumps(many.index()[0][1])).pair.load()  # as a worker gets it
-    np.testing.assert_array_equal(first.flair.data, same.flair.data)
+    np.testing.assert_array_equal(first.images["flair"].data, same.images["flair"].data)
     np.testing.assert_array_equal(first.labels, same.labels)
     assert first.tags == same.tags
     assert first.sources == {}  # drawn, not read
     other = many.index()[0][2].pair.load()
-    assert not np.array_equal(first.flair.data, other.flair.data)
+    assert not np.array_equal(first.images["flair"].data, other.images["flair"].data)
 
 
 @pytest.mark.parametrize(("num_subjects", "first_seed"), [(0, 0), (1, -1)])

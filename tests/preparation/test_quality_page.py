@@ -12,7 +12,8 @@ from mrcontrast.preparation.bids import BidsPairs
 from mrcontrast.preparation.dataset import prepare_dataset
 from mrcontrast.preparation.outcome import Outcome
 from mrcontrast.preparation.pictures import draw_pictures, edges
-from mrcontrast.preparation.subject import LEFT_OUT, Dropped, Subject
+from mrcontrast.preparation.session import LEFT_OUT, Dropped
+from mrcontrast.preparation.subject import Subject
 from mrcontrast.preparation.suspicion import histograms, in_order, measured, suspicions
 from mrcontrast.preparation.trail import Change
 from mrcontrast.storage.volume import Volume
@@ -64,7 +65,7 @@ def test_histograms_count_the_dropped_apart() -> None:
 
 def test_pictures_show_where_things_are() -> None:
     flair = raw_volume(0, 100)
-    pictures = draw_pictures(Subject(flair, raw_volume(1, 50), brain()))
+    pictures = draw_pictures(Subject({"flair": flair, "t1w": raw_volume(1, 50)}, brain()))
     assert list(pictures) == [
         "FLAIR",
         "T1w",
@@ -75,7 +76,9 @@ def test_pictures_show_where_things_are() -> None:
     assert all(url.startswith("data:image/png;base64,") for url in pictures.values())
     moved = AFFINE.copy()
     moved[1, 3] += 9
-    other = draw_pictures(Subject(flair, Volume(raw_volume(1, 50).data, moved), brain()))
+    other = draw_pictures(
+        Subject({"flair": flair, "t1w": Volume(raw_volume(1, 50).data, moved)}, brain())
+    )
     assert other["FLAIR"] == pictures["FLAIR"]
     assert other["T1w"] != pictures["T1w"]
 
@@ -91,7 +94,9 @@ def test_edges_show_what_is_inside_and_not_where_the_brain_was_cut() -> None:
 
 
 def test_pictures_of_what_was_hardly_read() -> None:
-    empty = Subject(raw_volume(0, 100), raw_volume(1, 50), np.zeros(brain().shape, bool))
+    empty = Subject(
+        {"flair": raw_volume(0, 100), "t1w": raw_volume(1, 50)}, np.zeros(brain().shape, bool)
+    )
     assert len(draw_pictures(empty)) == 5
     assert len(draw_pictures(replace(empty, brain_mask=None))) == 4
     assert empty.brain_mask is not None

@@ -7,7 +7,8 @@ from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.preparation.bids import BidsPairs
 from mrcontrast.preparation.operators import CheckHeader, Require
 from mrcontrast.preparation.recipe import Recipe
-from mrcontrast.preparation.subject import BROKEN, Dropped, Entry, Subject
+from mrcontrast.preparation.session import BROKEN, Dropped, Entry
+from mrcontrast.preparation.subject import Subject
 
 MakeRecipe = Callable[..., Recipe]
 
@@ -92,7 +93,7 @@ def test_steps_that_look_at_files_come_first(bids: Path, make_recipe: MakeRecipe
     recipe = make_recipe(BidsPairs(str(bids)))
     late = [*recipe.operators, CheckHeader()]
     with pytest.raises(UsageError, match="CheckHeader after others"):
-        Recipe(recipe.sources, late, recipe.grid, *recipe.normalisers.values(), recipe.split)
+        Recipe(recipe.sources, late, recipe.grid, recipe.normalisers, recipe.split)
 
 
 def test_operators_run_in_order(bids: Path, make_recipe: MakeRecipe) -> None:

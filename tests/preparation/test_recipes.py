@@ -147,11 +147,11 @@ def test_whole_brains_in_mni_space(tmp_path: Path) -> None:
     raw = tmp_path / "raw"
     for seed in range(2):
         drawn = make_subject(seed, PhantomConfig(spacing_mm=3.0, anatomy_spacing_mm=1.5))
-        affine = drawn.flair.affine.copy()
+        affine = drawn.images["flair"].affine.copy()
         affine[:3, 3] += (12, -9, 7)  # the scanner's origin is not the template's
         anat = raw / f"sub-{seed}" / "anat"
-        write_volume(anat / f"sub-{seed}_FLAIR.nii.gz", Volume(drawn.flair.data, affine))
-        write_volume(anat / f"sub-{seed}_T1w.nii.gz", Volume(drawn.t1w.data, affine))
+        write_volume(anat / f"sub-{seed}_FLAIR.nii.gz", Volume(drawn.images["flair"].data, affine))
+        write_volume(anat / f"sub-{seed}_T1w.nii.gz", Volume(drawn.images["t1w"].data, affine))
         write_labels(anat / f"sub-{seed}_desc-brain_mask.nii.gz", drawn.brain_mask, affine)
     records = run(
         "recipe=pinaya2022_3d",

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mrcontrast.errors import UsageError
+from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.imaging.registration import Registration
 from mrcontrast.preparation.operators import Register, ToMni
 from mrcontrast.preparation.operators import registration as module
@@ -20,7 +20,7 @@ def found(metric: float = 0.5, matrix: np.ndarray = SHIFT) -> Registration:
 
 @pytest.fixture
 def subject() -> Subject:
-    return Subject(raw_volume(0, 300), raw_volume(1, 900), brain())
+    return Subject({"flair": raw_volume(0, 300), "t1w": raw_volume(1, 900)}, brain())
 
 
 @pytest.mark.parametrize(("moving", "fixed"), [("t1w", "flair"), ("flair", "t1w")])
@@ -28,11 +28,11 @@ def test_only_the_affine_of_the_moving_volume_changes(
     monkeypatch: pytest.MonkeyPatch, subject: Subject, moving: str, fixed: str
 ) -> None:
     monkeypatch.setattr(module, "register_rigid", lambda *args, **options: found())
-    done = Register(moving)(subject)
-    assert getattr(done, fixed) is getattr(subject, fixed)
-    assert getattr(done, moving).data is getattr(subject, moving).data
+    done = Register(fixed)(subject)
+    assert done.images[fixed] is subject.images[fixed]
+    assert done.images[moving].data is subject.images[moving].data
     # the matrix leads from fixed to moving points: a point at x + shift comes to lie at x
-    change = getattr(subject, moving).affine - getattr(done, moving).affine
+    change = subject.images[moving].affine - done.images[moving].affine
     np.testing.assert_allclose(change[:3, 3], SHIFT[:3, 3])
     assert done.measures["register_metric"] == 0.5
     assert done.brain_mask is subject.brain_mask
@@ -42,8 +42,8 @@ def test_both_go_to_mni_together(monkeypatch: pytest.MonkeyPatch, subject: Subje
     matrix = SHIFT @ np.diag([0.5, 1, 1, 1])
     monkeypatch.setattr(module, "register_to_mni", lambda *args, **options: found(0.5, matrix))
     done = ToMni(rigid=False)(subject)
-    np.testing.assert_allclose(done.flair.affine, done.t1w.affine)
-    assert done.flair.spacing_mm == pytest.approx((6, 3, 3))
+    np.testing.assert_allclose(done.images["flair"].affine, done.images["t1w"].affine)
+    assert done.images["flair"].spacing_mm == pytest.approx((6, 3, 3))
     assert done.measures["mni_scale"] == 2.0
 
 
@@ -57,8 +57,8 @@ def test_a_fit_worse_than_none_is_refused(
         ToMni(rigid=False)(subject)
 
 
-def test_names_that_are_none() -> None:
-    with pytest.raises(UsageError, match="flair or t1w"):
-        Register("t2w")
+def test_names_that_are_none(subject: Subject) -> None:
+    with pytest.raises(MrcontrastError, match="flair or t1w, got t2w"):
+        Register("t2w")(subject)
     with pytest.raises(UsageError, match="1 or 2 mm"):
         ToMni(resolution_mm=3)

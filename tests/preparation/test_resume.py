@@ -25,7 +25,8 @@ from mrcontrast.preparation.bids import BidsPairs
 from mrcontrast.preparation.dataset import Prepared, Workers, prepare_dataset
 from mrcontrast.preparation.operators import Require
 from mrcontrast.preparation.recipe import Recipe
-from mrcontrast.preparation.subject import BROKEN, FAULT, Subject
+from mrcontrast.preparation.session import BROKEN, FAULT
+from mrcontrast.preparation.subject import Subject
 from preparation_files import raw_volume, recipe_of
 from toy.sources import ToySource
 
@@ -120,7 +121,7 @@ class NanMeasure:
     """Measures a number that JSON does not have, of one session."""
 
     def __call__(self, subject: Subject) -> Subject:
-        odd = float(subject.flair.data.sum()) == float(raw_volume(2, 300).data.sum())
+        odd = float(subject.images["flair"].data.sum()) == float(raw_volume(2, 300).data.sum())
         return replace(subject, measures=subject.measures | {"odd": np.nan if odd else 0.0})
 
 

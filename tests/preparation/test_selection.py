@@ -4,7 +4,7 @@ import pytest
 
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.preparation.selection import Select
-from mrcontrast.preparation.subject import FAULT, LEFT_OUT, Dropped, Entry
+from mrcontrast.preparation.session import FAULT, LEFT_OUT, Dropped, Entry
 from preparation_files import recipe_of
 from toy.sources import ToyPair, ToySource
 

@@ -70,7 +70,7 @@ def test_a_phantom_that_no_model_has_seen(model: str) -> None:
     spacing_mm = open_run(model).provenance["data"]["spacing_mm"]
     subject = make_subject(4321, PhantomConfig(spacing_mm=spacing_mm))
     found = {
-        name: scores(name, subject.flair, subject.t1w, subject.brain_mask)
+        name: scores(name, subject.images["flair"], subject.images["t1w"], subject.brain_mask)
         for name in (model, f"{model}/unet", f"{model}/lookup")
     }
     (ours, ours_ssim), (unet, _), (lookup, lookup_ssim) = found.values()

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mrcontrast.preparation.subject import Dropped, Entry, Remark, Subject
+from mrcontrast.preparation.session import Dropped, Entry, Remark
+from mrcontrast.preparation.subject import Subject
 from preparation_files import raw_volume
 
 
@@ -28,7 +29,7 @@ class ToyPair:
             os.kill(os.getpid(), signal.SIGKILL)
         if self.manner == "broken":
             raise RuntimeError("a bug")
-        return Subject(raw_volume(self.seed, 300), raw_volume(self.seed + 1, 900))
+        return Subject({"flair": raw_volume(self.seed, 300), "t1w": raw_volume(self.seed + 1, 900)})
 
     @property
     def files(self) -> dict[str, Path]:

@@ -65,7 +65,7 @@ def test_white_matter_of_a_phantom_lands_at_zero_whatever_the_gain(
     phantoms: list[PhantomSubject],
 ) -> None:
     for subject in phantoms:
-        data, mask = subject.t1w.data, subject.brain_mask
+        data, mask = subject.images["t1w"].data, subject.brain_mask
         fitted = WhiteStripeNormaliser("last").fit(data, mask)
         white = fitted.apply(data)[subject.labels == WM]
         grey = fitted.apply(data)[subject.labels == WM - 1]

@@ -21,7 +21,7 @@ def prepare(config: DictConfig) -> int:
     """Run the recipe of ``configs/prepare.yaml``.
 
     Args:
-        config: Keys recipe, source, out, workers, scheduler, allow_dropped.
+        config: Keys recipe, source, contrasts, out, workers, scheduler, allow_dropped.
 
     Returns:
         Exit code: 1 when an operator broke, or when a pair was dropped for a fault and
@@ -32,14 +32,33 @@ def prepare(config: DictConfig) -> int:
         UsageError: The config does not fit, a path is not there, or ``out`` holds something else.
     """
     check(config)
-    check_types(resolve(config))
+    node = recipe_of_today(config)
+    check_types(node)
     from mrcontrast.preparation.dataset import Workers, prepare_dataset
 
-    recipe = build(config.recipe)
-    text = OmegaConf.to_yaml(config.recipe, resolve=True)
+    recipe, text = build(node), OmegaConf.to_yaml(node)
     workers = Workers(config.workers, config.scheduler)
     result = prepare_dataset(recipe, str(config.out), text, workers, _say)
     return conclude(result, bool(config.allow_dropped))
+
+
+def recipe_of_today(config: DictConfig) -> DictConfig:
+    """Return the resolved recipe; keys of earlier versions are renamed, with a hint.
+
+    Raises:
+        UsageError: A value is missing, or an interpolation leads nowhere.
+    """
+    from mrcontrast.preparation.old_recipes import RENAMED, rename_keys
+
+    plain = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(plain, dict)
+    if old := rename_keys(plain["recipe"], plain["contrasts"]):
+        _say(
+            f"hint: {', '.join(dict.fromkeys(old))} of the recipe are keys of an earlier version; "
+            "they are read as patterns, entities, normalisers and fixed (see docs/prepare.md)"
+        )
+    recipe = resolve(OmegaConf.create(plain)).recipe
+    return OmegaConf.create({k: v for k, v in recipe.items() if k not in RENAMED["Recipe"]})
 
 
 def check(config: DictConfig) -> None:
@@ -60,7 +79,7 @@ def check(config: DictConfig) -> None:
 def conclude(result: "Prepared", allow_dropped: bool) -> int:
     """Say what was made and what is wrong, and return the exit code."""
     from mrcontrast.preparation.dataset import dropped_line
-    from mrcontrast.preparation.subject import BROKEN, FAULT
+    from mrcontrast.preparation.session import BROKEN, FAULT
 
     manifest = result.manifest
     sizes = ", ".join(f"{name} {len(manifest.split(name))}" for name in ("train", "val", "test"))

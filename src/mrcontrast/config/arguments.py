@@ -74,7 +74,7 @@ def check_replaces_own(path: Path, sign: str, key: str) -> None:
 
 
 def check_own_folder(folder: Path, key: str, shared: Iterable[Path]) -> None:
-    """Raise UsageError if a folder is one of the shared ones, or lies above one."""
+    """Raise UsageError if a folder is one of the shared ones, or contains one."""
     path = folder.resolve()
     for other in map(Path.resolve, shared):
         if path == other or path in other.parents:

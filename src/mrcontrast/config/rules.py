@@ -1,4 +1,4 @@
-"""Rules for values: words for what is expected, and a test of it."""
+"""Rules for values: the expected value in words, and a test of it."""
 
 import json
 import re
@@ -106,35 +106,28 @@ OPTIMISATION = {
 TRAINING: dict[str, Rule] = {  # values of a training's config
     "seed": (f"a whole number from 0 on, to {MOST_SEED}", whole(0, most=MOST_SEED)[1]),
     "spatial_dims": ("2 or 3", lambda value: value in (2, 3)),
-    "save_every_n_steps": whole(1),
-    "data.batch_size": whole(1),
-    "workers": whole(0),
-    "data.num_workers": whole(0),
-    "data.context_slices": whole(0),
-    "data.items.max_val_items": whole(1),
+    **dict.fromkeys(("workers", "data.num_workers", "data.context_slices"), whole(0)),
+    **dict.fromkeys(("trainer.min_steps", "trainer.log_every_n_steps"), whole(0)),
+    **dict.fromkeys(
+        ("save_every_n_steps", "data.batch_size", "data.items.max_val_items"), whole(1)
+    ),
+    **dict.fromkeys(("trainer.num_nodes", "trainer.accumulate_grad_batches"), whole(1)),
+    **dict.fromkeys(("stage.store.variants", "stage.store.batch_size"), whole(1)),
+    **dict.fromkeys(("trainer.check_val_every_n_epoch", "stage.regressor.factor"), whole(1)),
+    **dict.fromkeys(("trainer.max_steps", "trainer.max_epochs"), whole(1, -1)),
+    **dict.fromkeys(("trainer.limit_train_batches", "trainer.limit_val_batches"), part(0)),
+    **dict.fromkeys(
+        ("trainer.gradient_clip_val", "callbacks.progress.every_seconds"), NOT_NEGATIVE
+    ),
     "trainer.accelerator": one_of("auto", "cpu", "gpu", "cuda", "mps", "tpu"),
     "trainer.devices": ("a number of devices from 1 on, -1, auto or a list", are_devices),
-    "trainer.num_nodes": whole(1),
-    "trainer.max_steps": whole(1, -1),
-    "trainer.min_steps": whole(0),
-    "trainer.max_epochs": whole(1, -1),
     "trainer.max_time": ("a time above 0 as DD:HH:MM:SS", is_time),
-    "trainer.accumulate_grad_batches": whole(1),
-    "trainer.gradient_clip_val": NOT_NEGATIVE,
-    "trainer.log_every_n_steps": whole(0),
     "trainer.val_check_interval": part(1),
-    "trainer.check_val_every_n_epoch": whole(1),
     "trainer.num_sanity_val_steps": whole(-1),
-    "trainer.limit_train_batches": part(0),
-    "trainer.limit_val_batches": part(0),
     "trainer.overfit_batches": part(0),
     "callbacks.pictures.count": whole(0),
-    "callbacks.progress.every_seconds": NOT_NEGATIVE,
     "callbacks.ema.decay": number("in [0, 1)", lambda value: 0 <= value < 1),
     "callbacks.best.mode": ("min or max", lambda value: value in ("min", "max")),
-    "stage.store.variants": whole(1),
-    "stage.store.batch_size": whole(1),
-    "stage.regressor.factor": whole(1),
     **{f"stage.optimisation.{key}": rule for key, rule in OPTIMISATION.items()},
     **{f"stage.discriminator_optimisation.{key}": rule for key, rule in OPTIMISATION.items()},
 }

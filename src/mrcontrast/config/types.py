@@ -85,7 +85,7 @@ def fits(value: Any, hint: Any) -> bool:  # noqa: ANN401 - any value, any annota
         return True
     if origin in LISTS:
         known = [part for part in parts if part is not Ellipsis]
-        # Networks take one number for each axis, a list, where they ask for one.
+        # Networks accept a list, one number for each axis, in place of a number.
         return isinstance(value, list) and all(
             not known or isinstance(entry, list) or any(fits(entry, part) for part in known)
             for entry in value

@@ -24,7 +24,7 @@ class Target(ABC):
 
     @abstractmethod
     def regression_target(self, z: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-        """Return what the network should predict for data ``z`` and ``noise``, (B, C, *S)."""
+        """Return the right prediction for data ``z`` and ``noise``, (B, C, *S)."""
 
     @abstractmethod
     def to_data(self, prediction: Tensor, z_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:

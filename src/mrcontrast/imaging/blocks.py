@@ -90,9 +90,9 @@ def find_shifts(
         inner = (index[:, axis] > 0) & (index[:, axis] < width - 1)
         sides = []
         for side in (-1, 1):
-            beside = index.copy()
-            beside[:, axis] = np.clip(beside[:, axis] + side, 0, width - 1)
-            sides.append(cube[rows, *beside.T])
+            neighbour = index.copy()
+            neighbour[:, axis] = np.clip(neighbour[:, axis] + side, 0, width - 1)
+            sides.append(cube[rows, *neighbour.T])
         bend = sides[0] - 2 * scores[rows, best] + sides[1]
         known = inner & (bend < -FLAT)
         found[known, axis] += 0.5 * (sides[0] - sides[1])[known] / bend[known]

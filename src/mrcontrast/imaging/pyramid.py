@@ -4,6 +4,7 @@ Source: Mattes et al. 2003, IEEE TMI 22(1):120; metric and optimiser are SimpleI
 ours, because its shrink factors do not account for thick slices.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,21 +19,20 @@ ITERATIONS = 50
 FIRST_STEPS = (1.0, 0.2, 0.04)  # of the spacing
 
 
+@dataclass(eq=False)
 class Pyramid:
     """A fixed and a moving volume, each with an optional mask."""
 
-    def __init__(
-        self,
-        fixed: Volume,
-        moving: Volume,
-        fixed_mask: np.ndarray | None,
-        moving_mask: np.ndarray | None,
-        seed: int,
-    ) -> None:
+    fixed: Volume
+    moving: Volume
+    fixed_mask: np.ndarray | None
+    moving_mask: np.ndarray | None
+    seed: int
+
+    def __post_init__(self) -> None:
         self.itk = load_itk()
-        self.volumes = {"fixed": fixed, "moving": moving}
-        self.masks = {"fixed": fixed_mask, "moving": moving_mask}
-        self.seed = seed
+        self.volumes = {"fixed": self.fixed, "moving": self.moving}
+        self.masks = {"fixed": self.fixed_mask, "moving": self.moving_mask}
         self._levels: dict[float, dict[str, Image]] = {}
 
     def refine(self, transform: Transform, spacing_mm: float) -> tuple[Transform, float]:

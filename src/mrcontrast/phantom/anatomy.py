@@ -10,8 +10,7 @@ from torch import Tensor
 from mrcontrast.phantom import template as maps
 from mrcontrast.phantom.config import AnatomyRanges, LesionRanges, between
 from mrcontrast.phantom.deformation import draw_deformation
-from mrcontrast.phantom.fields import draw_smooth_field, upsample
-from mrcontrast.phantom.frame import frame_shape
+from mrcontrast.phantom.fields import draw_smooth_field, frame_shape, upsample
 from mrcontrast.phantom.lesions import draw_lesions
 
 LABELS = {"background": 0, "csf": 1, "gm": 2, "wm": 3, "lesion": 4}

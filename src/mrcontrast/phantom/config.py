@@ -1,9 +1,9 @@
-"""What a phantom subject is drawn from: every range, with its unit in its name.
+"""Ranges that phantom subjects are drawn from, with the unit in each name.
 
 A range is two numbers, (lowest, highest), drawn from uniformly; lists from YAML are fine.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from numbers import Real
 from types import NoneType
@@ -26,6 +26,12 @@ def check_ranges(config: object, names: Sequence[str]) -> None:
                 f"Expected {name} to be [lowest, highest], got {value} "
                 f"({type(config).__name__}). Correct the config."
             )
+
+
+def check_thickness(config: object, name: str) -> None:
+    """Raise UsageError unless a field of ``config`` is None, a number or (lowest, highest)."""
+    if not isinstance(getattr(config, name), (Real, NoneType)):
+        check_ranges(config, [name])
 
 
 def between(limits: Sequence[float], place: float) -> float:
@@ -92,8 +98,33 @@ class LesionRanges:
 
 
 @dataclass(frozen=True)
+class SpinEchoRanges:
+    """Settings of one turbo spin echo.
+
+    Attributes:
+        tr_ms: From excitation to excitation (ms).
+        te_ms: Effective echo time (ms).
+        slice_thickness_mm: Thickness of axial slices (mm), a range or one for all; None: 3D.
+    """
+
+    tr_ms: Sequence[float]
+    te_ms: Sequence[float]
+    slice_thickness_mm: Sequence[float] | float | None = None
+
+    def __post_init__(self) -> None:
+        check_ranges(self, ["tr_ms", "te_ms"])
+        check_thickness(self, "slice_thickness_mm")
+
+
+SPIN_ECHO = {
+    "t2w": SpinEchoRanges((3000.0, 6000.0), (85.0, 105.0)),
+    "pd": SpinEchoRanges((3000.0, 6000.0), (8.0, 15.0)),
+}
+
+
+@dataclass(frozen=True)
 class SequenceRanges:
-    """What MPRAGE and FLAIR are set to.
+    """Settings of MPRAGE (T1w), FLAIR, and a turbo spin echo for every other contrast.
 
     Attributes:
         mprage_tr_ms: From inversion to inversion (ms).
@@ -103,12 +134,15 @@ class SequenceRanges:
         flair_tr_ms: From inversion to inversion (ms).
         flair_te_ms: Effective echo time (ms).
         flair_nulled_t1_ms: T1 of the CSF that the inversion time is set for (ms); what the
-            subject's own CSF misses it by is its signal.
+            subject's own CSF differs, and gives a signal.
+        spin_echo: Turbo spin echoes by contrast; a further contrast needs an entry here.
 
     Source:
         MPRAGE: Jack et al. 2008, JMRI 27:685 (ADNI), ranges round its TR, TI and flip angle, with
         an echo spacing of our own. FLAIR: Aalten et al. 2014, BMC Neurology 14:254, box 2 (TR 8-12
         s, TE 100-150 ms, TI 2.2-2.8 s); ours are within it but for the TE, which starts at 90 ms.
+        T2w and PDw: the dual-echo turbo spin echo of Jack et al. 2008 (TR 3 s, echoes near 10 and
+        100 ms); ours have its echo times and also longer TR, alike at 1.5 and 3 T.
     """
 
     mprage_tr_ms: Sequence[float] = (2200.0, 2500.0)
@@ -118,18 +152,19 @@ class SequenceRanges:
     flair_tr_ms: Sequence[float] = (8000.0, 11000.0)
     flair_te_ms: Sequence[float] = (90.0, 130.0)
     flair_nulled_t1_ms: Sequence[float] = (3900.0, 4450.0)
+    spin_echo: Mapping[str, SpinEchoRanges] = field(default_factory=SPIN_ECHO.copy)
 
     def __post_init__(self) -> None:
-        check_ranges(self, [part.name for part in fields(self)])
+        check_ranges(self, [part.name for part in fields(self) if part.name != "spin_echo"])
 
 
 @dataclass(frozen=True)
 class ScannerRanges:
-    """Scanner, and what it does to the images.
+    """Scanner and its artefacts.
 
     Attributes:
         field_strengths_t: Field strengths to choose from (T); 1.5 and 3.0 are known.
-        sequences: What the sequences are set to.
+        sequences: Settings of the sequences.
         tissue_spread: Width of the ranges of T1, T2 and proton density against the published ones,
             about their middles; above 1 tissues may change order.
         snr: White matter's signal over the standard deviation of the noise.
@@ -154,8 +189,7 @@ class ScannerRanges:
 
     def __post_init__(self) -> None:
         check_ranges(self, ["snr", "bias_amplitude", "blur_mm"])
-        if not isinstance(self.flair_slice_thickness_mm, (Real, NoneType)):
-            check_ranges(self, ["flair_slice_thickness_mm"])
+        check_thickness(self, "flair_slice_thickness_mm")
         if self.tissue_spread < 0 or min(self.blur_mm) < 0:
             raise UsageError(
                 f"Expected tissue_spread and blur_mm >= 0, got {self.tissue_spread} and "

@@ -11,8 +11,15 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from mrcontrast.phantom.config import AnatomyRanges, between
-from mrcontrast.phantom.fields import draw_smooth_field, upsample
-from mrcontrast.phantom.frame import CENTRE_MM, COARSE_MM, FOV_MM, frame_shape, voxel_centres
+from mrcontrast.phantom.fields import (
+    CENTRE_MM,
+    COARSE_MM,
+    FOV_MM,
+    draw_smooth_field,
+    frame_shape,
+    upsample,
+    voxel_centres,
+)
 from mrcontrast.phantom.template import PERIVENTRICULAR, Template
 
 

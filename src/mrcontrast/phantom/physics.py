@@ -1,4 +1,4 @@
-"""Signal equations of the two sequences: MPRAGE (T1w) and T2-FLAIR."""
+"""Signal equations: MPRAGE (T1w), T2-FLAIR, and turbo spin echo (T2w, PDw and others)."""
 
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -85,6 +85,29 @@ class Flair:
         """
         t1_ms = tissue.t1_ms
         longitudinal = 1 - 2 * np.exp(-self.ti_ms / t1_ms) + np.exp(-self.tr_ms / t1_ms)
+        return tissue.proton_density * longitudinal * np.exp(-self.te_ms / tissue.t2_ms)
+
+
+@dataclass(frozen=True)
+class SpinEcho:
+    """A turbo spin echo.
+
+    Attributes:
+        tr_ms: From excitation to excitation (ms).
+        te_ms: Effective echo time (ms).
+    """
+
+    tr_ms: float
+    te_ms: float
+
+    def signal(self, tissue: Relaxation) -> np.ndarray:
+        """Return the signal.
+
+        Source:
+            Bernstein et al. 2004, Handbook of MRI Pulse Sequences, sections 14.3 and 16.4. The echo
+            train is taken to be short against TR; magnetisation transfer is left out.
+        """
+        longitudinal = 1 - np.exp(-self.tr_ms / tissue.t1_ms)
         return tissue.proton_density * longitudinal * np.exp(-self.te_ms / tissue.t2_ms)
 
 

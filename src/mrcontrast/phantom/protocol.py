@@ -1,21 +1,24 @@
-"""The scan of one subject: field strength, tissue properties, sequences, image quality."""
+"""Scans of one subject: field strength, tissue properties, sequences, image quality."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from collections.abc import Sequence as Many
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from mrcontrast.errors import UsageError
 from mrcontrast.phantom.config import ScannerRanges, SequenceRanges, between
-from mrcontrast.phantom.physics import Flair, Mprage, null_ti_ms
+from mrcontrast.phantom.physics import Flair, Mprage, Sequence, SpinEcho, null_ti_ms
 from mrcontrast.phantom.tissue import Relaxation, draw_relaxation
 
 MPRAGE_TRAIN_LENGTH = 176
 GAIN = (500.0, 2000.0)
+TAGGED = ("tr_ms", "te_ms", "ti_ms", "flip_deg")  # settings of a sequence that become tags
 
 
 @dataclass(frozen=True)
 class Receiver:
-    """What turns a true signal into raw units of the scanner.
+    """Conversion of the true signal to raw units of the scanner.
 
     Attributes:
         gain: Raw units for a signal of 1.
@@ -33,70 +36,85 @@ class Receiver:
 
 
 @dataclass(frozen=True)
+class Scan:
+    """Acquisition of one contrast.
+
+    Attributes:
+        sequence: Its signal equation.
+        receiver: Image quality.
+        slice_thickness_mm: Thickness of its axial slices (mm); None for a 3D scan.
+    """
+
+    sequence: Sequence
+    receiver: Receiver
+    slice_thickness_mm: float | None = None
+
+
+@dataclass(frozen=True)
 class ScanProtocol:
-    """How one subject is scanned.
+    """Acquisition of one subject.
 
     Attributes:
         field_strength_t: 1.5 or 3.0 (T).
         relaxation: T1, T2 and proton density of the tissues.
-        mprage: Sequence of the T1w volume.
-        flair: Sequence of the FLAIR volume.
-        t1w_receiver: Image quality of the T1w volume.
-        flair_receiver: Image quality of the FLAIR volume.
-        flair_slice_thickness_mm: Thickness of its axial slices (mm); None for a 3D FLAIR.
+        scans: Scans by contrast.
     """
 
     field_strength_t: float
     relaxation: Relaxation
-    mprage: Mprage
-    flair: Flair
-    t1w_receiver: Receiver
-    flair_receiver: Receiver
-    flair_slice_thickness_mm: float | None
+    scans: Mapping[str, Scan] = field(default_factory=dict)
 
     def tags(self) -> dict[str, float]:
-        """Return the drawn numbers by name, with their units."""
-        thickness_mm = self.flair_slice_thickness_mm
-        return {
-            "field_strength_t": self.field_strength_t,
-            "t1w_tr_ms": self.mprage.tr_ms,
-            "t1w_ti_ms": self.mprage.ti_ms,
-            "t1w_flip_deg": self.mprage.flip_deg,
-            "t1w_snr": self.t1w_receiver.snr,
-            "t1w_blur_mm": self.t1w_receiver.blur_mm,
-            "flair_tr_ms": self.flair.tr_ms,
-            "flair_te_ms": self.flair.te_ms,
-            "flair_ti_ms": self.flair.ti_ms,
-            "flair_snr": self.flair_receiver.snr,
-            "flair_blur_mm": self.flair_receiver.blur_mm,
-            **({} if thickness_mm is None else {"flair_slice_thickness_mm": thickness_mm}),
-        }
+        """Return the drawn values by name, with their units."""
+        tags = {"field_strength_t": self.field_strength_t}
+        for name, scan in self.scans.items():
+            settings = vars(scan.sequence)
+            tags |= {f"{name}_{key}": settings[key] for key in TAGGED if key in settings}
+            tags |= {f"{name}_snr": scan.receiver.snr, f"{name}_blur_mm": scan.receiver.blur_mm}
+            if scan.slice_thickness_mm is not None:
+                tags[f"{name}_slice_thickness_mm"] = scan.slice_thickness_mm
+        return tags
 
 
 def draw_protocol(rng: np.random.Generator, ranges: ScannerRanges) -> ScanProtocol:
-    """Draw the protocol of one subject."""
+    """Draw field strength, tissue, and the scans of T1w and FLAIR."""
     field_strength_t = float(rng.choice(np.asarray(ranges.field_strengths_t, dtype=float)))
-    protocol = ScanProtocol(
-        field_strength_t=field_strength_t,
-        relaxation=draw_relaxation(rng, field_strength_t, ranges.tissue_spread),
-        mprage=draw_mprage(rng, ranges.sequences),
-        flair=draw_flair(rng, ranges.sequences),
-        t1w_receiver=draw_receiver(rng, ranges),
-        flair_receiver=draw_receiver(rng, ranges),
-        flair_slice_thickness_mm=None,
-    )
-    t1w_blur, flair_blur, thickness = rng.random(3)  # last, so that they leave the rest as it is
-    return replace(
-        protocol,
-        t1w_receiver=replace(protocol.t1w_receiver, blur_mm=between(ranges.blur_mm, t1w_blur)),
-        flair_receiver=replace(
-            protocol.flair_receiver, blur_mm=between(ranges.blur_mm, flair_blur)
+    relaxation = draw_relaxation(rng, field_strength_t, ranges.tissue_spread)
+    mprage, flair = draw_mprage(rng, ranges.sequences), draw_flair(rng, ranges.sequences)
+    t1w_receiver, flair_receiver = draw_receiver(rng, ranges), draw_receiver(rng, ranges)
+    t1w_blur, flair_blur, thickness = rng.random(3)  # last: the draws above do not depend on them
+    scans = {
+        "t1w": Scan(mprage, replace(t1w_receiver, blur_mm=between(ranges.blur_mm, t1w_blur))),
+        "flair": Scan(
+            flair,
+            replace(flair_receiver, blur_mm=between(ranges.blur_mm, flair_blur)),
+            slice_thickness(ranges.flair_slice_thickness_mm, thickness),
         ),
-        flair_slice_thickness_mm=slice_thickness(ranges.flair_slice_thickness_mm, thickness),
-    )
+    }
+    return ScanProtocol(field_strength_t, relaxation, scans)
 
 
-def slice_thickness(limits: Sequence[float] | float | None, place: float) -> float | None:
+def draw_spin_echo(rng: np.random.Generator, ranges: ScannerRanges, contrast: str) -> Scan:
+    """Draw the scan of another contrast.
+
+    Raises:
+        UsageError: The config has no such contrast.
+    """
+    if contrast not in ranges.sequences.spin_echo:
+        known = ", ".join(("t1w", "flair", *ranges.sequences.spin_echo))
+        raise UsageError(
+            f"Expected a contrast among {known}, got {contrast} (phantom). Add its TR and TE to "
+            "scanner.sequences.spin_echo."
+        )
+    limits = ranges.sequences.spin_echo[contrast]
+    sequence = SpinEcho(between(limits.tr_ms, rng.random()), between(limits.te_ms, rng.random()))
+    receiver = draw_receiver(rng, ranges)
+    blur, thickness = rng.random(2)
+    receiver = replace(receiver, blur_mm=between(ranges.blur_mm, blur))
+    return Scan(sequence, receiver, slice_thickness(limits.slice_thickness_mm, thickness))
+
+
+def slice_thickness(limits: Many[float] | float | None, place: float) -> float | None:
     """Return the thickness (mm) at ``place``, 0 to 1, of a range; one for all is itself.
 
     >>> slice_thickness((1.0, 5.0), 0.5), slice_thickness(3.0, 0.5), slice_thickness(None, 0.5)

@@ -6,9 +6,10 @@ from collections import defaultdict
 from collections.abc import Collection
 from pathlib import Path
 
+from mrcontrast.data.contrasts import MASK_ENDINGS
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.preparation.pairs import visible
-from mrcontrast.preparation.subject import Dropped
+from mrcontrast.preparation.session import Dropped
 
 ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".7z")
 LABEL = r"(?:sub|ses)-[^\x00-\x1f\x7f]+"  # a line break or tab would break the tables
@@ -83,10 +84,11 @@ def one_file(folder: Path, pattern: str) -> Path | None:
     return found[0] if found else None
 
 
-def derived_mask(root: Path, flair: Path, entities: str) -> Path | None:
-    """Look for the brain mask in ``derivatives/masks``, with or without an anat folder."""
-    folder = root / "derivatives" / "masks" / flair.parent.parent.relative_to(root)
-    names = (f"{entities}_desc-brain_mask.nii*", f"{entities}_*_desc-brain_mask.nii*")
+def derived_mask(root: Path, image: Path, entities: str) -> Path | None:
+    """Find the brain mask of an image in ``derivatives/masks``, with or without an anat folder."""
+    folder = root / "derivatives" / "masks" / image.parent.parent.relative_to(root)
+    ending = f"{MASK_ENDINGS['brain_mask']}.nii*"
+    names = (f"{entities}_{ending}", f"{entities}_*_{ending}")
     paths = (one_file(where, name) for where in (folder, folder / "anat") for name in names)
     return next((path for path in paths if path is not None), None)
 

@@ -7,7 +7,7 @@ from types import ModuleType
 
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.preparation.outcome import Outcome
-from mrcontrast.preparation.subject import Entry
+from mrcontrast.preparation.session import Entry
 
 CONNECT_S = 20
 DEATH = "several times over on the cluster"
@@ -62,7 +62,7 @@ def on_cluster(
 
 def _refuse_other_files(outcome: Outcome, stage: Path) -> None:
     """Refuse a cluster that writes to files of its own."""
-    if outcome.record is not None and not outcome.record.images["flair"].is_file():
+    if outcome.record is not None and not outcome.record.brain_mask.is_file():
         raise MrcontrastError(
             f"Expected workers that write to our file system, got none of their files "
             f"({stage}). Choose an out= that all workers share."

@@ -19,8 +19,8 @@ from mrcontrast.preparation.processes import in_processes
 from mrcontrast.preparation.publishing import replaced, same_data, staged
 from mrcontrast.preparation.quality_page import write_quality_page
 from mrcontrast.preparation.recipe import Recipe
+from mrcontrast.preparation.session import LEFT_OUT, Dropped, Entry, Remark
 from mrcontrast.preparation.sides import EMPTY_VAL, changed_sides, check_split, with_splits
-from mrcontrast.preparation.subject import LEFT_OUT, Dropped, Entry, Remark
 from mrcontrast.preparation.tables import write_tables
 from mrcontrast.preparation.work import Work, lost
 

@@ -9,9 +9,9 @@ from itertools import combinations
 import numpy as np
 from scipy import ndimage
 
-from mrcontrast.preparation.operators.masks import brain_of
 from mrcontrast.preparation.outcome import Outcome
-from mrcontrast.preparation.subject import Dropped, Remark, Subject
+from mrcontrast.preparation.session import Dropped, Remark
+from mrcontrast.preparation.subject import Subject
 from mrcontrast.storage.volume import Volume
 from mrcontrast.transforms.grid import resample
 
@@ -56,12 +56,12 @@ class Deduplicate:
         every = sorted(outcomes, key=lambda outcome: outcome.name)
         ready = [outcome for outcome in every if outcome.record is not None]
         remarks, doubles, person_of = [], dict[str, Dropped](), dict[str, str]()
-        for print_of in ("flair", "t1w"):
+        for print_of in dict.fromkeys(name for outcome in every for name in outcome.prints):
             for first, second in _alike(every, print_of):
                 others = _subject(first) != _subject(second)
                 both_stay = first.record is not None and second.record is not None
                 if first.prints == second.prints:
-                    if others and print_of == "flair":
+                    if others and print_of == next(iter(first.prints)):
                         _unite(person_of, _subject(first), _subject(second))
                         remarks.append(_one_person(first, second))
                     if both_stay:
@@ -97,14 +97,14 @@ class Deduplicate:
 
 
 def look_of(subject: Subject) -> str:
-    """Return what is individual of a finished session's T1w, in text of some 50 kB.
+    """Return the individual anatomy in a finished session's last contrast, about 50 kB of text.
 
     The brain at 6 mm minus its own smooth part, as int8 in base64.
     """
-    mask = brain_of(subject).astype(np.float32)
-    affine = subject.t1w.affine
-    inside = resample(Volume(mask, affine), LOOK_MM).data
-    image = resample(Volume(subject.t1w.data * mask, affine), LOOK_MM).data
+    mask = subject.brain.astype(np.float32)
+    last = list(subject.images.values())[-1]
+    inside = resample(Volume(mask, last.affine), LOOK_MM).data
+    image = resample(Volume(last.data * mask, last.affine), LOOK_MM).data
     smooth = ndimage.gaussian_filter(image, SMOOTH_VOXELS)
     weight = ndimage.gaussian_filter(inside, SMOOTH_VOXELS)
     fine = np.where(inside > 0.5, image - inside * smooth / np.maximum(weight, 1e-3), 0)

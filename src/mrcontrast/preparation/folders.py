@@ -1,4 +1,4 @@
-"""Pairs in plain folders, found by patterns."""
+"""Sessions in plain folders, found by patterns."""
 
 import os
 import re
@@ -10,10 +10,11 @@ from mrcontrast.data.sidecars import Sidecars
 from mrcontrast.errors import UsageError
 from mrcontrast.preparation.pairs import FilePair, bids_labels, raw_folder, visible
 from mrcontrast.preparation.scans import check_allow, refused_scan
-from mrcontrast.preparation.subject import Dropped, Entry, Remark
+from mrcontrast.preparation.session import Dropped, Entry, Remark
+from mrcontrast.preparation.subject import DEFAULT, PAIR, check_contrasts
 
-SUBJECT, SESSION = "{subject}", "{session}"
-# Of images, converted or not, and of those that a mail programme or a browser has renamed.
+SUBJECT, SESSION, CONTRAST = "{subject}", "{session}", "{contrast}"
+# Endings of images, converted or not, and of files that a mail program or a browser has renamed.
 ENDINGS = (
     r"(?:\.nii(?:\.gz|\.zip|\.txt|\.bz2|\.zst)?|\.hdr|\.img|\.mha|\.mhd|\.mg[hz]|\.nrrd|\.nhdr|\.mnc"
     r"|\.dcm|\.ima|\.dicom|\.par|\.rec|\.gipl)(?:\.gz)?"
@@ -22,22 +23,25 @@ Name = tuple[str, str | None]
 
 
 class FolderPairs:
-    """Pairs in plain folders: patterns with ``{subject}`` in the place of the name.
+    """Sessions in plain folders: patterns with ``{subject}`` in the place of the name.
 
     Args:
         root: Folder that the patterns start from.
-        flair: Pattern such as "flair/{subject}.nii.gz" or "{subject}/{subject}_FLAIR.nii.gz"; a
-            ``{session}``, which holds letters and digits only, may stand beside the subject.
-        t1w: Pattern of the T1w.
-        brain_mask: Pattern of the brain mask, or None; a missing file is a fault.
-        lesion_mask: Pattern of the lesion mask, or None; a missing file is a fault.
+        contrasts: Contrasts of each session, the reference first.
+        optional: Contrasts that a session may lack.
+        patterns: Pattern by contrast, such as "flair/{subject}.nii.gz" or
+            "{subject}/{subject}_FLAIR.nii.gz"; "default" for those without their own, with
+            ``{contrast}`` in the place of the contrast. ``{session}``, letters and digits only, may
+            follow the subject. "brain_mask" and "lesion_mask" are optional keys, but not their
+            files.
         site: Name in the manifest; None takes the name of the folder.
-        one_grid: Whether FLAIR and T1w must have the same voxels; False needs ``Register``.
-        allow: Images that are taken although they are "synthetic" or of a "contrast_agent"; a
-            pattern that names them allows them too.
+        one_grid: Whether all contrasts must have the same voxels; False needs ``Register``.
+        allow: Kinds of images to accept: "synthetic", "contrast_agent", "phase"; a pattern that
+            names a kind accepts it too.
 
     Raises:
-        UsageError: ``root`` is no folder, or a pattern is absolute or without ``{subject}``.
+        UsageError: ``root`` is no folder, or a pattern is missing, absolute or without
+            ``{subject}``.
     """
 
     remarks: Sequence[Remark] = ()
@@ -45,21 +49,26 @@ class FolderPairs:
     def __init__(
         self,
         root: str,
-        flair: str,
-        t1w: str,
-        brain_mask: str | None = None,
-        lesion_mask: str | None = None,
+        patterns: Mapping[str, str],
+        contrasts: Sequence[str] = PAIR,
+        optional: Collection[str] = (),
         site: str | None = None,
         one_grid: bool = True,
         allow: Collection[str] = (),
     ) -> None:
+        self.contrasts = check_contrasts(contrasts, optional)
+        self.optional = optional
         self.allow = check_allow(allow)
         self.root = raw_folder(root)
         self.sidecars = Sidecars(self.root)
         self.site = site or self.root.name
         self.one_grid = one_grid
-        given = {"flair": flair, "t1w": t1w, "brain_mask": brain_mask, "lesion_mask": lesion_mask}
-        self.patterns = {key: pattern for key, pattern in given.items() if pattern}
+        self.patterns = {
+            name: (patterns.get(name) or patterns.get(DEFAULT) or "").replace(CONTRAST, name)
+            for name in self.contrasts
+        }
+        masks = {key: patterns.get(key) for key in ("brain_mask", "lesion_mask")}
+        self.patterns |= {key: pattern for key, pattern in masks.items() if pattern}
         for key, pattern in self.patterns.items():
             if SUBJECT not in pattern or Path(pattern).is_absolute():
                 raise UsageError(
@@ -74,16 +83,17 @@ class FolderPairs:
 
     @property
     def wanted(self) -> str:
-        """What is looked for, in words."""
-        return f"{self.patterns['flair']} and {self.patterns['t1w']} in {self.root}"
+        """The files of a session, in words."""
+        patterns = [self.patterns[name] for name in self.contrasts]
+        return f"{' and '.join(patterns)} in {self.root}"
 
     def index(self) -> tuple[list[Entry], list[Dropped]]:
-        """Find the pairs by FLAIR or T1w; what lacks a file or has another ending is dropped."""
+        """Find sessions by any contrast; one that lacks a file or has another ending is dropped."""
         entries, dropped = [], []
         names: set[Name] = set()
         exact = {key: self._named(key) for key in self.patterns}
         own = {path for found in exact.values() for path in found}
-        for key in ("flair", "t1w"):
+        for key in self.contrasts:
             names |= set(exact[key].values())
             near = self._named(key, any_ending=True)
             names |= {name for path, name in near.items() if path not in own}
@@ -101,35 +111,39 @@ class FolderPairs:
             elif refused := self._refused(files):
                 reason = refused
             else:
-                pair = FilePair(**files, tags={"source_name": name[0]}, one_grid=self.one_grid)
-                entries.append(Entry(subject, session, self.site, str(pair.flair), pair))
+                images = {key: files[key] for key in self.contrasts if key in files}
+                masks = {key: path for key, path in files.items() if key not in images}
+                tags = {"source_name": name[0]}
+                pair = FilePair(images, **masks, tags=tags, one_grid=self.one_grid)
+                entries.append(Entry(subject, session, self.site, str(pair.reference), pair))
                 continue
             dropped.append(Dropped(subject, session, type(self).__name__, reason))
         return entries, dropped
 
     def _refused(self, files: Mapping[str, Path]) -> str | None:
-        """Return why a FLAIR or T1w is no plain scan, or None."""
+        """Return why an image is no plain scan, or None."""
         reasons = (
             refused_scan(files[key], self.sidecars, self.allow, self.patterns[key])
-            for key in ("flair", "t1w")
+            for key in self.contrasts
+            if key in files
         )
         return next((reason for reason in reasons if reason), None)
 
     def _files(self, name: Name) -> dict[str, Path]:
-        """Return the file of each pattern for one name."""
+        """Return the file of each pattern for one name, without optional ones that are missing."""
         subject, session = name
-        return {
+        found = {
             key: self.root / pattern.replace(SUBJECT, subject).replace(SESSION, session or "")
             for key, pattern in self.patterns.items()
         }
+        return {
+            key: path
+            for key, path in found.items()
+            if key not in self.optional or os.path.lexists(path)
+        }
 
     def _named(self, key: str, any_ending: bool = False) -> dict[Path, Name]:
-        """Return the files of one pattern, and what stands in the place of the names in them.
-
-        Args:
-            key: Of the pattern.
-            any_ending: Also take images whose ending is another than the pattern's.
-        """
+        """Return the files of one pattern with the names in them, on request of any ending."""
         pattern = self.patterns[key]
         stem = _stem(pattern) if any_ending else pattern
         expression = re.escape(stem).replace(r"\*", "[^/]*")

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
+from mrcontrast.data.manifest import MASKS
 from mrcontrast.imaging.header import FORMS_AGREE_MM
 from mrcontrast.preparation.outcome import Outcome
-from mrcontrast.preparation.subject import Remark
+from mrcontrast.preparation.session import Remark
 
-CONTRASTS = ("flair", "t1w")
 TEXTS = {  # by the name of a finding: how it is said, and its limit
     "qform_sform_mm": ("qform and sform are {} mm apart; the sform counts", f"<= {FORMS_AGREE_MM}"),
     "affine": ("{}, so its orientation is a guess", "one form set"),
@@ -21,10 +21,13 @@ def header_remarks(outcomes: Sequence[Outcome]) -> list[Remark]:
 
 
 def _of_session(outcome: Outcome) -> Iterator[Remark]:
-    """Read the measures ``flair_header`` and ``t1w_header`` of one session."""
+    """Read the measures ``flair_header`` and so on of one session."""
     measures = {change.measure: change.after for change in outcome.changes}
-    for contrast in CONTRASTS:
-        for found in str(measures.get(f"{contrast}_header") or "").split("; "):
+    for measure, facts in measures.items():
+        contrast = measure.removesuffix("_header")
+        if contrast in (measure, *MASKS):
+            continue
+        for found in str(facts or "").split("; "):
             name, _, value = found.partition(" ")
             if name not in TEXTS or (name, value) == ("units", "unknown"):
                 continue

@@ -11,7 +11,7 @@ from typing import Any
 from mrcontrast import __version__
 from mrcontrast.data.manifest import Record, columns_of, from_row, to_row
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.preparation.subject import BROKEN, Dropped, Entry
+from mrcontrast.preparation.session import BROKEN, Dropped, Entry
 from mrcontrast.preparation.trail import Change
 from mrcontrast.storage.files import sha256_file, write_json
 

@@ -3,15 +3,15 @@
 import csv
 from pathlib import Path
 
-import numpy as np
 import yaml
 
 from mrcontrast import __version__
+from mrcontrast.data.contrasts import MASK_ENDINGS, ending_of
 from mrcontrast.data.manifest import MANIFEST, MASKS, Record, contrasts_in
 from mrcontrast.errors import UsageError
-from mrcontrast.preparation.operators.masks import brain_of
 from mrcontrast.preparation.outcome import SESSIONS
-from mrcontrast.preparation.subject import Entry, Subject
+from mrcontrast.preparation.session import Entry
+from mrcontrast.preparation.subject import Subject
 from mrcontrast.storage.files import sha256_file, write_json, write_text
 from mrcontrast.storage.volume import write_labels, write_volume
 
@@ -33,31 +33,26 @@ def write_subject(subject: Subject, entry: Entry, root: Path, spacing_mm: float)
         MrcontrastError: The folder cannot be written.
     """
     folder = root / entry.subject / (entry.session or "") / "anat"
-    affine = subject.flair.affine
-
-    def named(suffix: str) -> Path:
-        return folder / f"{entry.name}_{suffix}.nii.gz"
-
-    def labels(suffix: str, data: np.ndarray | None) -> Path | None:
-        if data is None:
-            return None
-        write_labels(named(suffix), data, affine)
-        return named(suffix)
-
-    write_volume(named("FLAIR"), subject.flair)
-    write_volume(named("T1w"), subject.t1w)
-    write_labels(named("desc-brain_mask"), brain_of(subject), affine)
+    images = {c: folder / f"{entry.name}_{ending_of(c)}.nii.gz" for c in subject.images}
+    for contrast, path in images.items():
+        write_volume(path, subject.images[contrast])
+    masks = {name: getattr(subject, name) for name in MASK_ENDINGS} | {"brain_mask": subject.brain}
+    paths: dict[str, Path] = {}
+    for name, data in masks.items():
+        if data is not None:
+            paths[name] = folder / f"{entry.name}_{MASK_ENDINGS[name]}.nii.gz"
+            write_labels(paths[name], data, subject.like.affine)
     return Record(
         subject=entry.subject,
         session=entry.session,
         split="",
         site=entry.site,
-        images={"flair": named("FLAIR"), "t1w": named("T1w")},
-        brain_mask=named("desc-brain_mask"),
-        lesion_mask=labels("label-lesion_mask", subject.lesion_mask),
-        labels=labels("dseg", subject.labels),
-        sha256={"flair": sha256_file(named("FLAIR")), "t1w": sha256_file(named("T1w"))},
-        shape=subject.flair.shape,
+        images=images,
+        brain_mask=paths["brain_mask"],
+        lesion_mask=paths.get("lesion_mask"),
+        labels=paths.get("labels"),
+        sha256={contrast: sha256_file(path) for contrast, path in images.items()},
+        shape=subject.like.shape,
         spacing_mm=spacing_mm,
         normalisers={name: fitted.to_dict() for name, fitted in subject.normalisers.items()},
         tags=subject.tags,
@@ -82,7 +77,7 @@ def write_descriptions(root: Path, recipe: str, sources: list[str]) -> None:
     """
     write_text(root / RECIPE, recipe)
     description = {
-        "Name": "FLAIR and T1w pairs prepared by mrcontrast",
+        "Name": "Images prepared by mrcontrast",
         "BIDSVersion": "1.9.0",
         "DatasetType": "derivative",
         "GeneratedBy": [{"Name": "mrcontrast", "Version": __version__, "Description": RECIPE}],

@@ -1,4 +1,4 @@
-"""A pair of NIfTI files of one session, read and checked."""
+"""The NIfTI files of one session, read and checked."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from mrcontrast.data.manifest import RAW_MASK
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.preparation.subject import Dropped, Entry, Subject
+from mrcontrast.preparation.session import Dropped, Entry
+from mrcontrast.preparation.subject import Subject
 from mrcontrast.storage.files import sha256_file
 from mrcontrast.storage.volume import Volume, read_mask, read_volume, same_grid
 
@@ -23,23 +25,26 @@ POINTERS = {
 
 @dataclass(frozen=True)
 class FilePair:
-    """FLAIR and T1w of one session as files, with masks where there are some.
+    """The images of one session as files, with masks where there are some.
 
     Attributes:
-        flair: FLAIR volume.
-        t1w: T1w volume.
-        brain_mask: Brain mask on the grid of the FLAIR, or None.
-        lesion_mask: Lesion mask on the grid of the FLAIR, or None.
-        tags: What is known of subject and scan.
-        one_grid: Whether a T1w on another grid than the FLAIR is a fault.
+        images: Files by contrast, the reference first.
+        brain_mask: Brain mask on the grid of the reference, or None.
+        lesion_mask: Lesion mask on the grid of the reference, or None.
+        tags: Facts about subject and scans.
+        one_grid: Whether a contrast on another grid than the reference is a fault.
     """
 
-    flair: Path
-    t1w: Path
+    images: Mapping[str, Path]
     brain_mask: Path | None = None
     lesion_mask: Path | None = None
     tags: Mapping[str, Any] = field(default_factory=dict)
     one_grid: bool = True
+
+    @property
+    def reference(self) -> Path:
+        """File of the reference."""
+        return next(iter(self.images.values()))
 
     def load(self) -> Subject:
         """Read all files and check their grids.
@@ -47,31 +52,33 @@ class FilePair:
         Raises:
             MrcontrastError: A file has a fault, or two grids differ; both files are named.
         """
-        flair, t1w = read_volume(self.flair), read_volume(self.t1w)
-        for volume, path in ((flair, self.flair), (t1w, self.t1w)):
-            _refuse_labels(volume, path)
-        if self.one_grid:
-            same_grid(flair, t1w, self.flair, self.t1w)
-            t1w = replace(t1w, affine=flair.affine)
+        images = {name: read_volume(path) for name, path in self.images.items()}
+        like = images[next(iter(images))]
+        for name, path in self.images.items():
+            _refuse_labels(images[name], path)
+            if self.one_grid:
+                same_grid(like, images[name], self.reference, path)
+                images[name] = replace(images[name], affine=like.affine)
         masks = [
-            None if path is None else read_mask(path, flair, self.flair)
+            None if path is None else read_mask(path, like, self.reference)
             for path in (self.brain_mask, self.lesion_mask)
         ]
-        files = {"flair": self.flair, "t1w": self.t1w, "mask": self.brain_mask}
-        sources = {name: path.absolute() for name, path in files.items() if path is not None}
-        return Subject(flair, t1w, masks[0], masks[1], tags=dict(self.tags), sources=sources)
+        sources = {name: path.absolute() for name, path in self.images.items()}
+        if self.brain_mask is not None:
+            sources[RAW_MASK] = self.brain_mask.absolute()
+        return Subject(images, *masks, tags=dict(self.tags), sources=sources)
 
     @property
     def files(self) -> dict[str, Path]:
-        """Raw files by name."""
-        names = ("flair", "t1w", "brain_mask", "lesion_mask")
-        found = {name: getattr(self, name) for name in names}
-        return {name: path for name, path in found.items() if path is not None}
+        """Raw files by contrast and mask."""
+        masks = {"brain_mask": self.brain_mask, "lesion_mask": self.lesion_mask}
+        return {**self.images, **{name: path for name, path in masks.items() if path is not None}}
 
     def identity(self) -> dict[str, Any]:
-        """Return places and hashes of the files, and the tags."""
+        """Return places and hashes of the files, the order of the contrasts, and the tags."""
         files = {key: [str(path), _hash_of(path)] for key, path in self.files.items()}
-        return {"files": files, "tags": dict(self.tags), "one_grid": self.one_grid}
+        order = list(self.images)
+        return {"files": files, "order": order, "tags": dict(self.tags), "one_grid": self.one_grid}
 
 
 def bids_labels(subject: str, session: str | None = None) -> tuple[str, str | None]:

@@ -8,7 +8,8 @@ from typing import Any
 from mrcontrast.errors import UsageError
 from mrcontrast.phantom.config import PhantomConfig
 from mrcontrast.phantom.subject import make_subject
-from mrcontrast.preparation.subject import Dropped, Entry, Remark, Subject
+from mrcontrast.preparation.session import Dropped, Entry, Remark
+from mrcontrast.preparation.subject import PAIR, Subject, check_contrasts
 
 
 @dataclass(frozen=True)
@@ -18,21 +19,18 @@ class PhantomPair:
     Attributes:
         seed: Same seed, same voxels.
         config: Ranges to draw from.
+        contrasts: Contrasts to draw, the reference first.
     """
 
     seed: int
     config: PhantomConfig
+    contrasts: tuple[str, ...] = PAIR
 
     def load(self) -> Subject:
         """Draw anatomy and scans."""
-        drawn = make_subject(self.seed, self.config)
+        drawn = make_subject(self.seed, self.config, self.contrasts)
         return Subject(
-            flair=drawn.flair,
-            t1w=drawn.t1w,
-            brain_mask=drawn.brain_mask,
-            lesion_mask=drawn.lesion_mask,
-            labels=drawn.labels,
-            tags=dict(drawn.tags),
+            drawn.images, drawn.brain_mask, drawn.lesion_mask, drawn.labels, tags=dict(drawn.tags)
         )
 
     @property
@@ -41,24 +39,31 @@ class PhantomPair:
         return {}
 
     def identity(self) -> dict[str, Any]:
-        """Return seed and ranges."""
-        return {"seed": self.seed, "config": asdict(self.config)}
+        """Return all arguments."""
+        return asdict(self)
 
 
 class PhantomSubjects:
-    """As many phantom subjects as wanted; more of them leave the first ones as they are.
+    """A number of phantom subjects; more of them leave the first ones as they are.
 
     Args:
-        num_subjects: How many, >= 1.
+        num_subjects: Number of subjects, >= 1.
         first_seed: Seed of the first; the others follow.
         config: Ranges to draw from.
         site: Name in the manifest.
+        contrasts: Contrasts to draw, the reference first: "flair", "t1w", and keys of
+            ``config.scanner.sequences.spin_echo``.
     """
 
     remarks: Sequence[Remark] = ()
 
     def __init__(
-        self, num_subjects: int, first_seed: int, config: PhantomConfig, site: str = "phantom"
+        self,
+        num_subjects: int,
+        first_seed: int,
+        config: PhantomConfig,
+        site: str = "phantom",
+        contrasts: Sequence[str] = PAIR,
     ) -> None:
         if num_subjects < 1 or first_seed < 0:
             raise UsageError(
@@ -68,6 +73,7 @@ class PhantomSubjects:
         self.seeds = range(first_seed, first_seed + num_subjects)
         self.config = config
         self.site = site
+        self.contrasts = check_contrasts(contrasts)
 
     @property
     def folders(self) -> list[str]:
@@ -76,14 +82,13 @@ class PhantomSubjects:
 
     @property
     def wanted(self) -> str:
-        """What is drawn, in words."""
+        """The subjects, in words."""
         return f"{len(self.seeds)} phantoms"
 
     def index(self) -> tuple[list[Entry], list[Dropped]]:
         """Name the subjects by their seeds."""
+        pairs = [PhantomPair(seed, self.config, self.contrasts) for seed in self.seeds]
         return [
-            Entry(
-                f"sub-{seed:04d}", None, self.site, f"seed {seed}", PhantomPair(seed, self.config)
-            )
-            for seed in self.seeds
+            Entry(f"sub-{pair.seed:04d}", None, self.site, f"seed {pair.seed}", pair)
+            for pair in pairs
         ], []

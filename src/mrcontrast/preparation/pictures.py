@@ -1,4 +1,4 @@
-"""Small still pictures of a session: both contrasts, edges of one over the other, the mask."""
+"""Small still pictures of a session: contrasts, edges of one over the other, the mask."""
 
 import base64
 import io
@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.image import imsave
 from scipy import ndimage
 
+from mrcontrast.data.contrasts import title_of
 from mrcontrast.preparation.subject import Subject
 from mrcontrast.storage.volume import Volume
 
@@ -22,34 +23,37 @@ AXIAL, SAGITTAL = (0, 1), (1, 2)  # world axes that a picture shows, across and 
 def draw_pictures(subject: Subject) -> dict[str, str]:
     """Return pictures as PNG URLs by title, drawn on planes of the world through the brain.
 
-    FLAIR and T1w are interpolated from where they are, so that two that do not overlay are shown
-    so, whatever their grids. The patient's right, or the front, is at the left.
+    Each contrast is interpolated from its own grid, so that contrasts that do not overlay are shown
+    so. The patient's right, or the front, is at the left.
     """
     low, high = _extent(subject)
+    first, *others = (title_of(name) for name in subject.images)
     shown = {}
-    for title, axes in (("axial", AXIAL), ("sagittal", SAGITTAL)):
+    for plane, axes in (("axial", AXIAL), ("sagittal", SAGITTAL)):
         points = _plane(low, high, axes)
-        flair, t1w = (_grey(_sample(v, points)) for v in (subject.flair, subject.t1w))
+        image, *moved = (_grey(_sample(v, points)) for v in subject.images.values())
         if axes == AXIAL:
-            shown["FLAIR"], shown["T1w"] = flair, t1w
+            shown |= dict(zip((first, *others), (image, *moved), strict=True))
         inside = _inside(subject, points)
-        shown[f"T1w edges on FLAIR, {title}"] = _painted(flair, edges(t1w, inside), ORANGE)
+        for title, other in zip(others, moved, strict=True):
+            name = f"{title} edges on {first}, {plane}"
+            shown[name] = _painted(image, edges(other, inside), ORANGE)
         if axes == AXIAL and subject.brain_mask is not None:
             rim = inside & ~ndimage.binary_erosion(inside)
-            shown["Mask on FLAIR"] = _painted(flair, rim, BLUE)
+            shown[f"Mask on {first}"] = _painted(image, rim, BLUE)
     return {title: _url(image) for title, image in shown.items()}
 
 
 def _extent(subject: Subject) -> tuple[np.ndarray, np.ndarray]:
-    """Return the lowest and highest corner of the brain, or of the FLAIR, in the world (mm)."""
+    """Return the lowest and highest corner of the brain, or of the reference, in the world (mm)."""
     mask = subject.brain_mask
-    shape = subject.flair.shape
+    shape = subject.like.shape
     index = np.array([(0, 0, 0), tuple(n - 1 for n in shape)]).T
     if mask is not None and mask.any():
         found = np.nonzero(mask)
         index = np.array([(axis.min(), axis.max()) for axis in found])
     corners = np.array(np.meshgrid(*index, indexing="ij")).reshape(3, -1)
-    world = subject.flair.affine[:3, :3] @ corners + subject.flair.affine[:3, 3:]
+    world = subject.like.affine[:3, :3] @ corners + subject.like.affine[:3, 3:]
     low, high = world.min(axis=1), world.max(axis=1)
     half = np.maximum((high - low) / 2 + MARGIN * (high - low).max(), LEAST_MM / 2)
     middle = (low + high) / 2
@@ -82,7 +86,7 @@ def _inside(subject: Subject, points: np.ndarray) -> np.ndarray:
     """Return where the brain mask is at world points, bool; everywhere if there is none."""
     if subject.brain_mask is None:
         return np.ones(points.shape[1:], bool)
-    mask = Volume(subject.brain_mask.astype(np.float32), subject.flair.affine)
+    mask = Volume(subject.brain_mask.astype(np.float32), subject.like.affine)
     return np.asarray(_sample(mask, points) > 0.5)
 
 

@@ -7,7 +7,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 
 from mrcontrast.preparation.outcome import Outcome
-from mrcontrast.preparation.subject import Entry
+from mrcontrast.preparation.session import Entry
 from mrcontrast.storage.parallel import one_thread_each
 
 Run = Callable[[Entry], Outcome]

@@ -8,7 +8,7 @@ from typing import Any
 from mrcontrast import __version__
 from mrcontrast.pages.templates import environment
 from mrcontrast.preparation.outcome import Outcome, read_outcome
-from mrcontrast.preparation.subject import Dropped, Remark
+from mrcontrast.preparation.session import Dropped, Remark
 from mrcontrast.preparation.suspicion import (
     Histogram,
     Suspicion,

@@ -2,25 +2,25 @@
 
 import traceback
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
 from mrcontrast.errors import MrcontrastError, UsageError, may_pass, one_line
 from mrcontrast.preparation.duplicates import Deduplicate
+from mrcontrast.preparation.operators.intensity import normaliser_of
+from mrcontrast.preparation.operators.monai_transform import as_operator
 from mrcontrast.preparation.pairs import escaped, readable, with_content
-from mrcontrast.preparation.subject import (
+from mrcontrast.preparation.session import (
     BROKEN,
     FAULT,
     Dropped,
     Entry,
-    Inspector,
-    Operator,
-    RefusedError,
     Remark,
     Selection,
     Source,
-    Subject,
 )
+from mrcontrast.preparation.subject import Inspector, Operator, RefusedError, Subject
 from mrcontrast.preparation.trail import Trail
 from mrcontrast.transforms.grid import ModelGrid
 from mrcontrast.transforms.normalise import Normaliser
@@ -46,17 +46,17 @@ class Recipe:
     """Sources -> select -> operators, in order, for each session -> deduplicate -> split.
 
     Args:
-        sources: Where sessions come from; a subject comes from one of them only.
-        operators: Steps on one session, in order; all that is done to it stands in this list.
-        grid: What the data set promises: each session lies on it in the end.
-        normaliser_flair: What the data set promises of the FLAIR's intensities.
-        normaliser_t1w: What it promises of the T1w's.
-        split: Who stands on which side.
-        select: Chooses sessions by name before anything is read; None takes all.
+        sources: Sources of sessions; a subject comes from one of them only.
+        operators: All steps on one session, in order; MONAI's dictionary transforms are operators.
+        grid: Grid of the data set: each session lies on it in the end.
+        normalisers: Normalisers of the data set, by contrast, "default" for all others.
+        split: Sides of the split.
+        select: Selects sessions by name before anything is read; None takes all.
         deduplicate: Compares the finished sessions with each other; None does not.
+        seed: Seed of random operators.
 
     Raises:
-        UsageError: There is no source, or a step that looks at files comes too late.
+        UsageError: There is no source, or a step that inspects files comes too late.
     """
 
     def __init__(
@@ -64,26 +64,26 @@ class Recipe:
         sources: list[Source],
         operators: list[Operator],
         grid: ModelGrid,
-        normaliser_flair: Normaliser,
-        normaliser_t1w: Normaliser,
+        normalisers: Mapping[str, Normaliser],
         split: Split,
         select: Selection | None = None,
         deduplicate: Deduplicate | None = None,
+        seed: int = 0,
     ) -> None:
         if not sources:
             raise UsageError("Expected at least one source, got none (recipe). Add one.")
         self.sources = sources
-        self.operators = operators
+        self.operators = [as_operator(each, seed, place) for place, each in enumerate(operators)]
         self.grid = grid
-        self.normalisers = {"flair": normaliser_flair, "t1w": normaliser_t1w}
+        self.normalisers = normalisers
         self.split = split
         self.select = select
         self.deduplicate = deduplicate
-        looks = [isinstance(operator, Inspector) for operator in operators]
-        if sorted(looks, reverse=True) != looks:
-            late = type(operators[len(looks) - 1 - looks[::-1].index(True)]).__name__
+        inspects = [isinstance(operator, Inspector) for operator in operators]
+        if sorted(inspects, reverse=True) != inspects:
+            late = type(operators[len(inspects) - 1 - inspects[::-1].index(True)]).__name__
             raise UsageError(
-                f"Expected steps that look at files to come first, got {late} after others "
+                f"Expected steps that inspect files to come first, got {late} after others "
                 "(recipe.operators). Move it up."
             )
 
@@ -123,7 +123,7 @@ class Recipe:
         if not entries and not dropped:
             wanted = "; ".join(source.wanted for source in self.sources)
             raise MrcontrastError(
-                f"Expected pairs of FLAIR and T1w, got none ({wanted}). "
+                f"Expected sessions with images, got none ({wanted}). "
                 "Check the folder and the names of its files."
             )
         if self.select is not None:
@@ -154,12 +154,12 @@ class Recipe:
                     step = type(operator).__name__
                     noted |= operator.inspect(entry.pair.files)
             step = type(entry.pair).__name__
-            subject = entry.pair.load()
+            subject = replace(entry.pair.load(), name=entry.name)
             subject.measures |= noted
             subject.tags |= _spacings(subject)
             trail(step, subject)
             for operator in self.operators:
-                step = type(operator).__name__
+                step = type(getattr(operator, "transform", operator)).__name__
                 subject = operator(subject)
                 trail(step, subject)
             step = type(self).__name__
@@ -180,13 +180,13 @@ class Recipe:
             RefusedError: The session does not lie on the grid.
         """
         names = {key: fitted.name for key, fitted in subject.normalisers.items()}
-        promised = {key: normaliser.name for key, normaliser in self.normalisers.items()}
+        promised = {key: normaliser_of(self.normalisers, key).name for key in subject.images}
         if names != promised:
             raise UsageError(
                 f"Expected intensities normalised by {promised}, got {names or 'raw ones'} "
-                "(recipe). Put Normalise with recipe.normaliser_* into recipe.operators."
+                "(recipe). Put Normalise with recipe.normalisers into recipe.operators."
             )
-        for volume in (subject.flair, subject.t1w):
+        for volume in subject.images.values():
             spacing = max(abs(step - self.grid.spacing_mm) for step in volume.spacing_mm)
             if volume.shape != self.grid.shape or spacing > SPACING_TOLERANCE_MM:
                 found = f"{volume.shape} of {volume.spacing_mm}"
@@ -218,11 +218,10 @@ def check_unique(entries: list[Entry]) -> None:
 
 
 def _spacings(subject: Subject) -> dict[str, list[float]]:
-    """Return the raw spacing of both contrasts as tags."""
-    volumes = {"flair": subject.flair, "t1w": subject.t1w}
+    """Return the raw spacing of each contrast as tags."""
     return {
         f"{name}_spacing_mm": [float(f"{step:.4g}") for step in volume.spacing_mm]
-        for name, volume in volumes.items()
+        for name, volume in subject.images.items()
     }
 
 

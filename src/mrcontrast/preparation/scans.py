@@ -1,8 +1,8 @@
-"""Scans of one BIDS session: their names, which of them to refuse, and which two to pair."""
+"""Scans of one BIDS session: their names, which of them to refuse, and which belong together."""
 
 import os
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -41,17 +41,15 @@ class Scan:
 
 @dataclass(frozen=True)
 class Choice:
-    """Two scans of one session that make a pair.
+    """Scans of one session that belong together.
 
     Attributes:
-        flair: The source.
-        t1w: The target.
-        run: Run that tells this pair from others of the session; "" if there is no other.
+        scans: One a contrast, the reference first.
+        run: Run that distinguishes them from others of the session; "" if there are no others.
         sure: Whether the names alone leave no other choice.
     """
 
-    flair: Scan
-    t1w: Scan
+    scans: Mapping[str, Scan]
     run: str = ""
     sure: bool = True
 
@@ -127,36 +125,41 @@ def refusal(kind: str, path: Path) -> str:
     )
 
 
-def choose_pairs(flairs: Iterable[Scan], t1ws: Iterable[Scan]) -> list[Choice]:
-    """Return the pairs of a session: one for each run that both contrasts have, else one.
+def choose_scans(found: Mapping[str, Sequence[Scan]]) -> list[Choice]:
+    """Return the choices of a session: one for each run that all contrasts have, else one.
 
-    The T1w of a FLAIR is, in this order: one with all its entities, with its space, with its run,
-    with the fewest entities, of the lowest run, the first by name. Among several FLAIRs the one
-    with the better T1w is taken, then by the same order.
+    The scan that goes with a reference scan is, in this order: one with all its entities, with its
+    space, with its run, with the fewest entities, of the lowest run, the first by name. Among
+    several reference scans the one with the better company is taken, then by the same order.
+
+    Args:
+        found: Scans by contrast, the reference first; none is empty.
     """
-    every = sorted(product(flairs, t1ws), key=lambda pair: _rank(*pair))
-    both = {flair.run for flair, t1w in every if flair.run == t1w.run}
-    if len(both) > 1:
+    every = sorted(product(*found.values()), key=_rank)
+    common = set.intersection(*({scan.run for scan in scans} for scans in found.values()))
+    if len(common) > 1:
         best = {
-            run: next(pair for pair in every if {scan.run for scan in pair} == {run})
-            for run in sorted(both, key=_number)
+            run: next(scans for scans in every if {scan.run for scan in scans} == {run})
+            for run in sorted(common, key=_number)
         }
-        return [Choice(flair, t1w, run, sure=False) for run, (flair, t1w) in best.items()]
-    flair, t1w = every[0]
-    alike = [pair for pair in every if all(scan.entities == flair.entities for scan in pair)]
-    only = len({scan.path for scan, _ in every}) == 1
-    return [Choice(flair, t1w, sure=only and len(alike) == 1)]
+        return [
+            Choice(dict(zip(found, scans, strict=True)), run, sure=False)
+            for run, scans in best.items()
+        ]
+    first = every[0]
+    alike = [scans for scans in every if all(s.entities == first[0].entities for s in scans)]
+    only = len({scans[0].path for scans in every}) == 1
+    return [Choice(dict(zip(found, first, strict=True)), sure=only and len(alike) == 1)]
 
 
-def _rank(flair: Scan, t1w: Scan) -> tuple[Any, ...]:
-    """Return what is compared to choose a pair; the smallest is taken."""
-    spaces = (flair.entities.get("space"), t1w.entities.get("space"))
+def _rank(scans: Sequence[Scan]) -> tuple[Any, ...]:
+    """Return the sort key of a choice; the smallest is taken."""
+    first, *others = scans
     return (
-        flair.entities != t1w.entities,
-        spaces[0] != spaces[1],
-        flair.run != t1w.run,
-        *_order(flair),
-        *_order(t1w),
+        sum(scan.entities != first.entities for scan in others),
+        sum(scan.entities.get("space") != first.entities.get("space") for scan in others),
+        sum(scan.run != first.run for scan in others),
+        *(part for scan in scans for part in _order(scan)),
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from mrcontrast.preparation.subject import LEFT_OUT, Dropped, Entry
+from mrcontrast.preparation.session import LEFT_OUT, Dropped, Entry
 
 
 @dataclass(frozen=True)

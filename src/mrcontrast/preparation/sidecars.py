@@ -35,7 +35,7 @@ def tags_of_scan(known: Mapping[str, Any], contrast: str) -> dict[str, Any]:
 
     Args:
         known: Keys of all sidecars that hold for the image.
-        contrast: "flair" or "t1w", which begins the tags that differ between the two.
+        contrast: Start of the tags that differ between contrasts.
     """
     tags: dict[str, Any] = {}
     for tag, (key, factor) in SCAN_NUMBERS.items():

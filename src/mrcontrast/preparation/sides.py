@@ -10,7 +10,7 @@ from mrcontrast.data.manifest import MANIFEST, Manifest, Record
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.preparation.outcome import read_outcome
 from mrcontrast.preparation.recipe import Recipe
-from mrcontrast.preparation.subject import Dropped, Entry
+from mrcontrast.preparation.session import Dropped, Entry
 
 EMPTY_VAL = (
     "warning: the validation split is empty for {} subjects; raise recipe.split.val or add "

@@ -1,37 +1,42 @@
-"""What travels through the operators: one session in memory, and where it comes from."""
+"""One session in memory, and the interface of the operators that change it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from mrcontrast.errors import MrcontrastError
-from mrcontrast.storage.volume import Volume
+from mrcontrast.data.contrasts import title_of
+from mrcontrast.data.manifest import FIXED, NAME, RAW_MASK
+from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.storage.volume import Volume, same_grid
+from mrcontrast.transforms.grid import resample_to
 from mrcontrast.transforms.normalise import FittedNormaliser
 
-FAULT, BROKEN, LEFT_OUT = KINDS = ("fault", "broken", "left out")
+DEFAULT = "default"  # key of a mapping by contrast: all contrasts without a key of their own
+RESERVED = (*FIXED, RAW_MASK, DEFAULT)
+PAIR = ("flair", "t1w")
 
 
 @dataclass
 class Subject:
-    """One session in memory; masks and labels lie on the grid of the FLAIR.
+    """One session in memory.
 
     Attributes:
-        flair: Source contrast, raw or as far as the operators have come.
-        t1w: Target contrast, on the same grid unless the source was told to allow another one.
+        images: Volumes by contrast. The first is the reference: masks and labels lie on its grid,
+            and the grid of the data set is placed on its brain.
         brain_mask: (X, Y, Z), bool, or None until an operator finds it.
         lesion_mask: (X, Y, Z), bool, or None.
         labels: (X, Y, Z), uint8 tissue labels, or None.
-        tags: What is known of subject and scan.
-        measures: What the operators measured, by name.
-        normalisers: "flair" and "t1w" to what scaled them, once they are scaled.
-        sources: "flair", "t1w" and "mask" to the absolute path of the raw file, where there is one.
+        tags: Facts about subject and scans.
+        measures: Values that operators have measured, by name.
+        normalisers: Fitted normaliser of each contrast, once it is scaled.
+        sources: Absolute paths of the raw files, by contrast and "mask".
+        name: "sub-03" or "sub-03_ses-1"; seeds random operators.
     """
 
-    flair: Volume
-    t1w: Volume
+    images: dict[str, Volume]
     brain_mask: np.ndarray | None = None
     lesion_mask: np.ndarray | None = None
     labels: np.ndarray | None = None
@@ -39,92 +44,111 @@ class Subject:
     measures: dict[str, Any] = field(default_factory=dict)
     normalisers: dict[str, FittedNormaliser] = field(default_factory=dict)
     sources: dict[str, Path] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A session that a source has found and not read yet; it is sent to worker processes.
-
-    Attributes:
-        subject: With its prefix, such as "sub-03".
-        session: With its prefix, such as "ses-1", or None.
-        site: Scanner or data set.
-        origin: File or seed that it comes from, for messages.
-        pair: Reads or makes the volumes.
-    """
-
-    subject: str
-    session: str | None
-    site: str
-    origin: str
-    pair: "Pair"
+    name: str = ""
 
     @property
-    def name(self) -> str:
-        """Name of the session: "sub-03" or "sub-03_ses-1"."""
-        return self.subject if self.session is None else f"{self.subject}_{self.session}"
-
-
-@dataclass(frozen=True)
-class Dropped:
-    """A session that was left out: a row of ``dropped.tsv``.
-
-    Attributes:
-        subject: With its prefix, or what stands in its place where no subject is known.
-        session: With its prefix, or None.
-        operator: Class that refused it.
-        reason: One line.
-        measure: What was measured, such as "flair_snr"; None for a fault without a number.
-        value: What it was.
-        threshold: What it should have been, such as ">= 8".
-        kind: FAULT of the data; BROKEN operator, and the session is tried again in the next run;
-            LEFT_OUT because the recipe says so.
-    """
-
-    subject: str
-    session: str | None
-    operator: str
-    reason: str
-    measure: str | None = None
-    value: str | float | None = None
-    threshold: str | None = None
-    kind: str = FAULT
+    def reference(self) -> str:
+        """Name of the reference contrast."""
+        return next(iter(self.images))
 
     @property
-    def name(self) -> str:
-        """Name of the session: "sub-03" or "sub-03_ses-1"."""
-        return self.subject if self.session is None else f"{self.subject}_{self.session}"
+    def like(self) -> Volume:
+        """Volume of the reference contrast."""
+        return self.images[self.reference]
+
+    @property
+    def brain(self) -> np.ndarray:
+        """Brain mask on the grid of the reference, (X, Y, Z), bool.
+
+        Raises:
+            MrcontrastError: There is none yet.
+        """
+        if self.brain_mask is None:
+            raise MrcontrastError(
+                "Expected a brain mask, got none. Put "
+                "mrcontrast.preparation.operators.BrainMask into recipe.operators."
+            )
+        return self.brain_mask
+
+    def image(self, name: str) -> Volume:
+        """Return the volume of a contrast.
+
+        Raises:
+            MrcontrastError: The session does not have it.
+        """
+        if name not in self.images:
+            raise MrcontrastError(
+                f"Expected {' or '.join(self.images)}, got {name} (recipe.operators). Change it, "
+                "or add it to the contrasts of the source."
+            )
+        return self.images[name]
+
+    def brain_on(self, name: str) -> np.ndarray:
+        """Return the brain mask on the grid of one contrast, (X, Y, Z), bool."""
+        mask, like, volume = self.brain, self.like, self.image(name)
+        same = like.shape == volume.shape and np.allclose(like.affine, volume.affine, atol=1e-4)
+        if name == self.reference or same:
+            return mask
+        share = Volume(mask.astype(np.float32), like.affine)
+        return resample_to(share, volume.affine, volume.shape) > 0.5
+
+    def check_one_grid(self) -> None:
+        """Refuse contrasts that still lie on grids of their own.
+
+        Raises:
+            MrcontrastError: They do; the difference is named.
+        """
+        first = f"the {title_of(self.reference)}"
+        for name, volume in self.images.items():
+            same_grid(self.like, volume, first, f"the {title_of(name)}")
 
 
-@dataclass(frozen=True)
-class Remark:
-    """What a person should look at, although nothing was left out for it.
+def prefixed(
+    prefix: str, contrast: str, subject: Subject, values: Mapping[str, float], digits: int
+) -> dict[str, float]:
+    """Name the measures of one contrast against another, rounded to significant digits.
 
-    Attributes:
-        item: Session or sessions.
-        operator: Who noticed.
-        measure: What was measured.
-        value: What it was.
-        threshold: Beyond which it is said.
-        text: One line.
+    Sessions of two contrasts have ``alignment_overlap``, others ``alignment_t2w_overlap``.
     """
+    start = prefix if len(subject.images) == 2 else f"{prefix}_{contrast}"
+    return {f"{start}_{key}": float(f"{value:.{digits}g}") for key, value in values.items()}
 
-    item: str
-    operator: str
-    measure: str
-    value: float
-    threshold: str
-    text: str
+
+def check_contrasts(
+    names: Sequence[str], optional: Collection[str] = (), *by_contrast: Collection[str]
+) -> tuple[str, ...]:
+    """Return the contrasts of a source.
+
+    Args:
+        names: Contrasts, the reference first.
+        optional: Contrasts that a session may lack.
+        by_contrast: Further settings by contrast.
+
+    Raises:
+        UsageError: No name, one twice, one that a column of the manifest cannot have, an optional
+            reference, or a setting of a contrast that is not there.
+    """
+    wrong = [n for n in names if not NAME.fullmatch(str(n)) or n in RESERVED]
+    if wrong or not names or len(set(names)) < len(names):
+        raise UsageError(
+            "Expected different names of lower-case letters and digits, such as flair, got "
+            f"{', '.join(map(str, wrong or names)) or 'none'} (contrasts). Change contrasts=."
+        )
+    for keys, known in ((optional, names[1:]), *((keys, names) for keys in by_contrast)):
+        if strange := [str(key) for key in keys if key not in known]:
+            raise UsageError(
+                f"Expected {' or '.join(known) or 'no name'}, got {strange[0]} "
+                "(source of the recipe). Correct it, or add it to contrasts=."
+            )
+    return tuple(names)
 
 
 class RefusedError(MrcontrastError):
-    """An operator's decision against a session, with the number that it rests on.
+    """An operator's decision against a session, with the value that decided.
 
     Args:
         message: "Expected <what>, got <what>. <what to do>."
-        measure: What was measured.
-        value: What it was.
-        threshold: What it should have been, such as ">= 8".
+        measure, value, threshold: As in ``Dropped``.
     """
 
     def __init__(self, message: str, measure: str, value: str | float, threshold: str) -> None:
@@ -132,80 +156,18 @@ class RefusedError(MrcontrastError):
         self.measure, self.value, self.threshold = measure, value, threshold
 
 
-class Pair(Protocol):
-    """Reads or makes the FLAIR and T1w of one session."""
-
-    def load(self) -> Subject:
-        """Return the session in memory.
-
-        Raises:
-            MrcontrastError: A file has a fault, or the two do not lie on one grid.
-        """
-        ...
-
-    def identity(self) -> Any:  # noqa: ANN401 - whatever JSON can hold
-        """Return what decides the result of ``load``: hashes of files, or seeds."""
-        ...
-
-    @property
-    def files(self) -> dict[str, Path]:
-        """Raw files by "flair", "t1w", "brain_mask" and "lesion_mask"; none if they are made."""
-        ...
-
-
-class Source(Protocol):
-    """Finds sessions without reading voxels."""
-
-    def index(self) -> tuple[list[Entry], list[Dropped]]:
-        """Return what can be tried, and what cannot be for a reason already known."""
-        ...
-
-    @property
-    def remarks(self) -> Sequence[Remark]:
-        """What a person should look at, as the last ``index`` has found it."""
-        ...
-
-    @property
-    def folders(self) -> list[str]:
-        """Folders of raw data, which are never written to."""
-        ...
-
-    @property
-    def wanted(self) -> str:
-        """What is looked for, in words: folder and patterns."""
-        ...
-
-
 class Operator(Protocol):
-    """One step on one session; the recipe gives their order."""
+    """One step on one session."""
 
     def __call__(self, subject: Subject) -> Subject:
-        """Return the session one step further.
-
-        Raises:
-            MrcontrastError: The session has a fault; it is dropped with this reason.
-        """
+        """Return a changed copy; raise MrcontrastError to drop the session."""
         ...
 
 
 @runtime_checkable
 class Inspector(Protocol):
-    """A step that looks at the files of a session before their voxels are read."""
+    """A step that checks the files of a session before their voxels are read."""
 
     def inspect(self, files: Mapping[str, Path]) -> dict[str, Any]:
-        """Return measures of the files.
-
-        Raises:
-            MrcontrastError: A file has a fault; the session is dropped with this reason.
-        """
-        ...
-
-
-class Selection(Protocol):
-    """Decides by name, before anything is read, which sessions are wanted."""
-
-    def choose(
-        self, entries: list[Entry], refused: Sequence[Dropped] = ()
-    ) -> tuple[list[Entry], list[Dropped]]:
-        """Return the sessions that stay, and all others: refused before, or left out now."""
+        """Return measures of the files; raise MrcontrastError to drop the session."""
         ...

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mrcontrast.preparation.outcome import Outcome
-from mrcontrast.preparation.subject import LEFT_OUT
+from mrcontrast.preparation.session import LEFT_OUT
 
 MAD_TO_SD = 1.4826
 FAR_SDS = 3.5  # from the median: the limit for outliers of Iglewicz and Hoaglin 1993

@@ -6,7 +6,7 @@ from typing import Any
 
 from mrcontrast.data.manifest import ABSENT
 from mrcontrast.preparation.outcome import Outcome
-from mrcontrast.preparation.subject import Dropped, Remark
+from mrcontrast.preparation.session import Dropped, Remark
 from mrcontrast.storage.files import write_text
 
 DROPPED, MEASURES, REMARKS = "dropped.tsv", "measures.tsv", "remarks.tsv"

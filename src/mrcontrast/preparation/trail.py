@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from mrcontrast.preparation.subject import Subject
-from mrcontrast.storage.volume import Volume
 
 PERCENTILES = (1, 50, 99)
 Value = str | float
@@ -58,8 +57,7 @@ class Trail:
     def _measure(self, subject: Subject) -> dict[str, Value]:
         """Return what is known of a session now."""
         state: dict[str, Value] = {}
-        for name in ("flair", "t1w"):
-            volume: Volume = getattr(subject, name)
+        for name, volume in subject.images.items():
             grid = {
                 "shape": "x".join(map(str, volume.shape)),
                 "spacing_mm": "x".join(f"{step:.4g}" for step in volume.spacing_mm),

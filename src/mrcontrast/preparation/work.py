@@ -13,7 +13,8 @@ from mrcontrast.preparation.outcome import Outcome, find_finished, key_of, write
 from mrcontrast.preparation.output import session_files, write_subject
 from mrcontrast.preparation.pictures import draw_pictures
 from mrcontrast.preparation.recipe import Recipe, broken
-from mrcontrast.preparation.subject import BROKEN, Dropped, Entry, Subject
+from mrcontrast.preparation.session import BROKEN, Dropped, Entry
+from mrcontrast.preparation.subject import Subject
 from mrcontrast.preparation.trail import Trail
 
 
@@ -77,7 +78,7 @@ class FirstLook(Trail):
     """A trail that also takes the prints of the raw voxels.
 
     Attributes:
-        prints: Hashes of the voxels of "flair" and "t1w" as they were loaded.
+        prints: Hashes of the voxels of each contrast as they were loaded.
     """
 
     def __init__(self) -> None:
@@ -87,8 +88,7 @@ class FirstLook(Trail):
     def __call__(self, operator: str, subject: Subject) -> None:
         """Note what ``operator`` has made of the session."""
         if self.last is None:
-            volumes = {"flair": subject.flair, "t1w": subject.t1w}
-            self.prints = {name: _print(volume.data) for name, volume in volumes.items()}
+            self.prints = {name: _print(v.data) for name, v in subject.images.items()}
         super().__call__(operator, subject)
 
 

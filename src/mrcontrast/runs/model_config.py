@@ -23,70 +23,42 @@ STORE_FOLDER = "outputs/cache/latents"
 PARTS = frozenset(
     f"{package}.{name}"
     for package, names in {
-        "mrcontrast.stages": (
-            "adversarial_autoencoder.AdversarialAutoencoder",
-            "autoencoder.Autoencoder",
-            "baselines.IntensityLookup",
-            "concat_diffusion.ConcatDiffusion",
-            "controlnet.ControlNetDiffusion",
-            "latent_bridge.LatentBridge",
-            "latent_diffusion.LatentDiffusion",
-            "pix2pix.Pix2Pix",
-            "residual_diffusion.ResidualDiffusion",
-            "unet_regression.UNetRegression",
-        ),
-        "mrcontrast": (
-            "latent.cache.LatentStore",
-            "latent.codec.AutoencoderCodec",
-            "losses.perceptual.PerceptualLoss",
-            "networks.features.efficientnet_lite.load_efficientnet_lite0",
-            "networks.features.resnet.load_radimagenet",
-            "networks.prompt.Prompt",
-            "networks.regressor.Regressor",
-            "stages.optimisation.Optimisation",
-        ),
-        "mrcontrast.latent.conditions": (
-            "FlairAnchor",
-            "FoldedCondition",
-            "LatentCondition",
-            "PixelCondition",
-            "RegressedPixels",
-            "RegressionAnchor",
-        ),
-        "mrcontrast.diffusion": (
-            "process.DiffusionProcess",
-            "samplers.DDIM",
-            "samplers.DDPM",
-            "samplers.DPMSolverPP2M",
-            "samplers.EulerFlow",
-            "samplers.HeunFlow",
-            "schedules.CosineBeta",
-            "schedules.LinearBeta",
-            "schedules.RectifiedFlow",
-            "schedules.ScaledLinearBeta",
-            "targets.Data",
-            "targets.Epsilon",
-            "targets.V",
-            "targets.Velocity",
-            "time_sampling.LogitNormalTimes",
-            "time_sampling.UniformTimes",
-        ),
-        "mrcontrast.networks.local": (
-            "AutoencoderKL",
-            "ControlNet",
-            "DiffusionModelUNet",
-            "DynUNet",
-        ),
-        "monai.networks.nets": (
-            "AutoencoderKL",
-            "ControlNet",
-            "DiffusionModelUNet",
-            "DynUNet",
-            "PatchDiscriminator",
-        ),
-        "torch.optim": ("Adam", "AdamW"),
+        "mrcontrast.stages": """
+            adversarial_autoencoder.AdversarialAutoencoder autoencoder.Autoencoder
+            baselines.IntensityLookup concat_diffusion.ConcatDiffusion
+            controlnet.ControlNetDiffusion latent_bridge.LatentBridge
+            latent_diffusion.LatentDiffusion pix2pix.Pix2Pix
+            residual_diffusion.ResidualDiffusion unet_regression.UNetRegression
+        """,
+        "mrcontrast": """
+            latent.cache.LatentStore latent.codec.AutoencoderCodec
+            losses.perceptual.PerceptualLoss
+            networks.features.efficientnet_lite.load_efficientnet_lite0
+            networks.features.resnet.load_radimagenet networks.prompt.Prompt
+            networks.regressor.Regressor stages.optimisation.Optimisation
+        """,
+        "mrcontrast.latent.conditions": """
+            FlairAnchor FoldedCondition LatentCondition PixelCondition RegressedPixels
+            RegressionAnchor
+        """,
+        "mrcontrast.diffusion": """
+            process.DiffusionProcess samplers.DDIM samplers.DDPM samplers.DPMSolverPP2M
+            samplers.EulerFlow samplers.HeunFlow schedules.CosineBeta schedules.LinearBeta
+            schedules.RectifiedFlow schedules.ScaledLinearBeta targets.Data targets.Epsilon
+            targets.V targets.Velocity time_sampling.LogitNormalTimes
+            time_sampling.UniformTimes
+        """,
+        "mrcontrast.networks.local": """
+            AutoencoderKL ControlNet DiffusionModelUNet DynUNet
+        """,
+        "monai.networks.nets": """
+            AutoencoderKL ControlNet DiffusionModelUNet DynUNet PatchDiscriminator
+        """,
+        "torch.optim": """
+            Adam AdamW
+        """,
     }.items()
-    for name in names
+    for name in names.split()
 )
 
 # Arguments that hold a path of the machine that trained, and their value on another machine.

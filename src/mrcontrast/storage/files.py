@@ -77,7 +77,7 @@ def making_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _temporary(path: Path) -> Iterator[Path]:
-    """Yield an unused name in the folder of ``path`` and remove what is left there in the end."""
+    """Yield an unused name in the folder of ``path``, and remove its file or folder at the end."""
     unfinished = unfinished_name(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

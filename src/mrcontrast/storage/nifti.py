@@ -150,7 +150,7 @@ def check_present(path: Path, expected: str) -> None:
 
 
 def absence(path: Path) -> tuple[str, str] | None:
-    """Return what is in place of a file with content and what to do; None if the file is there.
+    """Return the fault of a path that is no file with content, and advice; None without fault.
 
     >>> absence(Path("/no/such/file"))
     ('none', 'Check the path')

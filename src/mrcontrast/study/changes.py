@@ -45,7 +45,7 @@ def outlook(ledger: Ledger, steps: Sequence[Step]) -> list[str]:
 def fates(
     ledger: Ledger, step: Step, record: Record | None, cause: str | None, earlier: Path | None
 ) -> list[str]:
-    """Return what happens to the result of a step and why; nothing if there is no result."""
+    """Return the fate of a step's result and the reason; nothing without a result."""
     if record is None or is_empty(step.output):
         return [] if earlier is None else [f"goes back to the earlier result in {earlier}"]
     kept = f"the present result is kept in {ledger.place(step, record)}"

@@ -48,8 +48,11 @@ def evaluate_step(methods: list[str], plain: dict[str, Any], folder: Path) -> St
             runs = {name: runs_of(model, plain, folder) for name, model in models.items()}
             add_costs(output, {name: Source(predictions[name], runs[name]) for name in methods})
 
-    files: Any = {"files": TABLES, "anchors": TABLES}
-    return Step(EVALUATION, "Evaluate", output, settings, run, after(methods), **files)
+    return Step(
+        *(EVALUATION, "Evaluate", output, settings, run, after(methods)),
+        files=TABLES,
+        anchors=TABLES,
+    )
 
 
 def added_metrics(plain: dict[str, Any]) -> dict[str, Any]:
@@ -78,8 +81,11 @@ def evaluate_full_grid_step(methods: list[str], plain: dict[str, Any], folder: P
         evaluate_originals(predictions, records, folder / MASKS, output, added)
 
     title, settings = "Evaluate at full grid", {"methods": methods} | metrics
-    files: Any = {"files": TABLES, "anchors": TABLES}
-    return Step(FULL_GRID_EVALUATION, title, output, settings, run, after(methods, MASKS), **files)
+    return Step(
+        *(FULL_GRID_EVALUATION, title, output, settings, run, after(methods, MASKS)),
+        files=TABLES,
+        anchors=TABLES,
+    )
 
 
 def report_step(evaluation: str, methods: list[str], plain: dict[str, Any], folder: Path) -> Step:
@@ -103,24 +109,27 @@ def report_step(evaluation: str, methods: list[str], plain: dict[str, Any], fold
 
 
 def figure_step(plain: dict[str, Any], folder: Path) -> Step:
-    """Plot FLAIR, real and synthetic T1w and the error, as prepared."""
+    """Plot sources, real and synthetic images and the error, as prepared."""
     shown = {"spread": []} | plain["figure"]
     check_figure(shown, plain["predict"])
     output = folder / "figures"
 
     def run() -> None:
         from mrcontrast.data.manifest import Manifest
-        from mrcontrast.data.predictions import PredictionFiles
+        from mrcontrast.data.predictions import PredictionFiles, synthetic_name
+        from mrcontrast.evaluation.roles import find_roles
         from mrcontrast.report.figure import comparison_figure, read_row
 
-        rows = []
+        found, rows = predictions_of(shown["methods"], folder), []
+        roles = find_roles(found)
         for record in Manifest.read(folder / "data").split("test")[: shown["subjects"]]:
-            file = f"{record.name}_desc-synth_T1w.nii.gz"
-            found = predictions_of(shown["methods"], folder)
+            file = synthetic_name(record.name, roles.target)
             synthetic = {name: place / file for name, place in found.items()}
             spread = {name: PredictionFiles(synthetic[name]).std for name in shown["spread"]}
-            pair = (record.images["flair"], record.images["t1w"])
-            rows.append(read_row(record.name, *pair, synthetic, record.brain_mask, spread))
+            sources = {name: record.images[name] for name in roles.sources}
+            real, mask = record.images[roles.target], record.brain_mask
+            images = sources, real, synthetic, mask, spread
+            rows.append(read_row(record.name, *images, roles.target))
         comparison_figure(rows, output / "comparison.png")
 
     inputs, files = after(shown["methods"]), ("comparison.png",)

@@ -70,6 +70,7 @@ class Grid:
         return len(self.combinations)
 
 
+@dataclass(eq=False)
 class OptunaSearch:
     """Ask Optuna for points; the files of the jobs are the only store.
 
@@ -86,15 +87,12 @@ class OptunaSearch:
             ``tag(log,interval(1e-5,1e-2))``, ``int(interval(1,8))`` or values to choose from.
     """
 
-    def __init__(
-        self,
-        sampler: Any,  # noqa: ANN401 - Optuna's, imported late
-        n_trials: int,
-        params: Mapping[str, str] | None = None,
-    ) -> None:
-        self.sampler = sampler
-        self.n_trials = n_trials
-        self.params = dict(params or {})
+    sampler: Any
+    n_trials: int
+    params: Mapping[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        self.params = dict(self.params or {})
         self.asked = 0
         self.unfinished: list[Point] = []
         self.trials: dict[str, Any] = {}

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mrcontrast.config.build import build
@@ -58,8 +59,8 @@ def sweep(command: str, arguments: Sequence[str]) -> int:
         search.open(plan.dimensions, monitor_of(plan.command, plan.config)[1], valid)
         standing |= {job.name: OTHER_VALUES for job in valid if not search.asks_for(job)}
         tracker: NoTracker = build(plan.config.logger)
-        running = Sweep(plan, search, launcher, tracker, known)
-        running.standing = standing
+        named = {job.name: job for job in known}
+        running = Sweep(plan, search, launcher, tracker, named, standing)
         open_record(plan, tracker)
         try:
             running.note()
@@ -77,6 +78,7 @@ def sweep(command: str, arguments: Sequence[str]) -> int:
     return 1 if failed else 0
 
 
+@dataclass(eq=False)
 class Sweep:
     """The jobs of one sweep while it runs.
 
@@ -85,26 +87,22 @@ class Sweep:
         search: Choice of the jobs.
         launcher: Starts the jobs.
         tracker: Record of the sweep.
-        known: Jobs of earlier starts.
+        jobs: Jobs of earlier starts by name.
+        standing: See ``standing_today``.
+        running: Points and jobs that run.
+        lost: Kills of each job.
+        settled: Jobs that have ended.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        search: Search,
-        launcher: Processes | Submitit,
-        tracker: NoTracker,
-        known: Sequence[Job],
-    ) -> None:
-        self.plan = plan
-        self.search = search
-        self.launcher = launcher
-        self.tracker = tracker
-        self.jobs = {job.name: job for job in known}
-        self.running: list[tuple[Point, Job, Handle]] = []
-        self.lost: dict[str, int] = {}
-        self.settled: dict[str, Job] = {}
-        self.standing: dict[str, str] = {}  # see ``standing_today``
+    plan: Plan
+    search: Search
+    launcher: Processes | Submitit
+    tracker: NoTracker
+    jobs: dict[str, Job]
+    standing: dict[str, str]
+    running: list[tuple[Point, Job, Handle]] = field(default_factory=list)
+    lost: dict[str, int] = field(default_factory=dict)
+    settled: dict[str, Job] = field(default_factory=dict)
 
     def work(self) -> int:
         """Run all jobs, and return the number of ranked ones that are not finished."""
@@ -147,7 +145,7 @@ class Sweep:
             self.settle(point, job, "finished before")
         elif state == RUNNING:
             log.info("%s: still running (%s), waiting for it", job.name, job.process)
-            self.running.append((point, job, Adopted(lambda j=job: not j.is_worked_on())))
+            self.running.append((point, job, adopted(job)))
         else:
             self.running.append((point, job, self.launcher.start(job)))
 
@@ -158,7 +156,7 @@ class Sweep:
             point, before, handle = entry
             job = self.jobs[before.name] = Job.read(before.folder)
             if job.is_worked_on():  # by a process of an earlier sweep
-                self.running.append((point, job, Adopted(lambda j=job: not j.is_worked_on())))
+                self.running.append((point, job, adopted(job)))
             elif job.state in (FINISHED, FAILED):
                 self.settle(point, job, job.state)
             else:
@@ -202,6 +200,11 @@ class Sweep:
             if job.state not in (FINISHED, FAILED, jobs.STOPPED):
                 job.end(jobs.STOPPED)
         write_csv(self.plan.folder)
+
+
+def adopted(job: Job) -> Adopted:
+    """Return the handle of a job whose process outlived its sweep."""
+    return Adopted(lambda: not job.is_worked_on())
 
 
 def is_alive(folder: str) -> bool:

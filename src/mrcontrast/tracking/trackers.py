@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ MOST_ERROR = 500  # characters
 PARENT_TAG = "mlflow.parentRunId"  # MLflow's own name: it nests runs by it
 
 
+@dataclass(eq=False)
 class MlflowTracker(NoTracker):
     """Record parameters, tags, metrics, pictures, files and status in MLflow.
 
@@ -38,18 +40,14 @@ class MlflowTracker(NoTracker):
         parent_run_id: Run above this one, such as that of a sweep.
     """
 
-    def __init__(
-        self,
-        tracking_uri: str,
-        experiment_name: str,
-        run_name: str,
-        parent_run_id: str | None = None,
-    ) -> None:
-        self.tracking_uri = absolute_uri(tracking_uri)
-        self.experiment_name = experiment_name
-        self.run_name = run_name
-        self.parent_run_id = parent_run_id
-        self.takes_up_lost_runs = parent_run_id is not None
+    tracking_uri: str
+    experiment_name: str
+    run_name: str
+    parent_run_id: str | None = None
+
+    def __post_init__(self) -> None:
+        self.tracking_uri = absolute_uri(self.tracking_uri)
+        self.takes_up_lost_runs = self.parent_run_id is not None
 
     def open(self, folder: RunFolder, config: DictConfig, run_id: str | None) -> None:
         """Start a run, or go on with that of a stopped training.

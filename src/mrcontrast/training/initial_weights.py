@@ -115,8 +115,8 @@ def warn_of_other_data(start: RunFolder, data: Mapping[str, Any] | None) -> None
     before = start.provenance.get("data")
     if before is None or data is None:
         return
-    for key in ("spacing_mm", "normaliser_flair", "normaliser_t1w"):
-        if before[key] != data[key]:
+    for key in [key for key in data if key != "shape"]:
+        if before.get(key, data[key]) != data[key]:
             log.warning(
                 "The weights to start from (%s) have seen %s %s, this data set has %s. "
                 "Prepare it alike, unless that is meant.",

@@ -1,12 +1,10 @@
-"""What is measured and changes nothing; ``Require`` filters by it."""
+"""Measures that change nothing; ``Require`` filters by them."""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mrcontrast.imaging.quality import measure_quality
-from mrcontrast.preparation.operators.contrasts import CONTRASTS, brain_on, contrast_of
-from mrcontrast.preparation.operators.masks import brain_of
 from mrcontrast.preparation.subject import Subject
 
 
@@ -16,8 +14,8 @@ class MeasureVolumes:
 
     def __call__(self, subject: Subject) -> Subject:
         """Return the session with its measures."""
-        voxel_ml = float(np.prod(subject.flair.spacing_mm)) / 1000
-        measures = {"brain_ml": round(float(brain_of(subject).sum()) * voxel_ml, 3)}
+        voxel_ml = float(np.prod(subject.like.spacing_mm)) / 1000
+        measures = {"brain_ml": round(float(subject.brain.sum()) * voxel_ml, 3)}
         if subject.lesion_mask is not None:
             measures["lesion_ml"] = round(float(subject.lesion_mask.sum()) * voxel_ml, 3)
         return replace(subject, measures=subject.measures | measures)
@@ -27,15 +25,14 @@ class MeasureVolumes:
 class MeasureGeometry:
     """Measure the voxels and the field of view of each contrast.
 
-    ``flair_spacing_max_mm``, ``flair_spacing_min_mm``, ``flair_fov_min_mm`` (of the three extents
-    the least), and the same for ``t1w``.
+    ``flair_spacing_max_mm``, ``flair_spacing_min_mm``, ``flair_fov_min_mm`` (the least of the three
+    extents), and the same for the others.
     """
 
     def __call__(self, subject: Subject) -> Subject:
         """Return the session with its measures."""
         measures = {}
-        for name in CONTRASTS:
-            volume = contrast_of(subject, name)
+        for name, volume in subject.images.items():
             spacing = np.array(volume.spacing_mm)
             measures[f"{name}_spacing_min_mm"] = round(float(spacing.min()), 4)
             measures[f"{name}_spacing_max_mm"] = round(float(spacing.max()), 4)
@@ -46,21 +43,20 @@ class MeasureGeometry:
 
 @dataclass(frozen=True)
 class MeasureQuality:
-    """Measure noise and contrast of both volumes in the brain: see ``imaging.quality``.
+    """Measure noise and contrast of each image in the brain: see ``imaging.quality``.
 
     ``flair_snr``, ``flair_contrast``, ``flair_cnr``, ``flair_fov_margin_mm`` (0: the brain may be
-    cut off), ``flair_saturated_fraction`` and others, and the same for ``t1w``.
+    cut off), ``flair_saturated_fraction`` and others, and the same for the other contrasts.
     """
 
     def __call__(self, subject: Subject) -> Subject:
         """Return the session with its measures.
 
         Raises:
-            MrcontrastError: There is no mask, or nothing of it lies in a field of view.
+            MrcontrastError: There is no mask, or nothing of it is in a field of view.
         """
         measures: dict[str, float] = {}
-        for name in CONTRASTS:
-            mask = brain_on(subject, name, brain_of(subject))
-            found = measure_quality(contrast_of(subject, name), mask)
+        for name, volume in subject.images.items():
+            found = measure_quality(volume, subject.brain_on(name))
             measures |= {f"{name}_{key}": float(f"{value:.5g}") for key, value in found.items()}
         return replace(subject, measures=subject.measures | measures)

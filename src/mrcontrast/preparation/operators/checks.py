@@ -1,0 +1,153 @@
+"""Checks that drop a session: headers, overlay of the contrasts, bounds of measures."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mrcontrast.data.contrasts import title_of
+from mrcontrast.errors import UsageError
+from mrcontrast.imaging.alignment import (
+    DISPLACEMENT_LIMIT_MM,
+    RESIDUAL_LIMIT_MM,
+    check_alignment,
+)
+from mrcontrast.imaging.header import ERROR, WARNING, check_header
+from mrcontrast.preparation.subject import RefusedError, Subject, prefixed
+
+
+@dataclass(frozen=True)
+class CheckHeader:
+    """Refuse files with a broken header before voxels are read; record what is suspicious.
+
+    Measures ``flair_header`` and so on, one a file: the suspicious facts in words, "" if none.
+
+    Attributes:
+        refuse: Suspicious facts that also drop a session, such as "qform_sform_mm", "units",
+            "negative_spacing", "sheared", "offset_mm"; see ``mrcontrast.imaging.header``.
+    """
+
+    refuse: Sequence[str] = ()
+
+    def inspect(self, files: Mapping[str, Path]) -> dict[str, Any]:
+        """Return the measures of a session's files, by contrast and mask.
+
+        Raises:
+            MrcontrastError: A file is missing or no NIfTI file.
+            RefusedError: A header is broken, or has a fact that ``refuse`` names.
+        """
+        measures = {}
+        for name, path in files.items():
+            findings = check_header(path)
+            for finding in findings:
+                listed = finding.severity == WARNING and finding.name in self.refuse
+                if finding.severity == ERROR or listed:
+                    text = (
+                        f"Expected a sound header, got {finding.name} {finding.value} ({path}). "
+                        "Repair or convert the file."
+                    )
+                    raise RefusedError(text, f"{name}_{finding.name}", finding.value, "sound")
+            noted = [f"{f.name} {f.value}" for f in findings if f.severity == WARNING]
+            measures[f"{name}_header"] = "; ".join(noted)
+        return measures
+
+    def __call__(self, subject: Subject) -> Subject:
+        """Return the session as it is; ``inspect`` has done the work."""
+        return subject
+
+
+@dataclass(frozen=True)
+class CheckAlignment:
+    """Measure how far each contrast is from the reference in world space; drop what is off.
+
+    Measures ``alignment_displacement_mm`` (by how much a rigid motion would still move the brain:
+    root mean square over its voxels), ``alignment_residual_mm`` (by how much two brains disagree
+    after any motion), ``alignment_similarity``, ``alignment_overlap`` and ``alignment_suspicion``
+    (above 1 the two do not overlay); with more than two contrasts ``alignment_t2w_...``. See
+    ``mrcontrast.imaging.alignment``.
+
+    Attributes:
+        displacement_limit_mm: Largest accepted displacement.
+        residual_limit_mm: Largest accepted residual.
+        drop: False measures only, before ``Register`` for instance.
+        prefix: Start of the measures' names, so that two checks do not overwrite each other.
+    """
+
+    displacement_limit_mm: float = DISPLACEMENT_LIMIT_MM
+    residual_limit_mm: float = RESIDUAL_LIMIT_MM
+    drop: bool = True
+    prefix: str = "alignment"
+
+    def __call__(self, subject: Subject) -> Subject:
+        """Return the session with its measures.
+
+        Raises:
+            RefusedError: A contrast does not overlay the reference.
+            MrcontrastError: A contrast covers less than half of the brain, or too little of a brain
+                is there to compare. Without a mask the foreground of the reference stands for it.
+        """
+        limits = (self.displacement_limit_mm, self.residual_limit_mm)
+        measures: dict[str, float] = {}
+        for name in list(subject.images)[1:]:
+            moved = subject.images[name]
+            found = check_alignment(subject.like, moved, subject.brain_mask, *limits)
+            own = prefixed(self.prefix, name, subject, found.measures(), digits=4)
+            measures |= own
+            if self.drop and not found.aligned:
+                raise RefusedError(
+                    f"Expected a {title_of(name)} that overlays its {title_of(subject.reference)}, "
+                    f"got one {found.displacement_mm:.1f} mm off, with a residual of "
+                    f"{found.residual_mm:.1f} mm and {found.overlap:.0%} of the brain covered. Put "
+                    "Register before CheckAlignment, or leave the pair out.",
+                    *list(own.items())[-1],
+                    "<= 1",
+                )
+        return replace(subject, measures=subject.measures | measures)
+
+
+@dataclass(frozen=True)
+class Require:
+    """Drop sessions with a measure out of bounds.
+
+    Attributes:
+        measure: Measure of an earlier operator, such as "flair_snr".
+        least: Lowest accepted value; None: no bound.
+        most: Highest accepted value; None: no bound.
+
+    Raises:
+        UsageError: There is no bound.
+    """
+
+    measure: str
+    least: float | None = None
+    most: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.least is None and self.most is None:
+            raise UsageError(
+                f"Expected a bound, got none (Require {self.measure}). Give least or most."
+            )
+
+    def __call__(self, subject: Subject) -> Subject:
+        """Return the session as it is.
+
+        Raises:
+            RefusedError: The measure is out of bounds.
+            UsageError: There is no such measure.
+        """
+        if self.measure not in subject.measures:
+            known = ", ".join(sorted(subject.measures)) or "nothing"
+            raise UsageError(
+                f"Expected a measure among {known}, got {self.measure} (Require). "
+                "Measure it with an operator before."
+            )
+        value = float(subject.measures[self.measure])
+        if self.least is not None and not value >= self.least:
+            raise self._refusal(value, f">= {self.least:g}")
+        if self.most is not None and not value <= self.most:
+            raise self._refusal(value, f"<= {self.most:g}")
+        return subject
+
+    def _refusal(self, value: float, threshold: str) -> RefusedError:
+        text = f"Expected {self.measure} {threshold}, got {value:.4g}. Look at the scan."
+        return RefusedError(text, self.measure, value, threshold)

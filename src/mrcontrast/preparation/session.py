@@ -1,0 +1,136 @@
+"""Sessions before and after preparation, and the interfaces of sources and selections."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from mrcontrast.preparation.subject import Subject
+
+FAULT, BROKEN, LEFT_OUT = "fault", "broken", "left out"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A session that a source has found and not read yet; worker processes receive it.
+
+    Attributes:
+        subject: With its prefix, such as "sub-03".
+        session: With its prefix, such as "ses-1", or None.
+        site: Scanner or data set.
+        origin: File or seed that it comes from, for messages.
+        pair: Reads or generates the volumes.
+    """
+
+    subject: str
+    session: str | None
+    site: str
+    origin: str
+    pair: "Pair"
+
+    @property
+    def name(self) -> str:
+        """Name of the session: "sub-03" or "sub-03_ses-1"."""
+        return self.subject if self.session is None else f"{self.subject}_{self.session}"
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A session that was left out: a row of ``dropped.tsv``.
+
+    Attributes:
+        subject: With its prefix, or the name in its place where no subject is known.
+        session: With its prefix, or None.
+        operator: Class that refused it.
+        reason: One line.
+        measure: Name of the deciding value, such as "flair_snr"; None for other faults.
+        value: The value.
+        threshold: Accepted values, such as ">= 8".
+        kind: FAULT of the data; BROKEN operator, so that the next run tries again; LEFT_OUT by
+            the recipe's choice.
+    """
+
+    subject: str
+    session: str | None
+    operator: str
+    reason: str
+    measure: str | None = None
+    value: str | float | None = None
+    threshold: str | None = None
+    kind: str = FAULT
+
+    @property
+    def name(self) -> str:
+        """Name of the session: "sub-03" or "sub-03_ses-1"."""
+        return self.subject if self.session is None else f"{self.subject}_{self.session}"
+
+
+@dataclass(frozen=True)
+class Remark:
+    """A finding that a person should check, although nothing was left out for it.
+
+    Attributes:
+        item: Session or sessions.
+        operator: Class that found it.
+        measure: Name of the value.
+        value: The value.
+        threshold: Values without a remark.
+        text: One line.
+    """
+
+    item: str
+    operator: str
+    measure: str
+    value: float
+    threshold: str
+    text: str
+
+
+class Pair(Protocol):
+    """Reads or generates the images of one session."""
+
+    def load(self) -> Subject:
+        """Return the session; raise MrcontrastError for a faulty file or different grids."""
+        ...
+
+    def identity(self) -> Any:  # noqa: ANN401 - whatever JSON can hold
+        """Return all inputs of ``load``: hashes of files, or seeds."""
+        ...
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """Raw files by contrast, "brain_mask" and "lesion_mask"; empty if generated."""
+        ...
+
+
+class Source(Protocol):
+    """Finds sessions without reading voxels.
+
+    Attributes:
+        remarks: Findings of the last ``index``.
+        folders: Folders of raw data, which are never written to.
+        wanted: Folder and patterns, in words.
+    """
+
+    @property
+    def remarks(self) -> Sequence[Remark]: ...  # noqa: D102
+
+    @property
+    def folders(self) -> list[str]: ...  # noqa: D102
+
+    @property
+    def wanted(self) -> str: ...  # noqa: D102
+
+    def index(self) -> tuple[list[Entry], list[Dropped]]:
+        """Return the sessions to prepare, and those without all files, with the reason."""
+        ...
+
+
+class Selection(Protocol):
+    """Selects sessions by name and tag."""
+
+    def choose(
+        self, entries: list[Entry], refused: Sequence[Dropped] = ()
+    ) -> tuple[list[Entry], list[Dropped]]:
+        """Return the selected sessions, and all others with the reason."""
+        ...
