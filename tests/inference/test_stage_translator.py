@@ -498,7 +498,7 @@ def test_another_setting_of_the_sampler_or_guidance_is_another_prediction(
     write_volume(tmp_path / "source.nii.gz", ras)
     files.write(ras, None, facts, tmp_path / "source.nii.gz")
     assert files.made_by(translator(stage).describe())
-    stage.prompt.guidance = 2.0
+    stage.guidance = 2.0
     assert not files.made_by(translator(stage).describe())
     stage.prompt.guidance, sampler.shift = 3.0, 2.0
     assert not files.made_by(translator(stage).describe())

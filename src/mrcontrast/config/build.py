@@ -16,6 +16,7 @@ from mrcontrast.errors import MrcontrastError, UsageError, with_cause
 
 PACKAGE = Path(__file__).resolve().parents[1]
 NAME_OF_STAGE = "${hydra:runtime.choices.stage}"  # in configs/train.yaml
+TYPED = "${hydra:overrides.task}"  # likewise
 
 
 def config_dir() -> Path:
@@ -49,16 +50,23 @@ def compose(entry: str, overrides: list[str] | None = None, with_hydra: bool = F
     try:
         with initialize_config_dir(str(config_dir()), version_base="1.3"):
             config = hydra_compose(entry, overrides, return_hydra_config=True)
-            with open_dict(config):
-                # Only Hydra's own command resolves its interpolation in the name of a run.
-                if OmegaConf.to_container(config).get("name") == NAME_OF_STAGE:  # type: ignore[union-attr]
-                    config.name = config.hydra.runtime.choices.stage
-                if not with_hydra:
-                    del config["hydra"]
-            return config
+            return without_hydra(config, with_hydra)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         keys = partial(keys_without, entry, overrides)
         raise usage_error(error, entry, keys, config_dir()) from error
+
+
+def without_hydra(config: DictConfig, with_hydra: bool) -> DictConfig:
+    """Replace interpolations of Hydra's settings, which only Hydra's own command resolves."""
+    plain: Any = OmegaConf.to_container(config)
+    with open_dict(config):
+        if plain.get("name") == NAME_OF_STAGE:
+            config.name = config.hydra.runtime.choices.stage
+        if plain.get("overrides") == TYPED:
+            config.overrides = config.hydra.overrides.task
+        if not with_hydra:
+            del config["hydra"]
+    return config
 
 
 def keys_without(entry: str, overrides: Sequence[str], unknown: str) -> list[str]:
@@ -137,31 +145,20 @@ def module_name(target: str) -> str:
 
 
 def register_resolvers() -> None:
-    """Register the functions of the configs, such as ``${sum:1,2}``.
+    """Register the functions of the configs, such as ``${product:3,4}``.
 
     >>> register_resolvers()
-    >>> OmegaConf.create({"k": 2, "slices": "${sum:1,${k},${k}}", "all": "${product:3,4}"})["all"]
+    >>> OmegaConf.create({"cells": "${product:3,4}"})["cells"]
     12
     """
     resolvers: dict[str, Callable[..., Any]] = {
-        "sum": lambda *numbers: sum(numbers),
         "product": lambda *numbers: prod(numbers),
-        "cell_voxels": cell_voxels,
         "share": share,
         "beside": beside,
     }
     for name, resolver in resolvers.items():
         if not OmegaConf.has_resolver(name):
             OmegaConf.register_new_resolver(name, resolver)
-
-
-def cell_voxels(channels: Sequence[int], spatial_dims: int) -> int:
-    """Return the image voxels per latent cell of an autoencoder with these level channels.
-
-    >>> cell_voxels([32, 64, 64], 2)
-    16
-    """
-    return int(2 ** (spatial_dims * (len(channels) - 1)))
 
 
 def beside(target: str, name: str) -> str:
