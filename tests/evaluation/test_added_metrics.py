@@ -131,14 +131,14 @@ def test_metrics_of_another_target_are_left_out_with_a_line(
     assert not {m.name for m in METRICS if m.targets} & set(brain)
     assert "contrast_kept" not in summary["methods"]["ours"]["lesion"]
     assert set(summary["metrics"]) == {m.name for m in METRICS if not m.targets} | {"brightness"}
-    assert summary["checks"]["shuffled_flair"]["methods"] == {}
+    assert summary["checks"]["shuffled_source"]["methods"] == {}
     (line,) = summary["left_out"]
-    assert line.startswith("left out, not defined for flair: dice_csf, dice_gm,")
-    assert line.endswith("contrast_kept, the check of shuffled FLAIR")
+    assert line.startswith("left out, not defined for FLAIR: dice_csf, dice_gm,")
+    assert line.endswith("contrast_kept, the check of shuffled sources")
     assert line in to_markdown(summary)
     t1w = evaluate(predictions, prepared_root, tmp_path / "t1w", protocol=Protocol(metrics=(own,)))
-    assert t1w["left_out"] == ["left out, not defined for t1w: brightness"]
-    assert "ours" in t1w["checks"]["shuffled_flair"]["methods"]
+    assert t1w["left_out"] == ["left out, not defined for T1w: brightness"]
+    assert "ours" in t1w["checks"]["shuffled_source"]["methods"]
 
 
 @pytest.mark.usefixtures("module")
