@@ -11,7 +11,7 @@ from mrcontrast import cli
 from mrcontrast.cli import main
 from mrcontrast.commands import doctor
 from mrcontrast.errors import UsageError
-from mrcontrast.runs.released import refuse_missing_runs
+from mrcontrast.runs.released import check_runs_exist
 from toy.runs import arguments, toy_run
 
 
@@ -136,7 +136,7 @@ def test_a_slip_has_one_suggestion_and_no_long_list(
 def test_a_model_with_a_slip_has_a_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
     for typed, meant in (("phantom2d", "phantom-2d"), ("phantom-2d/unt", "phantom-2d/unet")):
         with pytest.raises(UsageError, match=rf"Did you mean {meant}\?") as caught:
-            refuse_missing_runs({"--model": typed})
+            check_runs_exist({"--model": typed})
         assert str(caught.value).count(", ") < 5
 
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from mrcontrast.evaluation.anatomy import Anatomy
+from mrcontrast.evaluation.anatomy import Anatomy, score_volume
 from mrcontrast.evaluation.feature_scores import FeatureScorer
+from mrcontrast.evaluation.metric_list import METRICS
 from mrcontrast.evaluation.protocol import read_features
-from mrcontrast.metrics.panel import score_regions
 from mrcontrast.phantom import PhantomConfig, PhantomSubject, make_subject
 from mrcontrast.transforms.normalise import PercentileNormaliser
 
@@ -129,10 +129,8 @@ def anatomy_of(subject: PhantomSubject) -> Anatomy:
 
 def score(image: np.ndarray, truth: Anatomy, features: FeatureScorer) -> Scores:
     """Return the measures of one changed copy."""
-    regions = {"brain": truth.brain}
-    found = score_regions(image, truth.image, regions, (0.0, 1.0), num_scales=1)["brain"]
-    found |= truth.compare_texture(image) | truth.compare_tissues(image)
-    found |= truth.compare_lesions(image)
+    regions = score_volume(image, truth, METRICS, (0.0, 1.0), num_scales=1)
+    found = regions.get("lesion", {}) | regions["brain"]
     views = [features.view(i, truth.brain, (0.0, 1.0)) for i in (image, truth.image)]
     found["perceptual"] = features.distance(*views)
     return {name: found[name] for name in SHOWN if name in found}

@@ -69,7 +69,7 @@ def config_of(name: str, variant: str, dims: int, data: Path) -> Any:  # noqa: A
         items[1] = "data.items.min_brain_fraction=0.005"
     places = ["data=prepared", f"data.root={data}", f"name={name}", "logger=none"]
     axes = [f"spatial_dims={dims}", f"data.context_slices={slices}"]
-    norms = [] if norm == "local" else MONAI[name]
+    norms = [] if norm in ("local", "unattended") else MONAI[name]
     config = compose("train", [*STAGES[name], *norms, *places, *axes, *items])
     for parent, key in PARENTS_OF.get(name, {}).items():
         fill_gaps(config, config_of(parent, variant, dims, data), PARENTS[key], parent)

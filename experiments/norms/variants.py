@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import register_parametrization
 
-from mrcontrast.networks.local import CONVOLUTIONS, add_bias
+from mrcontrast.networks.local import ATTENTION, CONVOLUTIONS, add_bias
 
 GAIN = 2**0.5  # of a rectifier, which halves the variance
 Change = Callable[[nn.Module, "Field"], None]
@@ -179,12 +179,29 @@ def none(network: nn.Module, field: Field) -> None:
     replace(network, lambda norm: nn.Identity())
 
 
+class Unattended(nn.Module):
+    """Return the image that attention would change."""
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """Return x."""
+        return x
+
+
+def unattended(network: nn.Module, field: Field) -> None:
+    """Leave attention out."""
+    for part in list(network.modules()):
+        for name, child in part.named_children():
+            if isinstance(child, ATTENTION):
+                setattr(part, name, Unattended())
+
+
 def nothing(network: nn.Module, field: Field) -> None:
     """Leave the network as it is."""
 
 
 NORMS: dict[str, Change] = {
     "local": nothing,
+    "unattended": unattended,
     "group": nothing,
     "crop": nothing,
     "group_brain": brain,

@@ -46,9 +46,8 @@ class Subject:
     @classmethod
     def read(cls, record: Record) -> "Subject":
         """Read a prepared subject."""
-        flair, t1w, brain = (
-            read_volume(path).data for path in (record.images["flair"], record.images["t1w"], record.brain_mask)
-        )
+        files = (record.images["flair"], record.images["t1w"], record.brain_mask)
+        flair, t1w, brain = (read_volume(path).data for path in files)
         return cls(record.name, flair, t1w, brain > 0)
 
     def score(self, image: np.ndarray) -> tuple[float, float]:

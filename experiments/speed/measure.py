@@ -85,7 +85,7 @@ def measure_sampling(what: Setting, out: Path, turns: int) -> dict[str, Any]:
 
 def begun(stage: Any, flair: torch.Tensor) -> Any:  # noqa: ANN401
     """Return the context of a sample's steps, with FLAIR embedded."""
-    batch = {"flair": flair}
+    batch = {"source": flair}
     return stage.steered(stage.condition(batch, stage.codec), stage.batch_shape(batch))
 
 

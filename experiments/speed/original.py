@@ -121,7 +121,7 @@ class OriginalControl(OriginalDiffusion):
     ) -> Tensor:
         """Take one DDIM step: both branches, without and with the prompt."""
         times = torch.full((2 * len(z),), t, device=z.device)
-        images = {"flair": torch.cat([flair, flair])}
+        images = {"source": torch.cat([flair, flair])}
         empty, prompted = self.predict(torch.cat([z, z]), times, context, images).chunk(2)
         return scheduler.step(empty + GUIDANCE * (prompted - empty), t, z)[0]
 

@@ -60,7 +60,9 @@ def stage_config(stage: str, dims: int, width: int) -> DictConfig:
 
 def batch_of(stage: Any, dims: int, shape: list[int]) -> dict[str, Tensor]:  # noqa: ANN401
     """Return random images, and latents as from a cache."""
-    batch = {name: torch.rand(BATCH[dims], 1, *shape) for name in ("flair", "t1w", "brain_mask")}
+    batch = {
+        name: torch.rand(BATCH[dims], 1, *shape) for name in ("source", "target", "brain_mask")
+    }
     if hasattr(stage, "codec"):
         z = torch.randn(BATCH[dims], *stage.noise_shape(shape))
         batch |= {"target_mean": z, "target_sigma": torch.full_like(z, 0.1)}

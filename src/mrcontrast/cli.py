@@ -1,4 +1,4 @@
-"""The one command: parse, hand over; no logic."""
+"""The command line: parse arguments and call the commands."""
 
 import argparse
 import os
@@ -13,9 +13,8 @@ from typing import Any
 from mrcontrast import __version__
 from mrcontrast.config.build import compose, config_dir
 from mrcontrast.config.errors import names_in, suggestion
-from mrcontrast.config.flags import refuse_flags
 from mrcontrast.config.logs import show_progress
-from mrcontrast.config.option_names import renamed_keys, renamed_options
+from mrcontrast.config.option_names import check_flags, renamed_keys, renamed_options
 from mrcontrast.config.trust import take_trust, trusting
 from mrcontrast.errors import MrcontrastError, UsageError, one_line, with_cause
 
@@ -23,21 +22,21 @@ HYDRA_COMMANDS = {
     "prepare": "raw BIDS data, folders or phantoms -> a prepared data set",
     "train": "one stage: autoencoder, latent_diffusion, controlnet or a baseline; -m sweeps",
     "study": "the whole chain from preparation to report; finished steps are reused",
-    "estimate": "memory and GPU hours of a study's trainings, before any of them starts",
+    "estimate": "memory and GPU hours of a study's trainings",
 }
 PLAIN_COMMANDS = {
-    "translate": "a FLAIR volume (or a folder of them) -> the T1w volume that a model makes of it",
+    "translate": "volumes of one or several contrasts -> the one that a model makes of them",
     "evaluate": "predictions of any system against references -> tables and a report",
     "report": "an evaluation or a study -> one HTML file: tables, plots, a viewer of the volumes",
     "sweep-table": "the results of a sweep, best first; written as CSV too",
     "register": "a finished run as a version of a named model in MLflow's registry",
-    "sync": "send to MLflow what waits since its server was away",
-    "export": "finished runs -> a model to share: half the bytes, no path of this machine",
+    "sync": "send records that wait for an MLflow server",
+    "export": "finished runs -> a model to share: half precision, no local paths",
     "info": "versions, devices, memory, and the trained models found",
     "doctor": "check that this installation works",
-    "cache": "list the stored latents, and prune what is broken or long unused",
+    "cache": "list the stored latents, and delete broken or unused ones",
 }
-# The module of a command, if not its own name.
+# The module of a command, if it has another name.
 MODULES = {
     "study": "study.command",
     "sweep-table": "sweeps.table",
@@ -81,7 +80,7 @@ def main(argv: list[str] | None = None) -> int:
         return stopped(SystemExit(130))
     except SystemExit as stop:
         return stopped(stop)
-    except BrokenPipeError:  # whoever read the output, such as head, has had enough
+    except BrokenPipeError:  # the reader, such as head, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except MrcontrastError as error:
@@ -96,7 +95,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def dispatch(arguments: list[str]) -> int:
-    """Hand the arguments over to the command that the first one names."""
+    """Run the command of the first argument."""
     command = arguments[0] if arguments else "--help"
     if command in HYDRA_COMMANDS:
         show_progress()
@@ -114,12 +113,12 @@ def dispatch(arguments: list[str]) -> int:
 
 
 def first_level() -> argparse.ArgumentParser:
-    """Return the parser that only knows the commands' names."""
+    """Return the parser of the command's name."""
     commands = HYDRA_COMMANDS | PLAIN_COMMANDS
     lines = [f"  {name:<11} {summary}" for name, summary in commands.items()]
     parser = argparse.ArgumentParser(
         prog="mrcontrast",
-        description="MRI contrast translation by latent diffusion: FLAIR to T1w, in 2D and 3D.",
+        description="MRI contrast translation by latent diffusion, in 2D and 3D.",
         epilog="\n".join(["commands:", *lines, "", EXAMPLES]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         usage="mrcontrast COMMAND [ARGUMENTS] [--trust MODULE] [--debug]",
@@ -139,7 +138,7 @@ def run_plain(command: str, arguments: list[str]) -> int:
     )
     parser.set_defaults(command=command)
     module.add_arguments(parser)
-    return module.run(parser.parse_args(renamed_options(command, arguments)))
+    return module.run(parser.parse_intermixed_args(renamed_options(command, arguments)))
 
 
 def run_hydra(command: str, arguments: list[str]) -> int:
@@ -148,26 +147,17 @@ def run_hydra(command: str, arguments: list[str]) -> int:
         sys.stdout.write(hydra_help(command))
         return 0
     arguments = renamed_keys(command, arguments)
-    refuse_flags(command, arguments, config_dir())
+    check_flags(command, arguments, config_dir())
     flags = {argument for argument in arguments if argument.startswith("-")}
     if flags and flags <= SWEEP_FLAGS:
-        return run_sweep(command, [word for word in arguments if word not in SWEEP_FLAGS])
+        if command == "prepare":
+            raise UsageError("Expected train or study with -m, got prepare. Prepare one data set.")
+        from mrcontrast.sweeps.sweep import sweep
+
+        return sweep(command, [word for word in arguments if word not in SWEEP_FLAGS])
     if flags:
         return run_hydra_main(command, arguments)
     return exit_code(entry(command)(compose(command, arguments)))
-
-
-def run_sweep(command: str, overrides: list[str]) -> int:
-    """Run the jobs that the overrides after -m mean.
-
-    Raises:
-        UsageError: The command has nothing to sweep.
-    """
-    if command == "prepare":
-        raise UsageError("Expected train or study with -m, got prepare. Prepare one data set.")
-    from mrcontrast.sweeps.sweep import sweep
-
-    return sweep(command, overrides)
 
 
 def run_hydra_main(command: str, arguments: list[str]) -> int:
@@ -180,7 +170,7 @@ def run_hydra_main(command: str, arguments: list[str]) -> int:
     from mrcontrast.config.errors import usage_error
 
     register_resolvers()
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us instead of being printed
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # raise errors instead of printing them
     # Overrides go last: argparse takes them only in one piece.
     ordered = sorted(arguments, key=lambda argument: "=" in argument and argument[0] != "-")
     sys.argv = [f"mrcontrast {command}", *ordered]
@@ -188,7 +178,7 @@ def run_hydra_main(command: str, arguments: list[str]) -> int:
     codes, run = [0], entry(command)
 
     @wraps(run)
-    def keep(config: Any) -> None:  # noqa: ANN401 - Hydra throws away what its function returns
+    def keep(config: Any) -> None:  # noqa: ANN401 - Hydra drops the returned value
         codes.append(exit_code(run(config)))
 
     try:
@@ -199,7 +189,7 @@ def run_hydra_main(command: str, arguments: list[str]) -> int:
 
 
 def entry(command: str) -> Callable[[Any], Any]:
-    """Return the function of a Hydra command: the one of the module's own name."""
+    """Return the function of a Hydra command, named like it."""
     return getattr(module_of(command), command)
 
 
@@ -231,7 +221,7 @@ def hydra_help(command: str) -> str:
 
 
 def choices(folder: Path, text: str) -> list[tuple[str, list[str]]]:
-    """Return the config groups that an entry's YAML mentions, those inside them too, with files."""
+    """Return the config groups of an entry's YAML and the groups inside them, with their files."""
     named = [path for path in sorted(folder.iterdir()) if f"- {path.name}:" in text]
     inner = [path for group in named for path in sorted(group.rglob("*")) if path.is_dir()]
     parts = [path for path in inner if path.parent.name != "experiment"]  # those are names
@@ -241,12 +231,12 @@ def choices(folder: Path, text: str) -> list[tuple[str, list[str]]]:
 
 
 def exit_code(result: Any) -> int:  # noqa: ANN401 - whatever a command returns
-    """Return a command's own exit code; a score or nothing means 0."""
+    """Return a command's exit code; 0 for a score or None."""
     return result if isinstance(result, int) else 0
 
 
 def stopped(stop: SystemExit) -> int:
-    """Return the code of an exit that was asked for: usage (2), a signal, or --help (0)."""
+    """Return the code of an exit: usage (2), a signal, or --help (0)."""
     code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     if code in SIGNALS:
         complain(f"stopped by {SIGNALS[code]}. {GOES_ON}", code)

@@ -1,7 +1,7 @@
-"""The two errors that a user can cause, each with its exit code.
+"""The two errors of users' input, each with its exit code.
 
-A message reads "Expected <what>, got <what> (<file or subject>). <what to do>." on one line;
-the command line prints it without a traceback.
+A message is one line, "Expected <what>, got <what> (<file or subject>). <what to do>.", which the
+command line prints without a traceback.
 """
 
 
@@ -12,7 +12,7 @@ class MrcontrastError(Exception):
 
 
 class UsageError(MrcontrastError):
-    """A fault in what was typed or configured; the command ends with exit code 2."""
+    """A fault of the command line or the config; the command ends with exit code 2."""
 
     exit_code = 2
 
@@ -27,7 +27,7 @@ def one_line(error: BaseException, most: int | None = None) -> str:
 
 
 def printable(text: str) -> str:
-    r"""Return text that any UTF-8 terminal takes: bytes of a file name that are none are escaped.
+    r"""Return text with bytes escaped that are not UTF-8, as in some file names.
 
     >>> printable("sub-01 \udcff")
     'sub-01 \\udcff'
@@ -36,7 +36,7 @@ def printable(text: str) -> str:
 
 
 def with_cause(error: BaseException) -> str:
-    """Return the message of an error, and of its cause if it has one, on one line.
+    """Return the messages of an error and of its cause on one line.
 
     >>> error = ValueError("no volume")
     >>> error.__cause__ = OSError("cut short")
@@ -48,10 +48,9 @@ def with_cause(error: BaseException) -> str:
 
 
 def may_pass(cause: BaseException | None) -> bool:
-    """Return whether the same may succeed later: memory was short, or a disk did not answer.
+    """Return whether a retry may succeed: after a lack of memory or an error of a disk.
 
-    A damaged file does not mend itself (such errors carry no number of the operating system), and
-    neither does a right that is missing.
+    It may not for damaged files, whose errors have no number, and missing permissions.
 
     >>> may_pass(MemoryError()), may_pass(OSError(5, "I/O error")), may_pass(OSError("cut short"))
     (True, True, False)

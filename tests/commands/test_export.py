@@ -9,8 +9,8 @@ from mrcontrast.commands.export import SMALL, export, halved, shared_start
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.runs import released
 from mrcontrast.runs.folder import RunFolder
-from mrcontrast.runs.released import refuse_missing_runs, released_models
-from mrcontrast.storage.tensor_file import stored, umask
+from mrcontrast.runs.released import check_runs_exist, released_models
+from mrcontrast.storage.tensor_file import stored
 from mrcontrast.tracking.loading import load_stage
 from mrcontrast.tracking.references import open_run
 from mrcontrast.training.lineage import inherit
@@ -66,7 +66,8 @@ def test_an_exported_run_is_exported_again_with_its_first_origin(
     monkeypatch.chdir(tmp_path)
     again = export(["toy-2d/autoencoder"], tmp_path / "again")[0]
     assert again.provenance["exported_from"]["weights_sha256"] == RunFolder(chain[0]).verify()
-    assert again.weights_path.stat().st_mode & 0o044 == 0o044 & ~umask()
+    mode = (again.path / "config.yaml").stat().st_mode
+    assert again.weights_path.stat().st_mode == mode
 
 
 def test_a_folder_that_holds_a_model_is_its_controlnet(
@@ -142,8 +143,8 @@ def test_a_path_check_lets_released_models_pass(
 ) -> None:
     monkeypatch.setattr(released, "MODELS", model.parent)
     monkeypatch.chdir(tmp_path)
-    refuse_missing_runs({"autoencoder": None, "--model": "toy-2d", "diffusion": "runs:/1"})
+    check_runs_exist({"autoencoder": None, "--model": "toy-2d", "diffusion": "runs:/1"})
     with pytest.raises(UsageError, match=r"got none \(toy-3d\)\. .*Check the path of --model"):
-        refuse_missing_runs({"--model": "toy-3d"})
+        check_runs_exist({"--model": "toy-3d"})
     run = toy_run(tmp_path, "more", "stage=toy_controlnet", "diffusion=toy-2d/latent_diffusion")
     assert run.provenance["parents"]["diffusion"] == RunFolder(model / "latent_diffusion").verify()

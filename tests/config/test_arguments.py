@@ -8,15 +8,16 @@ from pathlib import Path
 import pytest
 
 from mrcontrast.cli import main
-from mrcontrast.config.arguments import refuse_missing, refuse_numbers
+from mrcontrast.config.arguments import check_exists
 from mrcontrast.config.build import compose
+from mrcontrast.config.rules import check_numbers
 from mrcontrast.errors import UsageError
 
 
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
-    refuse_missing({"--a": tmp_path, "--b": None, "--c": "runs:/0123", "--d": "models:/t1w@best"})
+    check_exists({"--a": tmp_path, "--b": None, "--c": "runs:/0123", "--d": "models:/t1w@best"})
     with pytest.raises(UsageError, match=rf"none \({tmp_path}/none\). Check the path of --mask"):
-        refuse_missing({"--model": str(tmp_path), "--mask": tmp_path / "none"})
+        check_exists({"--model": str(tmp_path), "--mask": tmp_path / "none"})
 
 
 @pytest.mark.parametrize(
@@ -89,8 +90,8 @@ def test_nothing_heavy_is_loaded_for_it(tmp_path: Path, command: str) -> None:
 def test_a_number_that_no_trainer_could_use_is_named(override: str, words: str) -> None:
     config = compose("train", ["stage=autoencoder", "data=prepared", "data.root=x", override])
     with pytest.raises(UsageError, match=re.escape(words)):
-        refuse_numbers(config)
+        check_numbers(config)
 
 
 def test_steps_may_be_unlimited() -> None:
-    refuse_numbers(compose("train", ["stage=autoencoder", "data=prepared", "trainer.max_steps=-1"]))
+    check_numbers(compose("train", ["stage=autoencoder", "data=prepared", "trainer.max_steps=-1"]))

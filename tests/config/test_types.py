@@ -8,7 +8,7 @@ import pytest
 
 from mrcontrast.cli import main
 from mrcontrast.config.build import compose
-from mrcontrast.config.types import annotations, fits, refuse_types
+from mrcontrast.config.types import annotations, check_types, fits
 from mrcontrast.errors import UsageError
 
 FLIP = "data.augmentation=[{_target_:monai.transforms.RandFlipd,keys:[t1w],prob:often}]"
@@ -27,13 +27,13 @@ FLIP = "data.augmentation=[{_target_:monai.transforms.RandFlipd,keys:[t1w],prob:
 def test_it_is_named(override: str, words: str) -> None:
     config = compose("train", ["stage=autoencoder", "data=prepared", "data.root=x", override])
     with pytest.raises(UsageError, match=re.escape(f"Expected {words}")):
-        refuse_types(config)
+        check_types(config)
 
 
 def test_a_recipe_is_looked_at_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     assert main(["prepare", "recipe=phantom", f"out={out}", "recipe.grid.spacing_mm=wide"]) == 2
-    assert "float, got wide (recipe" in capsys.readouterr().err
+    assert "spacing_mm). Change it." in capsys.readouterr().err
     assert not out.exists()
 
 

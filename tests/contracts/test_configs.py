@@ -9,7 +9,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from mrcontrast.commands.estimate import training_configs
 from mrcontrast.config.build import build, compose, config_dir
 from mrcontrast.config.moved import today
-from mrcontrast.config.types import refuse_types
+from mrcontrast.config.types import check_types
 from mrcontrast.runs.model_config import PARTS
 from mrcontrast.runs.released import MODELS
 from mrcontrast.study.command import plan
@@ -116,7 +116,7 @@ def test_every_recipe_builds(recipe, tmp_path):
         (tmp_path / folder).mkdir()
     config = compose("prepare", [f"recipe={recipe}", f"source={tmp_path}", f"out={tmp_path}/out"])
     assert isinstance(config, DictConfig)
-    refuse_types(config)
+    check_types(config)
     assert hasattr(build(config.recipe), "sources")
 
 
@@ -149,7 +149,7 @@ def test_every_step_of_every_study_composes(study, tmp_path, monkeypatch):
 def test_every_value_of_every_study_has_its_type(study):
     node = compose("study", [f"study={study}"]).study
     for config in training_configs(node).values():
-        refuse_types(config)
+        check_types(config)
 
 
 @pytest.mark.parametrize("study", sorted(study for study in STUDIES if experiments_of(study)))

@@ -13,7 +13,7 @@ from mrcontrast.data.dataset import ItemOptions
 
 
 def make(root: Path, **options: Any) -> ContrastDataModule:
-    defaults = {"spatial_dims": 2, "batch_size": 4}
+    defaults = {"source": ["flair"], "target": "t1w", "spatial_dims": 2, "batch_size": 4}
     return ContrastDataModule(str(root), **(defaults | options))
 
 

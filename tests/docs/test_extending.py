@@ -1,10 +1,7 @@
 """The examples of docs/extending.md are taken from the page and built, trained and run."""
 
 import json
-import os
 import re
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,10 +10,12 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from mrcontrast.cli import main
 from mrcontrast.commands.train import train
 from mrcontrast.config.build import build, compose
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.runs.folder import RunFolder
+from mrcontrast.storage.volume import Volume, read_volume, write_volume
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
@@ -42,10 +41,10 @@ def composed(folder: Path, *overrides: str):
 
 def test_the_page_gives_a_class_and_its_yaml_for_each_part(example):
     found = sorted(path.relative_to(example).as_posix() for path in example.rglob("*.*"))
-    assert len([name for name in found if name.startswith("my_parts/")]) == 4
-    assert len([name for name in found if name.startswith("my_configs/")]) == 3
-    parents = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    assert all("hydra.searchpath" in block for block in parents)
+    assert len([name for name in found if name.startswith("my_parts/")]) == 5
+    assert len([name for name in found if name.startswith("my_configs/")]) == 4
+    commands = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    assert all("hydra.searchpath" in block or "--metrics" in block for block in commands)
 
 
 def test_the_schedule_runs_from_data_to_noise_and_v_inverts_it(example):
@@ -151,28 +150,48 @@ def yaml_after(words: str) -> str:
     return block[1]
 
 
-def test_the_metric_reaches_the_tables(prepared_root, tmp_path):
-    """The page's change applies to the code as it is, and `evaluate` shows the new figure."""
-    change = re.search(r"^```diff\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    assert change is not None
-    leave_out = shutil.ignore_patterns("__pycache__", "models", "niivue")
-    shutil.copytree(ROOT / "src", tmp_path / "src", ignore=leave_out)
-    (tmp_path / "configs").symlink_to(ROOT / "configs")
-    apply = ["git", "apply", "--whitespace=nowarn", "-"]
-    done = subprocess.run(apply, cwd=tmp_path, input=change[1], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+@pytest.fixture
+def evaluate_with_metrics(example, prepared_root, tmp_path, monkeypatch):
+    """Return a function that runs `evaluate --metrics` as the page does, with options."""
+    monkeypatch.delenv("MRCONTRAST_TRUST", raising=False)
     predictions = tmp_path / "predictions"
     predictions.mkdir()
     for name in ("sub-05", "sub-06"):
-        real = prepared_root / name / "anat" / f"{name}_T1w.nii.gz"
-        shutil.copy(real, predictions / f"{name}_desc-synth_T1w.nii.gz")
-    words = ["evaluate", "--predictions", str(predictions), "--references", str(prepared_root)]
-    words += ["--features", "none", "--out", str(tmp_path / "evaluation")]
-    environment = os.environ | {"PYTHONPATH": str(tmp_path / "src"), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "mrcontrast", *words]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    summary = json.loads((tmp_path / "evaluation" / "summary.json").read_text())
-    (figures,) = summary["methods"].values()
-    assert figures["brain"]["correlation"]["mean"] == pytest.approx(1.0)
-    assert "Correlation" in (tmp_path / "evaluation" / "summary.md").read_text()
+        real = read_volume(prepared_root / name / "anat" / f"{name}_T1w.nii.gz")
+        darker = Volume(0.5 * real.data + 0.1, real.affine)
+        write_volume(predictions / f"{name}_desc-synth_T1w.nii.gz", darker)
+
+    def run(*options: str) -> int:
+        words = ["evaluate", "--predictions", f"ours={predictions}", "--features", "none"]
+        words += ["--references", str(prepared_root), "--out", str(tmp_path / "evaluation")]
+        return main([*words, "--metrics", str(example / "my_configs" / "metrics.yaml"), *options])
+
+    return run
+
+
+@pytest.mark.parametrize("options", [[], ["--dims", "2"], ["--workers", "1"]])
+def test_the_metric_reaches_summary_tables_and_report(
+    evaluate_with_metrics, tmp_path, capsys, options
+):
+    """The images are equal but for their scale, so the correlation is 1 and the PSNR is not."""
+    assert evaluate_with_metrics("--trust", "my_parts", "--report", *options) == 0
+    assert "Correlation" in capsys.readouterr().out
+    out = tmp_path / "evaluation"
+    summary = json.loads((out / "summary.json").read_text())
+    regions = summary["methods"]["ours"]
+    assert list(regions) == ["brain", "image", "lesion", "healthy", "csf", "gm", "wm"]
+    for scores in regions.values():
+        assert scores["correlation"]["mean"] == pytest.approx(1.0)
+        assert scores["psnr"]["mean"] < 40
+    assert summary["metrics"]["correlation"]["definition"].startswith("Pearson's correlation")
+    assert "Correlation ↑" in (out / "summary.md").read_text()
+    assert "correlation" in (out / "subjects.csv").read_text().splitlines()[0].split(",")
+    assert "Correlation ↑" in (out / "report.html").read_text()
+
+
+def test_the_metric_needs_trust(evaluate_with_metrics, tmp_path, capsys):
+    assert evaluate_with_metrics() == 2
+    message = capsys.readouterr().err
+    assert "a module that you trust, got my_parts.correlation.correlation" in message
+    assert "correlation.function" in message
+    assert not (tmp_path / "evaluation").exists()

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from mrcontrast.evaluation.metric_list import METRICS
 from mrcontrast.evaluation.paired_tests import compare_methods, power_note
 from mrcontrast.evaluation.statistics import Row
 
@@ -28,7 +29,7 @@ def pair_of(found: dict, first: str, second: str, metric: str) -> dict:
 
 
 def test_a_method_that_is_better_is_found_so() -> None:
-    found = compare_methods(rows_of(10, {"a": 0.0, "b": 2.0, "c": 2.0}))
+    found = compare_methods(rows_of(10, {"a": 0.0, "b": 2.0, "c": 2.0}), METRICS)
     assert found["refused"] is None
     assert len([p for p in found["pairs"] if p["metric"] == "psnr"]) == 3
     worse = pair_of(found, "a", "b", "psnr")
@@ -42,34 +43,34 @@ def test_a_method_that_is_better_is_found_so() -> None:
 
 
 def test_an_ideal_value_is_approached_from_both_sides() -> None:
-    found = compare_methods(rows_of(6, {"soft": 0.6, "sharp": 1.1}))
+    found = compare_methods(rows_of(6, {"soft": 0.6, "sharp": 1.1}), METRICS)
     pair = pair_of(found, "soft", "sharp", "sharpness")
     assert pair["better"] == "second"
     assert pair["difference"]["mean"] == pytest.approx(0.4 - 0.1)
 
 
 def test_what_only_describes_is_not_tested() -> None:
-    found = compare_methods(rows_of(6, {"a": 0.0, "b": 1.0}))
+    found = compare_methods(rows_of(6, {"a": 0.0, "b": 1.0}), METRICS)
     assert {p["metric"] for p in found["pairs"]} == {"mae", "psnr", "sharpness"}
 
 
 def test_shuffled_methods_are_no_rivals() -> None:
-    found = compare_methods(rows_of(6, {"a": 0.0, "a_shuffled": -5.0, "b": 1.0}))
+    found = compare_methods(rows_of(6, {"a": 0.0, "a_shuffled": -5.0, "b": 1.0}), METRICS)
     assert {(p["first"], p["second"]) for p in found["pairs"]} == {("a", "b")}
 
 
 def test_too_few_subjects_or_methods_are_refused_in_words() -> None:
-    few = compare_methods(rows_of(4, {"a": 0.0, "b": 1.0}))
+    few = compare_methods(rows_of(4, {"a": 0.0, "b": 1.0}), METRICS)
     assert few["refused"].startswith("Expected at least 5 subjects for a paired test, got 4.")
     assert (few["pairs"], few["power"]) == ([], None)
-    one = compare_methods(rows_of(9, {"a": 0.0, "a_shuffled": 1.0}))
+    one = compare_methods(rows_of(9, {"a": 0.0, "a_shuffled": 1.0}), METRICS)
     assert "two methods" in one["refused"]
 
 
 def test_an_infinite_figure_is_not_tested() -> None:
     rows = rows_of(6, {"a": 0.0, "b": 1.0})
     rows[0].scores["psnr"] = np.inf
-    assert {p["metric"] for p in compare_methods(rows)["pairs"]} == {"mae", "sharpness"}
+    assert {p["metric"] for p in compare_methods(rows, METRICS)["pairs"]} == {"mae", "sharpness"}
 
 
 def test_the_power_note_says_what_cannot_be() -> None:

@@ -5,17 +5,18 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from mrcontrast.evaluation.metric_list import METRICS
 from mrcontrast.evaluation.paired_tests import compare_methods
 from mrcontrast.evaluation.statistics import Row
 from mrcontrast.evaluation.table import caption, to_csv_table, to_latex, to_markdown
 from mrcontrast.evaluation.terminal import to_rich
-from mrcontrast.metrics.definitions import METRICS
 
 
 @pytest.fixture
 def summary() -> dict[str, Any]:
     def region(psnr: float) -> dict[str, Any]:
-        figures = {name: {"mean": 0.5, "sd": None, "ci95": None, "n": 1} for name in METRICS}
+        names = [metric.name for metric in METRICS if metric.per == "region"]
+        figures = {name: {"mean": 0.5, "sd": None, "ci95": None, "n": 1} for name in names}
         figures["psnr"] = {"mean": psnr, "sd": 1.0, "ci95": (psnr - 1, psnr + 1), "n": 7}
         figures["rmse"] = {"mean": None, "sd": None, "ci95": None, "n": 7}
         return figures
@@ -73,7 +74,7 @@ def test_rich(summary: dict[str, Any]) -> None:
 
 
 def test_one_subject_and_one_method_are_told_in_words(summary: dict[str, Any]) -> None:
-    summary |= {"subjects": ["sub-01"], "tests": compare_methods([])}
+    summary |= {"subjects": ["sub-01"], "tests": compare_methods([], METRICS)}
     console = Console(width=140)
     with console.capture() as capture:
         console.print(to_rich(summary))
@@ -124,7 +125,7 @@ def test_paired_tests_are_shown_or_refused(
         for i in range(1, subjects + 1)
         for method, gain in (("a", 1.0), ("b", 2.0))
     ]
-    summary["tests"] = compare_methods(rows)
+    summary["tests"] = compare_methods(rows, METRICS)
     part = to_markdown(summary).split("## Paired tests in the brain")[1]
     assert words in part
     assert ("| a | b | PSNR | 7 | -4.00 [" in part) == (subjects == 7)

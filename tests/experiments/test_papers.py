@@ -142,7 +142,7 @@ def test_a_step_is_taken_at_full_size_on_tiny_images(name, shape, gib):
         weights = [value for value in stage.parameters() if value.requires_grad]
         optimizer = torch.optim.SGD(weights, lr=1e-3)  # theirs would keep two copies of each weight
         before = [value.sum().item() for value in weights]
-        batch = {key: torch.rand(1, 1, *shape) for key in ("flair", "t1w", "brain_mask")}
+        batch = {key: torch.rand(1, 1, *shape) for key in ("source", "target", "brain_mask")}
         if config.stage.get("store") is not None:
             latent = stage.codec.latent_shape(shape)
             batch |= {

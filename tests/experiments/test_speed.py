@@ -96,7 +96,7 @@ def test_the_original_takes_a_step_and_decodes(small) -> None:
     original, ours = load("original"), load("ours")
     config = ours.stage_config(what, "controlnet", out)
     data = ours.build_data(config)
-    flair = ours.images_of(data, 1, torch.device("cpu"))["flair"]
+    flair = ours.images_of(data, 1, torch.device("cpu"))["source"]
     control = original.OriginalControl(config, what).eval()
     torch.nn.init.normal_(control.denoiser.out[-1].conv.weight, std=0.1)
     noise = torch.randn(1, 3, *(size // 2 for size in flair.shape[2:]))

@@ -5,13 +5,13 @@ from itertools import permutations, product
 import nibabel as nib
 import numpy as np
 import pytest
-from lightning import LightningModule
 from torch import Tensor
 
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.inference import native
 from mrcontrast.inference.sampling import repeat_ends
 from mrcontrast.inference.stage_translator import StageTranslator
+from mrcontrast.stages.contract import Stage
 from mrcontrast.storage.volume import Volume
 from mrcontrast.transforms.grid import ModelGrid, field_of_view
 from mrcontrast.transforms.normalise import PercentileNormaliser
@@ -25,18 +25,15 @@ ORDERS = [
 ]
 
 
-class Context(LightningModule):
+class Context(Stage):
     """Return the mean of a slice and its neighbours."""
 
-    takes = "source"
-    factor = 1
-    context_slices = 1
-    spatial_dims = 2
+    def __init__(self) -> None:
+        super().__init__(context_slices=1)
 
-    def noise_shape(self, image_shape: tuple[int, ...]) -> None:
-        return None
-
-    def forward(self, batch: dict[str, Tensor], noise: Tensor | None = None) -> Tensor:
+    def forward(
+        self, batch: dict[str, Tensor], noise: Tensor | None = None, generator: object = None
+    ) -> Tensor:
         return batch["source"].mean(dim=1, keepdim=True)
 
 
@@ -47,8 +44,8 @@ class Neighbours(Context):
         return batch["source"][:, [0, 2]].mean(dim=1, keepdim=True)
 
 
-def translator(stage: LightningModule | None = None, grid: ModelGrid = GRID) -> StageTranslator:
-    return StageTranslator(stage or Context(), grid, PercentileNormaliser(0, 100))
+def translator(stage: Stage | None = None, grid: ModelGrid = GRID) -> StageTranslator:
+    return StageTranslator(stage or Context(), grid, {"flair": PercentileNormaliser(0, 100)})
 
 
 def brain(shape: tuple[int, int, int] = SHAPE, spacing: float = 3.0) -> Volume:

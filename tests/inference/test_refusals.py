@@ -13,7 +13,7 @@ from mrcontrast.runs.folder import RunFolder
 from mrcontrast.stages.latent_diffusion import LatentDiffusion
 
 
-def test_a_model_that_does_not_see_flair_is_refused(
+def test_a_model_that_does_not_translate_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = SimpleNamespace(path=tmp_path, stage_name="latent_diffusion")
@@ -21,7 +21,7 @@ def test_a_model_that_does_not_see_flair_is_refused(
     blind = object.__new__(LatentDiffusion)
     monkeypatch.setattr(module, "open_run", lambda _: folder)
     monkeypatch.setattr(module, "load_stage", lambda *_: blind)
-    with pytest.raises(UsageError, match="sees FLAIR, got a latent_diffusion"):
+    with pytest.raises(UsageError, match="translates, got a latent_diffusion"):
         from_run(str(tmp_path))
 
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -7,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from lightning import LightningModule
 from scipy import ndimage
 from torch import Tensor
 
@@ -22,36 +22,31 @@ from mrcontrast.inference.sampling_options import ONE_DRAW, Draws
 from mrcontrast.inference.slice_noise import stream
 from mrcontrast.inference.stage_translator import StageTranslator
 from mrcontrast.inference.temperature import lower_temperature, refuse_temperature
-from mrcontrast.networks.prompt import Prompt
 from mrcontrast.runs.folder import RunFolder
+from mrcontrast.stages.contract import Stage
 from mrcontrast.storage.volume import Volume, read_mask, read_volume, write_volume
 from mrcontrast.transforms.grid import ModelGrid
 from mrcontrast.transforms.normalise import PercentileNormaliser
 
 SPACING_MM = 3.0
 GRID = ModelGrid(SPACING_MM, (40, 48, 32))
-NORMALISER = PercentileNormaliser(0, 99.5)
+NORMALISER = {"flair": PercentileNormaliser(0, 99.5)}
 
 
 class Sampler:
     num_steps = num_calls = 5
 
 
-class Identity(LightningModule):
+class Identity(Stage):
     """Return the middle slice of the source; draw nothing."""
 
-    factor = 1
-    context_slices = 0
-
-    def __init__(self, spatial_dims: int, takes: str = "source") -> None:
-        super().__init__()
-        self.spatial_dims = spatial_dims
+    def __init__(self, spatial_dims: int, takes: str = "source", **sizes: int) -> None:
+        super().__init__(spatial_dims=spatial_dims, **sizes)
         self.takes = takes
 
-    def noise_shape(self, image_shape: tuple[int, ...]) -> None:
-        return None
-
-    def forward(self, batch: dict[str, Tensor], noise: Tensor | None = None) -> Tensor:
+    def forward(
+        self, batch: dict[str, Tensor], noise: Tensor | None = None, generator: Generators = None
+    ) -> Tensor:
         assert noise is None
         image = batch[self.takes]
         return image[:, image.shape[1] // 2].unsqueeze(1)
@@ -60,16 +55,18 @@ class Identity(LightningModule):
 class Noisy(Identity):
     """Add latent noise, brought up to the size of the image, and noise of the sampler's own."""
 
-    factor = 4
+    sampler: object = None
+    start = 1.0
+    guidance: float | None = None
 
     def __init__(self, spatial_dims: int, fresh: float = 0.0) -> None:
-        super().__init__(spatial_dims)
+        super().__init__(spatial_dims, factor=4)
         self.fresh = fresh
         self.sampler = Sampler()
         self.batches: list[tuple[int, ...]] = []
         self.prepared_batches = 0
 
-    def prepared(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    def prepare(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         self.prepared_batches += 1
         return batch
 
@@ -90,15 +87,16 @@ class Noisy(Identity):
 class Context(Identity):
     """Return the mean of the slices below and above."""
 
-    context_slices = 1
+    def __init__(self, spatial_dims: int) -> None:
+        super().__init__(spatial_dims, context_slices=1)
 
-    def forward(self, batch: dict[str, Tensor], noise: Tensor | None = None) -> Tensor:
+    def forward(
+        self, batch: dict[str, Tensor], noise: Tensor | None = None, generator: Generators = None
+    ) -> Tensor:
         return batch["source"][:, [0, 2]].mean(dim=1, keepdim=True)
 
 
-def translator(
-    stage: LightningModule, draws: Draws = ONE_DRAW, **options: object
-) -> StageTranslator:
+def translator(stage: Stage, draws: Draws = ONE_DRAW, **options: object) -> StageTranslator:
     return StageTranslator(stage, GRID, NORMALISER, draws, **options)
 
 
@@ -388,9 +386,44 @@ def test_prepared_volume_of_another_spacing_is_refused(tiny_records: list[Record
         translator(Identity(2)).translate_prepared(flair, flair.data > 0)
 
 
+class Mean(Identity):
+    """Return the mean of two sources, or of the middle slices of both."""
+
+    def forward(
+        self, batch: dict[str, Tensor], noise: Tensor | None = None, generator: Generators = None
+    ) -> Tensor:
+        first, second = batch["source"].chunk(2, dim=1)
+        middle = first.shape[1] // 2
+        return (first[:, middle] + second[:, middle]).unsqueeze(1) / 2
+
+
+@pytest.mark.parametrize(("spatial_dims", "context"), [(2, 0), (2, 1), (3, 0)])
+def test_several_sources_are_given_together(
+    volume: Volume, spatial_dims: int, context: int
+) -> None:
+    """Each is normalised by itself; the result is on the grid of the first."""
+    stage = Mean(spatial_dims, context_slices=context)
+    normalisers = {name: PercentileNormaliser(0, 100) for name in ("flair", "t2w")}
+    both = StageTranslator(stage, GRID, normalisers)
+    second = replace(volume, data=np.where(volume.data > 0, 5000 - 3 * volume.data, 0))
+    alone = [
+        StageTranslator(Identity(spatial_dims), GRID, {"flair": PercentileNormaliser(0, 100)})
+        .translate(each, volume.data > 0)
+        .mean.data
+        for each in (volume, second)
+    ]
+    result = both.translate([volume, second], volume.data > 0)
+    np.testing.assert_allclose(result.mean.data, sum(alone) / 2, atol=1e-5)
+    assert result.normaliser is not None
+    assert set(result.normaliser) == {"flair", "t2w"}
+    with pytest.raises(UsageError, match="a volume of each of flair, t2w, got 1"):
+        both.translate(volume)
+
+
 def test_stage_may_take_t1w(ras: Volume) -> None:
     machine = translator(Identity(2, takes="target"))
-    assert machine.source == "t1w"
+    assert list(machine.source) == ["flair"]  # the names of its normalisers
+    assert machine.target == "t1w"
     assert machine.translate(ras).mean.data.max() > 0.9
 
 
@@ -441,7 +474,7 @@ def test_description_names_sampler_and_steps() -> None:
 @pytest.mark.parametrize(("start", "told"), [(1.0, {}), (0.9, {"Start": 0.9})])
 def test_a_start_is_told_where_it_is_not_noise(start: float, told: dict[str, float]) -> None:
     stage = Noisy(2)
-    stage.start = start  # type: ignore[assignment]
+    stage.start = start
     described = translator(stage).describe()
     assert {key: described[key] for key in ("Start",) if key in described} == told
 
@@ -458,14 +491,14 @@ def test_another_setting_of_the_sampler_or_guidance_is_another_prediction(
 ) -> None:
     stage = Noisy(2)
     stage.sampler = sampler  # type: ignore[assignment]
-    stage.prompt = Prompt(1, 4, guidance=3.0)
+    stage.guidance = 3.0
     facts = translator(stage).describe()
     assert (facts["SamplerSettings"], facts["Guidance"]) == (settings, 3.0)
     files = PredictionFiles(tmp_path / "x.nii.gz")
     write_volume(tmp_path / "source.nii.gz", ras)
     files.write(ras, None, facts, tmp_path / "source.nii.gz")
     assert files.made_by(translator(stage).describe())
-    stage.prompt.guidance = 2.0
+    stage.guidance = 2.0
     assert not files.made_by(translator(stage).describe())
     stage.prompt.guidance, sampler.shift = 3.0, 2.0
     assert not files.made_by(translator(stage).describe())
@@ -495,7 +528,7 @@ def test_run_becomes_a_translator(tmp_path: Path, ras: Volume) -> None:
     machine = from_run(str(folder.path), device="cpu")
     assert machine.grid.spacing_mm == 5.0
     assert machine.grid.shape == (32, 40, 24)
-    assert machine.normaliser == PercentileNormaliser(0, 100)
+    assert machine.normalisers == {"flair": PercentileNormaliser(0, 100)}
     sha256 = folder.provenance["weights_sha256"]
     assert machine.describe() == {
         "Model": str(folder.path),

@@ -13,7 +13,6 @@ from mrcontrast.metrics.feature_distances import (
     cubic_kernel,
     frechet_distance,
     gaussian_kernel,
-    gaussian_mmd,
     kernel_distance,
     with_interval,
 )
@@ -80,9 +79,13 @@ def test_distances_of_one_distribution_are_about_zero() -> None:
     rng = np.random.default_rng(3)
     first, second = rng.standard_normal((2, 300, DIM))
     assert kernel_distance(first, second) == pytest.approx(0, abs=0.05)
-    assert gaussian_mmd(first, second) == pytest.approx(0, abs=0.005)
     assert kernel_distance(first, second + 0.5) > 0.3
-    assert gaussian_mmd(first, second + 0.5) > 0.03
+    owners = np.arange(300), np.arange(300)
+    for shift, least, most in ((0.0, -0.005, 0.005), (0.5, 0.03, 1.0)):
+        kernel = gaussian_kernel(first, second + shift)
+        value = with_interval(first, second + shift, kernel, owners).value
+        assert value is not None
+        assert least < value < most
 
 
 def test_gaussian_kernel_by_hand() -> None:
@@ -96,7 +99,8 @@ def test_gaussian_kernel_by_hand() -> None:
     np.testing.assert_allclose(within_a, within_b)
     np.testing.assert_allclose(between, np.exp(-np.array([[4, 9], [1, 4]]) / width))
     expected = 2 * np.exp(-1 / width) - 2 * between.mean()
-    assert gaussian_mmd(first, second) == pytest.approx(expected)
+    owners = np.array([0, 1]), np.array([2, 3])
+    assert with_interval(first, second, kernel, owners).value == pytest.approx(expected)
 
 
 def by_hand(

@@ -49,12 +49,12 @@ def test_structure_is_the_weighted_correlation_of_a_window():
 
 
 def test_a_step_has_the_gradient_of_sobel_known_by_hand():
+    """The step across the edge, nothing along the other axes: their root mean square."""
     step = np.zeros((11, 11))
     step[6:] = 2.0
-    assert gradient_size(step)[5, 5] == pytest.approx(2.0 * 4)  # 1 + 2 + 1 times the height
-    assert gradient_size(np.broadcast_to(step[..., None], (11, 11, 11)))[5, 5, 5] == pytest.approx(
-        2.0 * 16
-    )
+    assert gradient_size(step)[5, 5] == pytest.approx(2.0 / 2**0.5)
+    solid = np.broadcast_to(step[..., None], (11, 11, 11))
+    assert gradient_size(solid)[5, 5, 5] == pytest.approx(2.0 / 3**0.5)
 
 
 def test_the_parts_cover_every_voxel_once(image):

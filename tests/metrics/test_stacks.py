@@ -9,9 +9,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.metrics.multiscale import ms_ssim, scale_weights
-from mrcontrast.metrics.panel import score_regions
-from mrcontrast.metrics.slices import MIN_SHARE, StackPyramid, score_slices, slices_of
+from mrcontrast.metrics.multiscale import ms_ssim, scale_weights, slice_pyramids
 from mrcontrast.metrics.stacks import stack_maps, stack_psnr, stack_ssim
 from mrcontrast.metrics.structural import similarity_maps
 from mrcontrast.phantom import PhantomSubject
@@ -62,7 +60,7 @@ def test_maps_agree_with_those_of_single_slices(border: str, make_pair: MakePair
 @pytest.mark.parametrize("smoothness", [0.0, 3.0])
 def test_ms_ssim_of_slices_agrees_with_torchmetrics(smoothness: float, make_pair: MakePair) -> None:
     prediction, target = make_pair((3, 97, 52), smoothness)
-    pyramid = StackPyramid(prediction, target, 1.0, num_scales=3)
+    pyramids = slice_pyramids(prediction, target, 1.0, num_scales=3)
     mask = np.random.default_rng(0).random((97, 52)) > 0.6
     for k in range(3):
         theirs = multiscale_structural_similarity_index_measure(
@@ -71,32 +69,9 @@ def test_ms_ssim_of_slices_agrees_with_torchmetrics(smoothness: float, make_pair
             data_range=1.0,
             betas=scale_weights(3),
         )
-        assert pyramid.scores(k, None)["ms_ssim"] == pytest.approx(theirs.item(), abs=1e-5)
+        assert pyramids[k].ms_ssim(None) == pytest.approx(theirs.item(), abs=1e-5)
         masked = ms_ssim(prediction[k], target[k], 1.0, mask, num_scales=3)
-        assert pyramid.scores(k, mask)["ms_ssim"] == pytest.approx(masked, abs=1e-5)
-
-
-def test_a_volume_slice_by_slice_is_the_mean_of_its_slices(make_pair: MakePair) -> None:
-    prediction, target = make_pair((30, 9, 26), 2.0)
-    brain = np.zeros(target.shape, bool)
-    brain[4:26, 2:8, 3:22] = True
-    brain[10:12, 8, 10] = True  # the tip of the brain: two voxels
-    lesion = brain & (np.indices(target.shape)[1] == 4)
-    regions = {"brain": brain, "image": None, "lesion": lesion}
-    found = score_slices(prediction, target, regions, (0.0, 1.0), 2, axis=1)
-    assert slices_of(brain, 1).tolist() == [2, 3, 4, 5, 6, 7]
-    assert MIN_SHARE * 22 * 19 > 2
-    each = [
-        score_regions(
-            prediction[:, k], target[:, k], {"brain": brain[:, k], "image": None}, (0.0, 1.0), 2
-        )
-        for k in range(2, 8)
-    ]
-    for region in ("brain", "image"):
-        for metric, value in found[region].items():
-            mean = np.mean([scores[region][metric] for scores in each])
-            assert value == pytest.approx(mean, abs=1e-5)
-    assert found["lesion"]["mae"] == pytest.approx(each[2]["brain"]["mae"])
+        assert pyramids[k].ms_ssim(mask) == pytest.approx(masked, abs=1e-5)
 
 
 def test_equal_slices_and_small_ones(make_pair: MakePair) -> None:
@@ -107,21 +82,3 @@ def test_equal_slices_and_small_ones(make_pair: MakePair) -> None:
         stack_ssim(target[:, :10], target[:, :10], 1.0)
     with pytest.raises(MrcontrastError, match="target's shape"):
         stack_ssim(target[1:], target, 1.0)
-
-
-def test_a_slice_whose_region_halving_drops_counts_for_all_but_ms_ssim(make_pair: MakePair) -> None:
-    """Of two slices the lesion of one lies in the 27th row alone, which has no neighbour."""
-    prediction, target = make_pair((27, 26, 2), 2.0)
-    lesion = np.zeros(target.shape, bool)
-    lesion[10:14, 9:13, 0] = lesion[26, 9:13, 1] = True
-    regions = {"brain": np.ones(target.shape, bool), "lesion": lesion}
-    whole = score_slices(prediction, target, regions, (0.0, 1.0), num_scales=2, axis=2)["lesion"]
-    one = {"brain": regions["brain"], "lesion": lesion & (np.arange(2) == 0)}
-    first = score_slices(prediction, target, one, (0.0, 1.0), num_scales=2, axis=2)["lesion"]
-    assert whole["ms_ssim"] == first["ms_ssim"]
-    assert whole["mae"] == pytest.approx(
-        np.mean([np.abs(prediction - target)[..., k][lesion[..., k]].mean() for k in (0, 1)])
-    )
-    other = {"brain": regions["brain"], "lesion": lesion & (np.arange(2) == 1)}
-    found = score_slices(prediction, target, other, (0.0, 1.0), num_scales=2, axis=2)["lesion"]
-    assert set(first) - set(found) == {"ms_ssim"}

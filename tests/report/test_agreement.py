@@ -3,13 +3,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mrcontrast.evaluation.statistics import Row
 from mrcontrast.report.agreement import (
     Agreement,
     IntensityAgreement,
     Pair,
     scored_agreements,
 )
-from mrcontrast.report.evaluation import Evaluation, Score
+from mrcontrast.report.evaluation import Evaluation
 from mrcontrast.report.sessions import Images
 from mrcontrast.storage.volume import Volume
 
@@ -39,15 +40,15 @@ def test_means_of_brain_and_tissues_and_one_value_a_subject() -> None:
         assert (pair.real, pair.synthetic) == pytest.approx((value, value + 0.2), abs=1e-6)
 
 
-def test_columns_of_real_and_synthetic_figures_are_compared() -> None:
-    scores = [
-        Score(f"sub-{i}", f"sub-{i}", "ours", region, (0, 1), values)
+def test_columns_of_real_and_synthetic_values_are_compared() -> None:
+    rows = [
+        Row(f"sub-{i}", f"sub-{i}", "ours", region, 9, 0, 1, values)
         for i in (1, 2)
         for region, values in (
             ("brain", {"gm_ml_real": 10.0 * i, "gm_ml_synthetic": 11.0 * i, "psnr": 20.0}),
             ("image", {"psnr": 30.0, "alone_real": 1.0}),
         )
     ]
-    (found,) = scored_agreements(Evaluation(Path(), {"methods": {"ours": {}}}, scores))
+    (found,) = scored_agreements(Evaluation(Path(), {"methods": {"ours": {}}}, rows))
     assert found.quantity == "GM volume (ml), brain"
     assert found.pairs == [Pair("sub-1", 10, 11), Pair("sub-2", 20, 22)]

@@ -21,7 +21,9 @@ def test_boxes_stand_at_the_quartiles_and_whiskers_end_at_subjects() -> None:
     assert "ours 12.5 (n = 6)" in plot.description
 
 
-@pytest.mark.parametrize("values", [[0.5], [0.0, 0.0], [-3e-5, 2e-5, 1e-5], [1e5, 3e5]])
+@pytest.mark.parametrize(
+    "values", [[0.5], [0.0, 0.0], [-3e-5, 2e-5, 1e-5], [1e5, 3e5], [1.0, 1.0 - 1e-16 * 2]]
+)
 def test_everything_lies_inside_and_ticks_are_distinct(values: list[float]) -> None:
     plot = box_plot("x", {"m": {str(i): value for i, value in enumerate(values)}}, 2)
     places = [point.x for row in plot.rows for point in row.points]

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from mrcontrast.report.evaluation import Evaluation
-from mrcontrast.report.nests import Table
+from mrcontrast.report.generic_tables import Table
 from mrcontrast.report.tables import region_tables
 
 
@@ -18,7 +18,7 @@ def test_regions_and_metrics_that_are_not_known_are_shown_under_their_own_names(
     }
     summary = {
         "methods": methods,
-        "metrics": {"glow_kept": {"unit": "%", "higher_is_better": True}},
+        "metrics": {"glow_kept": {"unit": "%", "better": "higher"}},
     }
     (table,) = region_tables(Evaluation(Path(), summary, []))["lesion"]
     assert table.title == "Lesion"
@@ -40,7 +40,11 @@ def test_tables_of_a_region_have_titles_of_their_own() -> None:
     figure = {"mean": 0.5, "sd": None, "ci95": None, "n": 1}
     known = ["psnr", "ssim", "sharpness", "dice_gm", "gm_ml_real", "perceptual_net", "glow"]
     names = [*known, *(f"volume_{i}" for i in range(7))]
-    summary = {"methods": {"ours": {"brain": dict.fromkeys(names, figure)}}}
+    groups = {"perceptual_net": "perceptual distance"}
+    groups |= {f"volume_{i}": "tissue" for i in range(7)}
+    facts = {name: {"group": group} for name, group in groups.items()}
+    methods = {"ours": {"brain": dict.fromkeys(names, figure)}}
+    summary = {"methods": methods, "metrics": facts}
     titles = [table.title for table in region_tables(Evaluation(Path(), summary, []))["brain"]]
     assert titles == [
         "In the brain: voxels and structure",

@@ -8,7 +8,7 @@ import torch
 from omegaconf import OmegaConf
 
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.runs.folder import RunFolder, first_difference, software
+from mrcontrast.runs.folder import RunFolder, software
 
 
 @pytest.fixture
@@ -72,21 +72,6 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(MrcontrastError, match="Expected a place that can be written to"):
         RunFolder(tmp_path / "file" / "run").write_config(OmegaConf.create({}))
-
-
-@pytest.mark.parametrize(
-    ("ours", "theirs", "difference"),
-    [
-        ({"a": 1}, {"a": 1}, None),
-        ({"a": 1}, {"a": 1.0}, ("a", 1, 1.0)),
-        ({"a": {"b": 1}}, {"a": {}}, ("a.b", 1, None)),
-        ({"a": {}}, {"a": {"b": 1}}, ("a.b", None, 1)),
-        ({"a": [1, 2]}, {"a": [1]}, ("a.1", 2, None)),
-        ({"a": {"b": 1}}, {"a": 3}, ("a", {"b": 1}, 3)),
-    ],
-)
-def test_first_difference_names_the_key(ours: dict, theirs: dict, difference: tuple) -> None:
-    assert first_difference(ours, theirs) == difference
 
 
 def test_software_can_be_stored() -> None:

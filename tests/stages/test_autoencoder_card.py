@@ -64,22 +64,6 @@ def test_figures_are_means_over_items_inside_the_mask():
     assert (found["split"], found["items"], found["subjects"]) == ("val", 2, 1)
 
 
-def test_lesions_count_where_they_are_known():
-    batch, posterior = halves()
-    lesion = torch.zeros(2, 1, *SHAPE)
-    lesion[0, 0, 2:4, 3:5] = 1
-    reconstruction = torch.zeros(2, 1, *SHAPE)
-    reconstruction[0, 0, 2:4, 3:5] = 0.25
-    card = AutoencoderCard("val")
-    card.update(batch | {"lesion_mask": lesion}, reconstruction, posterior)
-    assert card.compute()["lesion_mae"] == 0.25
-    assert card.compute()["lesion_items"] == 1
-    unknown = AutoencoderCard("val")
-    unknown.update(batch, reconstruction, posterior)
-    assert unknown.compute()["lesion_mae"] is None
-    assert "lesion" not in one_line(unknown.compute())
-
-
 def test_an_item_without_brain_is_left_out_and_a_card_without_items_refused():
     batch, posterior = halves()
     batch["brain_mask"][1] = 0

@@ -28,7 +28,9 @@ def test_losses_of_a_discriminator_that_says_one_thing(dims, batch):
     assert terms["l1"].item() == pytest.approx(
         100 * (image - batch["target"]).abs().mean().item(), rel=1e-5
     )
-    assert stage.told_apart(batch, image).item() == pytest.approx((real + fake) / 2, rel=1e-5)
+    assert stage.discriminator_loss(batch, image).item() == pytest.approx(
+        (real + fake) / 2, rel=1e-5
+    )
     assert stage.loss(batch).item() == pytest.approx(sum(term.item() for term in terms.values()))
 
 
@@ -43,7 +45,7 @@ def test_a_verdict_is_learnt_from_pairs(dims, batch):
     optimizer = torch.optim.Adam(stage.discriminator.parameters(), lr=1e-2)
     blank = torch.zeros_like(batch["target"])
     for _ in range(30):
-        loss = stage.told_apart(batch, blank)
+        loss = stage.discriminator_loss(batch, blank)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

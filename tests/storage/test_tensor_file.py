@@ -10,8 +10,8 @@ from mrcontrast.errors import MrcontrastError
 from mrcontrast.runs.folder import RunFolder
 from mrcontrast.storage.tensor_file import (
     SMALL,
+    check_neighbours,
     read_tensors,
-    refuse_strangers,
     stored,
     write_parts,
     write_tensors,
@@ -87,7 +87,7 @@ def test_only_files_that_are_used_are_named(family: tuple[RunFolder, RunFolder])
     path = child.path / "alone.safetensors"
     write_tensors(path, {"a": KERNEL + 5, "b": KERNEL + 5}, [parent.weights_path])
     parent.weights_path.unlink()
-    refuse_strangers(path)
+    check_neighbours(path)
 
 
 def test_a_run_without_the_one_beside_it_is_refused(family: tuple[RunFolder, RunFolder]) -> None:
@@ -134,19 +134,20 @@ def test_a_large_file_is_cut_into_parts_that_belong_together(tmp_path: Path) -> 
     assert same(read_tensors(child), {"a": KERNEL + 1, "b": KERNEL + 9})
     files[0].unlink()
     with pytest.raises(MrcontrastError, match="Copy the whole model"):
-        refuse_strangers(path)
+        check_neighbours(path)
 
 
-def test_a_kill_while_a_library_writes_leaves_nothing(
+def test_a_kill_while_the_file_is_written_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def killed(tensors: object, filename: Path, metadata: object) -> None:
-        filename.with_name(".tmp0aB").write_bytes(b"half")  # as safetensors names its own
+    def killed(path: Path, content: bytes) -> None:
+        with path.open("wb") as file:
+            file.write(content[: len(content) // 2])
         os._exit(9)
 
     path = tmp_path / "weights.safetensors"
     with monkeypatch.context() as context:
-        context.setattr("safetensors.torch.save_file", killed)
+        context.setattr(Path, "write_bytes", killed)
         assert end_of(in_child(lambda: bool(write_tensors(path, {"kernel": KERNEL})))) == 9
     assert not path.exists()
     write_tensors(path, {"kernel": KERNEL})

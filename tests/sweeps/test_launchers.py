@@ -27,7 +27,7 @@ class Ended:
 
 
 def test_jobs_take_devices_in_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launchers, "LocalProcess", Ended)
+    monkeypatch.setattr(launchers, "start_process", Ended)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr("os.cpu_count", lambda: 8)
     processes = Processes(n_jobs=2, devices=[4, 5])

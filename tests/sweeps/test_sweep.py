@@ -96,13 +96,16 @@ def test_faults_of_usage_are_one_line(
     assert message in errors_of(capsys)
 
 
-def test_one_process_runs_a_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_process_runs_a_sweep(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from filelock import FileLock
 
+    monkeypatch.setattr("mrcontrast.storage.folder_lock.PATIENCE_SECONDS", 0.2)
     (tmp_path / "sweeps/toy").mkdir(parents=True)
     with FileLock(tmp_path / "sweeps/toy/.lock"):
         assert run_sweep(tmp_path, "seed=0,1") == 1
-    assert "Expected a sweep that nobody runs" in errors_of(capsys)
+    assert "Expected one sweep at a time in a folder" in errors_of(capsys)
 
 
 def kill_when_running(folder: Path) -> None:

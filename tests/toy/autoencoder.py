@@ -5,14 +5,15 @@ from types import SimpleNamespace
 
 import torch
 import torch.nn.functional as F
-from lightning import LightningDataModule, LightningModule
+from lightning import LightningDataModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from mrcontrast.data.epoch_order import EpochOrder, LateLoader
+from mrcontrast.stages.contract import Stage
 
 
-class ToyAutoencoder(LightningModule):
+class ToyAutoencoder(Stage):
     """One convolution that learns to reproduce its input."""
 
     takes = "target"
@@ -27,7 +28,7 @@ class ToyAutoencoder(LightningModule):
         self.register_buffer("latent_std", torch.ones(1))
         self.register_buffer("psnr_db", torch.tensor(20.0))
 
-    def forward(self, batch: dict, noise: Tensor | None = None) -> Tensor:
+    def forward(self, batch: dict, noise: Tensor | None = None, generator: object = None) -> Tensor:
         return self.autoencoder(batch["target"]).clamp(0, 1)
 
     def training_step(self, batch: dict, batch_idx: int) -> Tensor:
@@ -102,6 +103,7 @@ class ToyData(LightningDataModule):
         super().__init__()
         self.items = ToyItems(8, tuple(shape))
         self.manifest = ToyManifest(data_hash)
+        self.source, self.target = ("flair",), "t1w"
         self.num_workers = num_workers
 
     def train_dataloader(self) -> DataLoader:

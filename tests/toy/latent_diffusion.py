@@ -2,8 +2,9 @@
 
 import torch
 import torch.nn.functional as F
-from lightning import LightningModule
 from torch import Tensor, nn
+
+from mrcontrast.stages.contract import Stage
 
 
 class ToyCodec(nn.Module):
@@ -15,14 +16,18 @@ class ToyCodec(nn.Module):
         self.register_buffer("psnr_db", torch.tensor(torch.nan))
 
 
-class ToyLatentDiffusion(LightningModule):
-    takes = "source"
-
+class ToyLatentDiffusion(Stage):
     def __init__(self, codec: ToyCodec, denoiser: nn.Module, process: nn.Module) -> None:
         super().__init__()
         self.codec = codec
         self.denoiser = denoiser
         self.process = process
+
+    def forward(self, batch: dict, noise: Tensor | None = None, generator: object = None) -> Tensor:
+        return self.denoiser(batch["source"])
+
+    def pictures(self, batch: dict) -> dict[str, Tensor]:
+        return {"T1w": batch["target"]}
 
     def training_step(self, batch: dict, batch_idx: int) -> Tensor:
         return F.mse_loss(self.denoiser(self.codec.autoencoder(batch["target"])), batch["target"])

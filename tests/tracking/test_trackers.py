@@ -10,9 +10,9 @@ import torch
 from omegaconf import OmegaConf
 
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.runs import released
 from mrcontrast.runs.folder import RunFolder
 from mrcontrast.storage.files import write_text
+from mrcontrast.tracking import references
 from mrcontrast.tracking.attachments import attach_evaluation
 from mrcontrast.tracking.loading import load_stage
 from mrcontrast.tracking.no_tracker import recorded
@@ -133,9 +133,9 @@ def test_a_stage_is_found_by_its_mlflow_run(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow/mlflow.db")
     (run,) = mlflow_runs(tmp_path)
     assert run.info.run_id == folder.provenance["mlflow_run_id"]
-    assert released.open_run(f"runs:/{run.info.run_id}").path == folder.path.resolve()
+    assert references.open_run(f"runs:/{run.info.run_id}").path == folder.path.resolve()
     with pytest.raises(MrcontrastError, match="Expected a run of mrcontrast"):
-        released.open_run("runs:/" + "0" * 32)
+        references.open_run("runs:/" + "0" * 32)
     names = {artifact.path for artifact in connect_to(tmp_path).list_artifacts(run.info.run_id)}
     assert names == {"config.yaml", "provenance.json", "pictures"}
 

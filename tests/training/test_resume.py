@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from mrcontrast.cli import main
 from mrcontrast.commands.train import train
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.runs.contents import refuse_foreign
+from mrcontrast.runs.contents import check_run_folder
 from mrcontrast.runs.folder import RunFolder
 from mrcontrast.training.resume import course, read_checkpoint
 from toy.runs import (
@@ -219,4 +219,4 @@ def test_a_run_with_links_that_lead_out_does_not_go_on(tmp_path: Path, name: str
     (tmp_path / "precious").mkdir()
     (folder.path / name).symlink_to(tmp_path / "precious")
     with pytest.raises(MrcontrastError, match=f"leads out of the run, got .*{name} -> "):
-        refuse_foreign(folder, replace=False)
+        check_run_folder(folder, replace=False)

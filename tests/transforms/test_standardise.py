@@ -78,7 +78,7 @@ def test_white_matter_of_a_phantom_lands_at_zero_whatever_the_gain(
 def test_inverse_and_storage(normaliser: ZScoreNormaliser | WhiteStripeNormaliser) -> None:
     data, mask = make_data()
     fitted = normaliser.fit(data, mask)
-    again = FittedNormaliser.from_dict(json.loads(json.dumps(fitted.to_dict())))
+    again = FittedNormaliser(**json.loads(json.dumps(fitted.to_dict())))
     np.testing.assert_allclose(again.invert(again.apply(data)), data, rtol=1e-4, atol=0.5)
     assert normaliser_from_name(fitted.name, clip=False) == normaliser
 

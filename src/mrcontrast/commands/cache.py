@@ -1,4 +1,4 @@
-"""``mrcontrast cache``: list the stored latents, and prune what is broken or long unused."""
+"""``mrcontrast cache``: list the stored latents, and delete broken or unused ones."""
 
 import argparse
 import os
@@ -14,42 +14,29 @@ from rich.table import Table
 from mrcontrast.errors import UsageError
 from mrcontrast.latent.stored_caches import StoredCache, remove, stored_caches, superfluous
 
-PIPE_WIDTH = 200  # of the table, in characters, where there is no terminal to ask
+PIPE_WIDTH = 200  # of the table without a terminal, in characters
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument(
-        "--folder",
-        type=Path,
-        help=f"folder of latent caches (default: {default_folder()}, from MRCONTRAST_CACHE or "
-        "MRCONTRAST_OUTPUTS)",
-    )
-    parser.add_argument("--prune", action="store_true", help="delete broken caches")
-    parser.add_argument(
-        "--older-than-days",
-        type=days,
-        metavar="N",
-        help="with --prune: delete also those that no training has opened for N days; "
-        "they are built again when needed",
-    )
+    add = parser.add_argument
+    default = f"folder of latent caches (default: {default_folder()}, from MRCONTRAST_CACHE or "
+    add("--folder", type=Path, help=f"{default}MRCONTRAST_OUTPUTS)")
+    add("--prune", action="store_true", help="delete broken caches")
+    text = "with --prune: delete also those that no training has opened for N days; they are built "
+    add("--older-than-days", type=days, metavar="N", help=f"{text}again when needed")
 
 
 def run(args: argparse.Namespace) -> int:
-    """List the caches, or prune them, and return the exit code.
-
-    Raises:
-        UsageError: The folder is not there, or --older-than-days stands without --prune.
-    """
+    """List the caches, or prune them, and return exit code 0."""
     folder = args.folder or default_folder()
     if args.folder is not None and not folder.is_dir():
         raise UsageError(
             f"Expected a folder of latent caches, got none ({folder}). Check --folder."
         )
     if args.older_than_days is not None and not args.prune:
-        raise UsageError("Expected --prune beside --older-than-days, got none. Add --prune.")
-    width = None if sys.stdout.isatty() else PIPE_WIDTH
-    console = Console(width=width, highlight=False)
+        raise UsageError("Expected --prune with --older-than-days, got none. Add --prune.")
+    console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False)
     caches = stored_caches(folder)
     if args.prune:
         prune(superfluous(caches, args.older_than_days, datetime.now(UTC)), console)
@@ -61,20 +48,19 @@ def run(args: argparse.Namespace) -> int:
 
 
 def prune(caches: Sequence[StoredCache], console: Console) -> None:
-    """Delete caches and say what became of each."""
+    """Delete caches and print the result of each."""
     freed = 0
     for cache in caches:
         gone = remove(cache)
         freed += cache.size_bytes if gone else 0
         verdict = "deleted" if gone else "kept, a process is writing it:"
-        console.print(
-            f"{verdict} {cache.folder} ({cache.state}, {decimal(cache.size_bytes)})", soft_wrap=True
-        )
+        size = f"({cache.state}, {decimal(cache.size_bytes)})"
+        console.print(f"{verdict} {cache.folder} {size}", soft_wrap=True)
     console.print(f"{decimal(freed)} freed")
 
 
 def table_of(caches: Sequence[StoredCache]) -> Table:
-    """Return the caches as a table, with their total below."""
+    """Return the caches as a table with their total."""
     total = decimal(sum(cache.size_bytes for cache in caches))
     table = Table(
         title=f"{caches[0].folder.parent}: {total}",
@@ -82,12 +68,11 @@ def table_of(caches: Sequence[StoredCache]) -> Table:
         caption="used: last opened by a training; any cache may be deleted, it is built again",
         caption_justify="left",
     )
-    for heading in ("cache", "state"):
-        table.add_column(heading, overflow="fold")
-    for heading in ("size", "items"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for heading in ("created", "used", "holds"):
-        table.add_column(heading, overflow="fold")
+    for heading in ("cache", "state", "size", "items", "created", "used", "holds"):
+        if heading in ("size", "items"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        else:
+            table.add_column(heading, overflow="fold")
     for cache in caches:
         created = "" if cache.created is None else f"{cache.created:%Y-%m-%d %H:%M}"
         size, items = decimal(cache.size_bytes), str(cache.items or "")
@@ -97,7 +82,7 @@ def table_of(caches: Sequence[StoredCache]) -> Table:
 
 
 def contents(cache: StoredCache) -> str:
-    """Return in words what a finished cache was made from; hashes by their first digits."""
+    """Describe the content of a finished cache, with abbreviated hashes."""
     if not cache.facts:
         return ""
     facts, items = cache.facts, cache.facts.get("items")
@@ -105,15 +90,15 @@ def contents(cache: StoredCache) -> str:
     words = [
         f"{known['spatial_dims']}D" if "spatial_dims" in known else "",
         f"data {str(known['data'])[:8]}" if "data" in known else "",
-        f"autoencoder {str(facts.get('autoencoder'))[:8]}",
+        f"autoencoder {str(facts['autoencoder'])[:8]}" if facts.get("autoencoder") else "",
         f"variants {facts.get('variants')}",
-        f"with {facts['condition']}" if facts.get("condition") else "",
+        str(facts.get("signal") or facts.get("condition") or ""),
     ]
-    return ", ".join(word for word in words if word)
+    return ", ".join(filter(None, words))
 
 
 def default_folder() -> Path:
-    """Return where the configs keep latents: ``paths.cache``, then "latents"."""
+    """Return the folder of latents in the configs: ``paths.cache``, then "latents"."""
     outputs = os.environ.get("MRCONTRAST_OUTPUTS", "outputs")
     return Path(os.environ.get("MRCONTRAST_CACHE", f"{outputs}/cache")) / "latents"
 

@@ -1,4 +1,4 @@
-"""``mrcontrast info`` and ``mrcontrast doctor``: what is here, and whether it works."""
+"""``mrcontrast info`` and ``mrcontrast doctor``: versions, devices, models, and a check of them."""
 
 import argparse
 import importlib.metadata
@@ -25,17 +25,16 @@ GIB = 1024**3
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of both commands."""
-    default = os.environ.get("MRCONTRAST_OUTPUTS", "outputs")
-    parser.add_argument(
-        "--outputs", type=Path, default=Path(default), help="folder of runs (default: %(default)s)"
-    )
+    default = Path(os.environ.get("MRCONTRAST_OUTPUTS", "outputs"))
+    text = "folder of runs (default: %(default)s)"
+    parser.add_argument("--outputs", type=Path, default=default, help=text)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run ``args.command`` and return the exit code."""
     if args.command == "info":
         refused: list[str] = []
-        sys.stdout.write("".join(f"{line}\n" for line in info(args.outputs, refused)))
+        sys.stdout.writelines(f"{line}\n" for line in info(args.outputs, refused))
         return 1 if refused else 0
     return doctor(args.outputs)
 
@@ -45,7 +44,7 @@ def info(outputs: Path, refused: list[str]) -> Iterator[str]:
 
     Args:
         outputs: Folder of runs.
-        refused: Gets a line for each run that cannot be used.
+        refused: Receives a line for each run that cannot be used.
     """
     known = software()
     yield "versions"
@@ -74,36 +73,28 @@ def devices() -> Iterator[str]:
 
 
 def trained(outputs: Path, refused: list[str]) -> Iterator[str]:
-    """Yield one line for each released run, by name, and each finished run below the outputs."""
+    """Yield name, stage, best score and size of each released and each finished run."""
     studies = sorted((outputs / "study").glob("*/runs"))
     places = [MODELS, outputs / "runs", outputs / "sweeps", *studies]
     for path in (found for place in places for found in sorted(place.glob("**/provenance.json"))):
+        folder = RunFolder(path.parent)
         try:
-            folder = RunFolder(path.parent)
-            if folder.finished:
-                yield line_of(folder, str(folder.checked_config().stage._target_))
+            if not folder.finished:
+                continue
+            stage = module_name(str(folder.checked_config().stage._target_))
+            score = folder.provenance.get("score") or {}
         except MrcontrastError as error:
-            refused.append(f"{path.parent}: {one_line(error)}")
-
-
-def line_of(folder: RunFolder, target: str) -> str:
-    """Return name, stage, best score and size of a finished run."""
-    origin = folder.provenance
-    score = origin.get("score") or {}
-    value = score.get("value")
-    figure = "unknown" if value is None else f"{value:.4g}"
-    inside = folder.path.is_relative_to(MODELS)
-    name = folder.path.relative_to(MODELS) if inside else folder.path
-    best = f"{score.get('monitor', 'score')} {figure}"
-    return f"{name}: {module_name(target)}, {best}, {folder.weights_mb:.1f} MB"
+            refused.append(f"{folder.path}: {one_line(error)}")
+            continue
+        value = "unknown" if score.get("value") is None else f"{score['value']:.4g}"
+        inside = folder.path.is_relative_to(MODELS)
+        name = folder.path.relative_to(MODELS) if inside else folder.path
+        best = f"{score.get('monitor', 'score')} {value}"
+        yield f"{name}: {stage}, {best}, {folder.weights_mb:.1f} MB"
 
 
 def doctor(outputs: Path) -> int:
-    """Run all checks and print a line for each.
-
-    Returns:
-        1 when a check failed, else 0; an absent extra is only worth a warning.
-    """
+    """Run all checks, print a line for each, and return 1 if one failed; extras are optional."""
     checks: dict[str, Callable[[], str]] = {
         "configs": check_configs,
         "outputs": lambda: check_outputs(outputs),
@@ -115,13 +106,14 @@ def doctor(outputs: Path) -> int:
         try:
             line = f"ok    {name}: {check()}"
         except Exception as error:
-            failed += 1
-            line = f"fail  {name}: {type(error).__name__}: {' '.join(str(error).split())}"
+            failed = 1
+            line = f"fail  {name}: {type(error).__name__}: {one_line(error)}"
         sys.stdout.write(line + "\n")
     for package, purpose in EXTRAS.items():
-        state = "ok  " if is_installed(package) else "warn"
-        sys.stdout.write(f"{state}  {package}: {purpose}{'' if state == 'ok  ' else ', absent'}\n")
-    return 1 if failed else 0
+        absent = find_spec(package) is None
+        head, tail = ("warn", ", absent") if absent else ("ok  ", "")
+        sys.stdout.write(f"{head}  {package}: {purpose}{tail}\n")
+    return failed
 
 
 def check_configs() -> str:
@@ -131,7 +123,7 @@ def check_configs() -> str:
 
 
 def check_outputs(outputs: Path) -> str:
-    """Write and remove a file in the outputs, or in the nearest folder above that exists."""
+    """Write and remove a file in the outputs, or in the nearest existing folder above."""
     folder = outputs.resolve()
     while not folder.exists():
         folder = folder.parent
@@ -142,7 +134,7 @@ def check_outputs(outputs: Path) -> str:
 
 
 def check_torch() -> str:
-    """Run a convolution forth and back on each kind of device."""
+    """Run a convolution and its gradient on each kind of device."""
     import torch
 
     names = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
@@ -156,7 +148,7 @@ def check_torch() -> str:
 
 
 def check_mlflow() -> str:
-    """Make a database and a run in a folder that is thrown away."""
+    """Create a database and a run in a temporary folder."""
     from mrcontrast.tracking.store import connect
 
     with tempfile.TemporaryDirectory() as folder:
@@ -166,11 +158,3 @@ def check_mlflow() -> str:
         client.set_terminated(run_id, "FINISHED")
         status = client.get_run(run_id).info.status
     return f"{importlib.metadata.version('mlflow')}, a run in a new database is {status}"
-
-
-def is_installed(package: str) -> bool:
-    """Return whether a package can be imported, without importing it."""
-    try:
-        return find_spec(package) is not None
-    except ModuleNotFoundError:
-        return False

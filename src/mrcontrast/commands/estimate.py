@@ -1,4 +1,4 @@
-"""``mrcontrast estimate``: what the trainings of a study take, before any of them starts."""
+"""``mrcontrast estimate``: memory and GPU hours of the trainings of a study."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from mrcontrast.config.arguments import refuse_replacing
+from mrcontrast.config.arguments import check_replaces_own
 from mrcontrast.config.build import compose, resolve
 from mrcontrast.errors import UsageError
 from mrcontrast.training.cost import Cost, cost_of_training
@@ -15,26 +15,19 @@ GIB = 1024**3
 NOTES = (
     "Memory is that of one device at its batch: weights, gradients, optimiser, average of the "
     "weights, and the tensors alive at once in forward and backward, counted without values. "
-    "What kernels take for themselves is not in it.",
+    "The workspace of kernels is not included.",
     "GPU hours are counted operations of forward and backward over the assumed rate, or "
-    "trainer.max_time where that is shorter; validation, the encoding of caches and loading are "
-    "not in them.",
+    "trainer.max_time where that is shorter; validation, encoding of caches and loading are not "
+    "included.",
 )
 
 
 def estimate(config: DictConfig) -> int:
-    """Print parameters, memory and GPU hours of each training of ``configs/estimate.yaml``.
-
-    Returns:
-        Exit code 0.
-
-    Raises:
-        UsageError: The study does not say the size of its data, or a training has no end.
-    """
+    """Print parameters, memory and GPU hours of each training, and return exit code 0."""
     from rich.console import Console
 
     if config.out is not None:
-        refuse_replacing(Path(config.out), '"gpu_hours"', "out=")
+        check_replaces_own(Path(config.out), '"gpu_hours"', "out=")
     rate = config.peak_tflops * 1e12 * config.achieved_share
     costs = study_costs(config.study)
     console = Console(highlight=False, width=max(Console().width, 100))
@@ -53,16 +46,16 @@ def estimate(config: DictConfig) -> int:
     if config.out is not None:
         from mrcontrast.storage.files import write_json
 
-        write_json(Path(config.out), to_json(costs, rate, config))
+        names = ("gpu", "memory_gib", "peak_tflops", "achieved_share")
+        assumed = {name: config[name] for name in names}
+        trainings = [asdict(cost) | {"gpu_hours": cost.hours(rate)} for cost in costs]
+        content = {"assumed": assumed, "trainings": trainings, "notes": list(NOTES)}
+        write_json(Path(config.out), content)
     return 0
 
 
 def study_costs(study: DictConfig) -> list[Cost]:
-    """Return what each training of a study takes that learns by steps.
-
-    Raises:
-        UsageError: The axes of an item, or how many there are, cannot be known; the key is named.
-    """
+    """Return the cost of each training of a study with an optimiser."""
     given = OmegaConf.select(study, "size.shape")
     shape = grid_of(study) if given is None else [int(axis) for axis in given]
     items = OmegaConf.select(study, "size.items")
@@ -74,11 +67,7 @@ def study_costs(study: DictConfig) -> list[Cost]:
 
 
 def grid_of(study: DictConfig) -> list[int]:
-    """Return the axes of the volumes that a study's recipe makes.
-
-    Raises:
-        UsageError: The recipe does not say it.
-    """
+    """Return the axes of the volumes of a study's recipe; raise UsageError without a grid."""
     plain: Any = OmegaConf.to_container(study, resolve=True)
     config = compose("prepare", [*plain["prepare"], "out=unknown"])
     shape = OmegaConf.select(config, "recipe.grid.shape")
@@ -95,11 +84,8 @@ def item_shape(shape: list[int], config: DictConfig, of_volumes: bool = True) ->
 
     Args:
         shape: Axes of a volume or of an item.
-        config: Of the training.
-        of_volumes: Whether ``shape`` is that of volumes, which patches are cut from.
-
-    Raises:
-        UsageError: The shape has fewer axes.
+        config: Config of the training.
+        of_volumes: Whether patches are cut from ``shape``.
 
     >>> item_shape([40, 56, 48], OmegaConf.create({"spatial_dims": 2, "data": {"items": None}}))
     [40, 56]
@@ -115,23 +101,26 @@ def item_shape(shape: list[int], config: DictConfig, of_volumes: bool = True) ->
 
 
 def training_configs(study: DictConfig) -> dict[str, DictConfig]:
-    """Return the resolved config of each training, with what its parents' configs give it.
-
-    Raises:
-        UsageError: A parent is neither trained before it, nor a released model or a run folder.
-    """
-    from mrcontrast.runs.released import refuse_missing_runs
+    """Return the resolved config of each training, filled from its parents' configs."""
+    from mrcontrast.runs.released import check_runs_exist
     from mrcontrast.tracking.references import open_run
     from mrcontrast.training.lineage import PARENTS, fill_gaps
+    from mrcontrast.training.start_settings import follow, typed_keys
 
     plain: Any = OmegaConf.to_container(study, resolve=True)
     found: dict[str, DictConfig] = {}
     for name, node in plain["train"].items():
         fixed = ["data=prepared", "data.root=unknown", f"name={name}"]
         config = compose("train", [*fixed, *plain["common"], *node["overrides"]])
+        typed, start = typed_keys(config), node.get("start_from")
+        parts = [path for key in node.get("parents", {}) for path in PARENTS[key].parts]
+        if start in found:
+            follow(config, found[start], typed, parts, start)
+        elif start is not None and (earlier := open_run(start)).config_path.is_file():
+            follow(config, earlier.checked_config(), typed, parts, start)
         for key, parent in node.get("parents", {}).items():
             if parent not in found:
-                refuse_missing_runs({f"study.train.{name}.parents.{key}": parent})
+                check_runs_exist({f"study.train.{name}.parents.{key}": parent})
             theirs = found[parent] if parent in found else open_run(parent).checked_config()
             fill_gaps(config, theirs, PARENTS[key], parent)
         found[name] = resolve(config)
@@ -159,11 +148,3 @@ def to_table(costs: list[Cost], rate: float, memory_gib: float) -> Any:  # noqa:
             f"{cost.hours(rate):,.1f}",
         )
     return table
-
-
-def to_json(costs: list[Cost], rate: float, config: DictConfig) -> dict[str, Any]:
-    """Return the figures and what they assume."""
-    names = ("gpu", "memory_gib", "peak_tflops", "achieved_share")
-    assumed = {name: config[name] for name in names}
-    trainings = [asdict(cost) | {"gpu_hours": cost.hours(rate)} for cost in costs]
-    return {"assumed": assumed, "trainings": trainings, "notes": list(NOTES)}

@@ -1,15 +1,18 @@
-"""Compare synthetic volumes of any system with real ones: one table a subject, one summary."""
+"""Compare synthetic volumes of any system with real ones: scores by subject, and a summary."""
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mrcontrast.config.arguments import refuse_missing
+from mrcontrast.config.arguments import check_exists
+from mrcontrast.data.contrasts import title_of
 from mrcontrast.data.manifest import MANIFEST, Manifest, Record
-from mrcontrast.data.predictions import SYNTHETIC
+from mrcontrast.data.predictions import synthetic_name
 from mrcontrast.errors import MrcontrastError, UsageError, printable
-from mrcontrast.evaluation.collection import Collection, collect
+from mrcontrast.evaluation.added_metrics import build_metrics, read_nodes
+from mrcontrast.evaluation.collection import Collection, Rules, collect
 from mrcontrast.evaluation.comparison import compare
 from mrcontrast.evaluation.pairing import Case
 from mrcontrast.evaluation.protocol import (
@@ -20,9 +23,11 @@ from mrcontrast.evaluation.protocol import (
     read_features,
     read_range,
 )
+from mrcontrast.evaluation.roles import find_roles
 from mrcontrast.evaluation.table import FORMATS
 from mrcontrast.evaluation.terminal import to_rich
 from mrcontrast.inference.originals import originals
+from mrcontrast.metrics.metric import Metric
 from mrcontrast.storage.files import write_text
 
 SHOWN = (  # on the terminal; all tables stand in the files
@@ -40,28 +45,32 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--predictions", nargs="+", required=True, metavar="[NAME=]DIR", help=folders)
     references = "folder of real volumes: flat, BIDS, or a prepared data set"
     add("--references", type=Path, required=True, metavar="DIR", help=references)
-    masks = "brain masks; default: those beside the references, else non-zero voxels"
+    masks = "brain masks; default: those in the folder of the references, else non-zero voxels"
     add("--mask", dest="masks", type=Path, metavar="DIR", help=masks)
-    lesions = "lesion masks; default: *_label-lesion_mask beside the references, if there are any"
+    lesions = "lesion masks; default: *_label-lesion_mask in the folder of the references, if any"
     add("--lesion-mask", dest="lesion_masks", type=Path, metavar="DIR", help=lesions)
+    made = "contrast of the images, such as t1w; default: by the names of the predictions"
+    add("--target", default="", metavar="NAME", help=made)
     add("--method", metavar="NAME", help="name of the only folder of predictions")
     add("--out", type=Path, default=Path("evaluation"), metavar="DIR", help="(%(default)s)")
-    limits = "intensity range LO HI, or 'reference'; default: 0 1 if all references lie in it"
+    limits = "intensity range LO HI, or 'reference'; default: 0 1 if all references are in it"
     add("--range", nargs="+", metavar="LIMIT", help=limits)
     raw = "of references in scanner units, such as percentile-0.5-99.5, for predictions in [0, 1]"
     add("--normalise-references", metavar="NAME", help=f"normaliser {raw}")
     looks = "feature network of KID, MMD, FID and the perceptual distance, of configs/features, or "
     add("--features", default=FEATURES, metavar="NAME", help=f"{looks}none (%(default)s)")
-    add("--feature-weights", type=Path, metavar="FILE", help="its weights, if they do not ship")
-    add("--feature-sha256", metavar="HEX", help="what the SHA-256 of that file has to be")
-    slices = "2: image metrics of each axial slice, and their mean (%(default)s: of volumes)"
+    add("--feature-weights", type=Path, metavar="FILE", help="its weights, if not packaged")
+    add("--feature-sha256", metavar="HEX", help="SHA-256 that this file must have")
+    more = "YAML of your own metrics; their modules need --trust, see docs/extending.md"
+    add("--metrics", type=Path, metavar="FILE", help=more)
+    slices = "2: mean of the image metrics over axial slices (%(default)s: of volumes)"
     add("--dims", type=int, choices=(2, 3), default=3, help=slices)
-    lacking = "go on with the subjects that all methods predict and that have a reference"
-    doubtful = "take references that are synthetic or were taken after contrast agent"
+    lacking = "leave out subjects without a reference or without the prediction of a method"
+    doubtful = "accept references that are synthetic or contrast-enhanced"
     add("--any-reference", action="store_true", help=doubtful)
     add("--allow-missing", action="store_true", help=lacking)
     add("--workers", type=int, default=0, help="processes (%(default)s: this one)")
-    shapes = "print the tables as this, and write them beside summary.json"
+    shapes = "print the tables in this format, and write them to --out"
     add("--format", choices=tuple(FORMATS), help=shapes)
     add("--report", action="store_true", help="also write report.html, with plots and a viewer")
 
@@ -72,10 +81,8 @@ def run(args: Namespace) -> int:
     Returns:
         Exit code 0.
     """
-    from rich.console import Console
-
     predictions = name_predictions(args.predictions, args.method)
-    refuse_missing(
+    check_exists(
         {
             **{f"--predictions {name}": folder for name, folder in predictions.items()},
             "--references": args.references,
@@ -83,27 +90,29 @@ def run(args: Namespace) -> int:
             "--lesion-mask": args.lesion_masks,
         }
     )
-    summary = evaluate(
-        predictions,
-        args.references,
-        args.out,
-        args.masks,
-        args.lesion_masks,
-        args.allow_missing,
-        Protocol(
-            read_range(args.range),
-            args.normalise_references,
-            args.workers,
-            read_features(args.features, args.feature_weights, args.feature_sha256),
-            args.dims,
-        ),
-        args.any_reference,
+    folders = predictions, args.references, args.out, args.masks, args.lesion_masks
+    protocol = Protocol(
+        read_range(args.range),
+        args.normalise_references,
+        args.workers,
+        read_features(args.features, args.feature_weights, args.feature_sha256),
+        args.dims,
+        build_metrics(read_nodes(args.metrics)),
+        args.target,
     )
+    show(evaluate(*folders, args.allow_missing, protocol, args.any_reference), args)
+    return 0
+
+
+def show(summary: Mapping[str, Any], args: Namespace) -> None:
+    """Print the tables of an evaluation, and write them in other formats if asked to."""
+    from rich.console import Console
+
     console = Console(highlight=False)
     if args.format is None:
         console.print(to_rich(summary, SHOWN))
-        told = f"{printable(str(args.out))}/summary.json, summary.md (all tables) and subjects.csv"
-        console.print(told, markup=False, soft_wrap=True)
+        files = f"{printable(str(args.out))}/summary.json, summary.md (all tables), subjects.csv"
+        console.print(files, markup=False, soft_wrap=True)
     else:
         name, formatted = FORMATS[args.format]
         write_text(args.out / name, text := formatted(summary))
@@ -112,7 +121,6 @@ def run(args: Namespace) -> int:
         from mrcontrast.report.page import write_report
 
         console.print(printable(str(write_report(args.out))), markup=False)
-    return 0
 
 
 def evaluate(
@@ -130,21 +138,19 @@ def evaluate(
     Args:
         predictions: Folder of synthetic volumes, by name of the method.
         references: Folder of real volumes: flat, BIDS, or a prepared data set, of which the splits
-            that hold a prediction are taken.
+            with a prediction are taken.
         out: Folder of the results.
-        masks: Folder of brain masks; else those beside the references, else non-zero voxels.
-        lesion_masks: Folder of lesion masks; else those beside the references, if there are any.
-        allow_missing: Go on when a subject lacks its reference or the prediction of a method, with
-            those that all methods predict.
-        protocol: How volumes are scored; the defaults of ``Protocol`` when None.
-        any_reference: Take references that are synthetic or were taken after contrast agent.
+        masks: Folder of brain masks; None for the references' folder, else non-zero voxels.
+        lesion_masks: Folder of lesion masks; None for the references' folder.
+        allow_missing: Leave out subjects without a counterpart.
+        protocol: Settings; the defaults of ``Protocol`` when None.
+        any_reference: Accept references that are synthetic or contrast-enhanced.
 
     Returns:
-        What summary.json holds.
+        The content of summary.json.
 
     Raises:
-        UsageError: The intensity range has to be given, or does not go with the normaliser; or
-            ``out`` is a file.
+        UsageError: Options do not fit each other, or ``out`` is a file.
         MrcontrastError: Files are missing, ambiguous, unreadable or not on one grid.
     """
     references, protocol = Path(references), protocol or Protocol()
@@ -152,69 +158,71 @@ def evaluate(
         raise UsageError(f"Expected a folder for the results, got a file ({out}). Choose another.")
     splits = _splits_of(references)
     check_normaliser(protocol, bool(splits))
-    found = collect(
-        predictions,
-        references,
-        masks,
-        allow_missing,
-        splits,
-        lesion_masks,
-        any_reference=any_reference,
-    )
+    roles = find_roles(predictions, protocol.target)
+    rules = Rules(allow_missing, any_reference)
+    found = collect(predictions, references, roles.target, splits, masks, lesion_masks, rules)
     inputs = {
+        **roles.facts,
         "predictions": {name: str(folder) for name, folder in predictions.items()},
         "references": str(references),
         "masks": found.mask_source,
         "splits": sorted({splits[case.name] for case in found.cases}) if splits else None,
     }
-    return compare(found, inputs, Path(out), protocol)
+    return compare(found, inputs, Path(out), replace(protocol, target=roles.target))
 
 
 def evaluate_originals(
-    predictions: Mapping[str, Path], records: Sequence[Record], masks: Path, out: Path
+    predictions: Mapping[str, Path],
+    records: Sequence[Record],
+    masks: Path,
+    out: Path,
+    metrics: tuple[Metric, ...] = (),
 ) -> dict[str, Any]:
-    """Score predictions on the subjects' own grids against the raw T1w files of a data set.
+    """Score predictions on the subjects' own grids against the raw files of a data set.
 
-    The references are normalised as the data set's T1w images were, over the brain on their grid.
+    The references are normalised as the data set's images were, over the brain on their grid.
 
     Args:
-        predictions: Folder of ``<name>_desc-synth_T1w.nii.gz``, by name of the method.
-        records: Prepared subjects whose raw files are known.
+        predictions: Folder of ``<name>_desc-synth_<suffix>.nii.gz``, by name of the method.
+        records: Prepared subjects with known raw files.
         masks: Folder of ``mrcontrast.inference.originals.write_masks``.
         out: Folder of the results.
+        metrics: Added metrics.
 
     Returns:
-        What summary.json holds.
+        The content of summary.json.
 
     Raises:
         MrcontrastError: Files are missing or not on one grid, or the normalisers differ.
     """
-    names = sorted({record.normalisers["t1w"]["name"] for record in records})
+    roles = find_roles(predictions)
+    target, title = roles.target, title_of(roles.target)
+    names = sorted({record.normalisers[target]["name"] for record in records})
     if len(names) != 1:
         raise MrcontrastError(
-            f"Expected one normaliser of all T1w images, got {', '.join(names) or 'no subject'}. "
-            "Prepare the data set again."
+            f"Expected one normaliser of all {title} images, got "
+            f"{', '.join(names) or 'no subject'}. Prepare the data set again."
         )
     cases = [
         Case(
             raw.name,
-            raw.t1w,
+            raw.images[target],
             raw.mask,
-            {
-                name: Path(path) / f"{raw.name}{SYNTHETIC}.nii.gz"
-                for name, path in predictions.items()
-            },
+            {m: Path(path) / synthetic_name(raw.name, target) for m, path in predictions.items()},
         )
-        for raw in originals(records, masks)
+        for raw in originals(records, masks, [target])
     ]
-    mask_source = "those of the raw files, else the largest non-zero component of the raw FLAIR"
+    mask_source = (
+        "those of the raw files, else the largest non-zero component of the first raw image"
+    )
     inputs = {
+        **roles.facts,
         "predictions": {name: str(folder) for name, folder in predictions.items()},
-        "references": "raw T1w files, source_t1w of the manifest",
+        "references": f"raw {title} files, source_{target} of the manifest",
         "masks": mask_source,
         "splits": sorted({record.split for record in records}),
     }
-    protocol = Protocol(reference_normaliser=names[0])
+    protocol = Protocol(reference_normaliser=names[0], metrics=metrics, target=target)
     return compare(Collection(cases, mask_source, {}), inputs, Path(out), protocol)
 
 

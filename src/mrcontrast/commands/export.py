@@ -1,9 +1,11 @@
-"""Finished runs -> a model to share: half the bytes, each tensor once, no path of this machine."""
+"""``mrcontrast export``: runs in half precision, each tensor once, without local paths."""
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from omegaconf import OmegaConf
 
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.runs.folder import RunFolder
@@ -16,36 +18,24 @@ if TYPE_CHECKING:
 
 KEPT_CONFIG = ("spatial_dims", "seed", "stage")
 KEPT_PROVENANCE = (
-    "stage",
-    "data_hash",
-    "split_hash",
-    "data",
-    "seed",
-    "git_sha",
-    "versions",
-    "seconds",
-    "score",
-    "report_card",
+    *("stage", "data_hash", "split_hash", "data", "seed", "git_sha", "versions"),
+    *("seconds", "score", "report_card"),
 )
-MOST_BYTES = 4_000_000  # of a file of weights: repositories and their hosts take no large ones
-SMALL = 64  # elements; scales and means of so few stay in full precision
+MOST_BYTES = 4_000_000  # of a file of weights, for hosts of repositories
+SMALL = 64  # elements; smaller tensors, such as scales and means, stay in full precision
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of ``mrcontrast export``."""
     add = parser.add_argument
-    add("runs", nargs="+", metavar="RUN", help="as `translate --model` takes them, parents first")
+    add("runs", nargs="+", metavar="RUN", help="as for `translate --model`, parents first")
     add("--out", type=Path, required=True, metavar="DIR", help="gets a folder for each run")
     card = "model card in Markdown, copied to DIR/README.md"
     add("--card", type=Path, metavar="FILE", help=card)
 
 
 def run(args: Namespace) -> int:
-    """Run ``mrcontrast export`` and say what was written.
-
-    Returns:
-        Exit code 0.
-    """
+    """Run ``mrcontrast export``, print the written runs, and return exit code 0."""
     from rich.console import Console
 
     if args.card is not None and not args.card.is_file():
@@ -57,15 +47,12 @@ def run(args: Namespace) -> int:
 
 
 def export(runs: Sequence[str | Path], out: Path, card: Path | None = None) -> list[RunFolder]:
-    """Write runs as models to share; what was there already stays.
+    """Write runs as models to share, and return them in order.
 
     Args:
-        runs: Finished runs; a run's parents go before it, so that it names their new hashes.
-        out: Gets a folder for each, named like the run; written whole or not at all.
+        runs: Finished runs; parents come first, since later runs refer to their new hashes.
+        out: Gets a folder for each, named like the run; written completely or not at all.
         card: Model card in Markdown.
-
-    Returns:
-        What was written, in the order of the runs.
 
     Raises:
         UsageError: Two runs have one name, or ``out`` exists.
@@ -96,30 +83,30 @@ def export_run(
     hashes: Mapping[str, str],
     written: Sequence[RunFolder] = (),
 ) -> tuple[str, str]:
-    """Write one run and return the hashes of its old and its new weights.
+    """Write one run and return the hashes of its old and new weights.
 
     Args:
-        source: A finished run; reading its weights verifies it.
-        target: Where it goes.
-        hashes: Of the weights of runs exported before: old -> new.
-        written: Those runs; what they hold of this one's weights is not written again.
+        source: A finished run.
+        target: Its new folder.
+        hashes: Hashes of the weights of runs exported before: old -> new.
+        written: Those runs; tensors in them are not written again.
     """
     weights = {name: halved(name, value) for name, value in source.read_weights().items()}
-    target.write_config(shared_config(source))
+    target.write_config(OmegaConf.masked_copy(source.checked_config(), list(KEPT_CONFIG)))
     beside = [file for run in written for file in sorted(run.path.glob("*.safetensors"))]
     sha256 = write_parts(target.weights_path, weights, MOST_BYTES, beside)
-    told = source.provenance
-    parents = {name: hashes.get(sha, sha) for name, sha in told.get("parents", {}).items()}
-    old = told["weights_sha256"]
-    origin = told.get("exported_from") or {"weights_sha256": old, "precision": "float32"}
-    kept = {name: told.get(name) for name in KEPT_PROVENANCE}
-    kept |= {"parents": parents, "start_from": shared_start(told.get("start_from"))}
+    before = source.provenance
+    parents = {name: hashes.get(sha, sha) for name, sha in before.get("parents", {}).items()}
+    old = before["weights_sha256"]
+    origin = before.get("exported_from") or {"weights_sha256": old, "precision": "float32"}
+    kept = {name: before.get(name) for name in KEPT_PROVENANCE}
+    kept |= {"parents": parents, "start_from": shared_start(before.get("start_from"))}
     target.write_provenance(kept | {"exported_from": origin, "weights_sha256": sha256})
     return old, sha256
 
 
 def shared_start(start: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Return what a run started from without its place: hash of its weights, its seconds."""
+    """Return hash and seconds of the run that a training started from, without its path."""
     if start is None:
         return None
     seconds = start.get("seconds")
@@ -128,19 +115,8 @@ def shared_start(start: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return {"weights_sha256": start["weights_sha256"], "seconds": seconds}
 
 
-def shared_config(source: RunFolder) -> Any:  # noqa: ANN401 - DictConfig, imported late
-    """Return what rebuilds the stage, without this machine's folders."""
-    from omegaconf import OmegaConf
-
-    return OmegaConf.masked_copy(source.checked_config(), list(KEPT_CONFIG))
-
-
 def halved(name: str, value: "Tensor") -> "Tensor":
-    """Return a tensor in half precision, but for small ones and whole numbers.
-
-    Raises:
-        MrcontrastError: A value is not finite there.
-    """
+    """Return a tensor in half precision, except for small ones and whole numbers."""
     import torch
 
     if not value.is_floating_point() or value.numel() <= SMALL:

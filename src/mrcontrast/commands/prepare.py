@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
-from mrcontrast.config.arguments import refuse_missing
+from mrcontrast.config.arguments import check_exists
 from mrcontrast.config.build import build, resolve
-from mrcontrast.config.types import refuse_types
+from mrcontrast.config.types import check_types
 from mrcontrast.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def prepare(config: DictConfig) -> int:
     """
     check(config)
     node = recipe_of_today(config)
-    refuse_types(node)
+    check_types(node)
     from mrcontrast.preparation.dataset import Workers, prepare_dataset
 
     recipe, text = build(node), OmegaConf.to_yaml(node)
@@ -73,7 +73,7 @@ def check(config: DictConfig) -> None:
         raise UsageError(f"Expected workers >= 1, got {config.workers}. Change it.")
     if config.source is None and "${source}" in OmegaConf.to_yaml(config.recipe):
         raise UsageError("Expected a folder of raw data, got none. Give source=FOLDER.")
-    refuse_missing({"source=": config.source})
+    check_exists({"source=": config.source})
 
 
 def conclude(result: "Prepared", allow_dropped: bool) -> int:

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mrcontrast import __version__, keys
+from mrcontrast import __version__
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.runs.folder import RunFolder
 from mrcontrast.tracking.references import open_run
@@ -19,28 +19,21 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of ``mrcontrast register``."""
     add = parser.add_argument
     add("run", metavar="RUN", help="a finished run; takes the references of `translate --model`")
-    add("--name", required=True, help="of the model, such as flair2t1w")
+    add("--name", required=True, help="name of the model, such as flair2t1w")
     add("--alias", default="best", help="`translate --model models:/NAME@ALIAS` (%(default)s)")
-    add(
-        "--tracking-uri",
-        metavar="URI",
-        help="of the registry, if the run was recorded elsewhere",
-    )
+    add("--tracking-uri", metavar="URI", help="registry, if the run was recorded elsewhere")
 
 
 def run(args: Namespace) -> int:
-    """Run ``mrcontrast register``.
-
-    Returns:
-        Exit code 0.
+    """Run ``mrcontrast register`` and return exit code 0.
 
     Raises:
-        UsageError: MLflow takes no such name.
-        MrcontrastError: The run is unfinished or does not translate, or MLflow does not answer.
+        UsageError: MLflow does not accept the name.
+        MrcontrastError: See ``register``.
     """
     from mrcontrast.tracking.store import absolute_uri
 
-    refuse_name(args.name)
+    check_model_name(args.name)
     folder = open_run(args.run)
     folder.verify()
     uri = absolute_uri(args.tracking_uri) if args.tracking_uri else uri_of(folder)
@@ -51,14 +44,14 @@ def run(args: Namespace) -> int:
     return 0
 
 
-def refuse_name(name: str) -> None:
-    """Raise UsageError for a model's name that MLflow does not take."""
+def check_model_name(name: str) -> None:
+    """Raise UsageError for a model's name that MLflow does not accept."""
     if not name or set(name) & set("/:@"):
         raise UsageError(f"Expected a name without / : and @, got {name!r} (--name). Change it.")
 
 
 def alias_of(name: str, alias: str, uri: str) -> str | None:
-    """Return the version that an alias names; None if there is none, or no answer."""
+    """Return the version of an alias; None if there is none, or no answer."""
     from mlflow.exceptions import MlflowException
 
     from mrcontrast.tracking.store import connect
@@ -70,10 +63,10 @@ def alias_of(name: str, alias: str, uri: str) -> str | None:
 
 
 def uri_of(folder: RunFolder) -> str:
-    """Return the address that commands look at, unless a run was recorded at another.
+    """Return the store of all commands, unless a run was recorded in another.
 
     Raises:
-        UsageError: It was; its folder may come from elsewhere, so that the user has to say which.
+        UsageError: It was; its folder may come from elsewhere, so the user has to choose.
     """
     from omegaconf import OmegaConf
 
@@ -91,14 +84,14 @@ def uri_of(folder: RunFolder) -> str:
 def register(folder: RunFolder, name: str, alias: str, uri: str) -> str:
     """Store a run's config, weights and provenance as a new version of a model.
 
-    The model serves by ``mlflow.pyfunc`` too: FLAIR on the model's own grid in, T1w out, with its
-    signature and an example. Nothing is pickled: the code is that of the installed package.
+    The model is served by ``mlflow.pyfunc`` too: FLAIR on the model's own grid in, T1w out, with
+    signature and example. Nothing is pickled: the code is the installed package.
 
     Args:
-        folder: A finished run that sees FLAIR.
-        name: Of the model; made if absent.
-        alias: Moved to this version.
-        uri: Of tracking store and registry.
+        folder: A finished run that translates FLAIR.
+        name: Name of the model; created if absent.
+        alias: Alias to move to this version.
+        uri: Address of tracking store and registry.
 
     Returns:
         The version's number.
@@ -106,29 +99,24 @@ def register(folder: RunFolder, name: str, alias: str, uri: str) -> str:
     Raises:
         MrcontrastError: The run is unfinished or does not translate, or MLflow does not answer.
     """
-    from mlflow.exceptions import MlflowException
-
     from mrcontrast.inference.from_run import trained_on
-    from mrcontrast.tracking.origin import origin_tags
     from mrcontrast.tracking.registry import FOLDER_TAG
-    from mrcontrast.tracking.store import connect, no_store
+    from mrcontrast.tracking.store import connect, origin_tags, store_errors
 
     folder.verify()
-    trained_on(folder, keys.FLAIR, 1)  # refuses a run that does not say its grid
+    trained_on(folder, "flair", 1)  # raises for a run without a grid
     client = connect(uri)
-    try:
+    with store_errors(uri):
         version = store(folder, name, uri)
         client.set_registered_model_alias(name, alias, version)
         tags = origin_tags(folder.provenance) | {FOLDER_TAG: str(folder.path.resolve())}
         for key, value in tags.items():
             client.set_model_version_tag(name, version, key, value)
-    except MlflowException as error:
-        raise no_store(uri, error) from error
     return version
 
 
 def store(folder: RunFolder, name: str, uri: str) -> str:
-    """Log the model under its run and return the version that it became."""
+    """Log the model under its run and return its version."""
     import mlflow
     from mlflow.models import Model
 
@@ -137,10 +125,7 @@ def store(folder: RunFolder, name: str, uri: str) -> str:
     run = run_of(folder, uri)
     experiment = run.info.experiment_id
     with tempfile.TemporaryDirectory() as staging, registry_at(uri, experiment):
-        from mrcontrast.inference.registered_model import (  # MLflow comments on it
-            example_of,
-            signature_of,
-        )
+        from mrcontrast.inference import registered_model  # MLflow warns on its import
 
         files = folder.copy_alone(Path(staging) / "run").path
         info = Model.log(
@@ -149,10 +134,10 @@ def store(folder: RunFolder, name: str, uri: str) -> str:
             flavor=mlflow.pyfunc,
             run_id=run.info.run_id,
             registered_model_name=name,
-            python_model=str(Path(__file__).with_name("registered_model.py")),
+            python_model=registered_model.__file__,
             artifacts={"run": str(files)},
-            signature=signature_of(),
-            input_example=example_of(folder),
+            signature=registered_model.signature_of(),
+            input_example=registered_model.example_of(folder),
             pip_requirements=[f"mrcontrast=={__version__}"],
         )
     if info.registered_model_version is None:
@@ -163,7 +148,7 @@ def store(folder: RunFolder, name: str, uri: str) -> str:
 
 
 def run_of(folder: RunFolder, uri: str) -> "Run":
-    """Return the MLflow run of a run folder; one is made in a store that does not know it."""
+    """Return the MLflow run of a run folder, created if the store has none."""
     from mlflow.exceptions import MlflowException
 
     from mrcontrast.tracking.registry import FOLDER_TAG

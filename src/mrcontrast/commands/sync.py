@@ -1,4 +1,4 @@
-"""``mrcontrast sync``: send to MLflow what waits since its server was away."""
+"""``mrcontrast sync``: send records that wait for an MLflow server."""
 
 import sys
 from argparse import ArgumentParser, Namespace
@@ -22,20 +22,13 @@ def add_arguments(parser: ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="URI",
-        help="another address that records may go to, beside the one of MLFLOW_TRACKING_URI or of "
-        "the outputs; can be repeated",
+        help="another allowed address, besides MLFLOW_TRACKING_URI or the outputs' database; can "
+        "be repeated",
     )
 
 
 def run(args: Namespace) -> int:
-    """Run ``mrcontrast sync``: show where the records go, then send them.
-
-    Returns:
-        Exit code: 0, or 1 if records still wait somewhere.
-
-    Raises:
-        UsageError: There is no such folder.
-    """
+    """Show the address of each outbox and send it; return 0, or 1 if records still wait."""
     from mrcontrast.tracking.outbox import OUTBOXES
     from mrcontrast.tracking.store import absolute_uri, default_uri
 
@@ -56,11 +49,11 @@ def run(args: Namespace) -> int:
 
 
 def checked_outbox(path: Path, allowed: Collection[str]) -> "Outbox":
-    """Return an outbox after saying where it goes, and how many records and files it sends.
+    """Return an outbox, and print its address and the number of its records and files.
 
     Raises:
-        MrcontrastError: It cannot be read, goes to an address that was not asked for, names files
-            of other folders, or its store cannot be opened.
+        MrcontrastError: It is unreadable, has another address than the allowed ones or files of
+            other folders, or its store cannot be opened.
     """
     from mrcontrast.tracking import attachments
     from mrcontrast.tracking.outbox import Outbox
@@ -83,7 +76,7 @@ def checked_outbox(path: Path, allowed: Collection[str]) -> "Outbox":
 
 
 def send(outbox: "Outbox") -> str:
-    """Send what waits in an outbox, and return in one line why records still wait, if they do."""
+    """Send the records of an outbox, and return the reason if some still wait, in one line."""
     with outbox.lock(0.0) as ours:
         if not ours:
             return f"{outbox.path.parent}: a process is sending these records"

@@ -11,23 +11,24 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from mrcontrast.config.arguments import (
-    refuse_empty,
-    refuse_missing,
-    refuse_name,
-    refuse_numbers,
-    refuse_shared,
+    check_exists,
+    check_folder,
+    check_name,
+    check_own_folder,
 )
 from mrcontrast.config.build import build, build_stage, module_name, resolve
-from mrcontrast.config.types import refuse_types
-from mrcontrast.runs.contents import LOCK, refuse_foreign
+from mrcontrast.config.rules import check_numbers
+from mrcontrast.config.types import check_types
+from mrcontrast.runs.contents import LOCK, check_run_folder
 from mrcontrast.runs.folder import RunFolder, software
-from mrcontrast.runs.released import refuse_missing_runs
+from mrcontrast.runs.released import check_runs_exist
 from mrcontrast.storage.folder_lock import alone
 from mrcontrast.training.trainer import build_trainer, refuse_accelerator
 
 if TYPE_CHECKING:
-    from lightning import LightningDataModule, LightningModule, Trainer
+    from lightning import LightningDataModule, Trainer
 
+    from mrcontrast.stages.contract import Stage
     from mrcontrast.tracking.no_tracker import NoTracker
 
 log = logging.getLogger(__name__)
@@ -44,8 +45,8 @@ def train(config: DictConfig) -> float | None:
         UsageError: The config does not fit together; a path is not there.
         MrcontrastError: A fault of the data, of a parent or of the run itself.
     """
-    refuse_missing({"data.root": OmegaConf.select(config, "data.root")})
-    refuse_missing_runs({key: config.get(key) for key in GIVEN_RUNS})
+    check_exists({"data.root": OmegaConf.select(config, "data.root")})
+    check_runs_exist({key: config.get(key) for key in GIVEN_RUNS})
     from mrcontrast.training.callbacks.checkpoints import terminable
     from mrcontrast.training.callbacks.quiet import quieten
     from mrcontrast.training.initial_weights import find_start, origin_of
@@ -56,13 +57,13 @@ def train(config: DictConfig) -> float | None:
     refuse_accelerator(config.trainer.accelerator)
     config, parents = inherit(config)
     config = resolve(config)
-    refuse_numbers(config)
-    refuse_types(config)
+    check_numbers(config)
+    check_types(config)
     refuse_places(config)
     folder, earlier = RunFolder(config.out), find_start(config)
     with ExitStack() as locks:
         if is_first_process():
-            refuse_foreign(folder, is_replacing(config))  # before a lock is written
+            check_run_folder(folder, is_replacing(config))  # before a lock is written
             locks.enter_context(alone(folder.path, LOCK, "training"))
         start = how_to_start(folder, config)
         if start.moved:
@@ -79,10 +80,10 @@ def refuse_places(config: DictConfig) -> None:
     Raises:
         UsageError: The place is empty, as an unset variable of a shell leaves it, or not its own.
     """
-    refuse_name(config.get("name"), "name")
-    outputs = Path(refuse_empty(OmegaConf.select(config, "paths.outputs"), "paths.outputs"))
-    out = Path(refuse_empty(config.get("out"), "out"))
-    refuse_shared(out, "out", [Path.cwd(), Path.home(), outputs / "runs"])
+    check_name(config.get("name"), "name")
+    outputs = Path(check_folder(OmegaConf.select(config, "paths.outputs"), "paths.outputs"))
+    out = Path(check_folder(config.get("out"), "out"))
+    check_own_folder(out, "out", [Path.cwd(), Path.home(), outputs / "runs"])
 
 
 def finished_before(
@@ -118,8 +119,9 @@ def train_in(
     """Build everything, fit, and write the weights. See ``train``."""
     from lightning import seed_everything
 
+    from mrcontrast.stages.contract import check_stage
     from mrcontrast.tracking.no_tracker import NoTracker, recorded
-    from mrcontrast.tracking.origin import origin_tags
+    from mrcontrast.tracking.store import origin_tags
     from mrcontrast.training.callbacks.elapsed import Elapsed
     from mrcontrast.training.initial_weights import (
         origin_of,
@@ -130,7 +132,7 @@ def train_in(
     from mrcontrast.training.resume import check_origin, is_first_process
 
     seed_everything(config.seed, workers=True, verbose=False)
-    datamodule, stage = build(config.data), build_stage(config.stage)
+    datamodule, stage = build(config.data), check_stage(build_stage(config.stage))
     take_over(stage, parents, earlier)
     datamodule.prepare_data()
     datamodule.setup("fit")
@@ -154,13 +156,13 @@ def train_in(
         tracker.log_file(folder.config_path)
         clock = Elapsed()
         trainer = build_trainer(config, stage, folder, tracker, clock)
-        if learns_by_steps(stage):
+        if stage.learns_by_steps:
             score = fit(trainer, stage, datamodule, checkpoint, folder)
         else:
             score = tabulate(trainer, stage, datamodule, config.stage.checkpoint)
         origin |= {"seconds": round(clock.seconds(), 1), "steps": trainer.global_step}
         origin["score"] = score
-        origin["report_card"] = getattr(stage, "report_card", None)
+        origin["report_card"] = stage.report_card
         if trainer.is_global_zero:
             hand_over(stage, folder, origin, tracker)
     return score["value"]
@@ -170,29 +172,23 @@ def describe(config: DictConfig, datamodule: "LightningDataModule") -> dict[str,
     """Return where a run comes from, as far as it is known before training."""
     from mrcontrast.data.facts import data_facts
 
-    manifest = getattr(datamodule, "manifest", None)
+    data: Any = datamodule
+    manifest = getattr(data, "manifest", None)
     command = [Path(sys.argv[0]).name, *sys.argv[1:]]
     return {
         "stage": module_name(config.stage._target_),
         "data_hash": getattr(manifest, "data_hash", None),
         "split_hash": getattr(manifest, "split_hash", None),
-        "data": None if manifest is None else data_facts(manifest),
+        "data": None if manifest is None else data_facts(manifest, data.source, data.target),
         "seed": config.seed,
         "command": shlex.join(command),
         **software(),
     }
 
 
-def learns_by_steps(stage: "LightningModule") -> bool:
-    """Return whether a stage has a training step; a look-up table has none."""
-    from lightning.pytorch.utilities.model_helpers import is_overridden
-
-    return is_overridden("training_step", stage)
-
-
 def fit(
     trainer: "Trainer",
-    stage: "LightningModule",
+    stage: "Stage",
     datamodule: "LightningDataModule",
     checkpoint: Path | None,
     folder: RunFolder,
@@ -208,9 +204,7 @@ def fit(
     """
     from mrcontrast.training.resume import check_checkpoint, read_checkpoint, score_of
 
-    before_fit: Any = getattr(stage, "before_fit", None)
-    if before_fit is not None:
-        before_fit(datamodule)
+    stage.before_fit(datamodule)
     if checkpoint is not None:
         log.info("Going on from %s", checkpoint)
         check_checkpoint(stage, checkpoint)
@@ -226,16 +220,14 @@ def fit(
         best = read_checkpoint(folder.best_checkpoint)
         stage.load_state_dict(best["state_dict"])
         score = score_of(best)
-    finish: Any = getattr(stage, "finish", None)
-    if finish is not None:
-        stage.to(trainer.strategy.root_device).eval()
-        finish(datamodule)
+    stage.to(trainer.strategy.root_device).eval()
+    stage.finish(datamodule)
     return score
 
 
 def tabulate(
     trainer: "Trainer",
-    stage: "LightningModule",
+    stage: "Stage",
     datamodule: "LightningDataModule",
     checkpoint: DictConfig,
 ) -> dict[str, Any]:
@@ -244,7 +236,7 @@ def tabulate(
     Returns:
         Its score: monitor, value, step 0.
     """
-    stage.finish(datamodule)  # type: ignore[operator]
+    stage.finish(datamodule)
     trainer.validate(stage, datamodule=datamodule, verbose=False)
     found = trainer.callback_metrics.get(checkpoint.monitor)
     value = None if found is None else float(found)
@@ -252,7 +244,7 @@ def tabulate(
 
 
 def hand_over(
-    stage: "LightningModule", folder: RunFolder, provenance: dict[str, Any], tracker: "NoTracker"
+    stage: "Stage", folder: RunFolder, provenance: dict[str, Any], tracker: "NoTracker"
 ) -> None:
     """Write the weights, and say in full where they come from; the run is then finished."""
     sha256 = folder.write_weights(stage.state_dict())

@@ -1,4 +1,4 @@
-"""From YAML to objects: where the configs lie, and the one builder that reads them."""
+"""Compose configs from YAML and build objects from them."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -16,14 +16,11 @@ from mrcontrast.errors import MrcontrastError, UsageError, with_cause
 
 PACKAGE = Path(__file__).resolve().parents[1]
 NAME_OF_STAGE = "${hydra:runtime.choices.stage}"  # in configs/train.yaml
+TYPED = "${hydra:overrides.task}"  # likewise
 
 
 def config_dir() -> Path:
-    """Return the folder of the YAML files: the wheel's copy, else the checkout's ``configs``.
-
-    Raises:
-        UsageError: Neither exists; the installation is broken.
-    """
+    """Return the folder of the YAML files, in the wheel or else in the checkout."""
     for folder in (PACKAGE / "configs", PACKAGE.parents[1] / "configs"):
         if (folder / "train.yaml").is_file():
             return folder
@@ -39,7 +36,7 @@ def compose(entry: str, overrides: list[str] | None = None, with_hydra: bool = F
         with_hydra: Keep Hydra's own settings, below ``hydra``.
 
     Raises:
-        UsageError: An override does not fit the configs; it is named.
+        UsageError: An override does not fit the configs.
     """
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
@@ -53,24 +50,27 @@ def compose(entry: str, overrides: list[str] | None = None, with_hydra: bool = F
     try:
         with initialize_config_dir(str(config_dir()), version_base="1.3"):
             config = hydra_compose(entry, overrides, return_hydra_config=True)
-            return named_by_stage(config, with_hydra)
+            return without_hydra(config, with_hydra)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         keys = partial(keys_without, entry, overrides)
         raise usage_error(error, entry, keys, config_dir()) from error
 
 
-def named_by_stage(config: DictConfig, with_hydra: bool) -> DictConfig:
-    """Replace Hydra's interpolation in the name of a run, which only its own command resolves."""
+def without_hydra(config: DictConfig, with_hydra: bool) -> DictConfig:
+    """Replace interpolations of Hydra's settings, which only Hydra's own command resolves."""
+    plain: Any = OmegaConf.to_container(config)
     with open_dict(config):
-        if OmegaConf.to_container(config).get("name") == NAME_OF_STAGE:  # type: ignore[union-attr]
+        if plain.get("name") == NAME_OF_STAGE:
             config.name = config.hydra.runtime.choices.stage
+        if plain.get("overrides") == TYPED:
+            config.overrides = config.hydra.overrides.task
         if not with_hydra:
             del config["hydra"]
     return config
 
 
 def keys_without(entry: str, overrides: Sequence[str], unknown: str) -> list[str]:
-    """Return all keys of the config without the overrides of one that it does not have."""
+    """Return all keys of the config without the overrides of an unknown one."""
     rest = [text for text in overrides if text.lstrip("+~").split("=")[0] != unknown]
     if len(rest) == len(overrides):
         return []
@@ -92,7 +92,7 @@ def resolve(config: DictConfig) -> DictConfig:
     """Return a copy with every interpolation replaced by its value.
 
     Raises:
-        UsageError: A value is missing (``???``) or an interpolation leads nowhere; it is named.
+        UsageError: A value is missing (``???``) or an interpolation fails; the message names it.
     """
     register_resolvers()
     try:
@@ -108,15 +108,15 @@ def resolve(config: DictConfig) -> DictConfig:
 
 
 def build(node: Any, **parts: Any) -> Any:  # noqa: ANN401 - any object may stand in a config
-    """Instantiate a config node and all that is nested in it, with plain dicts and lists.
+    """Instantiate a config node and the nodes in it, with plain dicts and lists.
 
     Args:
         node: A node with ``_target_``, or a container of such nodes.
         parts: Extra keyword arguments of the outermost object.
 
     Raises:
-        UsageError: A value is missing (``???``) or the object refuses its arguments.
-        MrcontrastError: An object found a fault in the data; its own message is kept.
+        UsageError: A value is missing (``???``) or the object rejects its arguments.
+        MrcontrastError: An object found a fault in the data; its message is kept.
     """
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate
@@ -131,16 +131,12 @@ def build(node: Any, **parts: Any) -> Any:  # noqa: ANN401 - any object may stan
 
 
 def build_stage(node: DictConfig) -> Any:  # noqa: ANN401 - a LightningModule, not imported here
-    """Build a stage from its node; ``checkpoint`` speaks to the trainer and is left out.
-
-    Raises:
-        UsageError: As ``build``.
-    """
+    """Build a stage from its node without ``checkpoint``, which the trainer reads."""
     return build({key: value for key, value in node.items() if key != "checkpoint"})
 
 
 def module_name(target: str) -> str:
-    """Return the module that a ``_target_`` lies in, without its packages.
+    """Return the module of a ``_target_``, without its packages.
 
     >>> module_name("mrcontrast.stages.autoencoder.Autoencoder")
     'autoencoder'
@@ -149,16 +145,14 @@ def module_name(target: str) -> str:
 
 
 def register_resolvers() -> None:
-    """Let configs compute what they would else repeat: ``${sum:...}`` and so on.
+    """Register the functions of the configs, such as ``${product:3,4}``.
 
     >>> register_resolvers()
-    >>> OmegaConf.create({"k": 2, "slices": "${sum:1,${k},${k}}", "all": "${product:3,4}"})["all"]
+    >>> OmegaConf.create({"cells": "${product:3,4}"})["cells"]
     12
     """
     resolvers: dict[str, Callable[..., Any]] = {
-        "sum": lambda *numbers: sum(numbers),
         "product": lambda *numbers: prod(numbers),
-        "cell_voxels": cell_voxels,
         "share": share,
         "beside": beside,
     }
@@ -167,21 +161,8 @@ def register_resolvers() -> None:
             OmegaConf.register_new_resolver(name, resolver)
 
 
-def cell_voxels(channels: Sequence[int], spatial_dims: int) -> int:
-    """Return the voxels of an image for each cell of its latent.
-
-    Args:
-        channels: Of the autoencoder's levels; it halves each axis between two.
-        spatial_dims: 2 or 3.
-
-    >>> cell_voxels([32, 64, 64], 2)
-    16
-    """
-    return int(2 ** (spatial_dims * (len(channels) - 1)))
-
-
 def beside(target: str, name: str) -> str:
-    """Return the dotted name of what lies in the same module as a ``_target_``.
+    """Return the dotted name of another class in the module of a ``_target_``.
 
     >>> beside("monai.networks.nets.DiffusionModelUNet", "ControlNet")
     'monai.networks.nets.ControlNet'
@@ -190,10 +171,7 @@ def beside(target: str, name: str) -> str:
 
 
 def share(whole: int, parts: int) -> int:
-    """Return each process's part of a batch.
-
-    Raises:
-        UsageError: It does not divide.
+    """Return each process's part of a batch; raise UsageError if it does not divide.
 
     >>> share(256, 8)
     32

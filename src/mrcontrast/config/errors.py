@@ -1,4 +1,4 @@
-"""Errors of overrides in one line, with the nearest name that exists."""
+"""One-line errors of overrides, with the nearest existing name."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -8,8 +8,8 @@ from pathlib import Path
 from mrcontrast.errors import UsageError, one_line
 
 HELP = "`mrcontrast {entry} --help` lists groups and keys."
-NEAR = 0.7  # of difflib's ratio: what counts as a slip
-MOST_NAMES = 12  # that an error lists
+NEAR = 0.7  # least ratio of difflib for a suggestion
+MOST_NAMES = 12  # in an error
 EXPERIMENT = "experiment"  # the group whose names have folders
 
 
@@ -19,13 +19,13 @@ def usage_error(
     keys: Callable[[str], Iterable[str]] = lambda key: (),
     folder: Path | None = None,
 ) -> UsageError:
-    """Return the error that a user reads.
+    """Return the error for a user.
 
     Args:
-        error: Of Hydra, OmegaConf or the YAML parser.
+        error: Error of Hydra, OmegaConf or the YAML parser.
         entry: Entry point that was composed, such as "train".
-        keys: Returns the keys of the config for one that it does not have.
-        folder: Of the configs.
+        keys: Function from an unknown key to the keys of the config.
+        folder: Folder of the configs.
     """
     from hydra.errors import MissingConfigException, OverrideParseException
 
@@ -52,7 +52,7 @@ def usage_error(
 
 
 def missing(error: Exception, help_text: str, folder: Path | None) -> UsageError:
-    """Return the error of a choice that has no file, with the nearest name, else with the list."""
+    """Return the error of a choice without a file, with the nearest name or all names."""
     wanted = str(getattr(error, "missing_cfg_file", None) or "")
     group, _, name = wanted.rpartition("/")
     options = list(getattr(error, "options", None) or ())
@@ -66,13 +66,13 @@ def missing(error: Exception, help_text: str, folder: Path | None) -> UsageError
 
 
 def names_in(group: Path) -> list[str]:
-    """Return what ``GROUP=`` takes; folders are groups of their own, but for experiments."""
+    """Return the choices of ``GROUP=``; only the names of experiments have folders."""
     deep = group.rglob if group.name == EXPERIMENT else group.glob
     return sorted(path.relative_to(group).with_suffix("").as_posix() for path in deep("*.yaml"))
 
 
 def listed(names: Iterable[str], most: int = MOST_NAMES) -> str:
-    """Return names as a list that stays short.
+    """Join names, at most ``most`` of them.
 
     >>> listed("abc", most=2), listed("ab", most=2)
     ('a, b, ... (3 in all)', 'a, b')
@@ -85,8 +85,7 @@ def listed(names: Iterable[str], most: int = MOST_NAMES) -> str:
 def suggestion(typed: str, known: Iterable[str]) -> str:
     """Return the nearest known name as a sentence; "" if none is near.
 
-    The last part of a dotted key stands for the key, three letters or more for the shortest name
-    that begins with them.
+    A key also matches by its last part, or by a prefix of three letters or more.
 
     >>> suggestion("optimiser.lr", ["optimizer.lr", "seed"])
     ' Did you mean optimizer.lr?'
@@ -104,7 +103,7 @@ def suggestion(typed: str, known: Iterable[str]) -> str:
 
 
 def cause(text: str) -> str:
-    """Return what OmegaConf says of a value that a key cannot take, "" for an unknown key.
+    """Return OmegaConf's reason against the value of a key, "" for an unknown key.
 
     >>> cause("Could not override 'a'. Value 'x' could not be converted to Integer full_key: a")
     ": Value 'x' could not be converted to Integer"

@@ -1,4 +1,4 @@
-"""Our own log lines, on the standard output."""
+"""Progress lines on the standard output."""
 
 import logging
 import sys
@@ -9,11 +9,11 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 log = logging.getLogger(__name__)
-FIRST_SECONDS, MOST_SECONDS = 30.0, 300.0  # between two lines of a log that nobody watches
+FIRST_SECONDS, MOST_SECONDS = 30.0, 300.0  # between two lines
 
 
 def show_progress() -> None:
-    """Write our own log lines to the standard output, as they are."""
+    """Write the log lines of this package to the standard output, without prefix."""
     ours = logging.getLogger("mrcontrast")
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(logging.Formatter("%(message)s"))
@@ -23,10 +23,10 @@ def show_progress() -> None:
 
 
 class Pace:
-    """When a line of progress is due: a tenth of the time so far after the last one, in bounds.
+    """Space lines of progress: a tenth of the time so far apart, within bounds.
 
     Args:
-        first: Least seconds between two lines; 0: each line is due.
+        first: Least seconds between two lines; 0 makes each line due.
         most: Most seconds.
     """
 
@@ -35,7 +35,7 @@ class Pace:
         self.began = self.last = time.monotonic()
 
     def is_due(self) -> bool:
-        """Return whether a line is due, and count from now on if so."""
+        """Return whether a line is due, and restart the interval if so."""
         now = time.monotonic()
         wait = max(self.first, min((now - self.began) / 10, self.most)) if self.first else 0.0
         if now - self.last < wait:
@@ -45,10 +45,10 @@ class Pace:
 
 
 class Progress:
-    """Say now and then how much of some work is done, in plain lines, and how long it will take.
+    """Report now and then how much of some work is done, and the time left.
 
     Args:
-        work: Done to each item: "translated".
+        work: Participle for the message, such as "translated".
         total: Number of items.
     """
 
@@ -56,11 +56,7 @@ class Progress:
         self.work, self.total, self.pace = work, total, Pace()
 
     def update(self, done: float) -> None:
-        """Write a line if it is due.
-
-        Args:
-            done: Items; a part of one counts.
-        """
+        """Write a line if it is due, for ``done`` items or parts of them."""
         if done < self.total and self.pace.is_due():
             spent = self.pace.last - self.pace.began
             left = f", {duration(spent * (self.total / done - 1))} left" if done > 0 else ""
@@ -68,7 +64,7 @@ class Progress:
 
 
 def counted(items: Iterable[Item], work: str, total: int) -> Iterator[Item]:
-    """Yield items, and say now and then how many there were; see ``Progress``."""
+    """Yield items and report their number now and then; see ``Progress``."""
     progress = Progress(work, total)
     for done, item in enumerate(items, start=1):
         yield item
@@ -76,7 +72,7 @@ def counted(items: Iterable[Item], work: str, total: int) -> Iterator[Item]:
 
 
 def duration(seconds: float) -> str:
-    """Return a span of time with two units at most.
+    """Format a duration with at most two units.
 
     >>> duration(5), duration(125), duration(7300)
     ('5 s', '2 min 5 s', '2 h 1 min')

@@ -1,22 +1,38 @@
-"""One name for one thing in all commands; earlier names are still understood."""
+"""Names of keys and options: earlier names still work, ``--stage X`` is answered ``stage=X``."""
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
+from pathlib import Path
+from typing import Any
 
-# Earlier names of keys (KEY=VALUE) and of options (--NAME), by command, and today's.
+from mrcontrast.config.errors import HELP, suggestion
+from mrcontrast.errors import UsageError
+
+# Earlier names of keys (KEY=VALUE) and of options (--NAME) by command, and their present names.
 KEYS = {
     "prepare": {"num_workers": "workers"},
     "train": {"data.num_workers": "workers", "run_dir": "out"},
     "study": {"folder": "out"},
 }
-OPTIONS = {"evaluate": {"--masks": "--mask", "--lesion-masks": "--lesion-mask"}}
-POSITIONAL = {"translate": "--out"}  # OUT, by the name that it has in the other commands
+OPTIONS = {
+    "evaluate": {"--masks": "--mask", "--lesion-masks": "--lesion-mask"},
+    "report": {"--flair": "--sources"},
+}
+NODES = {"shuffle_flair": "shuffle_source"}  # keys of a prediction of a study
+POSITIONAL = {"translate": "--out"}  # OUT, by its name in the other commands
+OF_HYDRA = (  # its own flags, long and short
+    *("--help", "--hydra-help", "--version", "--cfg", "--resolve", "--package", "--run"),
+    *("--multirun", "--shell-completion", "--config-path", "--config-name", "--config-dir"),
+    *("--experimental-rerun", "--info"),
+    *("-h", "-c", "-p", "-r", "-m", "-sc", "-cp", "-cn", "-cd", "-i"),
+)
+NUMBER = re.compile(r"-?[\d.]+(e-?\d+)?", re.IGNORECASE)
 
 
 def renamed_keys(command: str, overrides: Sequence[str]) -> list[str]:
-    """Return overrides with today's names of keys; each earlier name is told in one line.
+    """Return overrides with present names of keys, and report each earlier name.
 
     >>> renamed_keys("prepare", ["recipe=phantom", "num_workers=2"])
     ['recipe=phantom', 'workers=2']
@@ -27,14 +43,19 @@ def renamed_keys(command: str, overrides: Sequence[str]) -> list[str]:
         found = re.match(r"(\+{0,2})([\w.]+)=", text)
         if found is None or (now := names.get(found[2])) is None:
             return text
-        tell(f"{found[2]}=", f"{now}=")
+        report_name(f"{found[2]}=", f"{now}=")
         return f"{found[1]}{now}={text[found.end() :]}"
 
-    return [rename(text) for text in overrides]
+    found = []
+    for text in map(rename, overrides):
+        if text.startswith("data.augmentation=["):  # a list cannot replace transforms by name
+            found.append("data.augmentation=null")
+        found.append(text)
+    return found
 
 
 def renamed_options(command: str, words: Sequence[str]) -> list[str]:
-    """Return a command line with today's names of options; each earlier name is told in one line.
+    """Return a command line with present names of options, and report each earlier name.
 
     >>> renamed_options("evaluate", ["--masks", "a", "--lesion-masks=b"])
     ['--mask', 'a', '--lesion-mask=b']
@@ -48,14 +69,68 @@ def renamed_options(command: str, words: Sequence[str]) -> list[str]:
         if option == POSITIONAL.get(command):
             last = [value] if sign else [next(rest, "")]
         elif option in names:
-            tell(option, names[option])
+            report_name(option, names[option])
             found.append(f"{names[option]}{sign}{value}")
         else:
             found.append(word)
     return [*found, *last]
 
 
+def renamed_node(node: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a prediction of a study with present names of keys, and report each earlier name."""
+    for key in NODES.keys() & node.keys():
+        report_name(key, NODES[key])
+    return {NODES.get(key, key): value for key, value in node.items()}
+
+
 @cache
-def tell(earlier: str, now: str) -> None:
-    """Write once which name an option has today; the standard output is for results."""
+def report_name(earlier: str, now: str) -> None:
+    """Write the present name of an option once; the standard output is for results."""
     sys.stderr.write(f"mrcontrast: {earlier} is now {now}.\n")
+
+
+def check_flags(command: str, arguments: Sequence[str], folder: Path) -> None:
+    """Check that arguments with dashes are Hydra's.
+
+    Args:
+        command: Entry point, such as "train".
+        arguments: Arguments of the command.
+        folder: Folder of the configs.
+
+    Raises:
+        UsageError: One is a key of the config, or unknown; the message gives the override.
+    """
+    for index, argument in enumerate(arguments):
+        flag, equals, value = argument.partition("=")
+        if not flag.startswith("-") or flag in OF_HYDRA or NUMBER.fullmatch(argument):
+            continue
+        typed = flag.lstrip("-").replace("-", "_")
+        key = KEYS.get(command, {}).get(typed, typed)
+        known = first_keys(folder, command)
+        if re.split(r"[./@]", key)[0] not in known:
+            meant, help_text = suggestion(key, known), HELP.format(entry=command)
+            raise UsageError(f"Expected a key of the config, got {flag}.{meant} {help_text}")
+        if not equals:
+            is_switch = isinstance(known.get(key), bool)
+            value = next_value(arguments[index + 1 :], "true" if is_switch else "VALUE")
+        raise UsageError(f"Expected {key}={value}, got {flag}. Write {key}={value}.")
+
+
+def next_value(rest: Sequence[str], default: str) -> str:
+    """Return the value that follows an option, or else the default.
+
+    >>> next_value(["-1"], "1"), next_value(["--seed"], "x"), next_value(["stage=a"], "true")
+    ('-1', 'x', 'true')
+    """
+    if not rest or "=" in rest[0] or (rest[0].startswith("-") and not NUMBER.fullmatch(rest[0])):
+        return default
+    return rest[0]
+
+
+def first_keys(folder: Path, command: str) -> dict[str, Any]:
+    """Return the top keys of a command's config with their values, groups included."""
+    import yaml
+
+    plain = yaml.safe_load((folder / f"{command}.yaml").read_text(encoding="utf-8"))
+    groups = [next(iter(entry)) for entry in plain["defaults"] if isinstance(entry, dict)]
+    return dict.fromkeys(groups) | {key: plain[key] for key in plain if key != "defaults"}

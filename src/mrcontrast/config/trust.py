@@ -1,4 +1,4 @@
-"""The modules of their own that a user lets model folders name."""
+"""Modules outside this package that model folders and YAMLs of metrics may name."""
 
 import inspect
 import os
@@ -12,20 +12,13 @@ VARIABLE, OPTION = "MRCONTRAST_TRUST", "--trust"
 
 
 def trusted_modules() -> list[str]:
-    """Return the modules and packages that ``MRCONTRAST_TRUST`` names, split at commas."""
+    """Return the modules and packages in ``MRCONTRAST_TRUST``, split at commas."""
     return [name.strip() for name in os.environ.get(VARIABLE, "").split(",") if name.strip()]
 
 
 @contextmanager
 def trusting(modules: Sequence[str]) -> Iterator[None]:
-    """Trust further modules or packages for a while, in processes that are started too.
-
-    Args:
-        modules: Dotted names; a package stands for all that is in it.
-    """
-    if not modules:
-        yield
-        return
+    """Trust further modules or packages in the block, and in processes that start in it."""
     before = os.environ.get(VARIABLE)
     os.environ[VARIABLE] = ",".join([*trusted_modules(), *modules])
     try:
@@ -45,7 +38,8 @@ def take_trust(arguments: list[str]) -> tuple[list[str], list[str]]:
     >>> take_trust(["translate", "--trust", "my_parts", "a", "--trust=other"])
     (['translate', 'a'], ['my_parts', 'other'])
     """
-    words = [part for word in arguments for part in without_sign(word)]
+    # --trust=MODULE becomes two words
+    words = [p for w in arguments for p in w.split("=", int(w.startswith(f"{OPTION}=")))]
     if words[-1:] == [OPTION]:
         raise UsageError("Expected a module, got none (--trust). Name it: --trust my_package.")
     places = [place for place, word in enumerate(words) if word == OPTION]
@@ -53,21 +47,19 @@ def take_trust(arguments: list[str]) -> tuple[list[str], list[str]]:
     return rest, [words[place + 1] for place in places]
 
 
-def without_sign(word: str) -> list[str]:
-    """Return ``--trust=MODULE`` as two words, any other as it is."""
-    return word.split("=", 1) if word.startswith(f"{OPTION}=") else [word]
-
-
-def is_trusted(target: str) -> bool:
+def is_trusted(target: str, also: Sequence[str] = ()) -> bool:
     """Return whether a name means a class or function that a trusted module defines itself.
 
-    A name that leads through a trusted module to another one, such as ``my_parts.os.system``, or
-    that a trusted module has only imported, is not.
+    Names that a trusted module imports, such as ``my_parts.os.system``, are not trusted.
+
+    Args:
+        target: Dotted name of a class or function.
+        also: Modules or packages that are trusted in addition.
 
     Raises:
         MrcontrastError: The module is trusted and cannot be imported.
     """
-    names = trusted_modules()
+    names = [*trusted_modules(), *also]
     module, _, name = target.rpartition(".")
     if not within(module, names):
         return False
@@ -82,7 +74,7 @@ def is_trusted(target: str) -> bool:
 
 
 def within(module: str, names: Sequence[str]) -> bool:
-    """Return whether a module is one of the named ones or lies in one.
+    """Return whether a module is one of the named ones or inside one.
 
     >>> within("my_parts.stages", ["my_parts"]), within("my_parts_2", ["my_parts"])
     (True, False)

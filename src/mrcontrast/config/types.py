@@ -1,4 +1,4 @@
-"""Do the values of a config have the types that the objects they build ask for?"""
+"""Check the values of a config against the annotations of the objects that they build."""
 
 from collections.abc import Iterator, Sequence
 from inspect import signature
@@ -19,22 +19,22 @@ TAKES = {  # a name may look like a number: name=2024
 }
 
 
-def refuse_types(config: DictConfig) -> None:
-    """Refuse words where numbers belong, and the like, at any depth.
+def check_types(config: DictConfig) -> None:
+    """Check the arguments of all nodes with ``_target_``, at any depth.
 
-    Annotations that say more than numbers, words and lists of them are left to the objects.
+    Annotations other than numbers, texts and lists of them are left to the objects.
 
     Args:
-        config: Without missing values; nodes with ``_target_`` are looked at.
+        config: Without missing values.
 
     Raises:
-        UsageError: A value is of another type; it is named with its key.
+        UsageError: A value has another type; the message names its key.
     """
     for key, value, hint in typed_values(OmegaConf.to_container(config, resolve=True)):
-        refuse_type(value, hint, key)
+        check_type(value, hint, key)
 
 
-def refuse_type(value: Any, hint: Any, key: str) -> None:  # noqa: ANN401 - any value, any annotation
+def check_type(value: Any, hint: Any, key: str) -> None:  # noqa: ANN401 - any value, any annotation
     """Raise UsageError if the value of a key does not fit an annotation."""
     if not fits(value, hint):
         wanted = hint.__name__ if isinstance(hint, type) else hint
@@ -57,7 +57,7 @@ def typed_values(node: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
 
 
 def annotations(target: str) -> dict[str, Any]:
-    """Return the annotations of what a ``_target_`` calls; none where they cannot be read."""
+    """Return the annotations of a ``_target_``'s arguments; empty where they cannot be read."""
     from hydra.utils import get_object
 
     try:
@@ -66,13 +66,13 @@ def annotations(target: str) -> dict[str, Any]:
         if isinstance(called, type) and any(each.kind is each.VAR_KEYWORD for each in arguments):
             base = signature(called.__mro__[1], eval_str=True)  # which takes the other settings
             arguments = [*base.parameters.values(), *arguments]
-    except Exception:  # whatever is wrong with the target, who builds it says so
+    except Exception:  # the builder reports whatever is wrong with the target
         return {}
     return {each.name: each.annotation for each in arguments if each.annotation is not each.empty}
 
 
 def fits(value: Any, hint: Any) -> bool:  # noqa: ANN401 - any value, any annotation
-    """Return whether a plain value can be an argument so annotated; objects to be built can.
+    """Return whether a plain value fits an annotation; nodes of objects fit any.
 
     >>> from collections.abc import Sequence
     >>> fits("abc", float), fits(1, float), fits([1, 2.5], Sequence[int]), fits(None, int | None)
@@ -84,16 +84,12 @@ def fits(value: Any, hint: Any) -> bool:  # noqa: ANN401 - any value, any annota
     if isinstance(value, dict):
         return True
     if origin in LISTS:
-        return isinstance(value, list) and all(fits_one(entry, parts) for entry in value)
+        known = [part for part in parts if part is not Ellipsis]
+        # Networks accept a list, one number for each axis, in place of a number.
+        return isinstance(value, list) and all(
+            not known or isinstance(entry, list) or any(fits(entry, part) for part in known)
+            for entry in value
+        )
     if hint in (int, float) and isinstance(value, bool):
         return False
     return isinstance(value, TAKES.get(hint, object))
-
-
-def fits_one(entry: Any, hints: Sequence[Any]) -> bool:  # noqa: ANN401
-    """Return whether an entry of a list fits one of its annotations.
-
-    Lists pass: networks take one number for each axis where they ask for one.
-    """
-    known = [hint for hint in hints if hint is not Ellipsis]
-    return not known or isinstance(entry, list) or any(fits(entry, hint) for hint in known)

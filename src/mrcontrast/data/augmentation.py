@@ -28,15 +28,15 @@ class AugmentedDataset(Dataset[Item]):
         return len(self.items)  # type: ignore[arg-type]
 
     def __getitem__(self, item: int) -> Item:
-        """Return item ``item``, changed at random; images stay in [0, 1], T1w 0 off the brain."""
+        """Return an item, changed at random; images stay in [0, 1], the target 0 off the brain."""
         original = self.items[item]
         self.transform.set_random_state(int(torch.randint(2**31 - 1, ())))
         changed = self.transform({key: original[key] for key in IMAGES})
-        flair, t1w, mask = (torch.as_tensor(plain(changed[key])) for key in IMAGES)
+        source, target, mask = (torch.as_tensor(plain(changed[key])) for key in IMAGES)
         mask = (mask > 0.5).float()
         images = {
-            keys.SOURCE: flair.clamp(0, 1),
-            keys.TARGET: t1w.clamp(0, 1) * mask,
+            keys.SOURCE: source.clamp(0, 1),
+            keys.TARGET: target.clamp(0, 1) * mask,
             keys.BRAIN_MASK: mask,
         }
         return original | images

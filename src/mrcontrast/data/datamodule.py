@@ -1,27 +1,20 @@
 """Prepared data sets in front of a trainer."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning import LightningDataModule
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import DataLoader, Dataset
 
 from mrcontrast import keys
 from mrcontrast.data.augmentation import AugmentedDataset, FixedDraw
-from mrcontrast.data.dataset import (
-    EvenSubset,
-    Item,
-    ItemOptions,
-    RandomPatchDataset,
-    SliceDataset,
-    VolumeDataset,
-    collate,
-)
+from mrcontrast.data.dataset import Item, ItemOptions, SliceDataset, VolumeDataset, collate
 from mrcontrast.data.epoch_order import EpochOrder, LateLoader
+from mrcontrast.data.fixed_items import EvenSubset, Items, drawn_patches, fixed_items
 from mrcontrast.data.manifest import Manifest, Record
 from mrcontrast.data.scanned import scanned_slices
 from mrcontrast.data.volume_store import open_store, record_key, store_folder
@@ -30,12 +23,9 @@ from mrcontrast.storage.identity import UnidentifiedError, hashed, identity
 
 log = logging.getLogger(__name__)
 
-Items = SliceDataset | VolumeDataset
-FIXED_PATCHES = 8  # of a subject: the middle alone, without cortex, is easier than a brain
-
 
 class ContrastDataModule(LightningDataModule):
-    """Pairs of FLAIR and T1w as slices, volumes or patches, split by subject.
+    """Sources and target as slices, volumes or patches, split by subject.
 
     The data set is read when it is first needed, so that a config builds without it. Seed, epoch
     and item decide the order of training items and what is drawn for each: a training that was
@@ -43,37 +33,45 @@ class ContrastDataModule(LightningDataModule):
 
     Args:
         root: Folder of a prepared data set.
+        source: Contrasts that a model is given, in the order of the batch's channels.
+        target: Contrast that it makes.
         spatial_dims: 2 for axial slices, 3 for volumes or patches.
         batch_size: Items a step.
         num_workers: Processes that load items; 0 loads in the training process.
-        context_slices: Neighbouring slices on each side, as channels of FLAIR; 2D only.
+        context_slices: Neighbouring slices on each side, as channels of each source; 2D only.
         items: What is cut out of a volume.
-        augmentation: MONAI dictionary transforms for training items; None changes nothing.
+        augmentation: MONAI dictionary transforms for training items, by any names; None changes
+            nothing.
         seed: Seed of the order of training items and of their draws.
 
     Raises:
         UsageError: The options contradict one another.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - ten keys of the config
         self,
         root: str,
+        source: Sequence[str],
+        target: str,
         spatial_dims: int,
         batch_size: int,
         num_workers: int = 0,
         context_slices: int = 0,
         items: ItemOptions | None = None,
-        augmentation: Sequence[Callable] | None = None,
+        augmentation: Mapping[str, Callable] | Sequence[Callable] | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
         self.root = Path(root)
         self.spatial_dims = spatial_dims
         self.batch_size = batch_size
+        self.source, self.target = tuple(source), target
         self.num_workers = num_workers
         self.context_slices = context_slices
         self.items = items or ItemOptions()
-        self.augmentation = augmentation or ()
+        if isinstance(augmentation, Mapping):
+            augmentation = list(augmentation.values())
+        self.augmentation = tuple(augmentation or ())
         self.augmentation_identity = identity_or_error(self.augmentation)
         self.replacement: Dataset[Item] | None = None
         self.seed = seed
@@ -83,6 +81,11 @@ class ContrastDataModule(LightningDataModule):
     def manifest(self) -> Manifest:
         """The manifest of the data set."""
         return Manifest.read(self.root)
+
+    @property
+    def contrasts(self) -> tuple[str, ...]:
+        """Sources and target, in the order of the store's channels."""
+        return (*self.source, self.target)
 
     @property
     def val_is_train(self) -> bool:
@@ -121,13 +124,15 @@ class ContrastDataModule(LightningDataModule):
         """
         if isinstance(self.augmentation_identity, UnidentifiedError):
             raise self.augmentation_identity
-        stored = [record_key(record) for record in self.manifest.split("train")]
+        stored = [record_key(record, self.contrasts) for record in self.manifest.split("train")]
         scanned = [scanned_slices(record) for record in self.manifest.records]
         return {
             "store": hashed(*stored),
             "data": self.manifest.data_hash,
             **({"scanned_slices": scanned} if self.context_slices and any(scanned) else {}),
             "split": self.manifest.split_hash,
+            "source": list(self.source),
+            "target": self.target,
             "spatial_dims": self.spatial_dims,
             "context_slices": self.context_slices,
             "min_brain_fraction": self.items.min_brain_fraction,
@@ -159,7 +164,7 @@ class ContrastDataModule(LightningDataModule):
 
     def prepare_data(self) -> None:
         """Make the memory-mapped store, in one process."""
-        open_store(self.manifest.records, store_folder(self.root))
+        open_store(self.manifest.records, store_folder(self.root), self.contrasts)
 
     def train_dataloader(self) -> DataLoader:
         """Load shuffled training items; an incomplete last batch is dropped if it is not all.
@@ -207,7 +212,7 @@ class ContrastDataModule(LightningDataModule):
 
     def cut(self, records: Sequence[Record]) -> Items:
         """Cut records into slices, volumes or patches."""
-        store = open_store(records, store_folder(self.root))
+        store = open_store(records, store_folder(self.root), self.contrasts)
         subjects = [record.name for record in records]
         if self.spatial_dims == 2:
             least = self.items.min_brain_fraction
@@ -229,23 +234,13 @@ class ContrastDataModule(LightningDataModule):
         )
 
     def refuse_contradictions(self) -> None:
-        """Refuse options that belong to the other number of dimensions.
-
-        Raises:
-            UsageError: There is one.
-        """
-        if self.spatial_dims not in (2, 3):
-            raise UsageError(f"Expected spatial_dims 2 or 3, got {self.spatial_dims}.")
-        if self.spatial_dims == 3 and self.context_slices:
+        """Refuse contrasts that are named twice, and options of other dimensions (UsageError)."""
+        if not self.source or len(set(self.contrasts)) < len(self.contrasts):
             raise UsageError(
-                f"Expected context_slices 0 in 3D, got {self.context_slices}. "
-                "Volumes carry their neighbours already."
+                f"Expected one source or more and another target, got data.source="
+                f"[{', '.join(self.source)}] and data.target={self.target}. Name each once."
             )
-        if self.spatial_dims == 2 and self.items.patch_size is not None:
-            raise UsageError(
-                f"Expected patch_size null in 2D, got {list(self.items.patch_size)}. "
-                "Slices are taken whole."
-            )
+        self.items.check(self.spatial_dims, self.context_slices)
 
 
 def identity_or_error(transforms: Sequence[Callable]) -> str | UnidentifiedError:
@@ -254,20 +249,3 @@ def identity_or_error(transforms: Sequence[Callable]) -> str | UnidentifiedError
         return identity(list(transforms))
     except UnidentifiedError as error:
         return error
-
-
-def drawn_patches(items: Items) -> Items:
-    """Return patches that are drawn at random for those around the middle; else the items."""
-    if not isinstance(items, VolumeDataset) or items.patch_size is None:
-        return items
-    return RandomPatchDataset(items.store, items.subjects, items.patch_size)
-
-
-def fixed_items(items: Items) -> Dataset[Item]:
-    """Return fixed items that tell of the whole brain: of patches, several of each subject."""
-    drawn = drawn_patches(items)
-    if drawn is items:
-        return items
-    each = range(len(drawn))
-    order = [draw * len(drawn) + item for item in each for draw in range(FIXED_PATCHES)]
-    return Subset(FixedDraw(drawn, variant=0), order)  # by subject: a part of it has all subjects

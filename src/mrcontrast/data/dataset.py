@@ -5,7 +5,7 @@ the same index, except ``RandomPatchDataset``, which draws from torch's global g
 ``augmentation.FixedDraw`` seeds it for each item and epoch.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +45,25 @@ class ItemOptions:
         if self.max_val_items < 1:
             raise UsageError(f"Expected max_val_items of 1 or more, got {self.max_val_items}.")
 
+    def check(self, spatial_dims: int, context_slices: int) -> None:
+        """Refuse options of the other number of dimensions.
+
+        Raises:
+            UsageError: There is one.
+        """
+        if spatial_dims not in (2, 3):
+            raise UsageError(f"Expected spatial_dims 2 or 3, got {spatial_dims}.")
+        if spatial_dims == 3 and context_slices:
+            raise UsageError(
+                f"Expected context_slices 0 in 3D, got {context_slices}. "
+                "Volumes carry their neighbours already."
+            )
+        if spatial_dims == 2 and self.patch_size is not None:
+            raise UsageError(
+                f"Expected patch_size null in 2D, got {list(self.patch_size)}. "
+                "Slices are taken whole."
+            )
+
 
 class SliceDataset(Dataset[Item]):
     """Axial slices with enough brain, over all subjects, from bottom to top.
@@ -52,8 +71,8 @@ class SliceDataset(Dataset[Item]):
     Args:
         store: Volumes.
         subjects: Name of each volume's subject.
-        context_slices: Neighbours on each side that FLAIR carries as channels; beyond the ends
-            of the field of view the last slice is repeated.
+        context_slices: Neighbours on each side that each source carries as channels; beyond the
+            ends of the field of view the last slice is repeated.
         min_brain_fraction: Part of the slice that brain must fill, in [0, 1].
         scanned: First and last slice in the field of view of each volume; None: all of them.
     """
@@ -80,25 +99,19 @@ class SliceDataset(Dataset[Item]):
         return len(self.index)
 
     def __getitem__(self, item: int) -> Item:
-        """Return one slice: FLAIR (1 + 2k, X, Y), T1w and brain mask (1, X, Y)."""
+        """Return one slice: N sources (N * (1 + 2k), X, Y), target and brain mask (1, X, Y)."""
         record, z = self.index[item]
         slices = self.store.slices(record)
         k = self.context_slices
-        first, last = self.scanned[record] or (0, len(slices) - 1)
-        images = torch.from_numpy(slices[z]).float()
-        flair = images[0:1]
+        images = images_of(torch.from_numpy(slices[z]).float())
         if k:
+            first, last = self.scanned[record] or (0, len(slices) - 1)
             neighbours = [
                 z if not step else min(max(z + step, first), last) for step in range(-k, k + 1)
             ]
-            flair = torch.from_numpy(slices[neighbours, 0]).float()
-        return {
-            keys.SOURCE: flair,
-            keys.TARGET: images[1:2],
-            keys.BRAIN_MASK: images[2:3],
-            keys.SUBJECT: self.subjects[record],
-            keys.ITEM: item,
-        }
+            stacks = [slices[neighbours, channel] for channel in range(len(images[keys.SOURCE]))]
+            images[keys.SOURCE] = torch.from_numpy(np.concatenate(stacks)).float()
+        return images | {keys.SUBJECT: self.subjects[record], keys.ITEM: item}
 
 
 class VolumeDataset(Dataset[Item]):
@@ -126,21 +139,17 @@ class VolumeDataset(Dataset[Item]):
         return len(self.store)
 
     def __getitem__(self, item: int) -> Item:
-        """Return one volume or patch; each image is (1, *S)."""
+        """Return one volume or patch: N sources (N, *S), target and brain mask (1, *S)."""
         volume = self.store[item]
         if self.patch_size is not None:
             centre = self.centre(item)
             volume = volume[(slice(None), *window(centre, self.patch_size, volume.shape[1:]))]
-        images = torch.from_numpy(volume).float().contiguous()
-        return {
-            **{key: images[channel : channel + 1] for channel, key in enumerate(IMAGES)},
-            keys.SUBJECT: self.subjects[item],
-            keys.ITEM: item,
-        }
+        images = images_of(torch.from_numpy(volume).float().contiguous())
+        return images | {keys.SUBJECT: self.subjects[item], keys.ITEM: item}
 
     def centre(self, item: int) -> tuple[int, ...]:
         """Return the middle of the brain's bounding box, in voxels."""
-        brain = self.store[item][2] > 0
+        brain = self.store[item][-1] > 0
         spans = [np.flatnonzero(brain.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
         return tuple(int(span[0] + span[-1]) // 2 for span in spans)
 
@@ -152,30 +161,18 @@ class RandomPatchDataset(VolumeDataset):
         """Draw a brain voxel: first its slice, by area, then its place in it."""
         area = torch.from_numpy(self.store.brain_area(item)).double()
         z = int(torch.multinomial(area, 1))
-        inside = np.argwhere(self.store[item][2, :, :, z] > 0)
+        inside = np.argwhere(self.store[item][-1, :, :, z] > 0)
         x, y = inside[int(torch.randint(len(inside), ()))]
         return int(x), int(y), z
 
 
-class EvenSubset(Dataset[Item]):
-    """At most ``count`` items of a dataset, evenly spaced; they keep their own item numbers."""
+def images_of(channels: Tensor) -> Item:
+    """Split the channels of a store (N + 2, *S): sources, target and brain mask.
 
-    def __init__(self, items: Dataset[Item], count: int) -> None:
-        self.items = items
-        total = len(items)  # type: ignore[arg-type]
-        self.chosen = [(2 * step + 1) * total // (2 * count) for step in range(count)]
-        if count >= total:
-            self.chosen = list(range(total))
-
-    def __len__(self) -> int:
-        return len(self.chosen)
-
-    def __getitem__(self, index: int) -> Item:
-        """Return chosen item ``index``."""
-        return self.items[self.chosen[index]]
-
-    def __iter__(self) -> Iterator[Item]:
-        return (self[index] for index in range(len(self)))
+    >>> [len(image) for image in images_of(torch.zeros(5, 4, 4)).values()]
+    [3, 1, 1]
+    """
+    return dict(zip(IMAGES, channels.split([len(channels) - 2, 1, 1]), strict=True))
 
 
 def collate(items: Sequence[Mapping[str, Any]]) -> keys.Batch:

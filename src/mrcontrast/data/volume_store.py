@@ -15,7 +15,6 @@ from mrcontrast.storage.files import replacing, sha256_file
 from mrcontrast.storage.volume import read_mask, read_volume, same_grid
 
 STORE_VERSION = 1
-PAIR = ("flair", "t1w")
 MOST_OPEN_FILES = 256  # each map holds a file descriptor; shells commonly allow 1024
 
 
@@ -58,9 +57,7 @@ class VolumeStore(Sequence[np.ndarray]):
         return {"paths": self.paths, "_maps": OrderedDict()}
 
 
-def open_store(
-    records: Sequence[Record], folder: Path, contrasts: Sequence[str] = PAIR
-) -> VolumeStore:
+def open_store(records: Sequence[Record], folder: Path, contrasts: Sequence[str]) -> VolumeStore:
     """Open the store of some records and make what is missing from it.
 
     Several processes may do so at once: each file is written under a name of its own and then
@@ -72,8 +69,8 @@ def open_store(
         contrasts: In the order of the channels.
 
     Raises:
-        MrcontrastError: The folder cannot be written to, or a volume has changed since the data
-            set was prepared.
+        MrcontrastError: The folder cannot be written to, a record lacks a contrast, or a volume
+            has changed since the data set was prepared.
     """
     paths = [folder / f"{record_key(record, contrasts)}.npy" for record in records]
     for record, path in zip(records, paths, strict=True):
@@ -82,8 +79,18 @@ def open_store(
     return VolumeStore(paths)
 
 
-def record_key(record: Record, contrasts: Sequence[str] = PAIR) -> str:
-    """Return 16 hexadecimal digits that change when the voxels or the form of the store do."""
+def record_key(record: Record, contrasts: Sequence[str]) -> str:
+    """Return 16 hexadecimal digits that change when the voxels or the form of the store do.
+
+    Raises:
+        MrcontrastError: The record lacks a contrast.
+    """
+    if lacking := [name for name in contrasts if name not in record.images]:
+        raise MrcontrastError(
+            f"Expected {', '.join(contrasts)} of {record.name}, got no {', '.join(lacking)} "
+            f"({record.brain_mask.parent}). Set data.source and data.target to contrasts that all "
+            f"sessions have, such as {', '.join(record.images)}."
+        )
     mask = sha256_file(record.brain_mask)
     hashes = [record.sha256[name] for name in contrasts]
     parts = (str(STORE_VERSION), *hashes, mask)
@@ -95,7 +102,7 @@ def area_path(path: Path) -> Path:
     return path.with_suffix(".area.npy")
 
 
-def write_record(record: Record, path: Path, contrasts: Sequence[str] = PAIR) -> None:
+def write_record(record: Record, path: Path, contrasts: Sequence[str]) -> None:
     """Read one record's volumes and store them.
 
     Raises:
@@ -111,18 +118,12 @@ def write_record(record: Record, path: Path, contrasts: Sequence[str] = PAIR) ->
         raise MrcontrastError(f"{error} MRCONTRAST_CACHE=<folder> sets one.") from error
 
 
-def read_record(record: Record, contrasts: Sequence[str] = PAIR) -> np.ndarray:
+def read_record(record: Record, contrasts: Sequence[str]) -> np.ndarray:
     """Return N contrasts and the brain mask of one record, (Z, N + 1, X, Y) float16.
 
     Raises:
-        MrcontrastError: The record lacks a contrast, or a file has changed.
+        MrcontrastError: A file has changed.
     """
-    if lacking := [name for name in contrasts if name not in record.images]:
-        raise MrcontrastError(
-            f"Expected {', '.join(contrasts)} of {record.name}, got no {lacking[0]} "
-            f"({record.brain_mask.parent}). Set data.source and data.target to contrasts that "
-            "the data set has."
-        )
     for name in contrasts:
         refuse_changed(record.images[name], record.sha256[name])
     volumes = [read_volume(record.images[name]) for name in contrasts]

@@ -1,4 +1,4 @@
-"""Samplers; each reads as one algorithm of its paper, on any schedule and with any target."""
+"""Samplers for any schedule and target; each is one algorithm of its paper."""
 
 import math
 from itertools import pairwise
@@ -10,16 +10,10 @@ from mrcontrast.errors import UsageError
 
 
 class EulerFlow(Sampler):
-    """First-order walk along the probability flow; one network call a step.
+    """First-order solver of the probability flow; one network call a step.
 
-    x_s = alpha_s data + sigma_s noise with the estimates held over the step. For rectified flow
-    this is Euler's method on dx/dt = velocity; for every schedule it is `DDIM` with eta = 0,
-    under the name by which flow papers know it.
-
-    Args:
-        num_steps: Steps, at least 1.
-        shift: See `Sampler`.
-        rho: See `Sampler`.
+    x_s = alpha_s data + sigma_s noise with constant estimates over the step. For rectified flow
+    this is Euler's method on dx/dt = velocity; for every schedule it equals `DDIM` with eta = 0.
 
     Source: Liu et al. 2022, arXiv 2209.03003, eq. 1 and section 2.1; ours integrates the two
     estimates rather than the velocity, which needs no derivative of the schedule.
@@ -35,15 +29,10 @@ class EulerFlow(Sampler):
 
 
 class HeunFlow(Sampler):
-    """Second-order walk along the probability flow; two network calls a step, one in the last.
+    """Second-order solver of the probability flow; two network calls a step, one in the last.
 
     x_s = x_t + int data dalpha + int noise dsigma by the trapezium rule, after an Euler step to s.
-    The last step stays Euler: at t = 0 networks are not trained.
-
-    Args:
-        num_steps: Steps, at least 1.
-        shift: See `Sampler`.
-        rho: See `Sampler`.
+    The last step is Euler's, since networks are not trained at t = 0.
 
     Source: Karras et al. 2022, arXiv 2206.00364, algorithm 1; ours averages data and noise
     estimates along (alpha, sigma) rather than dx/dsigma. For rectified flow the two are Heun's
@@ -71,14 +60,14 @@ class DDIM(Sampler):
     """Denoising diffusion implicit model: deterministic (eta 0) up to ancestral (eta 1).
 
     Args:
-        num_steps: Steps, at least 1.
-        eta: Share of the ancestral standard deviation that is drawn anew, in [0, 1].
+        num_steps: See `Sampler`; likewise ``shift`` and ``rho``.
+        eta: Share of the ancestral standard deviation that is fresh noise, in [0, 1].
         shift: See `Sampler`.
         rho: See `Sampler`.
 
     Source: Song et al. 2020, "Denoising diffusion implicit models", arXiv 2010.02502, eq. 12 and
-    16; ours takes both ends of a step from one continuous grid, so that any number of steps ends at
-    t = 0, and does not clip the data.
+    16; ours takes both ends of a step from one continuous grid, so that any number of steps ends
+    at t = 0, and does not clip the data.
     """
 
     def __init__(
@@ -110,23 +99,22 @@ class DDPM(Sampler):
     """Ancestral sampling: the mean of q(x_s | x_t, data), and fresh noise.
 
     Args:
-        num_steps: Steps, at least 1.
+        num_steps: See `Sampler`; likewise ``shift`` and ``rho``.
         data_std: Standard deviation c of the data about their expectation, >= 0, in latent units.
-            For Gaussian data every x_s on the way has the right variance then, at any number of
-            steps. 0 is the paper's beta tilde and `DDIM` with eta 1; 1 is its beta, for latents of
-            unit spread (both for variance-preserving schedules). The fewer the steps the more it
-            matters.
+            For Gaussian data every intermediate x_s then has the right variance, at any number of
+            steps. For variance-preserving schedules 0 is the paper's beta tilde and `DDIM` with
+            eta 1, and 1 is its beta, for latents of unit variance.
         shift: See `Sampler`.
         rho: See `Sampler`.
 
     Source: Ho et al. 2020, arXiv 2006.11239, eq. 6, 7 and 11; the variance between its two choices
     is Bao et al. 2022, "Analytic-DPM", arXiv 2201.06503, theorem 1, with c given rather than
-    estimated from the network. Ours takes the coefficients for the step from t to s really made
-    (Kingma et al. 2021, arXiv 2107.00630, appendix A), not for t to t - 1.
+    estimated. Ours takes the coefficients of the actual step from t to s (Kingma et al. 2021, arXiv
+    2107.00630, appendix A), not from t to t - 1.
 
-    The last step adds no noise, as in the paper: it returns the data expected at the last time but
-    one, whose variance is c^2 (alpha c)^2 / ((alpha c)^2 + sigma^2) for Gaussian data, below c^2 by
-    the more, the larger that last step is. A rho above 1 makes it smaller.
+    The last step adds no noise, as in the paper: it returns the expected data at the last time but
+    one, whose variance for Gaussian data is c^2 (alpha c)^2 / ((alpha c)^2 + sigma^2). A rho above
+    1 makes that step, and its deviation from c^2, smaller.
     """
 
     def __init__(
@@ -156,15 +144,10 @@ class DDPM(Sampler):
 
 
 class DPMSolverPP2M(Sampler):
-    """DPM-Solver++ (2M): second order from one network call a step, by the step before.
+    """DPM-Solver++ (2M): second order from one network call a step and the previous step.
 
-    The first and the last step are first order (there is no step before; log SNR is infinite at
-    t = 0).
-
-    Args:
-        num_steps: Steps, at least 1.
-        shift: See `Sampler`.
-        rho: See `Sampler`.
+    The first and the last step are first order: there is no previous step, and log SNR is infinite
+    at t = 0.
 
     Source: Lu et al. 2022, "DPM-Solver++", arXiv 2211.01095, algorithm 2; ours writes the
     exponentials as ratios of alpha and sigma, which are finite at both ends of the path.

@@ -1,4 +1,4 @@
-"""What all samplers share: the grid of times, the network's estimate, and draws of noise."""
+"""Parts of all samplers: the grid of times, the network's estimate, and noise."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ Generators = torch.Generator | Sequence[torch.Generator] | NoiseSource | None
 
 @dataclass(frozen=True)
 class Moment:
-    """One time of the grid with its weights of data and noise, in double precision."""
+    """A time of the grid with its weights of data and noise, in double precision."""
 
     t: float
     alpha: float
@@ -27,24 +27,24 @@ class Moment:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What the network says at one moment: expected data and expected noise, (B, C, *S) each."""
+    """The network's estimate at one moment: expected data and noise, (B, C, *S) each."""
 
     data: Tensor
     noise: Tensor
 
     def at(self, alpha: float, sigma: float) -> Tensor:
-        """Return alpha data + sigma noise: the estimate carried to another moment."""
+        """Return alpha data + sigma noise: the estimate at another moment."""
         return alpha * self.data + sigma * self.noise
 
 
 @dataclass(frozen=True)
 class Denoiser:
-    """The network behind its target: x_t at a moment in, estimate of data and noise out.
+    """The network with its target, from x_t at a moment to an estimate of data and noise.
 
     Attributes:
-        predict: Raw network, (x_t (B, C, *S), t (B,)) -> prediction (B, C, *S).
-        target: What the prediction means.
-        dtype: Dtype in which the network is fed.
+        predict: Network, (x_t (B, C, *S), t (B,)) -> prediction (B, C, *S).
+        target: Meaning of the prediction.
+        dtype: Dtype of the network's input.
     """
 
     predict: Predict
@@ -60,17 +60,16 @@ class Denoiser:
 
 
 class Sampler(ABC):
-    """Walks from noise at t = 1, or from noisy data at an earlier time, to data at t = 0.
+    """Solver from noise at t = 1, or from noisy data at an earlier time, to data at t = 0.
 
     The grid is start * warp(u**rho), u even from 1 to 0, warp(t) = shift t / (1 + (shift - 1) t);
-    start is the time of what it is given, but no time where the target cannot be read
-    (`Target.min_alpha`).
+    start is the time of the input, limited to times with an alpha of `Target.min_alpha`.
 
     Args:
         num_steps: Steps of the grid, at least 1; may be set later.
-        shift: Above 1 spends more steps on noisy times, below 1 on clean ones.
-        rho: Above 1 makes steps finer near the data. 2 suits variance-preserving schedules, whose
-            sigma goes like sqrt(t) there: with it second-order samplers keep their order.
+        shift: Above 1 takes more steps at noisy times, below 1 at clean ones.
+        rho: Above 1 takes finer steps near the data. With 2, second-order samplers keep their order
+            on variance-preserving schedules, whose sigma goes like sqrt(t) there.
 
     Source: shift is Esser et al. 2024, arXiv 2403.03206, eq. 23; rho is after Karras et al. 2022,
     arXiv 2206.00364, eq. 5, on t rather than sigma.
@@ -121,15 +120,15 @@ class Sampler(ABC):
         """Turn noise, or noisy data, into data.
 
         Args:
-            predict: Raw network, (x_t (B, C, *S), t (B,) in [0, 1]) -> prediction (B, C, *S).
-            noise: Standard normal, (B, C, *S); with an earlier start, data with noise of its time.
-            schedule: The schedule that the network was trained with.
-            target: The target that the network was trained with.
-            generator: For samplers that draw noise on the way; see `draw`.
+            predict: Network, (x_t (B, C, *S), t (B,) in [0, 1]) -> prediction (B, C, *S).
+            noise: Standard normal, (B, C, *S); with an earlier start, x_t at that time.
+            schedule: The schedule of the network's training.
+            target: The target of the network's training.
+            generator: Source of noise between the steps; see `draw`.
             start: Time of ``noise``, in (0, 1].
 
         Returns:
-            Data, (B, C, *S), in the dtype of ``noise``; the steps are done in float32 or better.
+            Data, (B, C, *S), in the dtype of ``noise``; steps are computed in float32 or better.
         """
         times = self.times() * min(start, schedule.latest_time(target.min_alpha))
         weights = schedule.alpha(times).tolist(), schedule.sigma(times).tolist()
@@ -146,13 +145,12 @@ class Sampler(ABC):
 
 
 def draw(like: Tensor, generator: Generators = None) -> Tensor:
-    """Draw standard normal noise, each generator on its own device.
+    """Return standard normal noise.
 
     Args:
         like: Shape (B, C, *S), dtype and device of the result.
-        generator: None (torch's global one), one for the batch, or one for each item: then an
-            item's noise does not depend on the rest of its batch, and equal seeds give equal noise.
-            A function makes the noise itself.
+        generator: None (torch's global one), one for the batch, one for each item, whose noise then
+            does not depend on its batch, or a function that returns the noise.
 
     Raises:
         ValueError: The number of generators is not the batch size.

@@ -17,10 +17,10 @@ def per_item(values: Tensor, like: Tensor) -> Tensor:
 
 
 class NoiseSchedule(nn.Module, ABC):
-    """How much data and how much noise there is at each time.
+    """Weights of data and noise at each time.
 
     ``t`` is (B,) in [0, 1]: 0 is data (alpha 1, sigma 0), 1 is noise. Results are (B,) on the
-    device of ``t``, in float32, or in float64 where ``t`` is float64; never in half precision.
+    device of ``t``, in float64 where ``t`` is float64, else in float32.
 
     Source: Kingma et al. 2021, "Variational diffusion models", arXiv 2107.00630, eq. 1.
     """
@@ -69,9 +69,8 @@ class RectifiedFlow(NoiseSchedule):
     """Straight lines from data to noise: alpha = 1 - t, sigma = t.
 
     Source: Liu et al. 2022, "Flow straight and fast", arXiv 2209.03003, eq. 1; the Gaussian
-    conditional path with sigma_min = 0 of Lipman et al. 2022, arXiv 2210.02747, eq. 20. Ours runs
-    the other way round: both papers have the data at t = 1 (as Esser et al. 2024, arXiv
-    2403.03206, we have it at 0).
+    conditional path with sigma_min = 0 of Lipman et al. 2022, arXiv 2210.02747, eq. 20. Both have
+    the data at t = 1, ours at 0 as in Esser et al. 2024, arXiv 2403.03206.
     """
 
     def alpha(self, t: Tensor) -> Tensor:
@@ -92,16 +91,15 @@ class VariancePreserving(NoiseSchedule):
     """A table of T noise levels made continuous: alpha^2 = alpha_bar, sigma^2 = 1 - alpha_bar.
 
     Step k in 0..T-1 of the papers is t = (k + 1) / T, and alpha_bar(0) = 1. Between the steps log
-    alpha_bar is linear in t, so beta is constant there and the SNR falls strictly. alpha(1) is
-    small but not 0: samplers that start from pure noise there carry a small bias of the mean.
-    The table is a float32 buffer that follows the device, never the dtype, and is not in the
-    state dict.
+    alpha_bar is linear in t, so the SNR falls strictly. alpha(1) is small but not 0, so sampling
+    from pure noise has a small bias of the mean. The table is a float32 buffer outside the state
+    dict, which moves with the device and keeps its dtype.
 
     Args:
         betas: Variance added in each step, (T,), float64, in (0, 1).
 
     Source: Ho et al. 2020, "Denoising diffusion probabilistic models", arXiv 2006.11239, eq. 4;
-    the interpolation is that of Lu et al. 2022, arXiv 2206.00927, in its released code.
+    interpolated as in the released code of Lu et al. 2022, arXiv 2206.00927.
     """
 
     log_alpha_bar: Tensor
@@ -145,7 +143,7 @@ class VariancePreserving(NoiseSchedule):
 
 
 class LinearBeta(VariancePreserving):
-    """Betas that rise linearly.
+    """Linear betas.
 
     Args:
         num_train_steps: T, at least 2.
@@ -161,7 +159,7 @@ class LinearBeta(VariancePreserving):
 
 
 class ScaledLinearBeta(VariancePreserving):
-    """Betas whose square roots rise linearly.
+    """Betas with linear square roots.
 
     Args:
         num_train_steps: T, at least 2.
@@ -178,11 +176,11 @@ class ScaledLinearBeta(VariancePreserving):
 
 
 class CosineBeta(VariancePreserving):
-    """alpha_bar that falls as a squared cosine.
+    """alpha_bar as a squared cosine.
 
     Args:
         num_train_steps: T, at least 2.
-        offset: s of the paper, >= 0; keeps the first betas from vanishing.
+        offset: s of the paper, >= 0; keeps the first betas above 0.
         max_beta: Cap of beta, in (0, 1), which keeps alpha(1) above 0.
 
     Source: Nichol and Dhariwal 2021, "Improved DDPM", arXiv 2102.09672, eq. 17 (s = 0.008, cap
@@ -201,11 +199,7 @@ def at_least_float32(t: Tensor) -> Tensor:
 
 
 def linspace(start: float, end: float, steps: int) -> Tensor:
-    """Return ``steps`` even values in float64.
-
-    Raises:
-        UsageError: Fewer than two steps.
-    """
+    """Return ``steps`` even values in float64; raise UsageError for fewer than two."""
     if steps < 2:
         raise UsageError(
             f"Expected at least 2 steps, got {steps} (num_train_steps). Papers take 1000."

@@ -1,4 +1,4 @@
-"""Regression targets: what the network is trained to say about x_t = alpha z + sigma noise.
+"""Regression targets of a network that sees x_t = alpha z + sigma noise.
 
 Everywhere ``z`` (data), ``noise``, ``z_t`` and ``prediction`` are (B, C, *S); ``alpha`` and
 ``sigma`` are (B,). Results are in the widest of the dtypes given, so float32 with float32 weights.
@@ -13,18 +13,18 @@ from mrcontrast.diffusion.schedules import per_item
 
 
 class Target(ABC):
-    """A linear combination of data and noise, and the way back from it.
+    """A linear combination of data and noise, and its inverse.
 
     Attributes:
-        min_alpha: Smallest alpha at which data can be told from the prediction; samplers start
-            no later than the schedule's time of that alpha.
+        min_alpha: Smallest alpha at which the data follow from the prediction; samplers start no
+            later than the schedule's time of that alpha.
     """
 
     min_alpha: ClassVar[float] = 0.0
 
     @abstractmethod
     def regression_target(self, z: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-        """Return what the network should predict for data ``z`` and ``noise``, (B, C, *S)."""
+        """Return the right prediction for data ``z`` and ``noise``, (B, C, *S)."""
 
     @abstractmethod
     def to_data(self, prediction: Tensor, z_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
@@ -38,12 +38,12 @@ class Target(ABC):
 class Epsilon(Target):
     """The noise itself.
 
-    Data is (z_t - sigma noise) / alpha, which blows up the network's error as alpha nears 0;
-    below ``min_alpha`` the divisor is held, so the result stays finite and shrinks to 0. With
-    schedules whose alpha nears 0 at t = 1 (cosine, rectified flow) prefer `V` or `Velocity`.
+    Data is (z_t - sigma noise) / alpha, which amplifies the network's error as alpha nears 0; the
+    divisor is at least ``min_alpha``. With schedules whose alpha nears 0 at t = 1 (cosine,
+    rectified flow) prefer `V` or `Velocity`.
 
-    Source: Ho et al. 2020, arXiv 2006.11239, eq. 14 and 15; the floor of alpha is ours, just under
-    the 0.0064 at which that paper's own schedule ends.
+    Source: Ho et al. 2020, arXiv 2006.11239, eq. 14 and 15; the floor of alpha is ours, just below
+    the 0.0064 at the end of that paper's schedule.
     """
 
     min_alpha: ClassVar[float] = 0.005
@@ -65,8 +65,8 @@ class Epsilon(Target):
 class V(Target):
     """The angular velocity v = alpha noise - sigma data.
 
-    Source: Salimans and Ho 2022, "Progressive distillation", arXiv 2202.00512, appendix D. Ours
-    divides by alpha^2 + sigma^2, which is 1 there, so that it holds for rectified flow too.
+    Source: Salimans and Ho 2022, "Progressive distillation", arXiv 2202.00512, appendix D; ours
+    divides by alpha^2 + sigma^2, 1 in the paper, to hold for rectified flow too.
     """
 
     def regression_target(self, z: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
@@ -87,9 +87,9 @@ class V(Target):
 class Velocity(Target):
     """The velocity of the straight path, u = noise - data.
 
-    Source: Liu et al. 2022, arXiv 2209.03003, eq. 1, with the sign that belongs to data at t = 0
-    (Esser et al. 2024, arXiv 2403.03206). The way back divides by alpha + sigma, which is 1
-    for rectified flow, so that it holds for the other schedules too.
+    Source: Liu et al. 2022, arXiv 2209.03003, eq. 1, with the sign for data at t = 0 (Esser et al.
+    2024, arXiv 2403.03206); ours divides by alpha + sigma, 1 for rectified flow, to hold for other
+    schedules too.
     """
 
     def regression_target(self, z: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
@@ -108,15 +108,14 @@ class Velocity(Target):
 
 
 class Data(Target):
-    """The data itself, as regression predicts it.
+    """The data itself, as in regression.
 
-    The network need not carry the noise through to its output, which spares small networks and
-    short trainings most of their work: at t = 1 the best prediction is the mean of the data given
-    the condition, whatever the noise. Noise is (z_t - alpha data) / sigma, undefined at sigma 0,
-    where samplers never ask; below ``MIN_SIGMA`` the divisor is held so that it stays finite.
+    The network need not carry the noise to its output, which suits small networks and short
+    trainings: at t = 1 the best prediction is the mean of the data given the condition. Noise is
+    (z_t - alpha data) / sigma with a divisor of at least ``MIN_SIGMA``.
 
     Source: Li and He 2025, "Back to basics: let denoising generative models denoise", arXiv
-    2511.13720; ours keeps the loss on the data where theirs moves it to the velocity.
+    2511.13720; ours has the loss on the data, theirs on the velocity.
     """
 
     MIN_SIGMA: ClassVar[float] = 1e-4

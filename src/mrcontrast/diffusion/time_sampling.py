@@ -1,4 +1,4 @@
-"""Which times are trained: draws of t in the open interval (0, 1)."""
+"""Training times: random t in the open interval (0, 1)."""
 
 from abc import ABC, abstractmethod
 
@@ -7,18 +7,18 @@ from torch import Tensor
 
 from mrcontrast.errors import UsageError
 
-EDGE = 1e-5  # keeps t off 0 and 1, where a target or a log SNR may not be defined
+EDGE = 1e-5  # keeps t off 0 and 1, where a target or a log SNR may be undefined
 
 
 class TimeSampler(ABC):
-    """Draws one time for each item of a batch.
+    """Samples one time for each item of a batch.
 
     Args:
-        stratified: Draw one quantile in each of n equal parts of (0, 1), in random order, rather
+        stratified: Sample one quantile in each of n equal parts of (0, 1), in random order, rather
             than n independent ones: the same distribution for each item, a less noisy mean loss.
 
-    Source: the even spread of times over a batch is that of Kingma et al. 2021, arXiv 2107.00630,
-    appendix I.1; ours jitters each part by itself rather than all by one draw.
+    Source: Kingma et al. 2021, arXiv 2107.00630, appendix I.1, for even times over a batch; ours
+    jitters each part independently.
     """
 
     def __init__(self, stratified: bool = True) -> None:
@@ -26,7 +26,7 @@ class TimeSampler(ABC):
 
     @abstractmethod
     def quantile(self, u: Tensor) -> Tensor:
-        """Return the times below which a share ``u`` in (0, 1) of the draws lies, (n,)."""
+        """Return the quantiles of the times at ``u`` (n,) in (0, 1), (n,)."""
 
     def sample(
         self,
@@ -34,15 +34,12 @@ class TimeSampler(ABC):
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
     ) -> Tensor:
-        """Draw times.
+        """Sample times, (n,), float32, in (0, 1).
 
         Args:
-            n: How many.
-            generator: Source of chance; it draws on its own device.
-            device: Where the result lies; the generator's device (else the CPU) by default.
-
-        Returns:
-            Times, (n,), float32, in (0, 1).
+            n: Number of times.
+            generator: Random generator, which samples on its own device.
+            device: Device of the result; by default that of the generator, else the CPU.
         """
         home = device if generator is None else generator.device
         u = torch.rand(n, generator=generator, device=home)
@@ -64,7 +61,7 @@ class UniformTimes(TimeSampler):
 
 
 class LogitNormalTimes(TimeSampler):
-    """Times whose logit is normal: the middle of the path is trained most.
+    """Times with a normal logit, which favour the middle of the path.
 
     Args:
         mean: Mean of logit(t); above 0 favours noise.

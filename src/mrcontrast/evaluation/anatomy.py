@@ -1,33 +1,30 @@
-"""What is known of one real image: its regions, tissues, lesions and texture, found once."""
+"""A real image with its brain, tissues and lesions, and a synthetic image scored against it."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from mrcontrast.imaging.tissue_classes import TISSUES, WM, segment_tissues
 from mrcontrast.metrics.lesions import lesion_contrast, surrounding_ring
-from mrcontrast.metrics.overlap import dice, volume_change_percent, volume_ml
-from mrcontrast.metrics.panel import Scores
-from mrcontrast.metrics.texture import (
-    gradient_magnitude,
-    histogram_distance,
-    sorted_distance,
-    through_plane_share,
-)
+from mrcontrast.metrics.metric import Metric, Pair
+from mrcontrast.metrics.multiscale import SimilarityPyramid
+from mrcontrast.metrics.score_regions import Scores, score, score_regions, score_slices
+from mrcontrast.metrics.texture import gradient_magnitude, through_plane_share
 
 
 @dataclass(frozen=True)
 class Anatomy:
-    """A real T1w image with its brain and, where they are known, its lesions and tissue labels.
+    """A real image with its brain and, where they are known, its lesions and tissue labels.
 
     Attributes:
-        image: (X, Y, Z), in the units in which metrics are computed.
+        image: (X, Y, Z), in the units of the metrics.
         brain: (X, Y, Z) bool, not empty.
         spacing_mm: Distance of neighbouring voxels along each axis.
-        axial: The axis that runs from foot to head.
-        lesions: (X, Y, Z) bool, or None if nobody has looked for any.
-        labels: (X, Y, Z) tissue labels as ``segment_tissues`` numbers them, or None.
+        axial: Axis from foot to head.
+        lesions: (X, Y, Z) bool; None where unknown.
+        labels: (X, Y, Z) tissue labels, numbered as by ``segment_tissues``; None where unknown.
     """
 
     image: np.ndarray
@@ -39,7 +36,7 @@ class Anatomy:
 
     @cached_property
     def regions(self) -> dict[str, np.ndarray | None]:
-        """Voxels of each region that this subject has, (X, Y, Z) bool; None for the whole image."""
+        """Voxels of each region of this subject, (X, Y, Z) bool; None for the whole image."""
         found: dict[str, np.ndarray | None] = {"brain": self.brain, "image": None}
         parts = {}
         if self.lesions is not None:
@@ -50,12 +47,12 @@ class Anatomy:
 
     @cached_property
     def tissues(self) -> np.ndarray:
-        """Tissues of the real image, (X, Y, Z) uint8, by the method used on synthetic ones."""
+        """Tissues of the real image, (X, Y, Z) uint8, segmented as those of synthetic images."""
         return segment_tissues(self.image, self.brain, self.spacing_mm)
 
     @cached_property
     def ring(self) -> np.ndarray:
-        """Healthy white matter around the lesions, (X, Y, Z) bool; none without lesions."""
+        """White matter around the lesions, (X, Y, Z) bool; empty without lesions."""
         if self.lesions is None:
             return np.zeros_like(self.brain)
         labels = self.tissues if self.labels is None else self.labels
@@ -69,51 +66,76 @@ class Anatomy:
 
     @cached_property
     def through_plane(self) -> float:
-        """Gradient across slices over that within them, of the real image."""
-        return self._across(self.image)
+        """Gradient across slices over gradient within slices, of the real image."""
+        return self.across(self.image)
 
-    def compare_texture(self, image: np.ndarray) -> Scores:
-        """Return histogram, sharpness and through-plane measures of a synthetic image (X, Y, Z)."""
-        gradient = gradient_magnitude(image, self.brain, self.spacing_mm)
-        real = float(self.gradient.mean()) if len(self.gradient) else 0.0
-        return {
-            "histogram_w1": histogram_distance(image, self.image, self.brain),
-            "gradient_w1": sorted_distance(gradient, self.gradient),
-            "sharpness": _ratio(float(gradient.mean()) if real else 0.0, real),
-            "through_plane": _ratio(self._across(image), self.through_plane),
-        }
-
-    def compare_tissues(self, image: np.ndarray) -> Scores:
-        """Return Dice and volumes of CSF, GM and WM of a synthetic image (X, Y, Z)."""
-        found = segment_tissues(image, self.brain, self.spacing_mm)
-        scores: Scores = {}
-        for name, value in TISSUES.items():
-            ours, theirs = found == value, self.tissues == value
-            volumes = [volume_ml(mask, self.spacing_mm) for mask in (theirs, ours)]
-            scores[f"dice_{name}"] = dice(ours, theirs)
-            scores[f"volume_{name}"] = volume_change_percent(volumes[1], volumes[0])
-            scores[f"{name}_ml_real"], scores[f"{name}_ml_synthetic"] = volumes
-        return scores
-
-    def compare_lesions(self, image: np.ndarray) -> Scores:
-        """Return the contrast of the lesions in the real and a synthetic image; {} without any."""
-        if self.lesions is None:
-            return {}
-        lesions = self.brain & self.lesions
-        real, synthetic = (lesion_contrast(i, lesions, self.ring) for i in (self.image, image))
-        if np.isnan(real):
-            return {}
-        return {
-            "contrast_real": real,
-            "contrast_synthetic": synthetic,
-            "contrast_error": abs(synthetic - real),
-            "contrast_kept": _ratio(synthetic, real),
-        }
-
-    def _across(self, image: np.ndarray) -> float:
+    def across(self, image: np.ndarray) -> float:
+        """Return ``through_plane`` of any image on this grid (X, Y, Z)."""
         return through_plane_share(image, self.brain, self.spacing_mm, self.axial)
 
 
-def _ratio(synthetic: float, real: float) -> float:
-    """Return synthetic / real; NaN if the real value is 0."""
-    return synthetic / real if real else float("nan")
+@dataclass(frozen=True)
+class AnatomyPair(Pair):
+    """A pair of volumes (X, Y, Z) with the anatomy of the real one.
+
+    Attributes:
+        anatomy: The real image with its brain, lesions and labels.
+    """
+
+    anatomy: Anatomy
+
+    @cached_property
+    def gradient(self) -> np.ndarray:
+        """|Gradient| of the synthetic image inside the brain, (N,), per mm."""
+        anatomy = self.anatomy
+        return gradient_magnitude(self.prediction, anatomy.brain, anatomy.spacing_mm)
+
+    @cached_property
+    def tissues(self) -> np.ndarray:
+        """Tissues of the synthetic image, (X, Y, Z) uint8."""
+        return segment_tissues(self.prediction, self.anatomy.brain, self.anatomy.spacing_mm)
+
+    @cached_property
+    def lesion_contrasts(self) -> tuple[float, float] | None:
+        """Contrast of the lesions in the real and the synthetic image; None if undefined."""
+        if self.anatomy.lesions is None:
+            return None
+        lesions, ring = self.anatomy.brain & self.anatomy.lesions, self.anatomy.ring
+        real, ours = (lesion_contrast(i, lesions, ring) for i in (self.target, self.prediction))
+        return None if np.isnan(real) else (real, ours)
+
+
+def score_volume(
+    image: np.ndarray,
+    anatomy: Anatomy,
+    metrics: Sequence[Metric],
+    intensity_range: tuple[float, float],
+    num_scales: int,
+    dims: int = 3,
+) -> dict[str, Scores]:
+    """Return the metrics of a synthetic volume by region.
+
+    Args:
+        image: Synthetic image, (X, Y, Z), on the grid and in the units of the real one.
+        anatomy: The real image.
+        metrics: Metrics to compute.
+        intensity_range: Lower and upper end, in the same units.
+        num_scales: Scales of MS-SSIM.
+        dims: 3; 2 averages the metrics of regions over axial slices.
+
+    Raises:
+        MrcontrastError: The shapes differ, or the images are too small for SSIM.
+    """
+    low, high = intensity_range
+    maps = SimilarityPyramid(image, anatomy.image, high - low, num_scales)
+    pair = AnatomyPair(image, anatomy.image, None, intensity_range, maps, anatomy)
+    for_regions = [metric for metric in metrics if metric.per == "region"]
+    if dims == 3:
+        found = score_regions(pair, anatomy.regions, for_regions)
+    else:
+        found = score_slices(pair, anatomy.regions, for_regions, anatomy.axial)
+    for region in ("brain", "lesion"):
+        if region in found:
+            own = [metric for metric in metrics if metric.per == region]
+            found[region] |= score(replace(pair, mask=anatomy.regions[region]), own)
+    return found

@@ -1,4 +1,4 @@
-"""Sanity checks over a whole evaluation, in figures and in words."""
+"""Sanity checks over a whole evaluation."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -7,30 +7,29 @@ from typing import Any
 import numpy as np
 
 from mrcontrast.evaluation.paired_tests import SHUFFLED
-from mrcontrast.evaluation.pairing import subject_of
-from mrcontrast.evaluation.statistics import Row, by_subject
+from mrcontrast.evaluation.statistics import Row, by_subject, over_subjects
 from mrcontrast.metrics.calibration import NOMINAL_COVERAGE, Calibration
 from mrcontrast.metrics.intervals import summarise
 
 CHECKED = ("psnr", "ssim", "ms_ssim", "mae")
-Figures = Mapping[tuple[str, str, str], Mapping[str, float]]
+Values = Mapping[tuple[str, str, str], Mapping[str, float]]
 
 
-def check_ceiling(rows: list[Row], ceilings: Sequence[str]) -> dict[str, Any]:
-    """Say how far each method stays below an autoencoder that is given the truth.
+def check_ceiling(rows: Sequence[Row], ceilings: Sequence[str]) -> dict[str, Any]:
+    """Return the gap of each method to an autoencoder that is given the real image.
 
     Args:
-        rows: The figures of all sessions.
+        rows: The scores of all sessions.
         ceilings: Methods that reconstruct the real image.
     """
-    figures = by_subject(rows)
+    values = by_subject(rows)
     methods = list(dict.fromkeys(row.method for row in rows))
     others = [m for m in methods if m not in ceilings and not m.endswith(SHUFFLED)]
     return {
-        "words": "figures in the brain of the real image encoded and decoded, less those of each "
-        "method: what a latent model cannot win by better diffusion",
+        "words": "scores in the brain of the real image encoded and decoded, minus those of each "
+        "method: the part that better diffusion cannot gain for a latent model",
         "ceilings": {
-            ceiling: {"gap": {m: _changes(figures, ceiling, m) for m in others}}
+            ceiling: {"gap": {m: _changes(values, ceiling, m) for m in others}}
             for ceiling in ceilings
         },
     }
@@ -43,13 +42,13 @@ def check_uncertainty(
 
     Args:
         found: Method -> session -> calibration in the brain.
-        samples: Draws behind the mean and the deviation of each method, if known.
+        samples: Number of samples of each method, if known.
     """
     return {
-        "words": "in the brain: error of the mean of the draws against their standard deviation. "
+        "words": "in the brain: error of the mean of the samples against their standard deviation. "
         "bins: tenths of each session's voxels by predicted deviation, means over sessions; "
-        "scale: rms error over rms prediction, 1 is right and above 1 too sure. A model that is "
-        "right has a scale of sqrt(1 + 1 / samples), for the mean of few draws errs too",
+        "scale: rms error over rms prediction, 1 is calibrated and above 1 overconfident. A "
+        "calibrated model has a scale of sqrt(1 + 1 / samples): the mean of few samples errs too",
         "nominal_coverage": NOMINAL_COVERAGE,
         "methods": {
             method: _uncertainty(sessions, samples.get(method))
@@ -60,37 +59,33 @@ def check_uncertainty(
 
 def _uncertainty(sessions: Mapping[str, Calibration], samples: int | None) -> dict[str, Any]:
     """Average the calibrations of one method over subjects."""
-
-    def over(values: Mapping[str, float]) -> dict[str, Any]:
-        subjects: dict[str, list[float]] = {}
-        for name, value in values.items():
-            subjects.setdefault(subject_of(name), []).append(value)
-        return asdict(summarise(np.array([np.mean(v) for v in subjects.values()])))
-
     bins = zip(
         np.mean([found.predicted_sd for found in sessions.values()], axis=0),
         np.mean([found.rmse for found in sessions.values()], axis=0),
         strict=True,
     )
+    coverage = {
+        kind: over_subjects({name: found.coverage[kind] for name, found in sessions.items()})
+        for kind in NOMINAL_COVERAGE
+    }
+    scale = {name: found.scale for name, found in sessions.items()}
+    correlation = {name: found.rank_correlation for name, found in sessions.items()}
     return {
         "samples": samples,
         "bins": [{"predicted_sd": float(sd), "rmse": float(rmse)} for sd, rmse in bins],
-        "coverage": {
-            name: over({key: found.coverage[name] for key, found in sessions.items()})
-            for name in NOMINAL_COVERAGE
-        },
-        "scale": over({key: found.scale for key, found in sessions.items()}),
-        "rank_correlation": over({key: found.rank_correlation for key, found in sessions.items()}),
+        "coverage": {kind: asdict(statistic) for kind, statistic in coverage.items()},
+        "scale": asdict(over_subjects(scale)),
+        "rank_correlation": asdict(over_subjects(correlation)),
     }
 
 
-def _changes(figures: Figures, first: str, second: str) -> dict[str, Any]:
-    """Return the statistics of first less second over the subjects that both have."""
+def _changes(values: Values, first: str, second: str) -> dict[str, Any]:
+    """Return the statistics of first minus second over the subjects that both have."""
     changes = {}
     for metric in CHECKED:
-        ours, theirs = (figures.get((name, "brain", metric), {}) for name in (first, second))
+        ours, theirs = (values.get((name, "brain", metric), {}) for name in (first, second))
         common = sorted(ours.keys() & theirs.keys())
-        values = np.array([ours[name] - theirs[name] for name in common])
-        if len(values):
-            changes[metric] = asdict(summarise(values))
+        if common:
+            differences = np.array([ours[name] - theirs[name] for name in common])
+            changes[metric] = asdict(summarise(differences))
     return changes

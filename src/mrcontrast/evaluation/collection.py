@@ -1,4 +1,4 @@
-"""The sessions of an evaluation: references with predictions and masks, and what is missing."""
+"""The sessions of an evaluation: references with predictions and masks, and missing files."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.evaluation.masks import beside, find_lesions, find_masks
+from mrcontrast.evaluation.masks import files_of, find_lesions, find_masks
 from mrcontrast.evaluation.pairing import (
     LABELS,
-    PREDICTIONS,
     Case,
     index_folder,
     listing,
     match,
+    prediction_patterns,
 )
 from mrcontrast.evaluation.real_images import find_doubts, index_references, refuse_doubtful
 
@@ -28,13 +28,11 @@ class Collection:
 
     Attributes:
         cases: Sessions that all methods predict.
-        mask_source: Where the brain masks come from, in words.
-        missing: By method, the sessions under "no_prediction", "no_reference" and
-            "not_predicted_by_all" (it has those, another has not); empty if none.
-        lesion_source: Where the lesion masks come from, in words; None if there are none.
-        training: T1w of the sessions that our models were trained on, on the references' grid;
-            empty if nobody knows.
-        doubts: Why a reference is no real T1w image, of the sessions whose reference is none.
+        mask_source: Source of the brain masks, for the summary.
+        missing: Method -> "no_prediction", "no_reference" or "not_predicted_by_all" -> sessions.
+        lesion_source: Source of the lesion masks; None without any.
+        training: Images of the training sessions on the grid of the references; empty if unknown.
+        doubts: Session -> reason why its reference is no real image of the target.
     """
 
     cases: list[Case]
@@ -49,66 +47,76 @@ class Collection:
         """The files of each session, as text."""
         return {
             case.name: {
-                "reference": _text(case.reference),
+                "reference": str(case.reference),
                 "mask": _text(case.mask),
                 "lesion_mask": _text(case.lesions),
                 "labels": _text(case.labels),
-                "predictions": {name: _text(path) for name, path in case.predictions.items()},
+                "predictions": {name: str(path) for name, path in case.predictions.items()},
             }
             for case in self.cases
         }
 
 
+@dataclass(frozen=True)
+class Rules:
+    """Which sessions and references are taken.
+
+    Attributes:
+        allow_missing: Leave out sessions without a counterpart.
+        any_reference: Accept synthetic references and those taken after contrast agent.
+        shared: Take only sessions that all methods predict; else those that any method predicts.
+    """
+
+    allow_missing: bool = False
+    any_reference: bool = False
+    shared: bool = True
+
+
 def collect(
     predictions: Mapping[str, Path],
     references: Path,
-    masks: Path | None,
-    allow_missing: bool,
+    target: str,
     splits: Mapping[str, str],
+    masks: Path | None = None,
     lesion_masks: Path | None = None,
-    shared: bool = True,
-    any_reference: bool = False,
+    rules: Rules | None = None,
 ) -> Collection:
-    """Find the sessions to score, their masks, and who lacks a counterpart.
+    """Find the sessions to score, their masks, and missing counterparts.
 
     Args:
         predictions: Folder by method.
         references: Folder of the real images.
-        masks: Folder of brain masks; None looks beside the references.
-        allow_missing: Go on without sessions that lack a counterpart, of all methods alike.
-        splits: Split by session where the references have splits, else empty; only sessions of
-            the splits that hold a prediction are expected.
-        lesion_masks: Folder of lesion masks; None looks beside the references. A session without
-            one counts in no figure of lesions.
-        shared: Whether only sessions that all methods predict are taken, so that methods are
-            compared over the same subjects; else those that one predicts.
-        any_reference: Whether references may be synthetic or taken after contrast agent.
+        target: Contrast of both.
+        splits: Split by session, or empty; only splits with a prediction are expected.
+        masks: Folder of brain masks; None for the folder of the references.
+        lesion_masks: Folder of lesion masks; None for the folder of the references.
+        rules: Which sessions and references are taken.
 
     Raises:
-        MrcontrastError: A counterpart is missing and ``allow_missing`` is off, a file is
-            ambiguous, only some sessions have a mask, a reference is no real T1w image, or
-            nothing is left.
+        MrcontrastError: A counterpart or a mask is missing, a file is ambiguous, a reference is no
+            real image, or nothing is left.
     """
-    known = every = _filled(index_references(references), references)
+    rules = rules or Rules()
+    known = every = _filled(index_references(references, target), references)
     found: dict[str, dict[str, Path]] = {}
     foreign: dict[str, list[str]] = {}
     for method, folder in predictions.items():
-        index = _filled(index_folder(folder, PREDICTIONS), folder)
+        index = _filled(index_folder(folder, prediction_patterns(target)), folder)
         found[method], foreign[method] = match(index, known, folder)
     used = {name for paths in found.values() for name in paths}
     if splits:
         used_splits = {splits.get(name) for name in used}
         known = {name: path for name, path in known.items() if splits.get(name) in used_splits}
     missing = _lacks(found, foreign, known)
-    if not used or (missing and not allow_missing):
+    if not used or (missing and not rules.allow_missing):
         raise _missing_fault(missing, predictions, references)
-    if shared:
+    if rules.shared:
         missing, used = _shared(missing, found, predictions)
-    training = {name: path for name, path in every.items() if splits.get(name) == "train"}
     chosen = {name: known[name] for name in sorted(used)}
-    doubts = find_doubts(chosen, references)
-    if not any_reference:
-        refuse_doubtful(chosen, doubts)
+    doubts = find_doubts(chosen, references, target)
+    if not rules.any_reference:
+        refuse_doubtful(chosen, doubts, target)
+    training = {name: path for name, path in every.items() if splits.get(name) == "train"}
     found_all = _cases(chosen, found, references, bool(splits), masks, lesion_masks)
     return replace(found_all, missing=missing, training=training, doubts=doubts)
 
@@ -129,7 +137,7 @@ def _lacks(
     foreign: Mapping[str, list[str]],
     known: Mapping[str, Path],
 ) -> Missing:
-    """Return who lacks a counterpart, of the methods with such sessions."""
+    """Return the sessions without a counterpart, by method."""
     lists = {
         method: {
             "no_reference": sorted(foreign[method]),
@@ -143,7 +151,7 @@ def _lacks(
 def _shared(
     missing: Missing, found: Mapping[str, Mapping[str, Path]], predictions: Mapping[str, Path]
 ) -> tuple[Missing, set[str]]:
-    """Return the sessions that all methods predict, and the others among what is missing.
+    """Return the missing sessions with those not predicted by all, and the shared sessions.
 
     Raises:
         MrcontrastError: There is none.
@@ -155,12 +163,12 @@ def _shared(
             f"Expected a subject that all methods predict, got none ({folders}). "
             "Evaluate them apart, or name their files alike."
         )
-    told = {
+    all_missing = {
         method: missing.get(method, {}) | ({NOT_BY_ALL: sorted(more)} if more else {})
         for method, paths in found.items()
         for more in [set(paths) - shared]
     }
-    return {method: kinds for method, kinds in told.items() if kinds}, shared
+    return {method: kinds for method, kinds in all_missing.items() if kinds}, shared
 
 
 def _cases(
@@ -171,34 +179,23 @@ def _cases(
     masks: Path | None,
     lesion_masks: Path | None,
 ) -> Collection:
-    """Gather the files of each session: reference by name, predictions, and what lies beside."""
+    """Gather the files of each session."""
     names = list(chosen)
     mask_files, source = find_masks(names, references, masks)
     lesion_files, lesion_source = find_lesions(names, references, lesion_masks)
-    labels = beside(names, references, LABELS) if prepared else {}  # others number otherwise
+    labels = files_of(names, references, LABELS) if prepared else {}  # others number otherwise
     cases = [
-        Case(
-            name,
-            reference,
-            mask_files.get(name),
-            _of_session(predictions, name),
-            lesion_files.get(name),
-            labels.get(name),
-        )
+        Case(name, reference, mask_files.get(name), own, lesion_files.get(name), labels.get(name))
         for name, reference in chosen.items()
+        for own in [{m: paths[name] for m, paths in predictions.items() if name in paths}]
     ]
     return Collection(cases, source, {}, lesion_source)
-
-
-def _of_session(found: Mapping[str, Mapping[str, Path]], name: str) -> dict[str, Path]:
-    """Return the prediction of one session by method."""
-    return {method: paths[name] for method, paths in found.items() if name in paths}
 
 
 def _missing_fault(
     missing: Missing, predictions: Mapping[str, Path], references: Path
 ) -> MrcontrastError:
-    """Word the first lack; both folders are named, for either may be the wrong one."""
+    """Return the error for the first missing counterpart; it names both folders."""
     method, lists = next(iter(missing.items()))
     kind, other = (
         ("prediction", "reference") if lists["no_prediction"] else ("reference", "prediction")

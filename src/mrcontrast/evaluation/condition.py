@@ -1,10 +1,9 @@
-"""Whether a method follows its FLAIR: the own one against another person's, in shared voxels.
+"""Check that a method follows its source: the own one against another subject's.
 
-Another person's FLAIR brings another brain with it. Over the whole mask even a constant image gets
-worse, since part of the mask lies outside that brain, and a copy of FLAIR gets worse too, since CSF
-is dark in both contrasts. Two things are therefore left out: voxels outside either brain, and all
-but the inner grey and white matter of the real T1w. There the contrast of FLAIR is opposite to that
-of T1w, so a copy of FLAIR correlates less with the own T1w than with another's.
+Another subject's source comes with another brain, so voxels outside either brain are left out, and
+all but the inner grey and white matter of the real T1w. FLAIR and T2w have the opposite contrast
+there: a constant image gains nothing from the own source, and a copy of it correlates less with the
+own T1w than with another's.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,30 +15,31 @@ from scipy import ndimage
 
 from mrcontrast.evaluation.anatomy import Anatomy
 from mrcontrast.evaluation.paired_tests import SHUFFLED
-from mrcontrast.evaluation.pairing import subject_of
+from mrcontrast.evaluation.statistics import over_subjects
 from mrcontrast.imaging.tissue_classes import CSF
-from mrcontrast.metrics.intervals import MIN_SUBJECTS, Statistic, summarise
-from mrcontrast.metrics.panel import Scores
+from mrcontrast.metrics.intervals import MIN_SUBJECTS
+from mrcontrast.metrics.score_regions import Scores
 from mrcontrast.metrics.voxelwise import mean_absolute_error, peak_signal_to_noise
 
-MARGIN = 0.1  # of the correlation; bias fields that both scans share may give a copy of FLAIR less
+TARGETS = ("t1w",)
+MARGIN = 0.1  # of the correlation; bias fields that both scans share may give a copy less
 MIN_VOXELS = 50
 WORDS = (
-    "the own FLAIR against another subject's, over the voxels that both brains share; correlation "
-    "of synthetic and real T1w over the inner grey and white matter of the real one, where a "
-    "constant gains nothing and a copy of FLAIR loses. follows_flair: the interval of the gain in "
-    f"correlation lies above {MARGIN:g}; null below {MIN_SUBJECTS} subjects"
+    "the own source against another subject's, over the voxels that both brains share; correlation "
+    "of synthetic and real image over the inner grey and white matter of the real one, where a "
+    "constant gains nothing and a copy of FLAIR loses. follows_source: the interval of the gain in "
+    f"correlation is above {MARGIN:g}; null below {MIN_SUBJECTS} subjects"
 )
 
 
 @dataclass(frozen=True)
 class Swap:
-    """A session drawn from its own FLAIR and from another's, scored in the same voxels.
+    """Scores of one session from its own source and from another subject's, in the same voxels.
 
     Attributes:
-        own: PSNR, MAE and correlation with the own FLAIR.
+        own: PSNR, MAE and correlation with the own source.
         other: The same with another subject's.
-        share: Part of the brain that the other brain fills too.
+        share: Share of the brain that the other brain also covers.
     """
 
     own: Scores
@@ -50,11 +50,11 @@ class Swap:
 def compare_swap(
     own: np.ndarray, other: np.ndarray, other_brain: np.ndarray, anatomy: Anatomy, data_range: float
 ) -> Swap | None:
-    """Score two synthetic images of one session where both brains are; None if that is nowhere.
+    """Score two synthetic images of one session where both brains are; None if nowhere.
 
     Args:
-        own: Drawn from the own FLAIR, (X, Y, Z), in the units of the metrics.
-        other: Drawn from another subject's.
+        own: Image from the own source, (X, Y, Z), in the units of the metrics.
+        other: Image from another subject's.
         other_brain: (X, Y, Z) bool.
         anatomy: The real image.
         data_range: Width of the intensity range, in the same units.
@@ -75,18 +75,18 @@ def compare_swap(
 
 
 def brain_of(image: np.ndarray) -> np.ndarray:
-    """Return where a synthetic image (X, Y, Z) was drawn: not zero, or enclosed by that; bool."""
+    """Return the non-zero voxels of a synthetic image (X, Y, Z) with holes filled; bool."""
     return np.asarray(ndimage.binary_fill_holes(image != 0), bool)
 
 
 def check_condition(
     found: Mapping[str, Mapping[str, Swap]], methods: Sequence[str]
 ) -> dict[str, Any]:
-    """Say how much each method loses when it is given the FLAIR of another subject.
+    """Return the loss of each method when it is given the source of another subject.
 
     Args:
-        found: Method -> session -> both images' figures.
-        methods: All that were scored; of method X the shuffled one is "X_shuffled".
+        found: Method -> session -> scores of both images.
+        methods: All that were scored; "X_shuffled" is the shuffled counterpart of method X.
     """
     named = [method for method in methods if not method.endswith(SHUFFLED)]
     return {
@@ -99,24 +99,21 @@ def check_condition(
 def _summarise(method: str, swaps: Mapping[str, Swap]) -> dict[str, Any]:
     """Return statistics over subjects of one method, and the verdict."""
     metrics = list(next(iter(swaps.values())).own)
-    change = {m: _over(swaps, lambda s, m=m: s.own[m] - s.other[m]) for m in metrics}
+    items = swaps.items()
+    own = {m: over_subjects({name: swap.own[m] for name, swap in items}) for m in metrics}
+    other = {m: over_subjects({name: swap.other[m] for name, swap in items}) for m in metrics}
+    change = {
+        m: over_subjects({n: swap.own[m] - swap.other[m] for n, swap in items}) for m in metrics
+    }
     ends = change["correlation"].ci95
     return {
         "shuffled": method + SHUFFLED,
-        "follows_flair": None if ends is None else bool(ends[0] > MARGIN),
-        "own": {m: asdict(_over(swaps, lambda s, m=m: s.own[m])) for m in metrics},
-        "other": {m: asdict(_over(swaps, lambda s, m=m: s.other[m])) for m in metrics},
+        "follows_source": None if ends is None else bool(ends[0] > MARGIN),
+        "own": {m: asdict(statistic) for m, statistic in own.items()},
+        "other": {m: asdict(statistic) for m, statistic in other.items()},
         "change": {m: asdict(statistic) for m, statistic in change.items()},
-        "share": asdict(_over(swaps, lambda s: s.share)),
+        "share": asdict(over_subjects({name: swap.share for name, swap in items})),
     }
-
-
-def _over(swaps: Mapping[str, Swap], value: Any) -> Statistic:  # noqa: ANN401 - Swap -> float
-    """Summarise one figure over subjects; sessions of one are averaged first."""
-    subjects: dict[str, list[float]] = {}
-    for name, swap in swaps.items():
-        subjects.setdefault(subject_of(name), []).append(value(swap))
-    return summarise(np.array([np.mean(values) for values in subjects.values()]))
 
 
 def _correlation(first: np.ndarray, second: np.ndarray) -> float:

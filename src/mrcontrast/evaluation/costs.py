@@ -1,4 +1,4 @@
-"""What each method of an evaluation costs, from the sidecars of its predictions."""
+"""Costs of the methods of an evaluation, from the sidecars of their predictions."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,11 +14,11 @@ from mrcontrast.storage.files import write_json, write_text
 
 @dataclass(frozen=True)
 class Source:
-    """Where the costs of a method stand.
+    """Files with the costs of a method.
 
     Attributes:
         predictions: Folder of its predictions with their sidecars.
-        runs: Run folders of the model and all that it was built on, each once.
+        runs: Run folders of the model and of the models that it was built on, each once.
     """
 
     predictions: Path
@@ -26,15 +26,7 @@ class Source:
 
 
 def add_costs(out: Path, sources: Mapping[str, Source]) -> dict[str, Any]:
-    """Add the costs of methods to an evaluation that is there, and write it anew.
-
-    Args:
-        out: Folder with summary.json.
-        sources: By name of the method.
-
-    Returns:
-        What summary.json holds now.
-    """
+    """Add the costs of methods to the evaluation in a folder, and return its new summary."""
     summary: dict[str, Any] = json.loads((out / "summary.json").read_text(encoding="utf-8"))
     summary["costs"] = {method: read_costs(source) for method, source in sources.items()}
     write_text(out / "summary.md", to_markdown(summary))
@@ -43,39 +35,30 @@ def add_costs(out: Path, sources: Mapping[str, Source]) -> dict[str, Any]:
 
 
 def read_costs(source: Source) -> dict[str, float | None]:
-    """Return the costs of one method; None where no sidecar says.
+    """Return the costs of one method; None where unknown.
 
-    Seconds are the median over volumes: the first one also pays for what is set up once.
+    Seconds are the median over volumes, since the first one includes the setup.
     """
     paths = sorted(source.predictions.glob("[!.]*.json"))
     sidecars = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     costs = [sidecar.get("Cost") or {} for sidecar in sidecars]
     return {
-        "parameters": largest(cost.get("Parameters") for cost in costs),
-        "network_calls": largest(cost.get("NetworkCalls") for cost in costs),
-        "seconds_a_volume": median_of(sidecar.get("Seconds") for sidecar in sidecars),
-        "peak_memory_gib": largest(cost.get("PeakMemoryGiB") for cost in costs),
+        "parameters": max(known(costs, "Parameters"), default=None),
+        "network_calls": max(known(costs, "NetworkCalls"), default=None),
+        "seconds_a_volume": median(seconds) if (seconds := known(sidecars, "Seconds")) else None,
+        "peak_memory_gib": max(known(costs, "PeakMemoryGiB"), default=None),
         "training_minutes": training_minutes(source.runs),
     }
 
 
 def training_minutes(runs: Sequence[Path]) -> float | None:
-    """Return the time that trainings took together, what they started from at first included.
-
-    None if one does not say, or is not there, or there is none.
-    """
+    """Return the total time of trainings and of their starting weights; None if unknown."""
     origins = [RunFolder(run).provenance for run in runs]
     seconds: list[Any] = [origin.get("seconds") for origin in origins]
     seconds += [(origin.get("start_from") or {}).get("seconds", 0.0) for origin in origins]
     return None if not seconds or None in seconds else sum(seconds) / 60
 
 
-def largest(values: Any) -> float | None:  # noqa: ANN401 - an iterable of numbers and None
-    """Return the largest number, None if there is none."""
-    return max((value for value in values if value is not None), default=None)
-
-
-def median_of(values: Any) -> float | None:  # noqa: ANN401 - an iterable of numbers and None
-    """Return the median number, None if there is none."""
-    known = [value for value in values if value is not None]
-    return median(known) if known else None
+def known(nodes: Sequence[Mapping[str, Any]], key: str) -> list[float]:
+    """Return the values of a key that are there."""
+    return [node[key] for node in nodes if node.get(key) is not None]

@@ -1,5 +1,6 @@
-"""What feature networks say: perceptual distance by subject, and distances of whole sets."""
+"""Perceptual distance of each subject and distances of whole sets, through a feature network."""
 
+import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -9,37 +10,33 @@ import numpy as np
 from mrcontrast.config.build import build
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.evaluation.pairing import subject_of
-from mrcontrast.evaluation.statistics import PERCEPTUAL
 from mrcontrast.metrics.feature_distances import (
-    Interval,
     cubic_kernel,
     frechet_distance,
     gaussian_kernel,
     with_interval,
 )
+from mrcontrast.metrics.metric import Metric
 
+PERCEPTUAL = "perceptual distance"
 WORDS = {
     "kid": "squared MMD with the cubic kernel of KID (Binkowski 2018), over pairs of vectors of "
     "different subjects: unbiased, 0 on average for images of one distribution",
     "mmd": "the same with a Gaussian kernel as wide as the median distance",
-    "fid": "Frechet distance of normal distributions (Heusel 2017); biased upwards, so only values "
-    "of equal numbers of subjects and vectors compare; refused unless there are more vectors than "
-    "dimensions, for else its value is that of the sample size",
+    "fid": "Frechet distance of normal distributions (Heusel 2017); biased upwards, so compare "
+    "values of equal numbers of subjects and vectors only; refused unless there are more vectors "
+    "than dimensions, since its value then depends on the sample size alone",
 }
-
-Vectors = dict[str, np.ndarray]
 
 
 class FeatureScorer:
-    """Compares images through a frozen network that each process loads once.
+    """Compare images through a frozen network that each process loads once.
 
     Args:
         node: A node of ``configs/features`` as plain values.
     """
 
     def __init__(self, node: Mapping[str, Any]) -> None:
-        import json
-
         self.key = json.dumps(node)
 
     @property
@@ -48,12 +45,21 @@ class FeatureScorer:
         return _extractor(self.key)
 
     @property
-    def metric(self) -> str:
-        """Name of the perceptual distance, with its extractor."""
-        return f"{PERCEPTUAL}{self.extractor.name}"
+    def metric(self) -> Metric:
+        """The perceptual distance, named after its extractor."""
+        name = self.extractor.name
+        return Metric(
+            f"perceptual_{name}",
+            f"Perceptual ({name})",
+            "distance of feature maps, the mean over slices",
+            better="lower",
+            digits=4,
+            per="brain",
+            group=PERCEPTUAL,
+        )
 
     def view(self, image: np.ndarray, mask: np.ndarray, ends: tuple[float, float]) -> Any:  # noqa: ANN401
-        """Return what the network sees of an image (X, Y, Z).
+        """Return an image (X, Y, Z) as input of the network.
 
         Args:
             image: In the units of the metrics.
@@ -82,12 +88,14 @@ class FeatureScorer:
 
 
 def compare_sets(
-    scorer: FeatureScorer, real: Mapping[str, np.ndarray], synthetic: Mapping[str, Vectors]
+    scorer: FeatureScorer,
+    real: Mapping[str, np.ndarray],
+    synthetic: Mapping[str, Mapping[str, np.ndarray]],
 ) -> dict[str, Any]:
     """Return KID, MMD and FID of each method against the real images.
 
     Args:
-        scorer: What made the vectors.
+        scorer: The feature network.
         real: Session -> vectors (n, dim) of the real image.
         synthetic: Method -> session -> vectors of the synthetic image.
     """
@@ -107,47 +115,36 @@ def set_distances(
     subjects: Sequence[str],
     extractor: str,
 ) -> dict[str, Any]:
-    """Return the distances of two sets that hold the same sessions in the same order.
-
-    A value or an interval for which there are too few vectors is None.
+    """Return the distances of two sets of the same sessions; None where vectors are too few.
 
     Args:
         real: Vectors (n, dim) of each session.
-        synthetic: The same of its synthetic image.
-        subjects: The person of each session; intervals leave out one at a time.
-        extractor: Name that stands in those of the distances.
+        synthetic: Vectors of its synthetic image.
+        subjects: Subject of each session; intervals leave out one at a time.
+        extractor: Name of the network, part of the names of the distances.
     """
     a, b = np.concatenate(real), np.concatenate(synthetic)
     _, numbers = np.unique(subjects, return_inverse=True)
     owner = np.repeat(numbers, [len(vectors) for vectors in real])
     n = len(a)
-    tail = f"{extractor}, n = {n} v {n} of {len(real)} sessions"
-    kid = with_interval(a, b, cubic_kernel, (owner, owner))
-    mmd = with_interval(a, b, gaussian_kernel(a, b), (owner, owner))
-    found: dict[str, Any] = {
-        f"kid_{extractor}_n{n}": _named(f"KID ({tail})", kid),
-        f"mmd_{extractor}_n{n}": _named(f"MMD ({tail})", mmd),
-    }
-    fid: dict[str, Any] = {
-        "name": f"FID, biased upwards ({tail})",
-        "value": None,
-        "ci95": None,
-        "refused": None,
-    }
+    found: dict[str, dict[str, Any]] = {}
+    for kind, kernel in (("kid", cubic_kernel), ("mmd", gaussian_kernel(a, b))):
+        interval = with_interval(a, b, kernel, (owner, owner))
+        found[kind] = {"value": interval.value, "ci95": interval.ci95, "refused": None}
+    found["fid"] = {"value": None, "ci95": None, "refused": None}
     try:
-        fid["value"] = frechet_distance(a, b)
+        found["fid"]["value"] = frechet_distance(a, b)
     except MrcontrastError as error:
-        fid["refused"] = str(error)
-    return found | {f"fid_{extractor}_n{n}": fid}
-
-
-def _named(name: str, interval: Interval) -> dict[str, Any]:
-    return {"name": name, "value": interval.value, "ci95": interval.ci95, "refused": None}
+        found["fid"]["refused"] = str(error)
+    tail = f"{extractor}, n = {n} v {n} of {len(real)} sessions"
+    titles = {"kid": "KID", "mmd": "MMD", "fid": "FID, biased upwards"}
+    return {
+        f"{kind}_{extractor}_n{n}": {"name": f"{titles[kind]} ({tail})"} | values
+        for kind, values in found.items()
+    }
 
 
 @lru_cache(maxsize=2)
 def _extractor(key: str) -> Any:  # noqa: ANN401 - see FeatureScorer.extractor
     """Build an extractor from its node as JSON, once a process."""
-    import json
-
     return build(json.loads(key))

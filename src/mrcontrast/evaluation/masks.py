@@ -1,4 +1,4 @@
-"""Brain and lesion masks of the sessions of an evaluation, and where they come from in words."""
+"""Brain and lesion masks of the sessions of an evaluation, and their sources."""
 
 from pathlib import Path
 
@@ -13,7 +13,6 @@ from mrcontrast.evaluation.pairing import (
     match,
 )
 
-# Where brain masks come from, in words, if no folder was given
 DERIVED_MASKS = "non-zero voxels of each reference: largest component, holes filled"
 MASKS_BESIDE = ": *_desc-brain_mask"
 
@@ -21,7 +20,7 @@ MASKS_BESIDE = ": *_desc-brain_mask"
 def find_masks(
     names: list[str], references: Path, masks: Path | None
 ) -> tuple[dict[str, Path], str]:
-    """Return the mask of each session, and in words where they come from."""
+    """Return the mask of each session, and the source of all."""
     if masks is None:
         index = index_folder(references, TREE_MASKS)
         if not index:
@@ -40,16 +39,16 @@ def find_masks(
 def find_lesions(
     names: list[str], references: Path, folder: Path | None
 ) -> tuple[dict[str, Path], str | None]:
-    """Return the lesion masks of the sessions that have one, and in words where they come from.
+    """Return the lesion masks of the sessions that have one, and the source of all.
 
     Raises:
-        MrcontrastError: The user named a folder that has none of any session.
+        MrcontrastError: The given folder has none of any session.
     """
     if folder is None:
-        found = beside(names, references, TREE_LESIONS)
+        found = files_of(names, references, TREE_LESIONS)
         source = f"{references}: *_label-lesion_mask"
     else:
-        found, source = beside(names, folder, LESIONS), str(folder)
+        found, source = files_of(names, folder, LESIONS), str(folder)
         if not found:
             raise MrcontrastError(
                 f"Expected a lesion mask of some subject, got none of {listing(names)} ({folder}). "
@@ -58,6 +57,6 @@ def find_lesions(
     return found, f"{source}, of {len(found)} of {len(names)} sessions" if found else None
 
 
-def beside(names: list[str], folder: Path, patterns: tuple[str, ...]) -> dict[str, Path]:
-    """Return the files of one kind by session, of the sessions that have one."""
+def files_of(names: list[str], folder: Path, patterns: tuple[str, ...]) -> dict[str, Path]:
+    """Return the files of one kind by session."""
     return match(index_folder(folder, patterns), dict.fromkeys(names), folder)[0]

@@ -1,4 +1,4 @@
-"""Whether a synthetic volume is a training volume in disguise: the nearest training neighbour."""
+"""Check for copies of training data: the nearest training neighbour of a synthetic volume."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ COPIED_BELOW = 0.5
 
 @dataclass(frozen=True)
 class Nearest:
-    """Distances of one synthetic volume, root mean square over a coarse grid, in its own units.
+    """Root mean square distances of one synthetic volume on a coarse grid, in its own units.
 
     Attributes:
-        training: To the nearest training T1w.
-        name: Which one that is.
-        real: Of the subject's real T1w to the nearest training T1w.
-        truth: Of the synthetic to the subject's real T1w.
+        training: To the nearest training image.
+        name: Session of that image.
+        real: From the subject's real image to its nearest training image.
+        truth: To the subject's real image.
     """
 
     training: float
@@ -34,16 +34,13 @@ class Nearest:
 
     @property
     def ratio(self) -> float | None:
-        """How near the synthetic is to training data, by the measure of the real T1w.
-
-        None if the real T1w is training data itself.
-        """
+        """Distance to training data over that of the real image; None if that is 0."""
         return self.training / self.real if self.real else None
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Small copies of all training T1w volumes, in a file that is read block by block.
+    """Small copies of all training volumes of the target, in a memory-mapped file.
 
     Attributes:
         names: Sessions.
@@ -54,7 +51,7 @@ class TrainingSet:
     file: Path
 
     def nearest(self, synthetic: Volume, real: Volume, mask: np.ndarray) -> Nearest:
-        """Compare one synthetic volume and its real counterpart, in the mask, with all copies."""
+        """Compare one synthetic and its real volume, in the mask, with all copies."""
         copies = np.load(self.file, mmap_mode="r")
         ours, theirs = (coarse(Volume(v.data * mask, v.affine)) for v in (synthetic, real))
         distances = _distances(copies, ours)
@@ -71,9 +68,9 @@ def store_training(volumes: Mapping[str, Path], folder: Path, pool: Workers) -> 
     """Write small copies of training volumes, one in memory at a time.
 
     Args:
-        volumes: T1w files by session, all on one grid, 0 outside the brain.
-        folder: Gets the file.
-        pool: Who reads them.
+        volumes: Files by session, all on one grid, 0 outside the brain.
+        folder: Folder of the file.
+        pool: Processes to use.
 
     Raises:
         MrcontrastError: A file cannot be read, or the folder has too little space.
@@ -92,7 +89,7 @@ def store_training(volumes: Mapping[str, Path], folder: Path, pool: Workers) -> 
 
 
 def coarse(volume: Volume) -> np.ndarray:
-    """Average blocks of voxels to about 6 mm, (*S) float32; what is left at the ends is dropped."""
+    """Average blocks of voxels to about 6 mm, (*S) float32; incomplete blocks are dropped."""
     image = volume.data
     for axis, step in enumerate(volume.spacing_mm):
         block = max(1, min(round(SPACING_MM / step), image.shape[axis]))
@@ -104,7 +101,7 @@ def coarse(volume: Volume) -> np.ndarray:
 
 
 def summarise_nearest(found: Mapping[str, Mapping[str, Nearest]]) -> dict[str, Any]:
-    """Return the check for each method: distances, and which subjects look copied.
+    """Return the distances of each method, and the subjects that look copied.
 
     Args:
         found: Method -> session -> distances.
@@ -120,20 +117,15 @@ def summarise_nearest(found: Mapping[str, Mapping[str, Nearest]]) -> dict[str, A
                 name for name, nearest in sessions.items() if nearest.training < nearest.truth
             ),
             "sessions": {
-                name: {
-                    "training": nearest.training,
-                    "nearest": nearest.name,
-                    "real": nearest.real,
-                    "truth": nearest.truth,
-                }
-                for name, nearest in sessions.items()
+                name: {"training": n.training, "nearest": n.name, "real": n.real, "truth": n.truth}
+                for name, n in sessions.items()
             },
         }
     return {
         "words": "root mean square distance on a grid of about "
-        f"{SPACING_MM:g} mm to the nearest training T1w. ratio: of the synthetic over that of the "
-        "subject's own real T1w; about 1 for a new subject, a little less for a smooth image, 0 "
-        f"for a copy. copied: below {COPIED_BELOW:g}",
+        f"{SPACING_MM:g} mm to the nearest training image. ratio: of the synthetic over that of "
+        "the subject's own real image; about 1 for a new subject, less for a smooth image, "
+        f"0 for a copy. copied: below {COPIED_BELOW:g}",
         "methods": methods,
     }
 

@@ -1,15 +1,16 @@
-"""Paired tests between all methods of an evaluation, or in words why there are none."""
+"""Paired tests between all methods of an evaluation, or the reason why there are none."""
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
-from mrcontrast.evaluation.statistics import Row, by_subject, definition_of
-from mrcontrast.metrics.definitions import Definition
+from mrcontrast.evaluation.statistics import Row, by_subject
 from mrcontrast.metrics.intervals import summarise
+from mrcontrast.metrics.metric import Metric
 from mrcontrast.metrics.significance import (
     ALPHA,
     MIN_SUBJECTS,
@@ -23,19 +24,20 @@ from mrcontrast.metrics.significance import (
 SHUFFLED = "_shuffled"
 METHOD = (
     "two-sided Wilcoxon signed-rank test of paired subjects; p_holm by Holm over the pairs of "
-    "methods, for each region and metric apart; measures with an ideal value by their distance "
-    "from it; effect sizes: matched-pairs rank-biserial correlation and Cohen's dz, of first less "
-    "second. Methods given another subject's FLAIR (*_shuffled) are left out"
+    "methods, for each region and metric apart; metrics with an ideal value by their distance "
+    "from it; effect sizes: matched-pairs rank-biserial correlation and Cohen's dz, of first minus "
+    "second. Methods given another subject's sources (*_shuffled) are left out"
 )
 
 Pairs = list[dict[str, Any]]
 
 
-def compare_methods(rows: list[Row]) -> dict[str, Any]:
+def compare_methods(rows: Sequence[Row], metrics: Sequence[Metric]) -> dict[str, Any]:
     """Return the tests of every two methods, metric by metric, or the reason why there are none.
 
     Args:
-        rows: The figures of all sessions.
+        rows: The scores of all sessions.
+        metrics: Those of them that have a better side are tested.
 
     Returns:
         {"method", "alpha", "refused": words or None, "power": {...}, "pairs": [...]}.
@@ -53,16 +55,17 @@ def compare_methods(rows: list[Row]) -> dict[str, Any]:
     elif smallest < MIN_SUBJECTS:
         refused = (
             f"Expected at least {MIN_SUBJECTS} subjects for a paired test, got {smallest}. "
-            "No test was made: they say little of a population."
+            "No test was made: so few subjects say little of a population."
         )
     if refused:
         return found | {"refused": refused, "power": None, "pairs": []}
     power = power_note(smallest, len(methods) * (len(methods) - 1) // 2)
-    return found | {"refused": None, "power": power, "pairs": _all_pairs(values, methods)}
+    tested = {metric.name: metric for metric in metrics if metric.better is not None}
+    return found | {"refused": None, "power": power, "pairs": _all_pairs(values, methods, tested)}
 
 
 def power_note(n: int, pairs: int) -> dict[str, Any]:
-    """Return what ``n`` subjects can show at all.
+    """Return the smallest p and the smallest effect that ``n`` subjects can show.
 
     Args:
         n: Subjects of a pair of methods.
@@ -96,40 +99,40 @@ def power_note(n: int, pairs: int) -> dict[str, Any]:
     }
 
 
-def _all_pairs(values: dict[tuple[str, str, str], dict[str, float]], methods: list[str]) -> Pairs:
+def _all_pairs(
+    values: Mapping[tuple[str, str, str], Mapping[str, float]],
+    methods: Sequence[str],
+    metrics: Mapping[str, Metric],
+) -> Pairs:
     """Test every two methods in every region and metric that both have for enough subjects."""
     families: dict[tuple[str, str], Pairs] = defaultdict(list)
-    measures = dict.fromkeys((region, metric) for _, region, metric in values)
-    for region, metric in measures:
-        definition = definition_of(metric)
-        if definition is None or not definition.judges:
+    for region, name in dict.fromkeys((region, name) for _, region, name in values):
+        if name not in metrics:
             continue
         for first, second in combinations(methods, 2):
-            chosen = [values.get((method, region, metric), {}) for method in (first, second)]
-            if (pair := _one_pair(chosen, definition)) is not None:
-                named = {"first": first, "second": second, "region": region, "metric": metric}
-                families[region, metric].append(named | pair)
+            chosen = [values.get((method, region, name), {}) for method in (first, second)]
+            if (pair := _one_pair(chosen, metrics[name])) is not None:
+                named = {"first": first, "second": second, "region": region, "metric": name}
+                families[region, name].append(named | pair)
     for family in families.values():
         for pair, p in zip(family, holm([pair["p"] for pair in family]), strict=True):
             pair["p_holm"] = p
     return [pair for family in families.values() for pair in family]
 
 
-def _one_pair(chosen: list[dict[str, float]], definition: Definition) -> dict[str, Any] | None:
-    """Test two methods by one metric; None of too few subjects or an infinite value."""
+def _one_pair(chosen: Sequence[Mapping[str, float]], metric: Metric) -> dict[str, Any] | None:
+    """Test two methods by one metric; None for too few subjects or a value that is not finite."""
     common = sorted(chosen[0].keys() & chosen[1].keys())
     first, second = (np.array([subjects[name] for name in common]) for subjects in chosen)
     if len(common) < MIN_SUBJECTS or not (np.isfinite(first).all() and np.isfinite(second).all()):
         return None
-    # What has an ideal value is tested by the distance from it; all else as it stands.
-    tested = [first, second]
-    if definition.ideal is not None:
-        tested = [definition.badness(array) for array in tested]
+    badness = metric.badness(first), metric.badness(second)
+    # A metric with an ideal value is tested by its distance from it.
+    tested = (first, second) if metric.better in ("higher", "lower") else badness
     difference = summarise(tested[0] - tested[1])
-    badness = float(np.mean(definition.badness(first) - definition.badness(second)))
-    better = None if badness == 0 else ("first" if badness < 0 else "second")
+    worse = float(np.mean(badness[0] - badness[1]))
     return {
         "difference": {"mean": difference.mean, "ci95": difference.ci95},
-        "better": better,
+        "better": None if worse == 0 else ("first" if worse < 0 else "second"),
         **asdict(paired_test(*tested)),
     }

@@ -1,7 +1,4 @@
-"""Which file belongs to which: predictions, references and masks, of ours or of any system.
-
-A file is known by its BIDS entities sub and ses, from its name or its folders, else by its name.
-"""
+"""Match predictions, references and masks by BIDS entities sub and ses, else by file name."""
 
 import os
 import re
@@ -9,17 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mrcontrast.data.predictions import PredictionFiles
+from mrcontrast.data.contrasts import ending_of
+from mrcontrast.data.predictions import PredictionFiles, without_contrast
 from mrcontrast.errors import MrcontrastError, printable
 
 ENTITY = r"(?:^|[/_])({}-[^/_.]+)"
-SUFFIXES = ("_desc-synth_T1w", "_T1w", "_desc-brain_mask", "_label-lesion_mask", "_mask")
+MASK_SUFFIX = re.compile("(_desc-brain|_label-lesion)?_mask$")
 NAMES_SHOWN = 5
 
-# Of each kind, the first pattern that some file fits decides; the last fits any image.
+# For each kind the first pattern with a match decides; the last matches any image.
 IMAGE = r"^(?!.*(_mask|_dseg|_probseg)$)"
-PREDICTIONS = (r"_desc-synth_T1w$", r"^(?!.*desc-synth).*(^|_)T1w$", IMAGE)
-REFERENCES = (r"(^|_)T1w$", IMAGE)
 TREE_MASKS = (r"_desc-brain_mask$",)
 MASKS = (*TREE_MASKS, r"^(?!.*label-).*_mask$", "")
 TREE_LESIONS = (r"_label-lesion_mask$",)
@@ -29,15 +25,15 @@ LABELS = (r"_dseg$",)
 
 @dataclass(frozen=True)
 class Case:
-    """One session of one subject and its files.
+    """The files of one session.
 
     Attributes:
-        name: "sub-X", "sub-X_ses-Y", or the file name of a foreign system without its ending.
+        name: "sub-X", "sub-X_ses-Y", or a file name without its ending.
         reference: The real image.
-        mask: Brain mask; None to take the voxels of the reference that are not zero.
+        mask: Brain mask; None for the non-zero voxels of the reference.
         predictions: Synthetic image by method.
         lesions: Lesion mask, or None.
-        labels: Tissue labels as the phantom numbers them, or None.
+        labels: Tissue labels, numbered as those of the phantom, or None.
     """
 
     name: str
@@ -49,12 +45,12 @@ class Case:
 
     @property
     def subject(self) -> str:
-        """The person: statistics count each once, however many sessions there are."""
+        """The subject, the unit of statistics."""
         return subject_of(self.name)
 
 
 def subject_of(name: str) -> str:
-    """Return the person of a session.
+    """Return the subject of a session.
 
     >>> subject_of("sub-01_ses-2")
     'sub-01'
@@ -62,18 +58,39 @@ def subject_of(name: str) -> str:
     return name.split("_ses-")[0]
 
 
-def index_folder(folder: Path, patterns: tuple[str, ...]) -> dict[str, Path]:
-    """Find the NIfTI files of one kind in a folder and its subfolders, by name of the session.
+def image_pattern(contrast: str) -> str:
+    """Return the pattern of the images of a contrast, real or synthetic.
 
-    The deviation that ``mrcontrast translate`` writes beside an image is no image.
+    >>> image_pattern("t2w"), image_pattern("t1wce")
+    ('(^|_)T2w$', '_ce-[A-Za-z0-9]+_(.*_)?T1w$')
+    """
+    entity, _, suffix = ending_of(contrast).rpartition("_")
+    if not entity:
+        return f"(^|_){suffix}$"
+    return f"_{entity.partition('-')[0]}-[A-Za-z0-9]+_(.*_)?{suffix}$"
+
+
+def prediction_patterns(contrast: str) -> tuple[str, ...]:
+    """Return the patterns of predictions of a contrast, best first."""
+    name = image_pattern(contrast)
+    return (
+        f"_desc-synth_{ending_of(contrast).rpartition('_')[2]}$",
+        f"^(?!.*desc-synth).*{name}",
+        IMAGE,
+    )
+
+
+def index_folder(folder: Path, patterns: tuple[str, ...]) -> dict[str, Path]:
+    """Find the NIfTI files of one kind in a folder and its subfolders, by session.
+
+    Standard deviations from ``mrcontrast translate`` are left out.
 
     Args:
         folder: Flat or BIDS.
-        patterns: Regular expressions over a file's name without its ending, best first.
+        patterns: Regular expressions for a file's name without its ending, best first.
 
     Raises:
-        MrcontrastError: There is no such folder, it cannot be read, or two files belong to one
-            session.
+        MrcontrastError: The folder cannot be read, or two files belong to one session.
     """
     return {
         name: only(paths, name, folder) for name, paths in group_folder(folder, patterns).items()
@@ -81,8 +98,8 @@ def index_folder(folder: Path, patterns: tuple[str, ...]) -> dict[str, Path]:
 
 
 def group_folder(folder: Path, patterns: tuple[str, ...]) -> dict[str, list[Path]]:
-    """Find the files of one kind as ``index_folder`` does; a session may have several."""
-    files = _without_spreads([path for path in files_in(folder) if _is_volume(path)])
+    """Find files as ``index_folder`` does; a session may have several."""
+    files = _without_spreads([path for path in files_in(folder) if is_volume(path)])
     groups: dict[str, list[Path]] = {}
     for path in _first_that_fit(files, patterns):
         groups.setdefault(session_name(path, folder), []).append(path)
@@ -90,10 +107,10 @@ def group_folder(folder: Path, patterns: tuple[str, ...]) -> dict[str, list[Path
 
 
 def only(paths: Sequence[Path], name: str, folder: Path) -> Path:
-    """Return the file of a session.
+    """Return the only file of a session.
 
     Raises:
-        MrcontrastError: It has several.
+        MrcontrastError: There are several.
     """
     if len(paths) > 1:
         one, other = (path.relative_to(folder) for path in paths[:2])
@@ -107,7 +124,7 @@ def files_in(folder: Path) -> list[Path]:
     """Return all files below a folder, sorted.
 
     Raises:
-        MrcontrastError: There is no such folder, or it or a subfolder cannot be read.
+        MrcontrastError: The folder or a subfolder cannot be read.
     """
 
     def refuse(error: OSError) -> None:
@@ -125,7 +142,7 @@ def files_in(folder: Path) -> list[Path]:
 
 
 def session_name(path: Path, root: Path) -> str:
-    """Return what a file is known by: its BIDS entities, else its name without ending and suffix.
+    """Return the session of a file: its BIDS entities, else its name without ending and suffix.
 
     Example:
         >>> session_name(Path("out/sub-01/ses-2/anat/t1.nii.gz"), Path("out"))
@@ -138,15 +155,14 @@ def session_name(path: Path, root: Path) -> str:
     if found[0]:
         return "_".join(matches[-1] for matches in found if matches)
     stem = printable(stem_of(path))
-    suffix = next((suffix for suffix in SUFFIXES if stem.endswith(suffix)), "")
-    return stem.removesuffix(suffix)
+    return without_contrast(MASK_SUFFIX.sub("", stem))
 
 
 def resolve(name: str, known: Mapping[str, object]) -> str | None:
-    """Return the known name that a name means; one without session may mean the only session.
+    """Return the known session of a name, which may lack the session entity; None if unknown.
 
     Raises:
-        MrcontrastError: It may mean several sessions.
+        MrcontrastError: Several sessions match.
 
     Example:
         >>> resolve("sub-01", {"sub-01_ses-1": ..., "sub-02": ...})
@@ -166,13 +182,13 @@ def resolve(name: str, known: Mapping[str, object]) -> str | None:
 def match(
     predictions: Mapping[str, Path], known: Mapping[str, object], folder: Path
 ) -> tuple[dict[str, Path], list[str]]:
-    """Give each prediction to a known session.
+    """Match predictions to known sessions.
 
     Returns:
-        Prediction by known name, and the names of predictions that belong to none.
+        Prediction by session, and the names of predictions without one.
 
     Raises:
-        MrcontrastError: A prediction may mean several sessions, or two mean the same.
+        MrcontrastError: A prediction matches several sessions, or two match the same.
     """
     matched: dict[str, Path] = {}
     foreign = []
@@ -189,7 +205,7 @@ def match(
 
 
 def listing(names: Iterable[str]) -> str:
-    """Join names for a message, the first few and how many more.
+    """Join the first few names for a message, with the number of others.
 
     Example:
         >>> listing(["a", "b", "c", "d", "e", "f", "g"])
@@ -208,12 +224,13 @@ def _first_that_fit(files: list[Path], patterns: tuple[str, ...]) -> list[Path]:
 
 
 def _without_spreads(files: list[Path]) -> list[Path]:
-    """Leave out each ``x_std`` that lies beside its ``x``."""
+    """Return the files without standard deviations."""
     spreads = {PredictionFiles(path).std for path in files}
     return [path for path in files if path not in spreads]
 
 
-def _is_volume(path: Path) -> bool:
+def is_volume(path: Path) -> bool:
+    """Return whether a file is NIfTI by its name, and no hidden one."""
     return path.name.endswith((".nii", ".nii.gz")) and not path.name.startswith(".")
 
 

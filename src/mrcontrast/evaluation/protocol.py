@@ -1,13 +1,16 @@
-"""How an evaluation is done: what a paper would have to say about it."""
+"""The settings of an evaluation, as a paper would report them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from omegaconf import OmegaConf
+
 from mrcontrast.config.build import config_dir
 from mrcontrast.errors import MrcontrastError, UsageError, printable
 from mrcontrast.metrics.intensity import FixedRange
+from mrcontrast.metrics.metric import Metric
 from mrcontrast.transforms.standardise import normaliser_from_name
 
 FEATURES = "efficientnet_lite0"
@@ -16,17 +19,20 @@ RangeChoice = tuple[float, float] | Literal["reference"] | None
 
 @dataclass(frozen=True)
 class Protocol:
-    """The choices of one evaluation.
+    """The settings of one evaluation.
 
     Attributes:
         intensity_range: (low, high), or "reference" for each reference's own percentiles; None
             takes (0, 1) if all references lie in it.
-        reference_normaliser: Name of what brings raw references to [0, 1] in their masks, such as
-            "percentile-0.5-99.5"; 0 outside. None takes them as they are stored.
+        reference_normaliser: Name of the normaliser that scales raw references to [0, 1] in their
+            masks, such as "percentile-0.5-99.5"; None takes them as stored.
         num_workers: Processes; 0 works in this one.
-        features: A node of ``configs/features`` as plain values, or None for no measure that looks
-            through a feature network; see ``read_features``.
-        dims: 3 compares volumes; 2 each axial slice, of which a subject's figure is the mean.
+        features: A node of ``configs/features`` as plain values, or None for no feature network;
+            see ``read_features``.
+        dims: 3 compares volumes; 2 averages over axial slices.
+        metrics: Added metrics; see ``added_metrics``.
+        target: Target contrast, such as "t1w"; metrics of other targets are left out. "" takes that
+            of the predictions' names.
     """
 
     intensity_range: RangeChoice = None
@@ -34,17 +40,19 @@ class Protocol:
     num_workers: int = 0
     features: Mapping[str, Any] | None = None
     dims: int = 3
+    metrics: tuple[Metric, ...] = ()
+    target: str = ""
 
 
 def name_predictions(values: list[str], method: str | None = None) -> dict[str, Path]:
-    """Read what follows ``--predictions``: one folder, or several as NAME=DIR.
+    """Read the values of ``--predictions``: one folder, or several as NAME=DIR.
 
     Args:
         values: As typed.
-        method: Name of the only folder, from ``--method``; its own name when None.
+        method: Name of a single folder, from ``--method``; the folder's own name when None.
 
     Raises:
-        UsageError: Several folders without names, a name twice, or a name given in two ways.
+        UsageError: Several folders without unique names, or a name given twice.
 
     Example:
         >>> sorted(name_predictions(["lookup=a", "controlnet=b"]))
@@ -63,7 +71,7 @@ def name_predictions(values: list[str], method: str | None = None) -> dict[str, 
 
 
 def _is_named(value: str) -> bool:
-    """Return whether a value is NAME=DIR, and not a folder whose own path holds an equals sign."""
+    """Return whether a value is NAME=DIR, and not a folder with an equals sign in its path."""
     name, equals, folder = value.partition("=")
     if not equals or "/" in name:
         return False
@@ -71,7 +79,7 @@ def _is_named(value: str) -> bool:
 
 
 def read_range(values: list[str] | None) -> RangeChoice:
-    """Read what follows ``--range``: LO HI, or the word reference.
+    """Read the values of ``--range``: LO HI, or the word reference.
 
     Raises:
         UsageError: It is neither, or LO is not below HI.
@@ -100,15 +108,13 @@ def read_features(
     """Return the node of a feature network as plain values; None for "none".
 
     Args:
-        name: Of a file in ``configs/features``.
-        weights: File of its weights; None takes those that ship with it.
-        sha256: What its SHA-256 has to be; None takes any and notes it.
+        name: Name of a file in ``configs/features``.
+        weights: File of its weights; None takes the packaged ones.
+        sha256: SHA-256 that the file must have; None takes any and notes it.
 
     Raises:
         UsageError: There is no such network, or it needs a file.
     """
-    from omegaconf import OmegaConf
-
     if name == "none":
         return None
     folder = config_dir() / "features"
@@ -128,11 +134,11 @@ def read_features(
 
 
 def check_normaliser(protocol: Protocol, prepared: bool) -> None:
-    """Refuse a normaliser of the references that does not exist or scales them a second time.
+    """Check that the normaliser of the references exists and does not scale them a second time.
 
     Args:
-        protocol: Its normaliser is named as stored with prepared data: "percentile-0.5-99.5".
-        prepared: Whether the references are a prepared data set, which is normalised already.
+        protocol: Names the normaliser as prepared data does: "percentile-0.5-99.5".
+        prepared: Whether the references are a prepared data set, which is normalised.
 
     Raises:
         UsageError: There is no such normaliser, or the references are scaled twice.

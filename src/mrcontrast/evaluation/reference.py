@@ -21,11 +21,11 @@ MASKS = "Give brain masks by --mask, such as those that translate --strip-skull 
 
 @dataclass(frozen=True)
 class Survey:
-    """What has to be known of all references before the first is scored.
+    """Properties of a reference that are needed before the first is scored.
 
     Attributes:
         name: Session.
-        num_scales: Scales of MS-SSIM that its grid allows.
+        num_scales: Most scales of MS-SSIM on its grid.
         low: Smallest intensity.
         high: Largest intensity.
     """
@@ -37,12 +37,12 @@ class Survey:
 
 
 def survey_case(case: Case, normaliser: Normaliser | None = None, dims: int = 3) -> Survey:
-    """Read the reference of one session and note its size and extreme intensities.
+    """Read the reference of one session and return its size and extreme intensities.
 
     Args:
         case: The session's files.
         normaliser: See ``read_reference``.
-        dims: 2 looks at the size of axial slices only.
+        dims: 2 counts the scales of axial slices.
 
     Raises:
         MrcontrastError: It cannot be read, or is too small for SSIM.
@@ -66,12 +66,11 @@ def read_reference(case: Case, normaliser: Normaliser | None = None) -> tuple[Vo
 
     Args:
         case: The session's files.
-        normaliser: Brings the reference to [0, 1] in the mask, and to 0 outside, as preparation
-            does; None leaves it as it is stored.
+        normaliser: Scales the reference to [0, 1] in the mask, 0 outside; None keeps stored values.
 
     Raises:
-        MrcontrastError: A file cannot be read, the grids differ, the mask is empty, NaN lies in it,
-            or the reference that is to be normalised is constant in it.
+        MrcontrastError: A file cannot be read, the grids differ, the mask is empty or contains NaN,
+            or the reference cannot be normalised.
     """
     reference = read_volume(case.reference, nan=True)
     mask = read_brain(case, reference)
@@ -84,11 +83,11 @@ def read_reference(case: Case, normaliser: Normaliser | None = None) -> tuple[Vo
 
 
 def read_brain(case: Case, reference: Volume) -> np.ndarray:
-    """Read the brain mask of one session, (X, Y, Z) bool, or take the reference's non-zero voxels.
+    """Read the brain mask (X, Y, Z) bool of one session, else find non-zero voxels.
 
     Raises:
-        MrcontrastError: It cannot be read, is on another grid, or is empty; without a mask, the
-            reference has its skull.
+        MrcontrastError: It cannot be read, is on another grid, or is empty; or the reference has
+            its skull and no mask.
     """
     if case.mask is None:
         known = replace(reference, data=np.nan_to_num(reference.data))
@@ -105,14 +104,14 @@ def read_brain(case: Case, reference: Volume) -> np.ndarray:
 def read_like(
     path: Path, reference: Volume, case: Case, mask: np.ndarray, zeros: bool = False
 ) -> Volume:
-    """Read a volume on the reference's grid, whatever the order of its axes; see ``without_nan``.
+    """Read a volume on the reference's grid, axes in any order, NaN outside the brain as 0.
 
     Args:
         path: The file.
-        reference: Gives the grid.
-        case: Names the reference.
+        reference: Volume with the grid.
+        case: Files of the session.
         mask: The brain, (X, Y, Z) bool.
-        zeros: Whether it may be all zero.
+        zeros: Accept a volume of zeros.
 
     Raises:
         MrcontrastError: It cannot be read, is on another grid, or has NaN in the brain.
@@ -122,10 +121,10 @@ def read_like(
 
 
 def without_nan(volume: Volume, mask: np.ndarray, path: Path) -> Volume:
-    """Return a volume whose NaN outside the brain, as SPM writes it, is 0.
+    """Return a volume with 0 for NaN outside the brain, as SPM writes it.
 
     Raises:
-        MrcontrastError: NaN lies in the brain, (X, Y, Z) bool.
+        MrcontrastError: The brain, (X, Y, Z) bool, contains NaN.
     """
     missing = np.isnan(volume.data)
     if inside := int((missing & mask).sum()):
@@ -137,11 +136,11 @@ def without_nan(volume: Volume, mask: np.ndarray, path: Path) -> Volume:
 
 
 def read_anatomy(case: Case, reference: Volume, target: np.ndarray, mask: np.ndarray) -> Anatomy:
-    """Gather what is known of the reference of one session.
+    """Read the anatomy of the reference of one session.
 
     Args:
         case: The session's files.
-        reference: The real image as it was read.
+        reference: The real image as stored.
         target: Its voxels in the units of the metrics, (X, Y, Z).
         mask: The brain, (X, Y, Z) bool.
 
@@ -158,7 +157,7 @@ def read_anatomy(case: Case, reference: Volume, target: np.ndarray, mask: np.nda
 
 
 def axial_axis(volume: Volume) -> int:
-    """Return the axis that runs from foot to head.
+    """Return the axis from foot to head.
 
     >>> axial_axis(Volume(np.ones((2, 3, 4)), np.eye(4)[[0, 2, 1, 3]]))
     1
@@ -168,7 +167,7 @@ def axial_axis(volume: Volume) -> int:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Add the file to the message of a fault found in its voxels."""
+    """Add the file to the message of an error about its voxels."""
     try:
         yield
     except MrcontrastError as error:

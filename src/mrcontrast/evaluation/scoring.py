@@ -1,4 +1,4 @@
-"""From the files of one session to its figures: everything that is known of each prediction."""
+"""From the files of one session to all its scores."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -8,38 +8,33 @@ from typing import Any
 import numpy as np
 
 from mrcontrast.data.predictions import PredictionFiles
-from mrcontrast.evaluation.anatomy import Anatomy
+from mrcontrast.evaluation import condition
+from mrcontrast.evaluation.anatomy import Anatomy, score_volume
 from mrcontrast.evaluation.condition import Swap, brain_of, compare_swap
 from mrcontrast.evaluation.feature_scores import FeatureScorer
 from mrcontrast.evaluation.neighbours import Nearest, TrainingSet
 from mrcontrast.evaluation.paired_tests import SHUFFLED
 from mrcontrast.evaluation.pairing import Case
-from mrcontrast.evaluation.reference import (
-    axial_axis,
-    naming,
-    read_anatomy,
-    read_like,
-    read_reference,
-)
+from mrcontrast.evaluation.reference import naming, read_anatomy, read_like, read_reference
 from mrcontrast.evaluation.statistics import Row
 from mrcontrast.metrics.calibration import Calibration, calibrate
-from mrcontrast.metrics.intensity import IntensityRange
-from mrcontrast.metrics.panel import Scores, score_regions
-from mrcontrast.metrics.slices import score_slices
+from mrcontrast.metrics.intensity import Ends, IntensityRange
+from mrcontrast.metrics.metric import Metric
+from mrcontrast.metrics.score_regions import Scores
 from mrcontrast.storage.volume import Volume
 from mrcontrast.transforms.normalise import Normaliser
 
 
 @dataclass(frozen=True)
 class CaseResult:
-    """All figures of one session.
+    """All results of one session.
 
     Attributes:
         name: The session.
-        rows: Figures by method and region.
-        calibrations: Error against predicted spread, of methods that predict one.
+        rows: Scores by method and region.
+        calibrations: Error against predicted spread, for methods that predict one.
         nearest: Nearest training neighbour by method, if the training data are known.
-        swaps: The own FLAIR against another's, of methods that come with a shuffled one.
+        swaps: The own sources against another's, for methods with a shuffled counterpart.
         real_vectors: Features of the real image, (n, dim); None without a feature network.
         vectors: Features of each method's image.
     """
@@ -55,38 +50,32 @@ class CaseResult:
 
 @dataclass(frozen=True)
 class Scorer:
-    """What is the same for all sessions of an evaluation; goes to each worker.
+    """The settings that all sessions of an evaluation share; sent to each worker.
 
     Attributes:
         rule: Intensity range.
         num_scales: Scales of MS-SSIM.
-        normaliser: Of the reference; predictions are taken as they are stored.
+        metrics: Metrics that hold for the target.
+        normaliser: Applied to the reference; predictions are taken as stored.
         training: Small copies of the training volumes, or None.
-        features: Compares through a feature network, or None.
+        features: Feature network, or None.
         dims: 3 for volumes, 2 for axial slices.
+        target: Target contrast, such as "t1w".
     """
 
     rule: IntensityRange
     num_scales: int
+    metrics: tuple[Metric, ...]
     normaliser: Normaliser | None = None
     training: TrainingSet | None = None
     features: FeatureScorer | None = None
     dims: int = 3
+    target: str = ""
 
-    def compare(
-        self,
-        image: np.ndarray,
-        target: np.ndarray,
-        anatomy: Anatomy,
-        ends: tuple[float, float],
-    ) -> dict[str, Scores]:
-        """Return the image metrics of one pair (X, Y, Z) by region, in 3D or slice by slice."""
-        measured = self.rule.measured(ends)
-        if self.dims == 3:
-            return score_regions(image, target, anatomy.regions, measured, self.num_scales)
-        return score_slices(
-            image, target, anatomy.regions, measured, self.num_scales, anatomy.axial
-        )
+    def compare(self, image: np.ndarray, anatomy: Anatomy, ends: Ends) -> dict[str, Scores]:
+        """Return the metrics of a synthetic image (X, Y, Z) by region."""
+        ends = self.rule.measured(ends)
+        return score_volume(image, anatomy, self.metrics, ends, self.num_scales, self.dims)
 
     def __call__(self, case: Case) -> CaseResult:
         """Score every prediction of one session, one volume in memory at a time.
@@ -99,10 +88,9 @@ class Scorer:
         for method, path in case.predictions.items():
             prediction = session.read(path)
             image = self.rule.rescale(prediction.data, session.ends)
+            perceptual: Scores = {}
             if self.features is not None:
-                result.vectors[method], perceptual = session.look(image)
-            else:
-                perceptual = {}
+                result.vectors[method], perceptual = session.compare_features(image)
             result.rows.extend(session.rows(method, image, perceptual))
             if (spread := session.spread(path)) is not None:
                 error = image[session.mask] - session.anatomy.image[session.mask]
@@ -111,7 +99,7 @@ class Scorer:
                 pair = prediction, session.reference
                 result.nearest[method] = self.training.nearest(*pair, session.mask)
             own = method.removesuffix(SHUFFLED)
-            if own != method and own in case.predictions:
+            if own != method and own in case.predictions and self.target in condition.TARGETS:
                 found = session.swap(case.predictions[own], image, brain_of(prediction.data))
                 if found is not None:
                     result.swaps[own] = found
@@ -123,7 +111,7 @@ class Session:
 
     Args:
         case: The session's files.
-        scorer: How they are scored.
+        scorer: Settings of the evaluation.
     """
 
     def __init__(self, case: Case, scorer: Scorer) -> None:
@@ -138,20 +126,13 @@ class Session:
 
     @cached_property
     def anatomy(self) -> Anatomy:
-        """What is known of the real image, in the units of the metrics."""
+        """The real image in the units of the metrics, with its lesions and labels."""
         target = self.scorer.rule.rescale(self.reference.data, self.ends)
         return read_anatomy(self.case, self.reference, target, self.mask)
 
-    @property
-    def frame(self) -> Anatomy:
-        """The real image and its brain alone, to compare whole images of other sessions with."""
-        target = self.scorer.rule.rescale(self.reference.data, self.ends)
-        axial = axial_axis(self.reference)
-        return Anatomy(target, self.mask, self.reference.spacing_mm, axial)
-
     @cached_property
     def real_view(self) -> Any:  # noqa: ANN401 - a tensor; torch is imported late
-        """What the feature network sees of the real image."""
+        """The real image, prepared for the feature network."""
         features, ends = self.scorer.features, self.scorer.rule.measured(self.ends)
         return None if features is None else features.view(self.anatomy.image, self.mask, ends)
 
@@ -161,35 +142,28 @@ class Session:
         features = self.scorer.features
         return None if features is None else features.vectors(self.real_view)
 
-    def look(self, image: np.ndarray) -> tuple[np.ndarray, Scores]:
+    def compare_features(self, image: np.ndarray) -> tuple[np.ndarray, Scores]:
         """Return the features (n, dim) of a synthetic image and its perceptual distance."""
         features = self.scorer.features
         assert features is not None
-        view = features.view(image, self.mask, self.scorer.rule.measured(self.ends))
-        scores = {features.metric: features.distance(view, self.real_view)}
-        return features.vectors(view), scores
+        ours = features.view(image, self.mask, self.scorer.rule.measured(self.ends))
+        scores = {features.metric.name: features.distance(ours, self.real_view)}
+        return features.vectors(ours), scores
 
     def rows(self, method: str, image: np.ndarray, more: Scores) -> list[Row]:
-        """Return the figures of one synthetic image (X, Y, Z), region by region.
-
-        Args:
-            method: Its name.
-            image: In the units of the metrics.
-            more: Further figures of the brain.
-        """
-        anatomy = self.anatomy
-        regions = self.scorer.compare(image, anatomy.image, anatomy, self.ends)
-        regions["brain"] |= anatomy.compare_texture(image) | anatomy.compare_tissues(image) | more
-        if "lesion" in regions:
-            regions["lesion"] |= anatomy.compare_lesions(image)
+        """Return the scores of an image (X, Y, Z) by region, with ``more`` for the brain."""
+        regions = self.scorer.compare(image, self.anatomy, self.ends)
+        regions["brain"] |= more
+        masks = self.anatomy.regions
+        counts = {name: image.size if m is None else int(m.sum()) for name, m in masks.items()}
+        fixed = self.case.name, self.case.subject, method
         return [
-            Row(self.case.name, self.case.subject, method, region, count, *self.ends, scores)
+            Row(*fixed, region, counts[region], *self.ends, scores)
             for region, scores in regions.items()
-            for count in [_count(anatomy.regions[region], image)]
         ]
 
     def swap(self, own: Path, other: np.ndarray, other_brain: np.ndarray) -> Swap | None:
-        """Compare the image of the own FLAIR with that of another's, (X, Y, Z), on one grid."""
+        """Compare the image from the own sources with another's, (X, Y, Z), on one grid."""
         image = self.scorer.rule.rescale(self.read(own).data, self.ends)
         low, high = self.scorer.rule.measured(self.ends)
         return compare_swap(image, other, other_brain, self.anatomy, high - low)
@@ -207,7 +181,3 @@ class Session:
         low, high = self.scorer.rule.measured(self.ends)
         unit = (high - low) / (self.ends[1] - self.ends[0])
         return deviation.data[self.mask] * unit
-
-
-def _count(voxels: np.ndarray | None, image: np.ndarray) -> int:
-    return image.size if voxels is None else int(voxels.sum())

@@ -1,12 +1,13 @@
-"""The summary of an evaluation as plain tables, whatever they are printed as."""
+"""The scores of a summary as plain tables, whatever they are printed as."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mrcontrast.evaluation.statistics import PERCEPTUAL, definition_of
-from mrcontrast.metrics.definitions import LESIONS, METRICS, REGIONS, STRUCTURE, Definition
+from mrcontrast.evaluation.feature_scores import PERCEPTUAL
+from mrcontrast.evaluation.metric_list import BY_NAME, REGIONS, metrics_of
 from mrcontrast.metrics.intervals import MIN_SUBJECTS
+from mrcontrast.metrics.metric import Metric
 
 HEADINGS = {
     "brain": "In the brain",
@@ -17,11 +18,24 @@ HEADINGS = {
     "gm": "In grey matter",
     "wm": "In white matter",
 }
-TESTED = ("psnr", "ssim", "ms_ssim", "mae")
+TESTED = ("psnr", "ssim", "ms_ssim", "mae")  # and added metrics
 MISSING = "n/a"
 SETS_NOTE = (
     "KID and MMD: over pairs of different subjects, 0 on average for real against real; may be "
     f"below 0. Intervals: jackknife over subjects, from {MIN_SUBJECTS} on."
+)
+TESTS = ("First", "Second", "Metric", "n", "Difference", "r (rank-biserial)", "dz", "p", "p Holm")
+COSTS = {  # key of a summary's costs -> heading, digits
+    "parameters": ("Parameters", 0),
+    "network_calls": ("Calls", 0),
+    "seconds_a_volume": ("s a volume", 2),
+    "peak_memory_gib": ("Memory (GiB)", 2),
+    "training_minutes": ("Training (min)", 1),
+}
+COSTS_NOTE = (
+    "Calls: of the network for a slice (2D) or volume (3D), over all samples. Memory: peak of a "
+    "translation, measured on CUDA and estimated elsewhere. Training: of the model and of the "
+    "models that it was built on."
 )
 
 
@@ -31,10 +45,10 @@ class Sheet:
 
     Attributes:
         title: Heading.
-        columns: Titles; the first is that of the text column.
+        columns: Column headings.
         rows: Cells, one list a row.
-        notes: What a reader must know beside the figures, sentences.
-        text_columns: Columns from the left that hold words.
+        notes: Sentences below the table.
+        text_columns: Number of text columns at the left.
     """
 
     title: str
@@ -50,29 +64,44 @@ def sheets_of(summary: Mapping[str, Any]) -> list[Sheet]:
     Args:
         summary: As ``mrcontrast.commands.evaluate.evaluate`` returns it.
     """
-    regions = [
-        _figures(summary, HEADINGS[region], region, METRICS)
-        for region in REGIONS
-        if any(region in figures for figures in summary["methods"].values())
-    ]
+    metrics = [metric for metric in metrics_of(summary).values() if metric.in_tables]
+    regions = {name for found in summary["methods"].values() for name in found}
+
+    def sheet(title: str, region: str, per: str, perceptual: bool = False) -> Sheet:
+        own = [m for m in metrics if m.per == per and (m.group == PERCEPTUAL) == perceptual]
+        return _scores(summary, title, region, own)
+
     sheets = [
-        *regions,
-        _figures(summary, "Texture and tissue in the brain", "brain", STRUCTURE),
-        _figures(summary, "Perceptual distance in the brain", "brain", _perceptual(summary)),
+        *(sheet(HEADINGS[name], name, "region") for name in REGIONS if name in regions),
+        sheet("Texture and tissue in the brain", "brain", "brain"),
+        sheet("Perceptual distance in the brain", "brain", "brain", perceptual=True),
         _sets(summary),
-        _figures(summary, "Contrast of the lesions to white matter", "lesion", LESIONS),
+        sheet("Contrast of the lesions to white matter", "lesion", "lesion"),
         _tests(summary),
     ]
     return [sheet for sheet in sheets if sheet.rows or sheet.notes]
 
 
+def cost_sheets(summary: Mapping[str, Any]) -> list[Sheet]:
+    """Return the table of costs; none if the summary, which may be a study's, has no costs."""
+    if "costs" not in summary:
+        return []
+    rows = []
+    for method in summary["methods"]:
+        known = summary["costs"].get(method, {})
+        cells = [format_cost(known.get(name), digits) for name, (_, digits) in COSTS.items()]
+        rows.append([method, *cells])
+    columns = ["Method", *(title for title, _ in COSTS.values())]
+    return [Sheet("Costs", columns, rows, (COSTS_NOTE,))]
+
+
 def format_statistic(statistic: Mapping[str, Any], digits: int, missing: str = "∞") -> str:
-    """Format one figure with its interval, as far as they are known.
+    """Format a mean with its interval, as far as they are known.
 
     Args:
         statistic: {"mean", "sd", "ci95", "n"}.
         digits: Decimals.
-        missing: What stands for a mean that does not exist.
+        missing: Text for a mean of None.
 
     Example:
         >>> format_statistic({"mean": 24.314, "sd": 0.5, "ci95": (23.9, 24.7), "n": 8}, digits=2)
@@ -87,47 +116,50 @@ def format_statistic(statistic: Mapping[str, Any], digits: int, missing: str = "
     return f"{mean} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
-def _figures(
-    summary: Mapping[str, Any], title: str, region: str, definitions: Mapping[str, Definition]
+def format_cost(value: float | None, digits: int) -> str:
+    """Format a cost with separators of thousands.
+
+    >>> format_cost(1926209, 0), format_cost(0.25, 2), format_cost(None, 1)
+    ('1,926,209', '0.25', 'n/a')
+    """
+    return MISSING if value is None else f"{value:,.{digits}f}"
+
+
+def _scores(
+    summary: Mapping[str, Any], title: str, region: str, metrics: Iterable[Metric]
 ) -> Sheet:
-    """Return methods down and metrics across, those that some method has."""
-    figures = {
+    """Return methods down and metrics across, without metrics that no method has."""
+    values = {
         method: regions[region]
         for method, regions in summary["methods"].items()
         if region in regions
     }
-    shown = [name for name in definitions if any(name in row for row in figures.values())]
+    shown = [metric for metric in metrics if any(metric.name in row for row in values.values())]
     rows = []
-    for method, found in figures.items():
-        known = [name for name in shown if name in found]
+    for method, found in values.items():
+        known = [metric.name for metric in shown if metric.name in found]
         if known:
-            cells = [_cell(found.get(name), definitions[name], name) for name in shown]
+            cells = [_cell(found.get(metric.name), metric) for metric in shown]
             rows.append([method, str(found[known[0]]["n"]), *cells])
-    return Sheet(title, ["Method", "n", *(definitions[name].heading for name in shown)], rows)
+    return Sheet(title, ["Method", "n", *(metric.heading for metric in shown)], rows)
 
 
-def _cell(statistic: Mapping[str, Any] | None, definition: Definition, name: str) -> str:
+def _cell(statistic: Mapping[str, Any] | None, metric: Metric) -> str:
     if statistic is None:
         return MISSING
-    return format_statistic(statistic, definition.digits, "∞" if name in METRICS else MISSING)
-
-
-def _perceptual(summary: Mapping[str, Any]) -> dict[str, Definition]:
-    """Return the perceptual distances of a summary, by name."""
-    names = (name for regions in summary["methods"].values() for name in regions["brain"])
-    found = {name: definition_of(name) for name in names if name.startswith(PERCEPTUAL)}
-    return {name: definition for name, definition in found.items() if definition is not None}
+    can_be_infinite = metric.per == "region" and metric.name in BY_NAME
+    return format_statistic(statistic, metric.digits, "∞" if can_be_infinite else MISSING)
 
 
 def _sets(summary: Mapping[str, Any]) -> Sheet:
     """Return the distances between all real and all synthetic images."""
-    features = summary.get("features")
+    features = summary.get("features") or {"methods": {}}
     rows: list[list[str]] = []
-    refusals: dict[str, str] = {}  # the same for all methods
-    for method, distances in (features or {"methods": {}})["methods"].items():
+    refusals: dict[str, None] = {}  # the same for all methods
+    for method, distances in features["methods"].items():
         for distance in distances.values():
             if distance["refused"]:
-                refusals[f"{distance['name']}: {distance['refused']}"] = method
+                refusals[f"{distance['name']}: {distance['refused']}"] = None
             cell = {"mean": distance["value"], "ci95": distance["ci95"]}
             missing = "refused" if distance["refused"] else MISSING
             rows.append([method, distance["name"], format_statistic(cell, 5, missing)])
@@ -138,37 +170,26 @@ def _sets(summary: Mapping[str, Any]) -> Sheet:
 
 def _tests(summary: Mapping[str, Any]) -> Sheet:
     """Return the paired tests of the main metrics in the brain, or why there are none."""
-    tests = summary.get("tests")
-    title = "Paired tests in the brain"
-    columns = [
-        "First",
-        "Second",
-        "Metric",
-        "n",
-        "Difference",
-        "r (rank-biserial)",
-        "dz",
-        "p",
-        "p Holm",
-    ]
+    tests, metrics = summary.get("tests"), metrics_of(summary)
+    added = [m.name for m in metrics.values() if m.name not in BY_NAME and m.group != PERCEPTUAL]
+    title, columns = "Paired tests in the brain", list(TESTS)
     if tests is None:
         return Sheet(title, columns, [])
     rows = [
-        [pair["first"], pair["second"], *_test_cells(pair)]
-        for metric in TESTED
+        [pair["first"], pair["second"], *_test_cells(pair, metrics[name])]
+        for name in (*TESTED, *added)
         for pair in tests["pairs"]
-        if (pair["region"], pair["metric"]) == ("brain", metric)
+        if (pair["region"], pair["metric"]) == ("brain", name)
     ]
     note = tests["refused"] or f"{tests['power']['words']} Tests: {tests['method']}."
     return Sheet(title, columns, rows, (note,), text_columns=3)
 
 
-def _test_cells(pair: Mapping[str, Any]) -> list[str]:
-    definition = METRICS[pair["metric"]]
+def _test_cells(pair: Mapping[str, Any], metric: Metric) -> list[str]:
     return [
-        definition.title,
+        metric.title,
         str(pair["n"]),
-        format_statistic(pair["difference"], definition.digits),
+        format_statistic(pair["difference"], metric.digits),
         f"{pair['rank_biserial']:.2f}",
         MISSING if pair["cohens_dz"] is None else f"{pair['cohens_dz']:.2f}",
         f"{pair['p']:.4f}",

@@ -1,46 +1,37 @@
-"""From figures of sessions to statistics over subjects, and to the table of all figures."""
+"""From the scores of sessions to statistics over subjects, and the table of all scores."""
 
 import csv
 import io
 import math
 from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from mrcontrast.metrics.definitions import (
-    LESIONS,
-    METRICS,
-    OUTSIDE,
-    REGIONS,
-    STRUCTURE,
-    VOLUMES,
-    Definition,
-)
-from mrcontrast.metrics.intervals import summarise
-from mrcontrast.metrics.panel import Scores
-
-PERCEPTUAL = "perceptual_"
-COLUMNS = (*METRICS, OUTSIDE, *STRUCTURE, *VOLUMES, *LESIONS)
-
+from mrcontrast.evaluation.metric_list import REGIONS
+from mrcontrast.evaluation.pairing import subject_of
+from mrcontrast.metrics.intervals import Statistic, summarise
+from mrcontrast.metrics.metric import Metric
+from mrcontrast.metrics.score_regions import Scores
 
 FIXED_COLUMNS = ("subject", "session", "method", "region", "voxels", "range_low", "range_high")
 
 
 @dataclass(frozen=True)
 class Row:
-    """The figures of one session, method and region.
+    """The scores of one session, method and region.
 
     Attributes:
         name: Session, "sub-X" or "sub-X_ses-Y".
         subject: The person.
         method: Name of the method.
         region: One of ``REGIONS``.
-        voxels: Voxels of the region.
+        voxels: Number of voxels of the region.
         low: Lower end of the intensity range, in the units of the files.
         high: Upper end.
-        scores: Metric by name; a region has only those that it allows.
+        scores: Value by metric.
     """
 
     name: str
@@ -52,47 +43,60 @@ class Row:
     high: float
     scores: Scores
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Both ends of the intensity range."""
+        return self.low, self.high
 
-def summarise_rows(rows: list[Row]) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return method -> region -> metric -> {mean, sd, ci95, n}; sessions are averaged first.
 
-    Args:
-        rows: The figures of all sessions.
-    """
-    values = by_subject(rows)
+def summarise_rows(rows: Sequence[Row]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return method -> region -> metric -> {mean, sd, ci95, n}; sessions are averaged first."""
     summary: dict[str, dict[str, dict[str, Any]]] = defaultdict(lambda: defaultdict(dict))
-    for (method, region, metric), subjects in values.items():
-        array = np.array(list(subjects.values()))
-        summary[method][region][metric] = asdict(summarise(array))
+    for (method, region, metric), subjects in by_subject(rows).items():
+        statistic = summarise(np.array(list(subjects.values())))
+        summary[method][region][metric] = asdict(statistic)
     return {
         method: {region: regions[region] for region in REGIONS if region in regions}
         for method, regions in summary.items()
     }
 
 
-def by_subject(rows: list[Row]) -> dict[tuple[str, str, str], dict[str, float]]:
+def by_subject(rows: Sequence[Row]) -> dict[tuple[str, str, str], dict[str, float]]:
     """Return (method, region, metric) -> subject -> the mean over the subject's sessions."""
-    sessions: dict[tuple[str, str, str], dict[str, list[float]]] = {}
+    sessions: dict[tuple[str, str, str], dict[str, float]] = defaultdict(dict)
     for row in rows:
         for metric, value in row.scores.items():
-            cell = sessions.setdefault((row.method, row.region, metric), {})
-            cell.setdefault(row.subject, []).append(value)
-    return {
-        key: {subject: float(np.mean(values)) for subject, values in subjects.items()}
-        for key, subjects in sessions.items()
-    }
+            sessions[row.method, row.region, metric][row.name] = value
+    return {key: subject_means(values) for key, values in sessions.items()}
 
 
-def columns_of(rows: list[Row]) -> list[str]:
-    """Return the metrics that some row has, in their usual order, those of other names last."""
-    present = dict.fromkeys(metric for row in rows for metric in row.scores)
-    known = [metric for metric in COLUMNS if metric in present]
-    return known + [metric for metric in present if metric not in COLUMNS]
+def subject_means(values: Mapping[str, float]) -> dict[str, float]:
+    """Return the mean over the sessions of each subject.
+
+    >>> subject_means({"sub-1_ses-1": 1.0, "sub-1_ses-2": 2.0, "sub-2": 4.0})
+    {'sub-1': 1.5, 'sub-2': 4.0}
+    """
+    subjects: dict[str, list[float]] = {}
+    for name, value in values.items():
+        subjects.setdefault(subject_of(name), []).append(value)
+    return {subject: float(np.mean(found)) for subject, found in subjects.items()}
 
 
-def to_csv(rows: list[Row]) -> str:
-    """Format rows as CSV with a header, one line a session, method and region; blank: no figure."""
-    columns, text = columns_of(rows), io.StringIO()
+def over_subjects(values: Mapping[str, float]) -> Statistic:
+    """Return the statistics over subjects of one value a session."""
+    return summarise(np.array(list(subject_means(values).values())))
+
+
+def to_csv(rows: Sequence[Row], metrics: Sequence[Metric]) -> str:
+    """Format rows as CSV with a header, one line a session, method and region.
+
+    Args:
+        rows: The scores of all sessions.
+        metrics: Columns, in this order; those without any value are left out.
+    """
+    present = {name for row in rows for name in row.scores}
+    columns = [metric.name for metric in metrics if metric.name in present]
+    text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*FIXED_COLUMNS, *columns])
     for row in rows:
@@ -102,17 +106,38 @@ def to_csv(rows: list[Row]) -> str:
     return text.getvalue()
 
 
+def read_csv(lines: Iterable[str]) -> list[Row]:
+    """Read the rows of ``to_csv`` again; values that are not finite are left out.
+
+    Raises:
+        KeyError: A fixed column is missing.
+        ValueError: A fixed column does not hold a number.
+    """
+    return [_row(cells) for cells in csv.DictReader(lines)]
+
+
+def _row(cells: Mapping[str, str]) -> Row:
+    subject, session = cells["subject"], cells["session"]
+    values = {key: _number(cell) for key, cell in cells.items() if key not in FIXED_COLUMNS}
+    return Row(
+        f"{subject}_{session}" if session else subject,
+        subject,
+        cells["method"],
+        cells["region"],
+        int(cells["voxels"]),
+        float(cells["range_low"]),
+        float(cells["range_high"]),
+        {key: value for key, value in values.items() if math.isfinite(value)},
+    )
+
+
+def _number(cell: str | None) -> float:
+    """Return the number in a cell; NaN for text or an empty cell."""
+    try:
+        return float(cell or "nan")
+    except ValueError:
+        return math.nan
+
+
 def _cell(value: float | None) -> float | str:
     return "" if value is None or math.isnan(value) else value
-
-
-def definition_of(metric: str) -> Definition | None:
-    """Return how a metric is shown, or None of one that only describes.
-
-    >>> definition_of("perceptual_efficientnet_lite0_2.5d").heading
-    'Perceptual (efficientnet_lite0_2.5d) ↓'
-    """
-    if metric.startswith(PERCEPTUAL):
-        extractor = metric.removeprefix(PERCEPTUAL)
-        return Definition(f"Perceptual ({extractor})", "", higher_is_better=False, digits=4)
-    return (METRICS | STRUCTURE | LESIONS).get(metric)

@@ -7,19 +7,9 @@ from typing import Any
 
 from mrcontrast.errors import printable
 from mrcontrast.evaluation.check_sheets import check_sheets
-from mrcontrast.evaluation.cost_sheet import cost_sheets
 from mrcontrast.evaluation.pairing import subject_of
-from mrcontrast.evaluation.sheets import Sheet, format_statistic, sheets_of
+from mrcontrast.evaluation.sheets import Sheet, cost_sheets, sheets_of
 from mrcontrast.metrics.intervals import MIN_SUBJECTS
-
-__all__ = [
-    "FORMATS",
-    "caption",
-    "format_statistic",
-    "to_csv_table",
-    "to_latex",
-    "to_markdown",
-]
 
 CAPTION = "mean over subjects [95 % interval]"
 FEW = f"mean over subjects; no interval below {MIN_SUBJECTS} subjects"
@@ -41,16 +31,12 @@ LATEX = {
 
 
 def tables_of(summary: Mapping[str, Any]) -> list[Sheet]:
-    """Return all tables of a summary: figures, tests, checks, costs."""
+    """Return all tables of a summary: scores, tests, checks, costs."""
     return [*sheets_of(summary), *check_sheets(summary), *cost_sheets(summary)]
 
 
 def to_markdown(summary: Mapping[str, Any]) -> str:
-    """Return the tables as Markdown, with the intensity range and the missing subjects below.
-
-    Args:
-        summary: As ``mrcontrast.commands.evaluate.evaluate`` returns it.
-    """
+    """Return the tables as Markdown, with notes on the intensity range and missing subjects."""
     lines = []
     for sheet in tables_of(summary):
         words = sheet.text_columns
@@ -63,7 +49,7 @@ def to_markdown(summary: Mapping[str, Any]) -> str:
 
 
 def to_csv_table(summary: Mapping[str, Any]) -> str:
-    """Return the tables as CSV, one below the other, each after a line with its title."""
+    """Return the tables as CSV, each below a line with its title."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     for sheet in tables_of(summary):
@@ -73,7 +59,7 @@ def to_csv_table(summary: Mapping[str, Any]) -> str:
 
 
 def to_latex(summary: Mapping[str, Any]) -> str:
-    """Return the tables as LaTeX for a paper; they need the package booktabs."""
+    """Return the tables as LaTeX; they need the package booktabs."""
     blocks = []
     for sheet in tables_of(summary):
         if not sheet.rows:
@@ -101,7 +87,7 @@ FORMATS: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
 
 
 def caption(summary: Mapping[str, Any]) -> str:
-    """Say what the figures are, and what the references were normalised with if they were."""
+    """Return the statistic that the tables show, and the normaliser of the references if any."""
     normaliser = summary.get("reference_normaliser")
     people = len({subject_of(name) for name in summary["subjects"]})
     text = CAPTION if people >= MIN_SUBJECTS else FEW if people > 1 else ONE_SUBJECT
@@ -109,24 +95,25 @@ def caption(summary: Mapping[str, Any]) -> str:
 
 
 def left_out(summary: Mapping[str, Any]) -> list[str]:
-    """Return a line on each list of sessions that lack a counterpart."""
-    return [
-        f"- {method}, {kind.replace('_', ' ')}: {', '.join(names)}"
-        for method, lists in summary["missing"].items()
+    """Return a line for each list of sessions that lack a counterpart, and of metrics left out."""
+    lines = [
+        f"{method}, {kind.replace('_', ' ')}: {', '.join(names)}"
+        for method, lists in (summary.get("missing") or {}).items()
         for kind, names in lists.items()
         if names
     ]
+    return lines + list(summary.get("left_out") or [])
 
 
 def _notes(summary: Mapping[str, Any]) -> list[str]:
-    """Return what a reader must know beside the figures."""
+    """Return notes on range, normalisation, masks and missing subjects."""
     intensity = summary["intensity_range"]
     ends, text = f"{intensity['low']} to {intensity['high']}", caption(summary)
     note = (
         f"{text[0].upper()}{text[1:]}. Intensity range {ends}; "
         f"normalisation: {summary['normalisation']}. Masks: {summary['inputs']['masks']}."
     )
-    return [printable(note), *left_out(summary)]
+    return [printable(note), *(f"- {line}" for line in left_out(summary))]
 
 
 def _line(cells: list[str]) -> str:
@@ -138,5 +125,5 @@ def _latex_line(cells: list[str]) -> str:
 
 
 def _escape(text: str) -> str:
-    """Return text as LaTeX shows it."""
+    """Escape text for LaTeX."""
     return "".join(LATEX.get(character, character) for character in text)

@@ -1,4 +1,4 @@
-"""The tables of an evaluation on a terminal, however narrow it is."""
+"""The tables of an evaluation on a terminal of any width."""
 
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import replace
@@ -11,15 +11,15 @@ from rich.text import Text
 from mrcontrast.evaluation.sheets import Sheet
 from mrcontrast.evaluation.table import caption, left_out, tables_of
 
-BORDER = 3  # characters that a column takes beside its text
+BORDER = 3  # characters of a column in addition to its text
 
 
 class Fitted:
-    """A table that puts intervals on lines of their own, then splits, until it fits the terminal.
+    """A table that wraps intervals, then splits, until it fits the terminal.
 
     Args:
-        sheet: What to show.
-        caption: Below it.
+        sheet: The table.
+        caption: Text below it.
     """
 
     def __init__(self, sheet: Sheet, caption: str) -> None:
@@ -41,8 +41,7 @@ class Fitted:
     def table(self, sheet: Sheet, first: bool, last: bool, roomy: bool) -> Table:
         """Return a table; the first has the title and the last the caption.
 
-        Where not all is ``roomy`` each column has just the width that it needs: rich would share
-        out the lack otherwise, and cut the last.
+        A table that is not ``roomy`` gets fixed widths, since rich would cut its last column.
         """
         table = Table(title_justify="left", caption_justify="left")
         table.title = Text(sheet.title) if first else None
@@ -59,30 +58,24 @@ class Fitted:
 
 
 def to_rich(summary: Mapping[str, Any], titles: Container[str] | None = None) -> Group:
-    """Return the tables to print with a ``rich`` console.
-
-    Args:
-        summary: As ``mrcontrast.commands.evaluate.evaluate`` returns it.
-        titles: Of the tables to show; None for all.
-    """
+    """Return the tables with these titles, or all, to print with a ``rich`` console."""
     sheets = [sheet for sheet in tables_of(summary) if titles is None or sheet.title in titles]
-    return Group(
-        *(shown(sheet, caption(summary)) for sheet in sheets), *map(Text, left_out(summary))
-    )
+    lines = (Text(f"- {line}") for line in left_out(summary))
+    return Group(*(shown(sheet, caption(summary)) for sheet in sheets), *lines)
 
 
 def shown(sheet: Sheet, caption: str) -> RenderableType:
-    """Return a table with its notes, or else a caption, below; only the notes if it is empty."""
+    """Return a table above its notes or else a caption; only the notes if it is empty."""
     notes = " ".join(sheet.notes)
     return Fitted(sheet, notes or caption) if sheet.rows else Text(f"{sheet.title}: {notes}")
 
 
 def split(sheet: Sheet, width: int) -> Iterator[Sheet]:
-    """Yield a table in parts of whole columns; each repeats the columns that say what a row is.
+    """Yield a table in parts of whole columns; each repeats the text columns.
 
     Args:
         sheet: Its text columns, and "n" after them, are repeated.
-        width: Characters that a part may take; one column of figures is always shown.
+        width: Most characters of a part; one column of numbers is always shown.
     """
     widths = column_widths(sheet)
     named = sheet.text_columns + (sheet.columns[sheet.text_columns :][:1] == ["n"])
@@ -100,7 +93,7 @@ def split(sheet: Sheet, width: int) -> Iterator[Sheet]:
 def column_widths(sheet: Sheet) -> list[int]:
     """Return the characters that each column needs, border included.
 
-    Headings may wrap between words, and so may text columns after the first; figures may not.
+    Headings and text columns after the first may wrap between words.
     """
     widths = []
     for index, heading in enumerate(sheet.columns):
@@ -112,7 +105,7 @@ def column_widths(sheet: Sheet) -> list[int]:
 
 
 def unwrapped_width(sheet: Sheet) -> int:
-    """Return the characters that a table takes if nothing in it wraps."""
+    """Return the width of a table without wrapping, in characters."""
     columns = zip(sheet.columns, *sheet.rows, strict=True)
     longest = [max(len(line) for cell in column for line in cell.split("\n")) for column in columns]
     return sum(BORDER + length for length in longest) + 1

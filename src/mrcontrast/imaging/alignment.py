@@ -14,8 +14,8 @@ from mrcontrast.transforms.brain import LARGEST_BRAIN_ML, mask_from_nonzero
 from mrcontrast.transforms.grid import resample_to
 
 GRID_MM = 3.0  # about a slice of a clinical FLAIR
-BORDER_MM = 24.0  # blocks and shifts reach this far out of the brain
-TOLERANCE_MM = 2.0  # blocks that disagree by more lose their say in the rigid motion
+BORDER_MM = 24.0  # reach of blocks and shifts outside the brain
+TOLERANCE_MM = 2.0  # disagreement from which a block loses weight in the rigid motion
 ROUNDS = 30
 FEWEST_BLOCKS = 20
 SCALP_MM = 15.0  # scalp and skull together
@@ -29,11 +29,11 @@ class Alignment:
     """Measured overlay of two images.
 
     Attributes:
-        displacement_mm: How far the rigid motion that most blocks agree on moves the brain: root
-            mean square over its voxels.
+        displacement_mm: Root mean square displacement of the brain's voxels by the rigid motion
+            that most blocks agree on.
         residual_mm: Median distance of the blocks from that motion, weighted by similarity: small
-            for one brain, about 7 mm for two brains or one that is bent. A block that fits almost
-            as well at the motion as at its best shift has no distance, whatever its contrast.
+            for one brain, about 7 mm for two brains or a deformed one. A block that fits almost
+            equally well at the motion and at its best shift has distance 0.
         similarity: Median R squared of the blocks at their best shifts, in [0, 1].
         overlap: Share of the brain that the moving image's voxels cover, in [0, 1].
         blocks: How many blocks were compared.
@@ -56,7 +56,7 @@ class Alignment:
         return self.suspicion <= 1
 
     def measures(self) -> dict[str, float]:
-        """Return what is worth a column."""
+        """Return the values for tables."""
         names = ("displacement_mm", "residual_mm", "similarity", "overlap", "suspicion")
         return {name: float(getattr(self, name)) for name in names}
 
@@ -70,10 +70,9 @@ def check_alignment(
 ) -> Alignment:
     """Measure how far one image is from another in world space; nothing is moved.
 
-    Blocks of each contrast look for their counterpart in the other one, 9 mm round. A rigid offset
-    is what they agree on; two brains do not agree. The limits: 2.5 mm is the mean thickness of
-    the cortex (Fischl and Dale 2000, PNAS 97:11050), beyond it a voxel of cortex shows something
-    else in the other contrast; 2 mm is half of the least that two brains have given.
+    Blocks of each contrast are matched to the other within 9 mm. Shifts agree under a rigid offset,
+    and disagree between two brains. The limit of 2.5 mm is the mean thickness of the cortex (Fischl
+    and Dale 2000, PNAS 97:11050); 2 mm is half of the least residual measured for two brains.
 
     Args:
         fixed: Any contrast and grid, with skull or without.
@@ -120,13 +119,7 @@ def check_alignment(
 
 
 def foreground(volume: Volume) -> np.ndarray:
-    """Return the non-zero voxels of a stripped brain, else the head: (X, Y, Z), bool.
-
-    Raises:
-        MrcontrastError: There are only zeros.
-
-    Source: Otsu 1979, IEEE SMC 9(1):62, for the head.
-    """
+    """Return the non-zero voxels of a stripped brain, else the head by Otsu: (X, Y, Z), bool."""
     try:
         return mask_from_nonzero(volume)
     except MrcontrastError:
@@ -137,7 +130,7 @@ def foreground(volume: Volume) -> np.ndarray:
 
 
 def without_scalp(inside: np.ndarray) -> np.ndarray:
-    """Peel scalp and skull off a head on the grid of the check: (X, Y, Z), bool; a brain stays."""
+    """Remove scalp and skull from a mask of a head on the grid of the check, (X, Y, Z), bool."""
     if inside.sum() * GRID_MM**3 / 1000 <= LARGEST_BRAIN_ML:
         return inside
     return np.asarray(ndimage.distance_transform_edt(inside, sampling=GRID_MM) > SCALP_MM)
@@ -146,11 +139,7 @@ def without_scalp(inside: np.ndarray) -> np.ndarray:
 def _common_grid(
     fixed: Volume, moving: Volume, mask: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Bring both images and the mask to cubic voxels round the brain; return them and the affine.
-
-    Raises:
-        MrcontrastError: The mask is empty.
-    """
+    """Resample both images and the mask to cubic voxels around the brain; return the affine too."""
     if not mask.any():
         raise MrcontrastError("Expected a brain mask with voxels, got an empty one.")
     world = np.argwhere(mask) @ fixed.affine[:3, :3].T + fixed.affine[:3, 3]
@@ -164,7 +153,7 @@ def _common_grid(
 
 
 def _agreed_motion(blocks: BlockShifts, affine: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return the rigid motion (4, 4) that most blocks agree on, and their distance from it in mm.
+    """Return the rigid motion (4, 4) that most blocks agree on, and their distance from it (mm).
 
     Source: iterated weights of Geman and McClure 1987, Bulletin of the ISI 52:5.
     """
@@ -178,11 +167,5 @@ def _agreed_motion(blocks: BlockShifts, affine: np.ndarray) -> tuple[np.ndarray,
         motion = fit_rigid(start, end, weight)
         apart = end - start @ motion[:3, :3].T - motion[:3, 3]
     wanted = (start @ motion[:3, :3].T + motion[:3, 3] - start) @ np.linalg.inv(affine[:3, :3]).T
-    return motion, _weighted_median(GRID_MM * blocks.distance_to(wanted), say)
-
-
-def _weighted_median(values: np.ndarray, weight: np.ndarray) -> float:
-    """Return the value (N,) up to which half of the weight (N,) lies."""
-    order = np.argsort(values)
-    total = np.cumsum(weight[order])
-    return float(values[order][np.searchsorted(total, total[-1] / 2)])
+    distance_mm = GRID_MM * blocks.distance_to(wanted)
+    return motion, float(np.quantile(distance_mm, 0.5, weights=say, method="inverted_cdf"))

@@ -1,4 +1,4 @@
-"""N4: the smooth gain of the receiver coil is estimated on a coarse grid and divided out."""
+"""N4 bias correction: divide out the smooth gain of the receiver coil."""
 
 import math
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from mrcontrast.storage.volume import Volume
 
 @dataclass(frozen=True)
 class BiasCorrection:
-    """What N4 found.
+    """Result of N4.
 
     Attributes:
         image: The volume divided by ``field``, (X, Y, Z), on its own grid.
-        field: Gain of each voxel, (X, Y, Z), > 0; its geometric mean in the mask is 1.
-        strength: Standard deviation of the log of the gain in the mask; 0 is no bias.
+        field: Gain of each voxel, (X, Y, Z), > 0, with geometric mean 1 in the mask.
+        strength: Standard deviation of the log gain in the mask; 0 without bias.
     """
 
     image: Volume
@@ -32,18 +32,18 @@ def correct_bias(
     iterations: tuple[int, ...] = (50, 50, 30, 20),
     tolerance: float = 1e-3,
 ) -> BiasCorrection:
-    """Correct the shading of a volume; voxels at or below 0 do not count and stay in place.
+    """Correct the shading of a volume; voxels at or below 0 are not used for the estimate.
 
     Args:
         volume: Raw intensities.
-        mask: (X, Y, Z), bool: where the gain is estimated, brain or head.
+        mask: (X, Y, Z), bool, brain or head, for the estimate.
         working_spacing_mm: Axes with finer voxels are shrunk to this spacing or the next above.
-        iterations: Most of them at each level, coarse to fine; the control points double.
+        iterations: Maximum at each level, coarse to fine; the control points double.
         tolerance: A level ends when the gain changes by less than this.
 
     Raises:
-        MrcontrastError: The mask is empty or everything in it is at or below 0, the affine is
-            sheared, or SimpleITK is not installed.
+        MrcontrastError: No voxel in the mask is above 0, the affine is sheared, or SimpleITK is
+            not installed.
 
     Source: Tustison et al. 2010, IEEE TMI 29(6):1310; SimpleITK's filter, one thread.
     """

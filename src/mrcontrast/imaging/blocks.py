@@ -1,12 +1,10 @@
-"""Local shifts: where in one contrast each small block of the other one fits best.
+"""Match small blocks of one contrast to another one.
 
-Block matching asks a pair of images of two contrasts how far it is out of place, at hundreds of
-places at once, and answers in millimetres: a rigid offset is seen as shifts that agree, two
-different brains as shifts that do not.
+A rigid offset shows as shifts that agree, two different brains as shifts that do not.
 
 Source: Ourselin et al. 2001, Image and Vision Computing 19:25 (block matching); similarity after
-Roche et al. 1998, MICCAI (correlation ratio), here the R squared of a local quadratic fit, which
-follows tissue contrasts of either sign. Only voxels that both masks know count.
+Roche et al. 1998, MICCAI (correlation ratio), here the R squared of a local quadratic fit in the
+voxels of both masks, which follows contrasts of either sign.
 """
 
 from dataclasses import dataclass
@@ -17,18 +15,18 @@ from numpy.lib.stride_tricks import sliding_window_view
 from scipy import ndimage
 
 RIDGE, FLAT = 1e-4, 1e-6
-NOISE_SHARE = 0.02  # added to each variance, so that flat places fit nothing
-LEAST_FILLED = 0.5  # of a block must fall on a mask
-AS_GOOD = 0.9  # share of the best similarity: without contrast, many shifts reach it
+NOISE_SHARE = 0.02  # added to each variance, so that flat blocks fit nothing
+LEAST_FILLED = 0.5  # least share of a block on a mask
+AS_GOOD = 0.9  # of the best similarity, which many shifts of a flat block reach
 
 
 @dataclass(frozen=True)
 class BlockShifts:
-    """What block matching found.
+    """Result of block matching.
 
     Attributes:
-        centres: (N, 3), middle of each block on the fixed image, in voxels.
-        shifts: (N, 3), by how much the moving image stands away from it there, in voxels.
+        centres: (N, 3), centre of each block on the fixed image, in voxels.
+        shifts: (N, 3), offset of the moving image there, in voxels.
         similarity: (N,), R squared at the best shift, in [0, 1].
         scores: (N, S), R squared at every shift of ``all_shifts``, in [0, 1].
     """
@@ -39,18 +37,15 @@ class BlockShifts:
     scores: np.ndarray
 
     def reversed(self) -> "BlockShifts":
-        """Return the same seen from the other image: centres move along, shifts turn round."""
+        """Return the blocks from the other image, with moved centres and opposite shifts."""
         scores = self.scores[:, ::-1]  # the order of all shifts is symmetric
         return BlockShifts(self.centres + self.shifts, -self.shifts, self.similarity, scores)
 
     def distance_to(self, wanted: np.ndarray) -> np.ndarray:
-        """Return how far each block is from a wanted shift, in voxels, (N,).
+        """Return the distance of each block from a shift (N, 3), in voxels, (N,).
 
-        The distance is taken from the nearest shift that is as good as the best one, so that a
-        block without contrast, which fits everywhere alike, contradicts nothing.
-
-        Args:
-            wanted: (N, 3), in voxels.
+        Measured from the nearest shift almost as good as the best one, so that a flat block, which
+        fits equally well everywhere, has distance 0.
         """
         reach = (round(self.scores.shape[1] ** (1 / 3)) - 1) // 2
         apart = np.linalg.norm(all_shifts(reach) - wanted[:, None], axis=2)
@@ -78,10 +73,10 @@ def find_shifts(
     Args:
         fixed: (X, Y, Z), float.
         moving: (X, Y, Z), another contrast on the same grid.
-        fixed_mask: (X, Y, Z), bool, voxels that count, ``radius + reach`` from every face.
-        moving_mask: (X, Y, Z), bool, voxels that count.
+        fixed_mask: (X, Y, Z), bool, voxels to use, ``radius + reach`` from every face.
+        moving_mask: (X, Y, Z), bool, voxels to use.
         radius: Half width of a block, in voxels.
-        reach: Furthest shift along each axis, in voxels.
+        reach: Largest shift along each axis, in voxels.
         step: Distance of the blocks' centres, in voxels.
     """
     centres = block_centres(fixed_mask, radius, step)
@@ -95,9 +90,9 @@ def find_shifts(
         inner = (index[:, axis] > 0) & (index[:, axis] < width - 1)
         sides = []
         for side in (-1, 1):
-            beside = index.copy()
-            beside[:, axis] = np.clip(beside[:, axis] + side, 0, width - 1)
-            sides.append(cube[rows, *beside.T])
+            neighbour = index.copy()
+            neighbour[:, axis] = np.clip(neighbour[:, axis] + side, 0, width - 1)
+            sides.append(cube[rows, *neighbour.T])
         bend = sides[0] - 2 * scores[rows, best] + sides[1]
         known = inner & (bend < -FLAT)
         found[known, axis] += 0.5 * (sides[0] - sides[1])[known] / bend[known]
@@ -105,12 +100,12 @@ def find_shifts(
 
 
 def all_shifts(reach: int) -> np.ndarray:
-    """Return the shifts that blocks are tried at, in voxels: (S, 3), int, in symmetric order."""
+    """Return all shifts up to a reach, in voxels: (S, 3), int, in symmetric order."""
     return np.array(list(product(range(-reach, reach + 1), repeat=3)))
 
 
 def block_centres(mask: np.ndarray, radius: int, step: int) -> np.ndarray:
-    """Return every ``step``-th voxel of a mask round which most of a block is inside: (N, 3)."""
+    """Return every ``step``-th voxel of a mask with most of its block inside: (N, 3)."""
     inside = ndimage.uniform_filter(mask.astype(np.float32), 2 * radius + 1) > LEAST_FILLED
     voxels = np.argwhere(mask & inside)
     if not len(voxels):
@@ -127,19 +122,9 @@ def match_blocks(
     radius: int,
     reach: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return for each block of the fixed image how well it fits at each shift of the moving one.
+    """Return the R squared in [0, 1] of blocks at all shifts, (N, S), and the shifts (S, 3).
 
-    Args:
-        fixed: (X, Y, Z), float.
-        moving: (X, Y, Z), another contrast on the same grid.
-        fixed_mask: (X, Y, Z), bool, voxels that count.
-        moving_mask: Likewise.
-        centres: (N, 3), int, at least ``radius + reach`` from every face.
-        radius: Half width of a block, in voxels.
-        reach: Furthest shift along each axis, in voxels.
-
-    Returns:
-        (N, S) R squared, in [0, 1], and (S, 3) shifts in voxels.
+    See ``find_shifts``; the centres are (N, 3), int, at least ``radius + reach`` from every face.
     """
     shifts = all_shifts(reach)
     window = block_window(radius).ravel()
@@ -161,13 +146,13 @@ def match_blocks(
 
 
 def block_window(radius: int) -> np.ndarray:
-    """Return the weights of a block, (W, W, W), float32: a Gaussian of half its half width."""
+    """Return the weights of a block, (W, W, W), float32: a Gaussian of 0.6 times its half width."""
     line = np.exp(-0.5 * (np.arange(-radius, radius + 1) / (0.6 * radius)) ** 2)
     return np.einsum("i,j,k->ijk", line, line, line).astype(np.float32)
 
 
 def _standardised(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Shift and scale to weighted mean 0 and standard deviation 1; 0 where nothing counts."""
+    """Shift and scale to weighted mean 0 and standard deviation 1; 0 at weight 0."""
     total = max(float(weight.sum()), 1e-6)
     centred = values - float((values * weight).sum()) / total
     spread = float(np.sqrt((centred**2 * weight).sum() / total))
@@ -181,7 +166,7 @@ def _r_squared(
     values: np.ndarray,
     squares: np.ndarray,
 ) -> np.ndarray:
-    """Return the R squared of moving values fitted by a parabola of the block's, for each shift."""
+    """Return the R squared of a quadratic fit of moving values to the block's, for each shift."""
     powers = np.stack([weight * block**k for k in range(5)], axis=1)
     moments = (known @ powers).astype(np.float64)  # (S, 5)
     cross = (values @ powers[:, :3]).astype(np.float64)  # (S, 3)

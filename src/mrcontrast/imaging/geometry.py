@@ -1,10 +1,11 @@
-"""Rigid motions of points in mm, and volumes that follow them."""
+"""Rigid motions of points in mm and of volumes."""
 
 import math
 from collections.abc import Sequence
 
 import numpy as np
 from scipy import ndimage
+from scipy.spatial.transform import Rotation
 
 from mrcontrast.storage.volume import Volume
 from mrcontrast.transforms.grid import resample_to
@@ -18,14 +19,7 @@ def rigid_matrix(
     >>> (rigid_matrix((0, 0, 90), (0, 0, 5), (0, 0, 0)) @ [1, 0, 0, 1]).round(6)
     array([0., 1., 5., 1.])
     """
-    turn = np.eye(3)
-    for axis, angle in enumerate(np.deg2rad(rotation_deg)):
-        second, third = (axis + 1) % 3, (axis + 2) % 3
-        step = np.eye(3)
-        step[second, second] = step[third, third] = math.cos(angle)
-        step[third, second] = math.sin(angle)
-        step[second, third] = -math.sin(angle)
-        turn = step @ turn
+    turn = Rotation.from_euler("xyz", rotation_deg, degrees=True).as_matrix()
     matrix = np.eye(4)
     matrix[:3, :3] = turn
     matrix[:3, 3] = np.asarray(centre_mm) - turn @ np.asarray(centre_mm) + np.asarray(shift_mm)
@@ -57,12 +51,12 @@ def apply_matrix(volume: Volume, matrix: np.ndarray, like: Volume, order: int = 
 
 
 def displacement_mm(a: np.ndarray, b: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Return how far apart two matrices (4, 4) put points (N, 3): (N,), in mm."""
+    """Return the distance of points (N, 3) under two matrices (4, 4): (N,), in mm."""
     return np.linalg.norm(points @ (a - b)[:3, :3].T + (a - b)[:3, 3], axis=1)
 
 
 def surface_points(mask: np.ndarray, affine: np.ndarray) -> np.ndarray:
-    """Return the voxels of a mask (X, Y, Z) that have a neighbour outside: (N, 3), in mm."""
+    """Return the voxels of a mask (X, Y, Z) with a neighbour outside: (N, 3), in mm."""
     padded = np.pad(np.asarray(mask, bool), 1)
     surface = (padded & ~ndimage.binary_erosion(padded))[1:-1, 1:-1, 1:-1]
     return np.argwhere(surface) @ affine[:3, :3].T + affine[:3, 3]

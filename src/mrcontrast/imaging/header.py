@@ -1,4 +1,4 @@
-"""What the header of a NIfTI file says, and what in it is suspicious; no voxel is read."""
+"""Check the header of a NIfTI file without reading voxels."""
 
 import math
 from dataclasses import dataclass
@@ -10,8 +10,15 @@ import numpy as np
 
 from mrcontrast.errors import MrcontrastError, one_line
 from mrcontrast.imaging.itk import is_sheared
-from mrcontrast.storage.absent import refuse_absent
-from mrcontrast.storage.nifti import UNIT_MM, UNITS, contradiction, fault, open_nifti, unit_code
+from mrcontrast.storage.nifti import (
+    UNIT_MM,
+    UNITS,
+    check_present,
+    contradiction,
+    fault,
+    open_nifti,
+    unit_code,
+)
 
 ERROR, WARNING, INFO = SEVERITIES = ("error", "warning", "info")
 FEWEST_VOXELS = 8
@@ -26,9 +33,9 @@ class Finding:
     """One fact of a header.
 
     Attributes:
-        name: What was looked at, such as "qform_sform_mm".
-        value: What was found; numbers in the unit that ends the name.
-        severity: "error": cannot be used as it is; "warning": look at it; "info".
+        name: Name of the fact, such as "qform_sform_mm".
+        value: Its value; numbers in the unit at the end of the name.
+        severity: "error" (unusable as it is), "warning" or "info".
     """
 
     name: str
@@ -36,16 +43,19 @@ class Finding:
     severity: str
 
 
-def check_header(path: str | Path) -> list[Finding]:
-    """Return what the header says, worst findings first.
+UNKNOWN_PLACE = Finding("orientation", "unknown", ERROR)
 
-    Always there: ``dims``, ``spacing_mm``, ``orientation``, ``units``, ``dtype``. Only where they
-    apply: ``negative_spacing``, ``affine`` (singular, not finite, none), ``sheared``,
-    ``qform_sform_mm`` (largest distance over the grid's corners between the two, where both are
-    set), ``offset_mm`` (of the grid's centre from the origin), ``scaling``, ``truncated``.
+
+def check_header(path: str | Path) -> list[Finding]:
+    """Return the facts of a header, worst first.
+
+    Always ``dims``, ``spacing_mm``, ``orientation``, ``units``, ``dtype``; where they apply
+    ``negative_spacing``, ``affine`` (singular, not finite, none), ``sheared``, ``qform_sform_mm``
+    (largest distance between the two at the grid's corners), ``offset_mm`` (of the grid's centre
+    from the origin), ``scaling``, ``truncated``.
 
     Raises:
-        MrcontrastError: The file is missing, not readable, or no NIfTI file, whatever its name.
+        MrcontrastError: The file is missing, unreadable, or not NIfTI.
     """
     try:
         header, size = _read_header(Path(path))
@@ -67,8 +77,8 @@ def check_header(path: str | Path) -> list[Finding]:
 
 
 def _read_header(path: Path) -> tuple[nib.Nifti1Header, int | None]:
-    """Read a header unchecked; also the file's size in bytes where it is not compressed."""
-    refuse_absent(path, "a NIfTI file")
+    """Return a header unchecked, and the file's size in bytes if it is not compressed."""
+    check_present(path, "a NIfTI file")
     with path.open("rb") as raw:
         start = raw.read(132)
     if start[128:132] == b"DICM":
@@ -81,7 +91,8 @@ def _read_header(path: Path) -> tuple[nib.Nifti1Header, int | None]:
         raise MrcontrastError(f"Expected a NIfTI file, got {got} ({path}). Rename the file.")
     with nib.openers.ImageOpener(str(path)) as file:
         length = np.frombuffer(file.read(4), "<i4")
-        if length.size != 1 or not (kind := _header_class(length)):
+        kinds = [HEADER_CLASSES.get(int(n)) for n in (*length, *length.byteswap())]
+        if not (kind := next(filter(None, kinds), None)):
             raise MrcontrastError(
                 f"Expected a NIfTI file, got another or an empty one ({path}). "
                 "Convert it or copy it again."
@@ -89,7 +100,7 @@ def _read_header(path: Path) -> tuple[nib.Nifti1Header, int | None]:
         file.seek(0)
         header = kind.from_fileobj(file, check=False)
     if header["pixdim"][0] == 0:
-        header["pixdim"][0] = 1  # which is what 0 means to the standard
+        header["pixdim"][0] = 1  # the meaning of 0 in the standard
     if header["magic"].item().rstrip(b"\0")[:3] not in (b"n+1", b"n+2"):
         raise MrcontrastError(
             f"Expected a NIfTI file of one part, got magic {header['magic'].item()!r} ({path}). "
@@ -98,13 +109,8 @@ def _read_header(path: Path) -> tuple[nib.Nifti1Header, int | None]:
     return header, None if zipped else path.stat().st_size
 
 
-def _header_class(length: np.ndarray) -> type[nib.Nifti1Header] | None:
-    """Return the header's class by its length (1,), of either byte order."""
-    return HEADER_CLASSES.get(int(length[0])) or HEADER_CLASSES.get(int(length.byteswap()[0]))
-
-
 def _check_voxels(header: nib.Nifti1Header) -> list[Finding]:
-    """Judge number of axes, voxels, type and scaling."""
+    """Check axes, voxels, type and scaling."""
     count = int(header["dim"][0])
     shape = [int(n) for n in header["dim"][1 : 1 + max(0, min(count, 7))]]
     while len(shape) > 3 and shape[-1] == 1:  # as read_volume does
@@ -116,9 +122,8 @@ def _check_voxels(header: nib.Nifti1Header) -> list[Finding]:
     try:
         dtype = header.get_data_dtype()
         real = dtype.kind in "iuf"
-        found.append(
-            Finding("dtype", str(dtype) if real else _kind(dtype), INFO if real else ERROR)
-        )
+        kind = "RGB" if dtype.names else str(dtype)
+        found.append(Finding("dtype", kind, INFO if real else ERROR))
     except Exception:  # nibabel raises several kinds for an unknown code
         return [*found, Finding("dtype", f"unknown code {int(header['datatype'])}", ERROR)]
     slope, shift = float(header["scl_slope"]), float(header["scl_inter"])
@@ -129,13 +134,8 @@ def _check_voxels(header: nib.Nifti1Header) -> list[Finding]:
     return found
 
 
-def _kind(dtype: np.dtype) -> str:
-    """Name a type that is no real number."""
-    return "RGB" if dtype.names else str(dtype)
-
-
 def _check_spacing(header: nib.Nifti1Header) -> list[Finding]:
-    """Judge the spacing in mm and the unit that it is stored in."""
+    """Check the spacing in mm and its unit."""
     code = unit_code(header)
     pixdim = [float(step) * UNIT_MM.get(code, 1.0) for step in header["pixdim"][1:4]]
     steps = [abs(step) for step in pixdim]
@@ -152,17 +152,17 @@ def _check_spacing(header: nib.Nifti1Header) -> list[Finding]:
 
 
 def _check_affine(header: nib.Nifti1Header) -> list[Finding]:
-    """Judge where the grid lies in the world; the sform goes before the qform."""
+    """Check the place of the grid in the world, by the sform before the qform."""
     try:
         qform, sform = header.get_qform(coded=True)[0], header.get_sform(coded=True)[0]
         if qform is not None and not np.isfinite(qform).all():
             raise ValueError("qform not finite")
         best = np.array(header.get_best_affine(), np.float64)
-    except Exception as error:  # nibabel raises several kinds for a quaternion that is none
-        return [_unknown_place(), Finding("affine", one_line(error, most=80), ERROR)]
+    except Exception as error:  # nibabel raises several kinds for a wrong quaternion
+        return [UNKNOWN_PLACE, Finding("affine", one_line(error, most=80), ERROR)]
     if not np.isfinite(best).all() or np.linalg.matrix_rank(best[:3, :3]) < 3:
         kind = "singular" if np.isfinite(best).all() else "not finite"
-        return [_unknown_place(), Finding("affine", kind, ERROR)]
+        return [UNKNOWN_PLACE, Finding("affine", kind, ERROR)]
     scale = np.diag([*[UNIT_MM.get(unit_code(header), 1.0)] * 3, 1.0])
     best = scale @ best
     found = [Finding("orientation", "".join(nib.orientations.aff2axcodes(best)), INFO)]
@@ -183,13 +183,13 @@ def _check_affine(header: nib.Nifti1Header) -> list[Finding]:
 
 
 def geometry_remarks(path: str | Path) -> list[str]:
-    """Return what is uncertain about the place of a volume, one sentence each.
+    """Return one sentence for each uncertainty in the place of a volume.
 
     Args:
         path: A file that ``read_volume`` accepts.
 
     Raises:
-        MrcontrastError: Nothing says how large its voxels are.
+        MrcontrastError: Its voxels have no size.
     """
     found = {finding.name: finding for finding in check_header(path)}
     placed = int(open_nifti(Path(path)).header["sform_code"]) > 0
@@ -214,10 +214,6 @@ def geometry_remarks(path: str | Path) -> list[str]:
     return remarks
 
 
-def _unknown_place() -> Finding:
-    return Finding("orientation", "unknown", ERROR)
-
-
 def _corners(header: nib.Nifti1Header) -> np.ndarray:
     """Return the corner voxels of the grid, homogeneous, (8, 4)."""
     ends = [(0, max(0, int(n) - 1)) for n in header["dim"][1:4]]
@@ -225,7 +221,7 @@ def _corners(header: nib.Nifti1Header) -> np.ndarray:
 
 
 def _check_length(header: nib.Nifti1Header, size: int | None) -> list[Finding]:
-    """Compare a plain file's size with what its header promises."""
+    """Compare the size of an uncompressed file with its header."""
     if size is None:
         return []
     count = int(header["dim"][0])

@@ -1,4 +1,4 @@
-"""To and from SimpleITK, which counts its axes from the left and the back (LPS)."""
+"""Convert to and from SimpleITK, whose world axes are LPS."""
 
 import importlib
 import importlib.util
@@ -18,11 +18,7 @@ Transform = Any  # SimpleITK.Transform
 
 
 def load_extra(name: str) -> ModuleType:
-    """Import a module of the extra ``prep``.
-
-    Raises:
-        MrcontrastError: It is not installed.
-    """
+    """Import a module of the extra ``prep``; raise MrcontrastError if it is not installed."""
     try:
         return importlib.import_module(name)
     except ImportError as error:
@@ -32,12 +28,8 @@ def load_extra(name: str) -> ModuleType:
         ) from error
 
 
-def require_extra(name: str, user: str) -> None:
-    """Refuse before any work what would fail for want of a package of the extra ``prep``.
-
-    Raises:
-        UsageError: ``name`` is not installed.
-    """
+def check_extra(name: str, user: str) -> None:
+    """Raise UsageError if a package of the extra ``prep`` is not installed, before any work."""
     if importlib.util.find_spec(name) is None:
         raise UsageError(
             f'Expected the package {name} for {user}, got none. Run pip install "mrcontrast[prep]".'
@@ -45,28 +37,20 @@ def require_extra(name: str, user: str) -> None:
 
 
 def load_itk() -> ModuleType:
-    """Import SimpleITK, with one thread: its sums differ with how threads share the work.
-
-    Raises:
-        MrcontrastError: It is not installed.
-    """
+    """Import SimpleITK with one thread, since its sums depend on the number of threads."""
     itk = load_extra("SimpleITK")
     itk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     return itk
 
 
 def is_sheared(affine: np.ndarray) -> bool:
-    """Return whether the axes of an affine (4, 4) are not at right angles, which ITK refuses."""
+    """Return whether the axes of an affine (4, 4) are not at right angles, as ITK requires."""
     axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
     return bool(np.abs(axes.T @ axes - np.eye(3)).max() > SHEAR_TOLERANCE)
 
 
 def to_image(volume: Volume) -> Image:
-    """Return a volume as a float32 SimpleITK image.
-
-    Raises:
-        MrcontrastError: The axes are not at right angles, or SimpleITK is not installed.
-    """
+    """Return a volume as a float32 SimpleITK image; MrcontrastError for a sheared affine."""
     if is_sheared(volume.affine):
         raise MrcontrastError(
             "Expected axes at right angles, got a sheared affine. Resample the volume first."

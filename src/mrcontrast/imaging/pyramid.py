@@ -1,9 +1,10 @@
-"""Two volumes on coarse and fine grids, and the mutual information of one over the other.
+"""Mutual information of two volumes on coarse and fine grids.
 
-Source: Mattes et al. 2003, IEEE TMI 22(1):120; the metric and the optimiser are SimpleITK's, the
-grids are ours, because its shrink factors know no thick slices.
+Source: Mattes et al. 2003, IEEE TMI 22(1):120; metric and optimiser are SimpleITK's, the grids are
+ours, because its shrink factors do not account for thick slices.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,35 +14,32 @@ from mrcontrast.storage.volume import Volume
 from mrcontrast.transforms.grid import resample_to
 
 BINS = 40
-SAMPLES = 60_000  # of the fixed volume, drawn once for each level
+SAMPLES = 60_000  # of the fixed volume, for each level
 ITERATIONS = 50
 FIRST_STEPS = (1.0, 0.2, 0.04)  # of the spacing
 
 
+@dataclass(eq=False)
 class Pyramid:
-    """A fixed and a moving volume, each with a mask or without."""
+    """A fixed and a moving volume, each with an optional mask."""
 
-    def __init__(
-        self,
-        fixed: Volume,
-        moving: Volume,
-        fixed_mask: np.ndarray | None,
-        moving_mask: np.ndarray | None,
-        seed: int,
-    ) -> None:
+    fixed: Volume
+    moving: Volume
+    fixed_mask: np.ndarray | None
+    moving_mask: np.ndarray | None
+    seed: int
+
+    def __post_init__(self) -> None:
         self.itk = load_itk()
-        self.volumes = {"fixed": fixed, "moving": moving}
-        self.masks = {"fixed": fixed_mask, "moving": moving_mask}
-        self.seed = seed
+        self.volumes = {"fixed": self.fixed, "moving": self.moving}
+        self.masks = {"fixed": self.fixed_mask, "moving": self.moving_mask}
         self._levels: dict[float, dict[str, Image]] = {}
 
     def refine(self, transform: Transform, spacing_mm: float) -> tuple[Transform, float]:
         """Return the best transform near a given one, and its mutual information (nats).
 
-        A search that ends worse than it began is begun again with smaller steps.
-
-        Raises:
-            RuntimeError: SimpleITK finds too few samples on the moving volume.
+        A search that ends worse than its start is repeated with smaller steps. RuntimeError means
+        that too few samples fall on the moving volume.
         """
         start = self.evaluate(transform, spacing_mm)
         for share in FIRST_STEPS:
@@ -69,7 +67,7 @@ class Pyramid:
         return moved, self.evaluate(moved, spacing_mm)
 
     def evaluate(self, transform: Transform, spacing_mm: float) -> float:
-        """Return the mutual information (nats) of a transform; 0 where the volumes do not meet."""
+        """Return the mutual information (nats) of a transform; 0 without overlap."""
         method, images = self._method(spacing_mm), self.level(spacing_mm)
         method.SetInitialTransform(transform)
         try:
@@ -78,7 +76,7 @@ class Pyramid:
             return 0.0
 
     def overlap(self, transform: Transform, spacing_mm: float) -> float:
-        """Return the share of the fixed mask that falls on the moving one; no mask is all."""
+        """Return the share of the fixed mask on the moving one; without mask the whole volume."""
         images = self.level(spacing_mm)
         regions = [images.get(f"{name}_mask", images[name] * 0 + 1) for name in self.volumes]
         nearest = self.itk.sitkNearestNeighbor
@@ -103,7 +101,7 @@ class Pyramid:
         return self._levels[spacing_mm]
 
     def _method(self, spacing_mm: float) -> Any:  # noqa: ANN401 - of an optional package
-        """Return SimpleITK's registration with its metric: one thread, so sums repeat."""
+        """Return SimpleITK's registration with its metric and one thread."""
         images, method = self.level(spacing_mm), self.itk.ImageRegistrationMethod()
         method.SetNumberOfThreads(1)
         method.SetMetricAsMattesMutualInformation(BINS)
@@ -119,7 +117,7 @@ class Pyramid:
 
 
 def coarsen(volume: Volume, spacing_mm: float) -> Volume:
-    """Resample axes that are finer than ``spacing_mm`` to it; thicker slices stay as they are."""
+    """Resample axes finer than ``spacing_mm`` to it; thicker slices stay."""
     old = np.array(volume.spacing_mm)
     fine = old < spacing_mm
     counts = np.maximum(1, np.ceil(np.array(volume.shape) * old / spacing_mm - 0.5))

@@ -1,4 +1,4 @@
-"""Cheap measures of one volume in its mask, to sort by and to filter with."""
+"""Quality measures of one volume in its mask, for sorting and filtering."""
 
 import math
 
@@ -23,9 +23,9 @@ def measure_quality(volume: Volume, mask: np.ndarray) -> dict[str, float]:
     Returns:
         ``spacing_min_mm``, ``spacing_max_mm``, ``mask_ml``; ``fov_margin_mm``: least distance from
         the mask to a face of the field of view (0: the brain may be cut off); ``negative_fraction``
-        and ``zero_fraction`` of the mask, ``saturated_fraction``: share of the mask at the volume's
-        largest value (0 where that is one voxel); ``noise_sd``, ``snr``, ``contrast``, ``cnr``:
-        see `noise_sd` and `tissue_contrast`; ``snr`` is the mean in the mask over ``noise_sd``.
+        and ``zero_fraction`` of the mask; ``saturated_fraction`` at the volume's largest value (0
+        for a single voxel); ``noise_sd``, ``snr`` (mean over it), ``contrast``, ``cnr``: see
+        `noise_sd` and `tissue_contrast`.
 
     Raises:
         MrcontrastError: The mask is empty or has another shape.
@@ -58,17 +58,16 @@ def measure_quality(volume: Volume, mask: np.ndarray) -> dict[str, float]:
 def noise_sd(data: np.ndarray, mask: np.ndarray) -> float:
     """Estimate the standard deviation of the noise from second differences inside the mask.
 
-    Along each axis the residual of a voxel against the mean of its two neighbours has sqrt(1.5)
-    times the noise and little anatomy; the median absolute residual keeps edges out. The axis
-    with the least estimate is taken, the one along which anatomy is sampled most finely. Smoothed
-    or interpolated data give less than the noise of the scanner.
+    The residual of a voxel against the mean of its two neighbours along an axis has sqrt(1.5) times
+    the noise and little anatomy; the median excludes edges. The result is the least over axes, that
+    of the finest sampling. Smoothed or interpolated data give less than the scanner's noise.
 
     Args:
         data: (X, Y, Z).
-        mask: (X, Y, Z), bool; a voxel counts when its neighbours are inside too.
+        mask: (X, Y, Z), bool; a voxel is used if its neighbours are inside too.
 
     Returns:
-        In the units of the data; 0 if no voxel counts.
+        In the units of the data; 0 if no voxel is used.
 
     Source: Rousseeuw and Croux 1993, JASA 88:1273 (MAD); Gasser et al. 1986, Biometrika 73:625
     (pseudo-residuals).
@@ -85,14 +84,11 @@ def noise_sd(data: np.ndarray, mask: np.ndarray) -> float:
 
 
 def tissue_contrast(values: np.ndarray) -> tuple[float, float]:
-    """Split intensities in two by Otsu's threshold; say how far apart the halves are.
-
-    Args:
-        values: (N,), intensities in the mask.
+    """Split intensities (N,) by Otsu's threshold, and return the separation of the halves.
 
     Returns:
         Share of the variance that the split explains, in [0, 1] (Otsu's eta: .64 for one normal
-        distribution, towards 1 for two apart), and the difference of the two means.
+        distribution, towards 1 for two separate ones), and the difference of the two means.
 
     Source: Otsu 1979, IEEE SMC 9(1):62, eq. 12-19.
     """
@@ -121,5 +117,5 @@ def fov_margin_mm(volume: Volume, mask: np.ndarray) -> float:
 
 
 def _ratio(value: float, noise: float) -> float:
-    """Divide by the noise; 0 where none was found."""
+    """Divide by the noise; 0 without noise."""
     return value / noise if noise > 0 else 0.0

@@ -1,4 +1,4 @@
-"""Linear registration across contrasts, the same every time: mutual information, then blocks."""
+"""Deterministic linear registration across contrasts: mutual information, then blocks."""
 
 import math
 from dataclasses import dataclass, replace
@@ -23,16 +23,16 @@ LEAST_OVERLAP = 0.4  # of the fixed mask or field of view, for a start to count
 
 @dataclass(frozen=True)
 class Registration:
-    """How a moving volume was laid over a fixed one.
+    """Result of a registration.
 
     Attributes:
         matrix: (4, 4), float64, from points of the fixed volume to points of the moving one, both
             RAS in mm.
         image: The moving volume on the grid of the fixed one; 0 outside its field of view.
-        metric: Mutual information in the end (nats), higher is better; comparable within a pair.
-        metric_before: Likewise where the headers had put the volumes; 0 if side by side.
+        metric: Final mutual information (nats), comparable within a pair.
+        metric_before: Mutual information by the headers; 0 without overlap.
         rotation_deg: Angle of the rotation.
-        translation_mm: How far the centre of the fixed field of view moves.
+        translation_mm: Displacement of the centre of the fixed field of view.
     """
 
     matrix: np.ndarray
@@ -43,7 +43,7 @@ class Registration:
     translation_mm: float
 
     def measures(self) -> dict[str, float]:
-        """Return what is worth a column."""
+        """Return the values for tables."""
         names = ("metric", "metric_before", "rotation_deg", "translation_mm")
         return {name: float(getattr(self, name)) for name in names}
 
@@ -56,21 +56,21 @@ def register_rigid(
     order: int = 1,
     seed: int = 0,
 ) -> Registration:
-    """Find the six parameters that lay one contrast of a head over the other.
+    """Register two contrasts of a head by six parameters.
 
-    Works with heads or with brains, but not with one of each unless a mask says where the brain is.
+    Both are heads or both are brains, unless masks mark the brain.
 
     Args:
         fixed: Volume whose grid is kept, slices of any thickness.
-        moving: Volume that is moved.
-        fixed_mask: (X, Y, Z), bool, where the fixed volume counts; all of it when None.
-        moving_mask: Likewise for the moving volume.
-        order: Spline that makes the image: 1 linear, 3 cubic.
-        seed: Of the voxels that are sampled.
+        moving: Volume to move.
+        fixed_mask: (X, Y, Z), bool, voxels of the fixed volume to use; None for all.
+        moving_mask: (X, Y, Z), bool, voxels of the moving volume to use; None for all.
+        order: Order of the spline for the image: 1 linear, 3 cubic.
+        seed: Seed of the sampled voxels.
 
     Raises:
-        MrcontrastError: The volumes cannot be laid over each other, an affine is sheared, or
-            SimpleITK is not installed.
+        MrcontrastError: No start leads to an overlap, an affine is sheared, or SimpleITK is not
+            installed.
     """
     pyramid = Pyramid(fixed, moving, fixed_mask, moving_mask, seed)
     found = pyramid.refine(_search(pyramid), FINE_MM)[0]
@@ -85,11 +85,7 @@ def register_affine(
     order: int = 1,
     seed: int = 0,
 ) -> Registration:
-    """Find twelve parameters: rigid first, then scales and shears. Arguments: `register_rigid`.
-
-    Raises:
-        MrcontrastError: As `register_rigid`, or one is more than 1.6 times the other.
-    """
+    """Register as `register_rigid`, then by twelve parameters; sizes differ by at most 1.6."""
     pyramid = Pyramid(fixed, moving, fixed_mask, moving_mask, seed)
     found = _as_affine(_search(pyramid))
     for spacing in (MIDDLE_MM, FINE_MM):
@@ -106,20 +102,14 @@ def register_affine(
 def register_to_mni(
     volume: Volume, mask: np.ndarray, resolution_mm: int = 1, order: int = 1, seed: int = 0
 ) -> Registration:
-    """Lay a brain over the MNI152 template (ICBM 2009a symmetric, skull-stripped, of nilearn).
+    """Register a brain to the MNI152 template (ICBM 2009a symmetric, skull-stripped, of nilearn).
 
     Args:
         volume: T1w or FLAIR, with or without skull.
         mask: (X, Y, Z), bool, its brain.
-        resolution_mm: Voxels of the template, 1 or 2.
-        order: Spline that makes the image.
-        seed: Of the voxels that are sampled.
-
-    Returns:
-        With the brain alone in ``image``, on the template's grid.
-
-    Raises:
-        MrcontrastError: As `register_rigid`.
+        resolution_mm: Spacing of the template, 1 or 2.
+        order: Order of the spline for the image, which holds the brain alone.
+        seed: Seed of the sampled voxels.
     """
     template, _ = load_mni152(resolution_mm)
     brain = replace(volume, data=np.where(mask, volume.data, 0).astype(np.float32))
@@ -127,7 +117,7 @@ def register_to_mni(
 
 
 def load_mni152(resolution_mm: int = 1) -> tuple[Volume, np.ndarray]:
-    """Return the T1w template that nilearn carries, and its brain, (X, Y, Z), bool."""
+    """Return the T1w template of nilearn, and its brain, (X, Y, Z), bool."""
     from nilearn.datasets import load_mni152_brain_mask, load_mni152_template
 
     image = load_mni152_template(resolution=resolution_mm)
@@ -136,7 +126,7 @@ def load_mni152(resolution_mm: int = 1) -> tuple[Volume, np.ndarray]:
 
 
 def _search(pyramid: Pyramid) -> Transform:
-    """Return the best of several starts: as the headers say, centres of mass, each tilted."""
+    """Return the best of several starts: by headers and centres of mass, each tilted."""
     centres = {name: _centre_of_mass(pyramid, name) for name in pyramid.volumes}
     tilts = [np.zeros(3)]
     for axis, sign in product(range(3), (-1, 1)):
@@ -161,10 +151,10 @@ def _search(pyramid: Pyramid) -> Transform:
 
 
 def _settle(pyramid: Pyramid, matrix: np.ndarray) -> np.ndarray:
-    """Let local shifts have the last word: what most blocks agree on, if they agree.
+    """Correct a motion by the rigid motion that most blocks agree on, if they agree.
 
-    Mutual information of whole heads is drawn aside by what is not brain, by half a millimetre to
-    one; see experiments/preparation.
+    Tissue outside the brain biases the mutual information of heads by half a millimetre to one; see
+    experiments/preparation.
     """
     fixed, moving = pyramid.volumes["fixed"], pyramid.volumes["moving"]
     for _ in range(BLOCK_ROUNDS):
@@ -206,7 +196,7 @@ def _finish(pyramid: Pyramid, matrix: np.ndarray, order: int) -> Registration:
 
 
 def _centre_of_mass(pyramid: Pyramid, name: str) -> np.ndarray:
-    """Return the centre of what is brighter than the mean, or of the mask, LPS in mm."""
+    """Return the centre of voxels brighter than the mean, or of the mask, LPS in mm."""
     volume, mask = pyramid.volumes[name], pyramid.masks[name]
     data = np.asarray(volume.data, np.float64)
     weight = np.where(data > data.mean(), data, 0) if mask is None else np.asarray(mask, float)

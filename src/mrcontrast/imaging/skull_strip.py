@@ -1,4 +1,4 @@
-"""The brain of a head: deepbet, whose weights are in its wheel, so nothing is downloaded."""
+"""Skull stripping by deepbet, whose wheel contains the weights."""
 
 import warnings
 from functools import lru_cache
@@ -11,23 +11,23 @@ from mrcontrast.errors import MrcontrastError
 from mrcontrast.imaging.itk import load_extra
 from mrcontrast.storage.volume import Volume
 
-EMPTY_BOX = "sizes should be greater than 0"  # what torch says of a brain without extent
+EMPTY_BOX = "sizes should be greater than 0"  # torch's message for a brain without extent
 
 
 def strip_skull(volume: Volume, threshold: float = 0.5, dilations: int = 0) -> np.ndarray:
     """Return the mask of the brain with ventricles and outer CSF, (X, Y, Z), bool.
 
-    deepbet was trained on T1w images of healthy adults; give it the T1w of a pair where there is
-    one, and carry the mask over to the FLAIR after registration.
+    deepbet was trained on T1w images of healthy adults; of a pair, pass the T1w and resample the
+    mask to the FLAIR after registration.
 
     Args:
         volume: Head with skull, any orientation and spacing.
-        threshold: Least probability of a voxel of the brain, in (0, 1); lower keeps more.
-        dilations: Voxels that the mask grows by; negative to shrink.
+        threshold: Least probability of a brain voxel, in (0, 1); lower keeps more.
+        dilations: Voxels to grow the mask by; negative to shrink.
 
     Raises:
         MrcontrastError: No brain is found, or deepbet is not installed.
-        RuntimeError: deepbet itself failed, for want of memory for instance.
+        RuntimeError: deepbet failed, such as for lack of memory.
 
     Source: Fisch et al. 2024, Computers in Biology and Medicine 179:108845, arXiv 2308.07003.
     """
@@ -39,7 +39,7 @@ def strip_skull(volume: Volume, threshold: float = 0.5, dilations: int = 0) -> n
     except (AssertionError, ValueError, IndexError) as error:
         raise _nothing_found() from error
     except RuntimeError as error:
-        if EMPTY_BOX not in str(error):  # out of memory, say: that tells nothing of the head
+        if EMPTY_BOX not in str(error):  # such as out of memory
             raise
         raise _nothing_found() from error
     brain = np.asarray(mask.dataobj) > 0

@@ -1,8 +1,7 @@
-"""CSF, grey and white matter of a skull-stripped T1w image: three Gaussians on a random field.
+"""Segment CSF, grey and white matter of a skull-stripped T1w: three Gaussians on a random field.
 
-A method for comparisons, not for anatomy: the same on both images, without atlas or training, so
-that it cannot fill in what an image does not show. Its Dice against known labels stands in
-``experiments/metrics``.
+For comparisons of two images, not for anatomy: without atlas or training it adds nothing to an
+image. ``experiments/metrics`` has its Dice against known labels.
 """
 
 from dataclasses import dataclass
@@ -11,8 +10,8 @@ import numpy as np
 from scipy import ndimage
 from scipy.special import softmax
 
-from mrcontrast.imaging.tissue_bias import SMOOTHNESS_MM, smooth_residual
-
+SMOOTHNESS_MM = 25.0  # standard deviation of the smoothing
+COARSE_MM = 8.0  # block size for smooth fields
 CSF, GM, WM = 1, 2, 3  # darkest to brightest on T1w; the labels of a prepared data set
 TISSUES = {"csf": CSF, "gm": GM, "wm": WM}
 START_QUANTILES = (0.1, 0.45, 0.85)
@@ -33,13 +32,12 @@ METHOD = (
 class Classes:
     """Three Gaussians of one width, darkest first.
 
-    One width for all: left free, that of CSF grows over the voxels it shares with grey matter, and
-    of a scan with little contrast a class may vanish.
+    With free widths CSF grows into grey matter, and a class may vanish in a scan of low contrast.
 
     Attributes:
         mean: (3, 1).
         variance: Mean square distance of the voxels to their class.
-        share: (3, 1), of the voxels.
+        share: (3, 1), shares of the voxels.
     """
 
     mean: np.ndarray
@@ -59,7 +57,7 @@ def segment_tissues(
     Args:
         image: T1w, (*S), any units.
         mask: The brain, (*S) bool, not empty.
-        spacing_mm: Distance of neighbouring voxels along each axis.
+        spacing_mm: Spacing along each axis.
 
     Source: Zhang, Brady and Smith 2001, IEEE TMI 20(1), eqs. 9 to 13; ours fits the classes first,
     with one width, and replaces iterated conditional modes by mean-field steps.
@@ -98,13 +96,9 @@ def _without_shading(
 
 
 def fit_classes(voxels: np.ndarray, start: np.ndarray | None = None) -> Classes:
-    """Find the means of three classes by k-means; on a line, sorted sums make it exact and quick.
+    """Fit three classes to voxels (N,) by k-means from means (3,), else from quantiles.
 
-    Args:
-        voxels: Intensities, (N,).
-        start: (3,) means to begin with; quantiles when None.
-
-    Source: Lloyd 1982, IEEE TIT 28(2).
+    Source: Lloyd 1982, IEEE TIT 28(2); sorted sums make it exact in one dimension.
 
     Example:
         >>> fit_classes(np.array([0.0, 0.2, 1.0, 1.2, 3.0, 3.2])).mean.ravel().round(3).tolist()
@@ -127,7 +121,7 @@ def fit_classes(voxels: np.ndarray, start: np.ndarray | None = None) -> Classes:
 
 
 def _mean_field(energy: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """Return class probabilities (3, *S) after steps in which neighbours in the mask vote."""
+    """Return class probabilities (3, *S) after mean-field steps over neighbours in the mask."""
     probability = softmax(-energy, axis=0) * inside
     for _ in range(ITERATIONS):
         votes = np.zeros_like(probability)
@@ -137,3 +131,48 @@ def _mean_field(energy: np.ndarray, inside: np.ndarray) -> np.ndarray:
             mine[1:] += ours[:-1]
         probability = softmax(SMOOTHNESS * votes - energy, axis=0) * inside
     return probability
+
+
+def smooth_residual(
+    residual: np.ndarray, weight: np.ndarray, spacing_mm: tuple[float, ...]
+) -> np.ndarray:
+    """Return the local weighted mean of a residual, smooth over 25 mm, (*S).
+
+    Args:
+        residual: (*S), any values where the weight is 0.
+        weight: (*S), >= 0, somewhere above 0.
+        spacing_mm: Spacing along each axis.
+
+    Source: Wells et al. 1996, IEEE TMI 15(4), eq. 16; ours adds where theirs multiplies, so that
+    the unit and the zero of the intensities do not matter.
+    """
+    blocks = [max(1, round(COARSE_MM / step)) for step in spacing_mm]
+    sigma = [SMOOTHNESS_MM / (n * step) for n, step in zip(blocks, spacing_mm, strict=True)]
+    total, share = (
+        ndimage.gaussian_filter(_block_sums(image, blocks), sigma, mode="constant")
+        for image in (residual * weight, weight)
+    )
+    coarse = total / np.maximum(share, 1e-6 * float(share.max()))
+    # Block centres are at (n - 1) / 2 + k n: linear between them, constant beyond.
+    grid = [
+        np.clip((np.arange(length) - (n - 1) / 2) / n, 0, size - 1)
+        for length, n, size in zip(residual.shape, blocks, coarse.shape, strict=True)
+    ]
+    for axis, places in enumerate(grid):
+        coarse = _interpolated(coarse, axis, places)
+    return coarse
+
+
+def _block_sums(image: np.ndarray, blocks: list[int]) -> np.ndarray:
+    """Sum an image over blocks; the last of an axis may be smaller."""
+    for axis, block in enumerate(blocks):
+        image = np.add.reduceat(image, np.arange(0, image.shape[axis], block), axis=axis)
+    return image
+
+
+def _interpolated(image: np.ndarray, axis: int, places: np.ndarray) -> np.ndarray:
+    """Interpolate linearly along one axis at fractional places within it."""
+    lower = np.floor(places).astype(int)
+    upper = np.minimum(lower + 1, image.shape[axis] - 1)
+    share = (places - lower).reshape([-1 if k == axis else 1 for k in range(image.ndim)])
+    return (1 - share) * image.take(lower, axis) + share * image.take(upper, axis)

@@ -13,8 +13,7 @@ def describe_precision(draws: Draws) -> dict[str, Any]:
 
 def describe_draw(drawing: Drawing) -> dict[str, Any]:
     """Return what decides a draw beside weights and seed, as JSON."""
-    stage: Any = drawing.stage
-    sampler, prompt = (getattr(stage, name, None) for name in ("sampler", "prompt"))
+    stage, sampler = drawing.stage, drawing.stage.sampler
     if sampler is None:
         return {"Sampler": None, "Steps": None}
     settings = {
@@ -22,13 +21,12 @@ def describe_draw(drawing: Drawing) -> dict[str, Any]:
         for name, value in sorted(vars(sampler).items())
         if not name.startswith("_") and isinstance(value, int | float | str)
     }
-    start = getattr(stage, "start", 1.0)
     return {
         "Sampler": type(sampler).__name__,
         "Steps": sampler.num_steps,
         "SamplerSettings": settings,
-        **({} if start == 1 else {"Start": start}),
-        **({} if prompt is None else {"Guidance": prompt.guidance}),
+        **({} if stage.start == 1 else {"Start": stage.start}),
+        **({} if stage.guidance is None else {"Guidance": stage.guidance}),
         **({"NoiseTurn": drawing.draws.noise_turn} if stage.spatial_dims == 2 else {}),
         "Temperature": drawing.draws.temperature,
     }

@@ -1,11 +1,10 @@
 """From a finished run to its translator."""
 
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from omegaconf import OmegaConf
 
-from mrcontrast import keys
 from mrcontrast.config.build import build, config_dir
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.inference.memory_plan import Fitting, Tiles
@@ -13,6 +12,7 @@ from mrcontrast.inference.sampling_options import ONE_DRAW, Draws
 from mrcontrast.inference.stage_translator import StageTranslator
 from mrcontrast.inference.temperature import refuse_temperature
 from mrcontrast.runs.folder import RunFolder
+from mrcontrast.stages.contract import Stage, check_stage
 from mrcontrast.tracking.loading import load_stage
 from mrcontrast.tracking.references import open_run
 from mrcontrast.transforms.grid import ModelGrid
@@ -44,19 +44,19 @@ def from_run(
 
     Raises:
         MrcontrastError: The run is missing, unfinished or changed.
-        UsageError: The stage does not see FLAIR; samples, steps, a temperature, a sampler or a
-            start were asked of a stage that has none; no such sampler or device exists; a
-            temperature was asked of a sampler that draws more noise on its way.
+        UsageError: The stage does not depend on the source; it has no samples, steps, temperature,
+            sampler or start to change; no such sampler or device exists; or the sampler, which adds
+            noise in its steps, takes no temperature.
     """
     refuse_device(device)
     folder = open_run(reference)
-    stage: Any = load_stage(folder.path, device)
-    if not getattr(stage, "sees_source", True):
+    stage = check_stage(load_stage(folder.path, device))
+    if not stage.uses_source:
         raise UsageError(
-            f"Expected a model that sees FLAIR, got a {folder.stage_name} ({folder.path}). "
+            f"Expected a model that translates, got a {folder.stage_name} ({folder.path}). "
             "Train a controlnet with diffusion=RUN and name that."
         )
-    if draws.samples > 1 and getattr(stage, "sampler", None) is None:
+    if draws.samples > 1 and stage.sampler is None:
         raise UsageError(
             f"Expected a model that draws for {draws.samples} samples, got a {folder.stage_name}, "
             f"which makes one image ({folder.path}). Leave --samples out."
@@ -66,17 +66,17 @@ def from_run(
     if steps is not None:
         set_steps(stage, steps)
     if start is not None:
-        set_start(stage, start)
+        stage.start = start
     if draws.temperature != 1:
         refuse_temperature(stage, draws.temperature)
-    grid, normaliser = trained_on(folder, keys.CONTRAST_OF[stage.takes], stage.factor)
+    grid, normalisers = trained_on(folder, stage.inputs, stage.factor)
     identity = {
         "Model": str(reference),
         "Stage": folder.stage_name,
         "WeightsSHA256": folder.provenance["weights_sha256"],
     }
     place = stage.device
-    translator = StageTranslator(stage, grid, normaliser, draws, batch_size, place, identity)
+    translator = StageTranslator(stage, grid, normalisers, draws, batch_size, place, identity)
     tiles = None if tile is None else Tiles.from_text(tile)
     translator.fitting = Fitting(translator.drawing.stage, batch_size, tiles)
     return translator
@@ -97,12 +97,14 @@ def refuse_device(device: str) -> None:
         )
 
 
-def trained_on(folder: RunFolder, source: str, factor: int) -> tuple[ModelGrid, Normaliser]:
-    """Return grid and source normaliser of the data that a run was trained on.
+def trained_on(
+    folder: RunFolder, source: Sequence[str], factor: int
+) -> tuple[ModelGrid, dict[str, Normaliser]]:
+    """Return the grid of the data that a run was trained on, and its normalisers by contrast.
 
     Args:
         folder: A finished run, with ``data_facts`` under "data" in its provenance.
-        source: Contrast that the stage takes, ``keys.FLAIR`` or ``keys.T1W``.
+        source: Contrasts that the stage takes.
         factor: What the stage's image axes must be multiples of.
 
     Raises:
@@ -110,9 +112,12 @@ def trained_on(folder: RunFolder, source: str, factor: int) -> tuple[ModelGrid, 
     """
     try:
         facts = folder.provenance["data"]
-        settings = facts[f"normaliser_{source}"]
+        settings = {name: facts[f"normaliser_{name}"] for name in source}
         grid = ModelGrid(facts["spacing_mm"], tuple(facts["shape"]), factor)
-        return grid, normaliser_from_name(settings["name"], settings["clip"])
+        return grid, {
+            name: normaliser_from_name(node["name"], node["clip"])
+            for name, node in settings.items()
+        }
     except (KeyError, TypeError) as error:
         missing = error if isinstance(error, KeyError) else "data"
         raise MrcontrastError(
@@ -121,7 +126,7 @@ def trained_on(folder: RunFolder, source: str, factor: int) -> tuple[ModelGrid, 
         ) from error
 
 
-def set_sampler(stage: Any, name: str) -> None:  # noqa: ANN401 - any stage
+def set_sampler(stage: Stage, name: str) -> None:
     """Let a stage draw with another sampler.
 
     Raises:
@@ -131,37 +136,19 @@ def set_sampler(stage: Any, name: str) -> None:  # noqa: ANN401 - any stage
     known = sorted(path.stem for path in folder.glob("*.yaml"))
     if name not in known:
         raise UsageError(f"Expected a sampler among {', '.join(known)}, got {name}. Choose one.")
-    if getattr(stage, "process", None) is None:
-        raise UsageError(
-            f"Expected a stage with a sampler, got {type(stage).__name__}. Leave --sampler out."
-        )
-    stage.process.sampler = build(OmegaConf.load(folder / f"{name}.yaml"))
+    stage.sampler = build(OmegaConf.load(folder / f"{name}.yaml"))
 
 
-def set_steps(stage: Any, steps: int) -> None:  # noqa: ANN401 - any stage
+def set_steps(stage: Stage, steps: int) -> None:
     """Let a stage's sampler take another number of steps.
 
     Raises:
         UsageError: It has no sampler, or the number is below 1.
     """
-    sampler = getattr(stage, "sampler", None)
+    sampler = stage.sampler
     if sampler is None or steps < 1:
         raise UsageError(
             f"Expected 1 or more steps of a stage with a sampler, got {steps} "
             f"({type(stage).__name__}). Leave --steps out."
         )
     sampler.num_steps = steps
-
-
-def set_start(stage: Any, start: float) -> None:  # noqa: ANN401 - any stage
-    """Let a stage's draws begin at another time.
-
-    Raises:
-        UsageError: It always begins from noise or draws nothing, or the time cannot be.
-    """
-    if not hasattr(stage, "start"):
-        raise UsageError(
-            f"Expected a ControlNet for a start of {start:g}, got a {type(stage).__name__}. "
-            "Leave --start out."
-        )
-    stage.start = start

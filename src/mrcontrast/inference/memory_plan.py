@@ -3,13 +3,14 @@
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.networks.memory import estimate_memory, weight_bytes
 from mrcontrast.networks.tiling import Tiling
+from mrcontrast.stages.contract import Stage
+from mrcontrast.stages.latent_stage import LatentStage
 from mrcontrast.storage.memory import free_memory, held_memory
 
 log = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ class Fitting:
         needed: Bytes by the same.
     """
 
-    stage: Any
+    stage: Stage
     batch_size: int
     tiles: Tiles | None = None
     chosen: dict[tuple[int, ...], Tiles] = field(default_factory=dict)
@@ -71,7 +72,7 @@ class Fitting:
     def __post_init__(self) -> None:
         if self.tiles is None or self.tiles == Tiles():
             return
-        if self.stage.spatial_dims == 2 or getattr(self.stage, "codec", None) is None:
+        if self.stage.spatial_dims == 2 or not isinstance(self.stage, LatentStage):
             raise UsageError(
                 f"Expected a 3D model with a latent, got {type(self.stage).__name__} in "
                 f"{self.stage.spatial_dims}D (--tile). Leave --tile out."
@@ -119,10 +120,9 @@ class Fitting:
             yield self.tiles
             return
         yield Tiles()
-        codec = getattr(self.stage, "codec", None)
-        if codec is None or self.stage.spatial_dims == 2:
+        if not isinstance(self.stage, LatentStage) or self.stage.spatial_dims == 2:
             return
-        cell = codec.multiple
+        cell = self.stage.codec.multiple
         sizes = {int(part * max(image_shape)) // cell * cell for part in FRACTIONS}
         sizes = {size for size in sizes if size >= 2 * cell}
         yield from (Tiles(size) for size in sorted(sizes, reverse=True))
@@ -130,10 +130,9 @@ class Fitting:
 
     def install(self, tiles: Tiles) -> None:
         """Set the tiling of codec and denoiser."""
-        codec = getattr(self.stage, "codec", None)
-        if codec is None:
+        if not isinstance(self.stage, LatentStage):
             return
-        for part, voxels in ((codec, tiles.codec), (self.stage, tiles.denoiser)):
+        for part, voxels in ((self.stage.codec, tiles.codec), (self.stage, tiles.denoiser)):
             old: Tiling = part.tiling
             part.tiling = Tiling(voxels, old.overlap, old.multiple, old.passes)
 
@@ -143,7 +142,7 @@ class Fitting:
             needed += held_memory() - weight_bytes(self.stage)
         if len(image_shape) == 2:
             form = f"{count} slices at once"
-        elif getattr(self.stage, "codec", None) is None:
+        elif not isinstance(self.stage, LatentStage):
             form = "the volume at once"
         else:
             cells = [size // self.stage.codec.multiple for size in image_shape]
@@ -160,7 +159,7 @@ class Fitting:
         """Name the option that helps."""
         if self.stage.spatial_dims == 2:
             return "Lower --batch-size"
-        if getattr(self.stage, "codec", None) is None:
+        if not isinstance(self.stage, LatentStage):
             return "Free some memory"
         return "Pass a smaller --tile" if self.tiles is not None else "Free some memory"
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,26 +26,10 @@ from mrcontrast.inference.sampling_options import Draws
 from mrcontrast.inference.slice_noise import NoiseOnTheWay, noise_field, slice_noise, stream
 from mrcontrast.networks.lent_norms import has_group_norms, lent_norms
 from mrcontrast.networks.padding import crop, pad_to_multiple
+from mrcontrast.stages.contract import Stage
 
 Progress = Callable[[float], None]
 ON_THE_WAY = 2**32 - 1  # stream of a draw for the noise that its sampler adds step by step
-
-
-class VolumeStage(Protocol):
-    """What of a stage a translator needs; see ``mrcontrast.stages``."""
-
-    takes: str
-    factor: int
-    context_slices: int
-    spatial_dims: int
-
-    def noise_shape(self, image_shape: tuple[int, ...]) -> tuple[int, ...] | None:
-        """Return (C, *S / f) of the noise of an image of axes (*S); None if it draws nothing."""
-
-    def __call__(
-        self, batch: keys.Batch, noise: Tensor | None, generator: Generators = None
-    ) -> Tensor:
-        """Return images (B, 1, *S) in [0, 1]; the last two only if it draws."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +49,7 @@ class Drawing:
             changes no field.
     """
 
-    stage: VolumeStage
+    stage: Stage
     draws: Draws
     batch_size: int
     device: torch.device
@@ -82,7 +66,8 @@ class Drawing:
         """Draw ``draws.samples`` volumes, each with noise of its own.
 
         Args:
-            source: (X, Y, Z), normalised to [0, 1], on the model's spacing.
+            source: (N, X, Y, Z), or (X, Y, Z) for one, normalised to [0, 1], on the model's
+                spacing.
             mask: (X, Y, Z), bool.
             seed: Of the first draw.
             report: Called with the part that is done, in [0, 1].
@@ -96,9 +81,9 @@ class Drawing:
             MrcontrastError: The model gives NaN, or memory runs out.
         """
         brain = torch.from_numpy(mask)
-        inside = np.where(mask, source, 0).astype(np.float32)
+        inside = np.where(mask, source, 0).astype(np.float32).reshape(-1, *mask.shape)
         if field is not None and self.stage.spatial_dims == 2 and self.stage.context_slices:
-            inside = repeat_ends(inside, field)
+            inside = np.stack([repeat_ends(image, field) for image in inside])
         form = self.slices if self.stage.spatial_dims == 2 else self.volume
         box = self.box(mask)
         image, present = (in_field(volume, box) for volume in (torch.from_numpy(inside), brain))
@@ -123,22 +108,21 @@ class Drawing:
     @property
     def sees_field(self) -> bool:
         """Whether the level of an output depends on how much of the field is empty."""
-        stage: Any = self.stage
-        return self.trained is not None and has_group_norms(stage)
+        return self.trained is not None and has_group_norms(self.stage)
 
     def slices(
         self, image: Tensor, brain: Tensor, seed: int, report: Progress
     ) -> tuple[Tensor, Tensor]:
-        """Draw the axial slices of (X, Y, Z) that hold brain; the others stay 0."""
-        mean, std = torch.zeros_like(image), torch.zeros_like(image)
+        """Draw the axial slices of (N, X, Y, Z) that hold brain; the others stay 0."""
+        mean, std = torch.zeros(brain.shape), torch.zeros(brain.shape)
         chosen = brain.any(0).any(0).nonzero().flatten()
         steps = torch.arange(-self.stage.context_slices, self.stage.context_slices + 1)
-        lending = lending_slices(brain) if self.sees_field else torch.arange(image.shape[2])
+        lending = lending_slices(brain) if self.sees_field else torch.arange(brain.shape[2])
         for done in range(0, len(chosen), self.batch_size):
             z = chosen[done : done + self.batch_size]
             rows, lenders = with_lenders(z, lending)
-            around = (rows[:, None] + steps).clamp(0, image.shape[2] - 1)  # (B, 1 + 2k)
-            slabs = image[:, :, around].permute(2, 3, 0, 1)  # (B, 1 + 2k, X, Y)
+            around = (rows[:, None] + steps).clamp(0, brain.shape[2] - 1)  # (B, 1 + 2k)
+            slabs = image[..., around].permute(3, 0, 4, 1, 2).flatten(1, 2)  # (B, N (1 + 2k), X, Y)
             masks = brain[:, :, rows].permute(2, 0, 1).unsqueeze(1)
             moments = Moments()
             with lent_norms(self.stage, lenders):
@@ -152,9 +136,9 @@ class Drawing:
     def volume(
         self, image: Tensor, brain: Tensor, seed: int, report: Progress
     ) -> tuple[Tensor, Tensor]:
-        """Draw the whole of (X, Y, Z); the stage cuts tiles if it was told to."""
+        """Draw the whole of (N, X, Y, Z); the stage cuts tiles if it was told to."""
         moments = Moments()
-        for drawn in self.run(image[None, None], brain[None, None], seed, None):
+        for drawn in self.run(image[None], brain[None, None], seed, None):
             moments.add(drawn[0, 0])
             report(moments.count / self.draws.samples)
         return moments.mean, moments.std
@@ -169,8 +153,7 @@ class Drawing:
         inside = pad_to_multiple(masks.float(), self.stage.factor).to(self.device)
         batch: keys.Batch = {self.stage.takes: padded, "brain_mask": inside}  # type: ignore[misc]
         shape = self.stage.noise_shape(tuple(padded.shape[2:]))
-        if (prepared := getattr(self.stage, "prepared", None)) is not None:
-            batch = self.precisely(prepared, batch)
+        batch = self.precisely(self.stage.prepare, batch)
         for k in range(self.draws.samples):
             random = [None] if shape is None else self.random(shape, stream(seed, k), z)
             drawn = self.precisely(self.stage, batch, *random)

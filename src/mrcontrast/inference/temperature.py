@@ -1,10 +1,10 @@
 """Draws from weaker noise than a model was trained with."""
 
 from dataclasses import replace
-from typing import Any
 
 from mrcontrast.errors import UsageError
 from mrcontrast.inference.stage_translator import StageTranslator
+from mrcontrast.stages.contract import Stage
 
 ONE_DRAW_TEMPERATURE = 0.5  # chosen in experiments/release
 
@@ -20,16 +20,15 @@ def lower_temperature(translator: StageTranslator) -> None:
         translator.drawing = replace(drawing, draws=draws)
 
 
-def draws_at_start_alone(stage: Any) -> bool:  # noqa: ANN401 - any stage
+def draws_at_start_alone(stage: Stage) -> bool:
     """Return whether the noise at the start of a draw is all that a stage draws."""
-    sampler = getattr(stage, "sampler", None)
-    return sampler is not None and not sampler.draws_on_its_way
+    return stage.sampler is not None and not stage.sampler.draws_on_its_way
 
 
-def refuse_temperature(stage: Any, temperature: float) -> None:  # noqa: ANN401 - any stage
+def refuse_temperature(stage: Stage, temperature: float) -> None:
     """Raise UsageError where the noise at the start is not all that is drawn."""
     if not draws_at_start_alone(stage):
-        sampler = getattr(stage, "sampler", None)
+        sampler = stage.sampler
         found = type(stage if sampler is None else sampler).__name__
         other = "" if sampler is None else ", or add --sampler ddim"
         raise UsageError(

@@ -7,7 +7,7 @@ from torch import Tensor
 def kl_divergence(mean: Tensor, sigma: Tensor) -> Tensor:
     """Return KL(N(mean, sigma^2) || N(0, 1)), averaged over latent values, a scalar in nats.
 
-    Averaged, not summed, so that its weight does not depend on the image's size.
+    The mean, not the sum, so that its weight does not depend on the size of the image.
 
     Args:
         mean: Posterior mean, (B, C, *S).

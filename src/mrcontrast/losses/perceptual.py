@@ -10,16 +10,16 @@ from torch import Tensor, nn
 class PerceptualLoss(nn.Module):
     """Mean squared distance of unit-normalised feature maps, averaged over the network's layers.
 
-    The feature network is injected and frozen; it takes (N, 3, H, W) in [0, 1] and returns a list
-    of feature maps. Volumes are compared on axial slices drawn at random, as 2.5D losses do. It is
-    no part of the stage's weights: a trained run needs neither it nor its file.
+    The feature network is frozen; it takes (N, 3, H, W) in [0, 1] and returns a list of feature
+    maps. Volumes are compared on random axial slices. The network is not part of the stage's
+    weights: a trained run does not need it.
 
     Args:
-        features: The network, or what loads it from a local file when it is first needed.
-        slices: Axial slices that are drawn from each volume; unused in 2D.
+        features: The network, or a function that loads it from a local file at its first use.
+        slices: Axial slices to sample from each volume; unused in 2D.
 
-    Source: Zhang et al. 2018, arXiv 1801.03924, eq. 1, with all channel weights 1 and the mean over
-    layers where theirs is the sum.
+    Source: Zhang et al. 2018, arXiv 1801.03924, eq. 1; ours has channel weights of 1 and the mean
+    over layers, theirs the sum.
     """
 
     def __init__(self, features: nn.Module | Callable[[], nn.Module], slices: int = 4) -> None:

@@ -1,4 +1,4 @@
-"""Whether a predicted standard deviation says how large the error is."""
+"""Calibration of a predicted standard deviation against the error."""
 
 from dataclasses import dataclass
 
@@ -16,9 +16,9 @@ class Calibration:
     Attributes:
         predicted_sd: Root mean square of the prediction in each tenth of the voxels, lowest first.
         rmse: Root mean square error of the same voxels.
-        coverage: Share of voxels whose error is at most 1 and 2 predicted deviations.
-        scale: Root mean square error over root mean square prediction: 1 is right, above 1 the
-            model is surer than it may be; NaN if all predictions are 0.
+        coverage: Share of voxels with an error of at most 1 and 2 predicted deviations.
+        scale: Root mean square error over root mean square prediction: 1 is calibrated, above 1
+            overconfident; NaN if all predictions are 0.
         rank_correlation: Spearman's, of |error| and prediction; NaN if one of them is constant.
     """
 
@@ -30,10 +30,10 @@ class Calibration:
 
 
 def calibrate(error: np.ndarray, predicted_sd: np.ndarray) -> Calibration:
-    """Compare errors with the spread that was predicted for them.
+    """Compare errors with their predicted standard deviations.
 
     Args:
-        error: Prediction less truth, (N,), N >= 10.
+        error: Prediction minus truth, (N,), N >= 10.
         predicted_sd: (N,), >= 0, in the same units.
 
     Source: Levi et al. 2022, Sensors 22(15), arXiv 1905.11659, eqs. 8 and 9 (bins of one size).

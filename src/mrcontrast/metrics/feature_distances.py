@@ -1,7 +1,4 @@
-"""Distances between two sets of feature vectors, in float64: Frechet, kernel and MMD.
-
-A set is (N, D).
-"""
+"""Distances between two sets of feature vectors (N, D), in float64: Frechet, kernel and MMD."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,19 +14,17 @@ Kernel = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the Frechet distance of two sets of features, each taken for a normal distribution.
+    """Return the Frechet distance of two sets of features, each modelled as a normal distribution.
 
     Args:
         first: (N, D), N > D.
         second: (M, D), M > D.
 
     Raises:
-        MrcontrastError: A set has no more vectors than dimensions: its covariance is singular, and
-            the distance falls with N whatever the images are.
+        MrcontrastError: A set has no more vectors than dimensions, so its covariance is singular.
 
-    The value is biased upwards: real against other real images is above 0, the more so the fewer
-    vectors there are and the more alike those of one subject. Only values of the same numbers of
-    subjects and vectors compare.
+    The value is biased upwards, the more so the fewer and the more dependent the vectors are.
+    Compare values of equal numbers of subjects and vectors only.
 
     Source: Heusel et al. 2017, arXiv 1706.08500, eq. 6; the trace of the root by the eigenvalues of
     the symmetric S1^(1/2) S2 S1^(1/2).
@@ -57,19 +52,10 @@ def kernel_distance(first: np.ndarray, second: np.ndarray) -> float:
 
     Source: Binkowski et al. 2018, arXiv 1801.01401, section 4; without its subsets.
     """
-    return _distance(first, second, cubic_kernel)
-
-
-def gaussian_mmd(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the squared MMD with a Gaussian kernel as wide as the median distance, unbiased.
-
-    Args:
-        first: (N, D), N >= 2.
-        second: (M, D), M >= 2.
-
-    Source: Gretton et al. 2012, JMLR 13, eq. 3 and section 8 (median).
-    """
-    return _distance(first, second, gaussian_kernel(first, second))
+    owners = np.arange(len(first)), len(first) + np.arange(len(second))
+    value = with_interval(first, second, cubic_kernel, owners).value
+    assert value is not None
+    return value
 
 
 def cubic_kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -80,12 +66,14 @@ def cubic_kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 def gaussian_kernel(first: np.ndarray, second: np.ndarray) -> Kernel:
     """Return the Gaussian kernel whose width is the median squared distance of two sets.
 
-    Equal vectors do not count. Of a set of more than ``MEDIAN_VECTORS`` the median is that of so
-    many, drawn from a fixed seed.
+    Equal vectors do not count. A set of more than ``MEDIAN_VECTORS`` is subsampled with a fixed
+    seed.
 
     Args:
         first: (N, D).
         second: (M, D).
+
+    Source: Gretton et al. 2012, JMLR 13, section 8 (median).
     """
     a, b = (_few(features.astype(np.float64)) for features in (first, second))
     pairs = ((a, a), (b, b), (a, b))
@@ -112,20 +100,16 @@ def with_interval(
 ) -> Interval:
     """Return the squared MMD over pairs of different subjects, with its jackknife interval.
 
-    Vectors of one subject depend on each other, within a set (slices of one brain) and between two
-    sets (a real and a synthetic image of one person). Pairs of one subject are left out of all
-    three sums: the estimate is unbiased, and 0 of a set against itself. The interval is that of the
-    mean of the jackknife's pseudo-values, one subject left out at a time. No bootstrap: a subject
-    drawn twice would be compared with its own copy.
-
-    Memory holds the kernel of one subject with all, never that of all with all.
+    Vectors of one subject depend on each other, so pairs of one subject are left out of all three
+    sums: the estimate is unbiased, and 0 for a set against itself. The interval is that of the mean
+    of the jackknife's pseudo-values, one subject left out at a time; a bootstrap would compare a
+    subject with its own copy. Memory holds the kernel of one subject with all.
 
     Args:
         first: (N, D).
         second: (M, D).
         kernel: Between any two sets.
-        subjects: Number of the subject of each vector, (N,) and (M,); equal numbers in both sets
-            are one person.
+        subjects: Subject number of each vector, (N,) and (M,), the same in both sets.
 
     Source: Gretton et al. 2012, JMLR 13, eq. 3, by blocks of subjects; Arvesen 1969, Ann. Math.
     Statist. 40(6) (jackknife of U-statistics).
@@ -151,11 +135,11 @@ def with_interval(
 
 @dataclass(frozen=True)
 class _Blocks:
-    """Sums of a kernel between the vectors of every two of S different subjects.
+    """Sums of a kernel between the vectors of every two of S subjects.
 
     Attributes:
         sums: (S, S), 0 on the diagonal.
-        pairs: Pairs of vectors behind each sum, (S, S), 0 on the diagonal.
+        pairs: Pairs of vectors in each sum, (S, S), 0 on the diagonal.
     """
 
     sums: np.ndarray
@@ -194,14 +178,6 @@ class _Blocks:
         return _ratio(total, count)
 
 
-def _distance(first: np.ndarray, second: np.ndarray, kernel: Kernel) -> float:
-    """Return the unbiased squared MMD of sets (N, D) and (M, D)."""
-    a, b = first.astype(np.float64), second.astype(np.float64)
-    own = [(kernel(x, x), len(x)) for x in (a, b)]
-    within = sum((values.sum() - np.trace(values)) / (n * (n - 1)) for values, n in own)
-    return float(within - 2 * kernel(a, b).mean())
-
-
 def _mmd(first: np.ndarray, second: np.ndarray, between: np.ndarray) -> np.ndarray:
     """Return the squared MMD from the mean kernel within two sets and between them."""
     return first + second - 2 * between
@@ -213,7 +189,7 @@ def _ratio(total: np.ndarray, count: np.ndarray) -> np.ndarray:
 
 
 def _few(features: np.ndarray) -> np.ndarray:
-    """Return the vectors (N, D), or ``MEDIAN_VECTORS`` of them, always the same."""
+    """Return the vectors (N, D), or a fixed choice of ``MEDIAN_VECTORS``."""
     if len(features) <= MEDIAN_VECTORS:
         return features
     chosen = np.random.default_rng(0).choice(len(features), MEDIAN_VECTORS, replace=False)

@@ -1,35 +1,21 @@
-"""The intensity range of PSNR, SSIM and MS-SSIM: a fixed one, or that of each reference."""
+"""The intensity range of PSNR, SSIM and MS-SSIM: fixed, or taken from each reference."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.metrics.voxelwise import check_data_range
 
-UNIT_TOLERANCE = 1e-3  # float32 and interpolation leave values a little beyond 0 and 1
+UNIT_TOLERANCE = 1e-3  # float32 and interpolation leave values slightly outside 0 and 1
 
-
-class IntensityRange(Protocol):
-    """A rule that gives each subject its range and says so in the result."""
-
-    def ends(self, target: np.ndarray, mask: np.ndarray) -> tuple[float, float]:
-        """Return the lower and upper end for a reference (*S) with its brain mask (*S)."""
-
-    def rescale(self, image: np.ndarray, ends: tuple[float, float]) -> np.ndarray:
-        """Return an image (*S) in the units in which the metrics are computed."""
-
-    def measured(self, ends: tuple[float, float]) -> tuple[float, float]:
-        """Return the range of rescaled images."""
-
-    def describe(self) -> dict[str, Any]:
-        """Return the rule in words and figures."""
+Ends = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class FixedRange:
-    """One range for all subjects; the voxels are taken as they are stored.
+    """One range for all subjects; voxels keep their stored values.
 
     Attributes:
         low: Lower end, in the units of the images.
@@ -42,20 +28,20 @@ class FixedRange:
     def __post_init__(self) -> None:
         check_data_range(self.high - self.low)
 
-    def ends(self, target: np.ndarray, mask: np.ndarray) -> tuple[float, float]:
-        """Return the range itself."""
+    def ends(self, target: np.ndarray, mask: np.ndarray) -> Ends:
+        """Return the range itself, for any reference (*S) and brain mask (*S)."""
         return self.low, self.high
 
-    def rescale(self, image: np.ndarray, ends: tuple[float, float]) -> np.ndarray:
-        """Return the image as it is."""
+    def rescale(self, image: np.ndarray, ends: Ends) -> np.ndarray:
+        """Return the image (*S) unchanged."""
         return image
 
-    def measured(self, ends: tuple[float, float]) -> tuple[float, float]:
-        """Return the range itself."""
+    def measured(self, ends: Ends) -> Ends:
+        """Return the range of rescaled images: the range itself."""
         return ends
 
     def describe(self) -> dict[str, Any]:
-        """Return the rule in words and figures."""
+        """Return the rule for summary.json."""
         return {
             "rule": "fixed",
             "low": self.low,
@@ -68,19 +54,19 @@ class FixedRange:
 
 @dataclass(frozen=True)
 class ReferenceRange:
-    """The range of each subject's reference; both images are rescaled by it, so that it is [0, 1].
+    """Percentiles of each reference; both images are rescaled so that they become 0 and 1.
 
     Attributes:
-        lower: Percentile over the whole reference that becomes 0: of most the background, and a few
-            voxels below it, left by interpolation, do not stretch the range.
+        lower: Percentile over the whole reference that becomes 0: usually the background, so that
+            a few lower voxels, left by interpolation, do not stretch the range.
         upper: Percentile over the brain of the reference that becomes 1.
     """
 
     lower: float = 0.5
     upper: float = 99.5
 
-    def ends(self, target: np.ndarray, mask: np.ndarray) -> tuple[float, float]:
-        """Return the two percentiles of the reference.
+    def ends(self, target: np.ndarray, mask: np.ndarray) -> Ends:
+        """Return the percentiles of a reference (*S) with its brain mask (*S).
 
         Raises:
             MrcontrastError: The reference is constant in the mask.
@@ -90,17 +76,17 @@ class ReferenceRange:
             raise MrcontrastError(f"Expected a reference with contrast, got {low:g} all over it.")
         return float(low), float(high)
 
-    def rescale(self, image: np.ndarray, ends: tuple[float, float]) -> np.ndarray:
+    def rescale(self, image: np.ndarray, ends: Ends) -> np.ndarray:
         """Return (image - low) / (high - low), float64, not clipped."""
         low, high = ends
         return np.subtract(image, low, dtype=np.float64) / (high - low)
 
-    def measured(self, ends: tuple[float, float]) -> tuple[float, float]:
-        """Return [0, 1]."""
+    def measured(self, ends: Ends) -> Ends:
+        """Return the range of rescaled images: [0, 1]."""
         return 0.0, 1.0
 
     def describe(self) -> dict[str, Any]:
-        """Return the rule in words and figures."""
+        """Return the rule for summary.json."""
         return {
             "rule": "reference",
             "low": f"percentile {self.lower:g} of the whole reference",
@@ -112,8 +98,11 @@ class ReferenceRange:
         }
 
 
+IntensityRange = FixedRange | ReferenceRange
+
+
 def is_unit(low: float, high: float) -> bool:
-    """Return whether intensities from ``low`` to ``high`` lie in [0, 1], within 0.001.
+    """Return whether intensities from ``low`` to ``high`` are in [0, 1], within 0.001.
 
     Example:
         >>> is_unit(0.0, 1.0), is_unit(0.0, 255.0)

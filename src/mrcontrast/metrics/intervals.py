@@ -1,4 +1,4 @@
-"""Mean over subjects with its spread and its 95 % interval."""
+"""Mean over subjects with its standard deviation and 95 % interval."""
 
 import math
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import numpy as np
 from scipy import stats
 
 CONFIDENCE = 0.95
-MIN_SUBJECTS = 5  # below it no interval of a mean covers as often as it says
+MIN_SUBJECTS = 5  # with fewer no interval of a mean covers 95 %
 METHOD = (
     "the wider end of Student's t and of t corrected for skewness (Hall 1992); null below "
     f"{MIN_SUBJECTS} subjects, where the interval would not cover as often as it says"
@@ -16,7 +16,7 @@ METHOD = (
 
 @dataclass(frozen=True)
 class Statistic:
-    """A figure over subjects; None where it cannot be known.
+    """Statistics of one value over subjects; None where undefined.
 
     Attributes:
         mean: Mean over subjects; None when a value is infinite (PSNR of equal images).

@@ -1,16 +1,16 @@
-"""Whether a lesion still stands out: its contrast to the white matter around it."""
+"""Contrast of lesions to the white matter around them."""
 
 import numpy as np
 from scipy import ndimage
 
-RING_MM = (2.0, 8.0)  # beyond partial volume, within the same bias field
+RING_MM = (2.0, 8.0)  # outside partial volume, within the same bias field
 MIN_RING_VOXELS = 10
 
 
 def surrounding_ring(
     lesions: np.ndarray, white_matter: np.ndarray, spacing_mm: tuple[float, ...]
 ) -> np.ndarray:
-    """Return healthy white matter more than 2 and at most 8 mm from the next lesion, (*S) bool.
+    """Return white matter more than 2 and at most 8 mm from the nearest lesion, (*S) bool.
 
     Args:
         lesions: (*S) bool.
@@ -25,12 +25,12 @@ def surrounding_ring(
 
 
 def lesion_contrast(image: np.ndarray, lesions: np.ndarray, ring: np.ndarray) -> float:
-    """Return the mean of the lesions less that of the ring around them, in the image's units.
+    """Return the mean over lesions minus the mean over their ring, in the units of the image.
 
     Args:
         image: (*S).
         lesions: (*S) bool.
-        ring: (*S) bool; NaN if it has fewer than ten voxels, or there is no lesion.
+        ring: (*S) bool; the contrast is NaN for fewer than ten voxels, or without a lesion.
 
     Example:
         >>> row = np.arange(12.0)

@@ -1,8 +1,11 @@
-"""Multi-scale structural similarity (MS-SSIM) in two and three dimensions, whole and masked."""
+"""Multi-scale structural similarity (MS-SSIM) in 2D and 3D, over the whole image or a mask."""
+
+from functools import cached_property
 
 import numpy as np
 
 from mrcontrast.errors import MrcontrastError
+from mrcontrast.metrics.stacks import stack_maps
 from mrcontrast.metrics.structural import (
     WINDOW,
     Border,
@@ -17,9 +20,9 @@ SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
 
 class SimilarityPyramid:
-    """The similarity maps of one pair of images at several scales, read region by region.
+    """Similarity maps of one pair of images at several scales, computed on first use.
 
-    Scale 0 has scikit-image's border, the halved scales torchmetrics', so that the figures over the
+    Scale 0 has scikit-image's border, coarser scales have torchmetrics', so that values over the
     whole image agree with both.
 
     Args:
@@ -27,24 +30,32 @@ class SimilarityPyramid:
         target: Image on the same grid, (*S).
         data_range: Width of the intensity range, in the units of the images; > 0.
         num_scales: Scales of MS-SSIM, from 1 to 5; see ``count_scales``.
-
-    Raises:
-        MrcontrastError: The shapes differ, or the images are too small for the scales.
     """
 
     def __init__(
         self, prediction: np.ndarray, target: np.ndarray, data_range: float, num_scales: int
     ) -> None:
+        self.images, self.data_range, self.num_scales = (prediction, target), data_range, num_scales
+
+    @cached_property
+    def scales(self) -> list[Similarity]:
+        """Maps of each scale, finest first.
+
+        Raises:
+            MrcontrastError: The shapes differ, or the images are too small for the scales.
+        """
+        prediction, target = self.images
         check_pair(prediction, target, None)
-        if not 1 <= num_scales <= (most := count_scales(target.shape)):
+        if not 1 <= self.num_scales <= (most := count_scales(target.shape)):
             raise MrcontrastError(
-                f"Expected 1 to {most} scales for shape {target.shape}, got {num_scales}."
+                f"Expected 1 to {most} scales for shape {target.shape}, got {self.num_scales}."
             )
-        self.scales: list[Similarity] = []
+        found: list[Similarity] = []
         border: Border = "reflect"
-        for _ in range(num_scales):
-            self.scales.append(similarity_maps(prediction, target, data_range, border))
+        for _ in range(self.num_scales):
+            found.append(similarity_maps(prediction, target, self.data_range, border))
             prediction, target, border = halve(prediction), halve(target), "mirror"
+        return found
 
     def ssim(self, mask: np.ndarray | None = None) -> float:
         """Return the mean of the SSIM map of scale 0 over a mask (*S) or the whole image."""
@@ -53,31 +64,47 @@ class SimilarityPyramid:
     def ms_ssim(self, mask: np.ndarray | None = None) -> float | None:
         """Return MS-SSIM over a mask (*S) or the whole image, in [0, 1].
 
-        None where nothing of the mask is left at a scale, for halving drops an odd last voxel.
-
-        The mask is halved with the images and weighs the maps by the share of each voxel it fills.
-        Negative means count as 0 and the coarsest map reaches to the edges, as in torchmetrics.
+        The mask is halved with the images and weighs each map. Negative means count as 0 and the
+        coarsest map includes the edges, as in torchmetrics. Halving drops an odd last voxel: None
+        where no voxel of the mask is left at a scale.
 
         Source: Wang, Simoncelli and Bovik 2003, Asilomar, eq. 7 and its weights; ours divides the
             weights by their sum where fewer than five scales are used.
         """
-        coarsest = len(self.scales) - 1
+        coarsest, value = self.num_scales - 1, 1.0
         share = None if mask is None else mask.astype(np.float64)
-        value = 1.0
-        for scale, exponent in enumerate(scale_weights(len(self.scales))):
-            similarity, contrast = self.scales[scale]
+        for scale, exponent in enumerate(scale_weights(self.num_scales)):
+            maps = self.scales[scale]
+            image = maps.ssim if scale == coarsest else maps.contrast
             if share is not None:
-                image = similarity if scale == coarsest else contrast
                 if not share.any():
                     return None
                 mean = float(np.average(image, weights=share))
                 share = halve(share)
             elif scale == coarsest:
-                mean = float(similarity.mean())
+                mean = float(image.mean(dtype=np.float64))
             else:
-                mean = mean_of_map(contrast, None)
+                mean = mean_of_map(image, None)
             value *= max(mean, 0.0) ** exponent
         return value
+
+
+def slice_pyramids(
+    prediction: np.ndarray, target: np.ndarray, data_range: float, num_scales: int
+) -> list[SimilarityPyramid]:
+    """Return the pyramid of each slice of two stacks (N, H, W), computed for all at once."""
+    pyramids = [
+        SimilarityPyramid(*pair, data_range, num_scales)
+        for pair in zip(prediction, target, strict=True)
+    ]
+    stacks: list[Similarity] = []
+    border: Border = "reflect"
+    for _ in range(num_scales):
+        stacks.append(stack_maps(prediction, target, data_range, border))
+        prediction, target, border = halve(prediction, 1), halve(target, 1), "mirror"
+    for index, pyramid in enumerate(pyramids):
+        pyramid.scales = [Similarity(maps.ssim[index], maps.contrast[index]) for maps in stacks]
+    return pyramids
 
 
 def ms_ssim(
@@ -87,7 +114,7 @@ def ms_ssim(
     mask: np.ndarray | None = None,
     num_scales: int | None = None,
 ) -> float:
-    """Return the multi-scale structural similarity of two images, over a mask or as a whole.
+    """Return ``SimilarityPyramid.ms_ssim`` of two images (*S) over a mask (*S) or as a whole.
 
     Args:
         prediction: Image, (*S), two or three axes.
@@ -97,24 +124,21 @@ def ms_ssim(
         num_scales: From 1 to 5; as many as the shape allows when None.
 
     Raises:
-        MrcontrastError: Shapes differ, the mask is empty or lost at a scale, or the scales do not
-            fit.
-
-    Source: see ``SimilarityPyramid.ms_ssim``.
+        MrcontrastError: The images do not fit, or a scale loses the mask.
     """
     check_pair(prediction, target, mask)
     scales = count_scales(target.shape) if num_scales is None else num_scales
     value = SimilarityPyramid(prediction, target, data_range, scales).ms_ssim(mask)
     if value is None:
         raise MrcontrastError(
-            f"Expected a mask that {scales} scales keep, got one whose voxels all lie at the end "
+            f"Expected a mask that {scales} scales keep, got one with voxels only at the end "
             f"of an odd axis of {target.shape}. Take fewer scales."
         )
     return value
 
 
 def count_scales(shape: tuple[int, ...]) -> int:
-    """Return how many scales an image allows: its shortest axis, halved, still holds the window.
+    """Return the number of scales that an image allows: its shortest axis holds the window.
 
     Raises:
         MrcontrastError: Not even the first scale holds the window.
@@ -139,14 +163,14 @@ def scale_weights(num_scales: int) -> tuple[float, ...]:
     return tuple(weight / total for weight in chosen)
 
 
-def halve(image: np.ndarray) -> np.ndarray:
-    """Average blocks of 2 voxels along each axis of an image (*S); an odd last voxel is dropped.
+def halve(image: np.ndarray, first_axis: int = 0) -> np.ndarray:
+    """Average blocks of 2 voxels along each axis from the first one; an odd last voxel is dropped.
 
     Example:
         >>> halve(np.array([[1.0, 3.0, 9.0], [5.0, 7.0, 9.0]]))
         array([[4.]])
     """
-    for axis, length in enumerate(image.shape):
-        pairs = np.moveaxis(image, axis, 0)[: length // 2 * 2]
+    for axis in range(first_axis, image.ndim):
+        pairs = np.moveaxis(image, axis, 0)[: image.shape[axis] // 2 * 2]
         image = np.moveaxis((pairs[::2] + pairs[1::2]) / 2, 0, axis)
     return image

@@ -29,7 +29,7 @@ def volume_ml(mask: np.ndarray, spacing_mm: tuple[float, ...]) -> float:
 
 
 def volume_change_percent(synthetic_ml: float, real_ml: float) -> float:
-    """Return how much larger the synthetic volume is, in percent of the real one; NaN of none.
+    """Return the relative volume change in percent of the real volume; NaN if that is 0.
 
     Example:
         >>> volume_change_percent(90.0, 100.0)

@@ -16,12 +16,12 @@ WILCOXON_EFFICIENCY = 3 / math.pi  # against the t test, for normal differences
 
 @dataclass(frozen=True)
 class PairedTest:
-    """One method against another over the same subjects.
+    """Comparison of two methods over the same subjects.
 
     Attributes:
         n: Subjects.
         p: Two-sided p of the Wilcoxon signed-rank test; 1 if no subject differs.
-        rank_biserial: Matched-pairs rank-biserial correlation, from -1 (first is always less) to 1.
+        rank_biserial: Matched-pairs rank-biserial correlation, from -1 (first always lower) to 1.
         cohens_dz: Mean difference over its standard deviation; None if all differences are equal.
     """
 
@@ -32,7 +32,7 @@ class PairedTest:
 
 
 def paired_test(first: np.ndarray, second: np.ndarray) -> PairedTest:
-    """Test whether two methods differ, one value a subject and method.
+    """Test two methods for a difference, one value for each subject and method.
 
     Zero differences are dropped. Without ties p is exact up to 50 subjects.
 
@@ -56,7 +56,7 @@ def paired_test(first: np.ndarray, second: np.ndarray) -> PairedTest:
 
 
 def holm(p_values: list[float]) -> list[float]:
-    """Return p values corrected for a family of tests, in the order given.
+    """Return p values corrected for a family of tests, in their order.
 
     Source: Holm 1979, Scandinavian Journal of Statistics 6(2).
 
@@ -72,7 +72,7 @@ def holm(p_values: list[float]) -> list[float]:
 
 
 def smallest_p(n: int) -> float:
-    """Return the least two-sided p that n subjects allow: all differ to one side, 2 / 2^n.
+    """Return the smallest two-sided p of n subjects: all differences have one sign, 2 / 2^n.
 
     Example:
         >>> smallest_p(5)
@@ -82,15 +82,10 @@ def smallest_p(n: int) -> float:
 
 
 def detectable_effect(n: int, alpha: float = ALPHA, power: float = POWER) -> float:
-    """Return the least |Cohen's dz| that n subjects find with the given power.
+    """Return the smallest |Cohen's dz| that n subjects detect with the given power.
 
-    The t test's noncentral distribution at 3 n / pi subjects, the Wilcoxon test's asymptotic
-    relative efficiency for normal differences.
-
-    Args:
-        n: Subjects; at least 5.
-        alpha: Two-sided level.
-        power: Probability to find the effect.
+    Takes the t test's noncentral distribution at 3 n / pi subjects: the asymptotic relative
+    efficiency of the Wilcoxon test for normal differences.
 
     Source: Lehmann 1975, Nonparametrics, chapter 4.3 (efficiency); Faul et al. 2007, G*Power 3.
     """
@@ -105,7 +100,7 @@ def detectable_effect(n: int, alpha: float = ALPHA, power: float = POWER) -> flo
 
 
 def _differences(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return first - second, (N,) float64, of values that can be tested."""
+    """Return first - second, (N,) float64, of valid values."""
     first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
     if first.shape != second.shape or first.ndim != 1:
         raise MrcontrastError(

@@ -1,54 +1,40 @@
-"""Structural similarity of many 2D slices at once, several times faster than slice by slice.
+"""PSNR and SSIM of many 2D slices at once, several times faster than slice by slice.
 
-Smoothing by the Gaussian of ``structural`` is a product with a band matrix, which BLAS does fast in
-float32 when the band is cut into blocks; images are centred first, so that local variances, which
-are differences, keep their digits. Values agree with ``structural`` and scikit-image to 1e-6.
+Gaussian smoothing is a product with a band matrix, cut into blocks for BLAS in float32. Images are
+centred first so that local variances, which are differences, keep their digits. Values agree with
+scikit-image to 1e-6.
 """
 
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 from scipy import ndimage
 
-from mrcontrast.metrics.structural import K1, K2, RADIUS, SIGMA_VOXELS, Border, check_extent
+from mrcontrast.metrics.structural import (
+    K1,
+    K2,
+    RADIUS,
+    SIGMA_VOXELS,
+    Border,
+    Similarity,
+    check_extent,
+)
 from mrcontrast.metrics.voxelwise import check_data_range, check_pair
 
 BLOCK = 16
-CHUNK_PIXELS = 65_536  # four fields of it stay in the cache
+CHUNK_PIXELS = 65_536  # four fields of this size fit into the cache
 
 Edges = Border | Literal["valid"]  # "valid" leaves out pixels whose window reaches over the edge
 Bands = tuple[tuple[slice, slice, np.ndarray], ...]
 
 
-class StackMaps(NamedTuple):
-    """Maps of a stack: SSIM and its contrast-structure factor, both (N, H, W) float32."""
-
-    ssim: np.ndarray
-    contrast: np.ndarray
-
-
 def stack_maps(
     prediction: np.ndarray, target: np.ndarray, data_range: float, border: Border = "reflect"
-) -> StackMaps:
-    """Compute the 2D maps of each slice of a stack.
-
-    Args:
-        prediction: Slices x, (N, H, W), H and W at least one window long.
-        target: Slices y on the same grid, (N, H, W).
-        data_range: Width of the intensity range, in the units of the images; > 0.
-        border: See ``structural.similarity_maps``.
-
-    Raises:
-        MrcontrastError: Shapes differ, an axis is shorter than the window, or the range is bad.
-
-    Source: as ``structural.similarity_maps``.
-    """
-    check_data_range(data_range)
-    check_pair(prediction, target, None)
-    check_extent(target.shape[1:])
-    maps = StackMaps(*(np.empty(target.shape, np.float32) for _ in range(2)))
-    work = _Workspace(target.shape, data_range, border)
+) -> Similarity:
+    """Compute ``structural.similarity_maps`` of each slice of two stacks (N, H, W), float32."""
+    maps = Similarity(*(np.empty(target.shape, np.float32) for _ in range(2)))
+    work = _workspace(prediction, target, data_range, border)
     for chosen in work.chunks:
         luminance, contrast = work.ratios(prediction[chosen], target[chosen])
         np.divide(contrast[0], contrast[1], out=maps.contrast[chosen])
@@ -58,21 +44,9 @@ def stack_maps(
 
 
 def stack_ssim(prediction: np.ndarray, target: np.ndarray, data_range: float) -> np.ndarray:
-    """Return the mean SSIM of each slice, (N,) float64, less a strip of 5 pixels at the edges.
-
-    Args:
-        prediction: (N, H, W).
-        target: (N, H, W).
-        data_range: Width of the intensity range, in the units of the images; > 0.
-
-    Raises:
-        MrcontrastError: As ``stack_maps``.
-    """
-    check_data_range(data_range)
-    check_pair(prediction, target, None)
-    check_extent(target.shape[1:])
+    """Return ``structural.ssim`` of each slice of two stacks (N, H, W), (N,) float64."""
     means = np.empty(len(target))
-    work = _Workspace(target.shape, data_range, "valid")
+    work = _workspace(prediction, target, data_range, "valid")
     for chosen in work.chunks:
         luminance, contrast = work.ratios(prediction[chosen], target[chosen])
         luminance *= contrast
@@ -82,34 +56,25 @@ def stack_ssim(prediction: np.ndarray, target: np.ndarray, data_range: float) ->
 
 
 def stack_psnr(prediction: np.ndarray, target: np.ndarray, data_range: float) -> np.ndarray:
-    """Return the peak signal-to-noise ratio of each slice, (N,) in dB; infinite for equal ones.
-
-    Args:
-        prediction: (N, H, W).
-        target: (N, H, W).
-        data_range: Width of the intensity range, in the units of the images; > 0.
-
-    Raises:
-        MrcontrastError: Shapes differ or the range is not positive.
-    """
+    """Return ``voxelwise.peak_signal_to_noise`` of each slice of two stacks (N, H, W), (N,)."""
     check_data_range(data_range)
     check_pair(prediction, target, None)
     squares = np.empty(len(target))
     for chosen in _chunks(target.shape):
         change = np.subtract(prediction[chosen], target[chosen])
-        lines = np.einsum("nhw,nhw->nh", change, change)  # of one line, in the images' own type
+        lines = np.einsum("nhw,nhw->nh", change, change)  # of one line, in the type of the images
         squares[chosen] = lines.mean(axis=1, dtype=np.float64) / change.shape[2]
     with np.errstate(divide="ignore"):
         return 20 * np.log10(data_range) - 10 * np.log10(squares)
 
 
 class _Workspace:
-    """Room for the local moments of p = x + y and q = x - y of a few slices, used again and again.
+    """Reused memory for the local moments of p = x + y and q = x - y of a few slices.
 
     Args:
-        shape: Of the whole stack, (N, H, W).
+        shape: Shape of the whole stack, (N, H, W).
         data_range: Width of the intensity range.
-        edges: What becomes of them.
+        edges: How slices continue outside their edges.
     """
 
     def __init__(self, shape: tuple[int, ...], data_range: float, edges: Edges) -> None:
@@ -128,7 +93,7 @@ class _Workspace:
         fields, spare = self._smooth(fields)
         means, variances, squares = fields[:2], fields[2:], spare[:2]
         np.multiply(means, means, out=squares)
-        variances -= squares  # rounding may leave -1e-8, which is nothing beside the constant
+        variances -= squares  # rounding may leave -1e-8, small against the constant
         means[0] += centre
         np.multiply(means[0], means[0], out=squares[0])
         luminance, contrast = spare[2:], fields[:2]
@@ -139,7 +104,7 @@ class _Workspace:
         return luminance, contrast
 
     def _room(self, index: int, shape: tuple[int, ...]) -> np.ndarray:
-        """Return the memory for four fields of a shape (n, H, W)."""
+        """Return memory for four fields of a shape (n, H, W)."""
         size = 4 * shape[0] * shape[1] * shape[2]
         return self.memory[index, :size].reshape(4, *shape)
 
@@ -155,7 +120,7 @@ class _Workspace:
         return centre
 
     def _smooth(self, fields: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Smooth four fields (4, n, H, W) along both axes; return them and room of their size."""
+        """Smooth four fields (4, n, H, W) along both axes; return them and spare memory."""
         count, height, width = fields.shape[1:]
         new_height, new_width = self.rows[-1][0].stop, self.columns[-1][0].stop
         half = self._room(1, (count, height, new_width))
@@ -168,9 +133,19 @@ class _Workspace:
         return smooth, self._room(1, smooth.shape[1:])
 
 
+def _workspace(
+    prediction: np.ndarray, target: np.ndarray, data_range: float, edges: Edges
+) -> _Workspace:
+    """Return the memory for two stacks (N, H, W) once they are checked."""
+    check_data_range(data_range)
+    check_pair(prediction, target, None)
+    check_extent(target.shape[1:])
+    return _Workspace(target.shape, data_range, edges)
+
+
 @lru_cache(maxsize=32)
 def _bands(length: int, edges: Edges) -> Bands:
-    """Return the blocks of the smoothing matrix: where a block goes, what it takes, its weights."""
+    """Return the blocks of the smoothing matrix: output rows, input rows, weights."""
     matrix = ndimage.gaussian_filter1d(
         np.eye(length),
         SIGMA_VOXELS,
@@ -190,6 +165,6 @@ def _bands(length: int, edges: Edges) -> Bands:
 
 
 def _chunks(shape: tuple[int, ...]) -> list[slice]:
-    """Cut a stack (N, H, W) into pieces that the cache holds."""
+    """Cut a stack (N, H, W) into pieces that fit into the cache."""
     step = max(1, CHUNK_PIXELS // (shape[1] * shape[2]))
     return [slice(start, start + step) for start in range(0, shape[0], step)]

@@ -1,13 +1,15 @@
-"""Structural similarity (SSIM) in two and three dimensions: the local maps and their mean.
+"""Structural similarity (SSIM) in 2D and 3D: local maps and their mean.
 
-The window is the Gaussian of Wang et al. 2004, sigma 1.5 voxels and 11 taps an axis, applied axis
-by axis; local variances are population variances, as in that paper. All maps are float64.
+The window is the Gaussian of Wang et al. 2004 (sigma 1.5 voxels, 11 taps an axis) with population
+variances. ``ssim`` is scikit-image's; ``similarity_maps`` agrees with it, takes four local means
+instead of five, and also returns the contrast-structure map that MS-SSIM needs.
 """
 
 from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy import ndimage
+from skimage.metrics import structural_similarity
 
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.metrics.voxelwise import check_data_range, check_pair
@@ -21,7 +23,7 @@ Border = Literal["reflect", "mirror"]
 
 
 class Similarity(NamedTuple):
-    """Maps of one scale: SSIM and its contrast-structure factor, both (*S) float64."""
+    """Maps of one scale, (*S) each: SSIM and its contrast-structure factor."""
 
     ssim: np.ndarray
     contrast: np.ndarray
@@ -30,10 +32,10 @@ class Similarity(NamedTuple):
 def similarity_maps(
     prediction: np.ndarray, target: np.ndarray, data_range: float, border: Border = "reflect"
 ) -> Similarity:
-    """Compute the SSIM map and the map of its contrast-structure factor.
+    """Compute the SSIM map and the map of its contrast-structure factor, float64.
 
-    With p = x + y and q = x - y four local means do instead of five:
-    mu_x mu_y = (mu_p^2 - mu_q^2) / 4 and cov(x, y) = (var p - var q) / 4.
+    With p = x + y and q = x - y: mu_x mu_y = (mu_p^2 - mu_q^2) / 4 and
+    cov(x, y) = (var p - var q) / 4.
 
     Args:
         prediction: Image x, (*S), two or three axes, each at least one window long.
@@ -63,37 +65,49 @@ def similarity_maps(
 def ssim(
     prediction: np.ndarray, target: np.ndarray, data_range: float, mask: np.ndarray | None = None
 ) -> float:
-    """Return the mean structural similarity of two images over a mask, or over the whole image.
+    """Return the mean structural similarity of two images, by scikit-image.
 
     Args:
         prediction: Image, (*S), two or three axes.
         target: Image on the same grid, (*S).
         data_range: Width of the intensity range, in the units of the images; > 0.
-        mask: Voxels whose map values are averaged, (*S) bool. Their windows reach up to 5 voxels
-            beyond the mask. Without a mask the strip of 5 voxels at the edges is left out.
+        mask: Voxels whose map values are averaged, (*S) bool. Their windows extend up to 5 voxels
+            outside the mask. Without a mask a margin of 5 voxels is left out.
 
     Raises:
         MrcontrastError: Shapes differ, the mask is empty, or an axis is shorter than the window.
 
-    Source: Wang et al. 2004; scikit-image with ``gaussian_weights=True, sigma=1.5,
-        use_sample_covariance=False`` gives the same values.
+    Source: Wang et al. 2004, IEEE TIP 13(4).
     """
+    check_data_range(data_range)
     check_pair(prediction, target, mask)
-    return mean_of_map(similarity_maps(prediction, target, data_range).ssim, mask)
+    check_extent(target.shape)
+    _, image = structural_similarity(
+        prediction.astype(np.float64),
+        target.astype(np.float64),
+        data_range=data_range,
+        gaussian_weights=True,
+        sigma=SIGMA_VOXELS,
+        use_sample_covariance=False,
+        full=True,
+    )
+    return mean_of_map(image, mask)
 
 
 def mean_of_map(image: np.ndarray, mask: np.ndarray | None) -> float:
-    """Return the mean of a similarity map (*S) over a mask, or over all but the strip of edges."""
-    if mask is not None:
-        return float(image[mask].mean())
-    return float(image[(slice(RADIUS, -RADIUS),) * image.ndim].mean())
+    """Return the mean of a similarity map (*S) over a mask, or over all but a margin of 5 voxels.
+
+    Sums are in float64.
+    """
+    chosen = image[(slice(RADIUS, -RADIUS),) * image.ndim] if mask is None else image[mask]
+    return float(chosen.mean(dtype=np.float64))
 
 
 def check_extent(shape: tuple[int, ...]) -> None:
-    """Refuse an image that is shorter than the window along an axis.
+    """Check that an image has two or three axes of at least one window.
 
     Raises:
-        MrcontrastError: An axis is too short, or there are not two or three of them.
+        MrcontrastError: It has not.
     """
     if len(shape) not in (2, 3) or min(shape) < WINDOW:
         raise MrcontrastError(
@@ -102,14 +116,15 @@ def check_extent(shape: tuple[int, ...]) -> None:
         )
 
 
-def _smooth(image: np.ndarray, border: Border) -> np.ndarray:
+def smooth(image: np.ndarray, border: Border = "reflect") -> np.ndarray:
+    """Return the local mean of an image (*S) in SSIM's Gaussian window."""
     return ndimage.gaussian_filter(image, SIGMA_VOXELS, mode=border, radius=RADIUS)
 
 
 def _moments(image: np.ndarray, border: Border) -> tuple[np.ndarray, np.ndarray]:
     """Return local mean and local variance, (*S) each; ``image`` is overwritten."""
-    mean = _smooth(image, border)
-    variance = _smooth(np.square(image, out=image), border)
+    mean = smooth(image, border)
+    variance = smooth(np.square(image, out=image), border)
     variance -= np.square(mean, out=image)
     return mean, np.maximum(variance, 0.0, out=variance)  # rounding may leave -1e-17
 

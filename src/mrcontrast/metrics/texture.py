@@ -1,4 +1,4 @@
-"""What voxel errors do not see: histogram, sharpness, and smoothness from slice to slice."""
+"""Texture: histogram, gradients, and smoothness from slice to slice."""
 
 import numpy as np
 from scipy import ndimage
@@ -19,8 +19,8 @@ def histogram_distance(prediction: np.ndarray, target: np.ndarray, mask: np.ndar
     Raises:
         MrcontrastError: The shapes differ or the mask is empty.
 
-    Source: ``scipy.stats.wasserstein_distance`` gives the same; equal numbers of voxels reduce it
-    to the mean difference of the sorted values.
+    Equals ``scipy.stats.wasserstein_distance``; for equal numbers of voxels it is the mean
+    difference of the sorted values.
 
     Example:
         >>> row, every = np.array([0.0, 1.0]), np.array([True, True])
@@ -36,8 +36,8 @@ def gradient_magnitude(image: np.ndarray, mask: np.ndarray, spacing_mm: Spacing)
 
     Args:
         image: (*S).
-        mask: (*S) bool; voxels count whose neighbours along each axis are in it, so that the rim of
-            the brain, which is that of the mask, does not. An axis of one voxel has no gradient.
+        mask: (*S) bool; only voxels with all their neighbours in it count, which leaves out the
+            edge of the mask. An axis of one voxel has no gradient.
         spacing_mm: Distance of neighbouring voxels along each axis.
     """
     inner = ndimage.binary_erosion(mask, border_value=1)
@@ -49,7 +49,7 @@ def gradient_magnitude(image: np.ndarray, mask: np.ndarray, spacing_mm: Spacing)
 
 
 def sorted_distance(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the Wasserstein-1 distance of two samples of one size, (N,) each; NaN if empty."""
+    """Return the Wasserstein-1 distance of two samples of equal size (N,); NaN if empty."""
     if not len(first):
         return float("nan")
     change = np.subtract(np.sort(first), np.sort(second), dtype=np.float64)
@@ -59,13 +59,13 @@ def sorted_distance(first: np.ndarray, second: np.ndarray) -> float:
 def through_plane_share(
     image: np.ndarray, mask: np.ndarray, spacing_mm: Spacing, axis: int
 ) -> float:
-    """Return the mean |gradient| across slices over that within slices; NaN for a flat image.
+    """Return mean |gradient| across slices over mean |gradient| within; NaN for a flat image.
 
     Args:
         image: (*S), three axes.
-        mask: (*S) bool; pairs of neighbours count that both lie in it.
+        mask: (*S) bool; both neighbours of a pair have to be in it.
         spacing_mm: Distance of neighbouring voxels along each axis.
-        axis: The one that runs from slice to slice.
+        axis: Axis from slice to slice.
     """
     steps = [_mean_step(image, mask, spacing_mm[k], k) for k in range(image.ndim)]
     across = steps.pop(axis)

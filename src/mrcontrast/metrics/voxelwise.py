@@ -1,7 +1,6 @@
-"""Errors of single voxels: MAE, RMSE, PSNR, and the share of voxels outside the intensity range.
+"""Voxelwise errors: MAE, RMSE, PSNR, and the share of voxels outside the intensity range.
 
-Images are numpy arrays (*S) in two or three dimensions; a mask (*S) limits a figure to its voxels.
-Sums run in float64 whatever the type of the images.
+Images are arrays (*S) in two or three dimensions; sums run in float64.
 """
 
 import math
@@ -34,16 +33,7 @@ def mean_absolute_error(
 def root_mean_square_error(
     prediction: np.ndarray, target: np.ndarray, mask: np.ndarray | None = None
 ) -> float:
-    """Return sqrt(mean((prediction - target)^2)) over the mask, in the units of the images.
-
-    Args:
-        prediction: Image, (*S).
-        target: Image on the same grid, (*S).
-        mask: Voxels that count, (*S) bool; all when None.
-
-    Raises:
-        MrcontrastError: The shapes differ or the mask is empty.
-    """
+    """Return sqrt(mean((prediction - target)^2)); arguments as ``mean_absolute_error``."""
     difference = _difference(prediction, target, mask).ravel()
     return math.sqrt(float(difference @ difference) / difference.size)
 
@@ -58,9 +48,6 @@ def peak_signal_to_noise(
         target: Image on the same grid, (*S).
         data_range: Width of the intensity range, in the units of the images; > 0.
         mask: Voxels that count, (*S) bool; all when None.
-
-    Raises:
-        MrcontrastError: The shapes differ, the mask is empty or the range is not positive.
 
     Example:
         >>> peak_signal_to_noise(np.full((2, 2), 0.1), np.zeros((2, 2)), data_range=1.0)
@@ -87,10 +74,10 @@ def share_outside(
 
 
 def check_data_range(data_range: float) -> None:
-    """Refuse a range that is not a positive number.
+    """Check that a range is a finite number above 0.
 
     Raises:
-        MrcontrastError: It is zero, negative, infinite or NaN.
+        MrcontrastError: It is not.
     """
     if not (math.isfinite(data_range) and data_range > 0):
         raise MrcontrastError(
@@ -99,7 +86,7 @@ def check_data_range(data_range: float) -> None:
 
 
 def check_pair(prediction: np.ndarray, target: np.ndarray, mask: np.ndarray | None) -> None:
-    """Refuse arrays that do not stand on one grid, and a mask without a voxel.
+    """Check that arrays have one shape, and that the mask has a voxel.
 
     Raises:
         MrcontrastError: The shapes differ or the mask is empty.

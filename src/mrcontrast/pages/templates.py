@@ -1,4 +1,4 @@
-"""The templates of pages: this package's, and those of packages that use its macros and style."""
+"""Load the HTML templates of this package and of packages that use its macros and style."""
 
 from functools import cache
 from importlib.resources import files
@@ -11,11 +11,7 @@ PACKAGE = "mrcontrast.pages"
 
 @cache
 def environment(package: str) -> Environment:
-    """Return the templates in ``assets`` of a package; text is escaped, an unknown name is a fault.
-
-    Args:
-        package: Whose templates are found first; this package's macros and ``asset`` come along.
-    """
+    """Return the templates in ``assets`` of a package, then of this one, with text escaped."""
     found = Environment(
         loader=ChoiceLoader([PackageLoader(name, "assets") for name in (package, PACKAGE)]),
         autoescape=True,
@@ -28,6 +24,6 @@ def environment(package: str) -> Environment:
 
 
 def asset(name: str) -> Markup:
-    """Return a style or script of this package, to stand in the page as it is."""
+    """Return a style or script of this package, unescaped."""
     text = (files(PACKAGE) / "assets" / name).read_text(encoding="utf-8")
-    return Markup(text)  # our own file, not a reader's input
+    return Markup(text)  # a file of this package

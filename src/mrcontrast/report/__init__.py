@@ -1,1 +1,1 @@
-"""What an evaluation reads and shows: pairs of files, figures, tables, pictures."""
+"""Write an evaluation as an HTML page, and draw figures."""

@@ -1,4 +1,4 @@
-"""Whether synthetic and real volumes agree on what a study would measure (Bland-Altman)."""
+"""Bland-Altman agreement of synthetic and real volumes on quantities that a study measures."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import numpy as np
 
 from mrcontrast.phantom.anatomy import LABELS
 from mrcontrast.report.evaluation import Evaluation
-from mrcontrast.report.nests import words
+from mrcontrast.report.generic_tables import words
 from mrcontrast.report.sessions import Images
 
 MIN_SUBJECTS = 5  # for limits of agreement
@@ -36,7 +36,7 @@ class Agreement:
     """One quantity of all subjects, by one method.
 
     Attributes:
-        quantity: In words, with its unit.
+        quantity: Name with its unit.
         method: Name of the method.
         pairs: One a subject.
     """
@@ -94,12 +94,11 @@ class IntensityAgreement:
 
 
 def scored_agreements(evaluation: Evaluation) -> list[Agreement]:
-    """Return the agreement of each figure of subjects.csv with a real and a synthetic column."""
+    """Return the agreement of each metric with a real and a synthetic column in subjects.csv."""
     stems = [name.removesuffix(REAL) for name in evaluation.metrics if name.endswith(REAL)]
-    regions = list(dict.fromkeys(score.region for score in evaluation.scores))
     found = []
     for stem in (stem for stem in stems if stem + SYNTHETIC in evaluation.metrics):
-        for region in regions:
+        for region in evaluation.regions:
             for method in evaluation.methods:
                 real = evaluation.by_subject(method, region, stem + REAL)
                 synthetic = evaluation.by_subject(method, region, stem + SYNTHETIC)

@@ -1,15 +1,15 @@
-"""The page: everything gathered, laid out by the template, written whole or not at all."""
+"""The HTML page of an evaluation."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mrcontrast.config.arguments import refuse_replacing
+from mrcontrast.config.arguments import check_replaces_own
 from mrcontrast.errors import printable
 from mrcontrast.pages.templates import environment
 from mrcontrast.report.agreement import REAL, SYNTHETIC, IntensityAgreement, scored_agreements
 from mrcontrast.report.evaluation import Evaluation, read_evaluation
-from mrcontrast.report.nests import words
+from mrcontrast.report.generic_tables import words
 from mrcontrast.report.pictures import Picture, draw_strip
 from mrcontrast.report.plots import AgreementPlot, BoxPlot, agreement_plot, box_plot
 from mrcontrast.report.provenance import (
@@ -24,7 +24,7 @@ from mrcontrast.report.tables import further_tables, other_tables, region_tables
 from mrcontrast.report.viewer import Viewer
 from mrcontrast.storage.files import write_text
 
-PAGE_SIGN = "<title>Synthetic T1w: evaluation</title>"  # in the template
+PAGE_SIGN = ": evaluation</title>"  # in the template
 NIIVUE = "0.69.0"
 PICTURES_EACH = 2  # still pictures of the worst, and of the best
 BRAIN = "brain"
@@ -32,7 +32,7 @@ BRAIN = "brain"
 
 @dataclass(frozen=True)
 class Choices:
-    """What a reader may want otherwise.
+    """Options of the page.
 
     Attributes:
         method: Shown first, and the one that ranks the subjects; None takes the first with an
@@ -40,19 +40,19 @@ class Choices:
         metric: Ranks the subjects; None takes PSNR.
         max_subjects: Most subjects in the viewer.
         max_megabytes: Most MB of volumes in the page.
-        flairs: Folder of source images, for an evaluation that does not know them.
+        sources: Folder of source images, for an evaluation that does not know them.
     """
 
     method: str | None = None
     metric: str | None = None
     max_subjects: int = 10
     max_megabytes: float = 56.0
-    flairs: Path | None = None
+    sources: Path | None = None
 
 
 @dataclass
 class Gathered:
-    """What one pass over all volumes leaves.
+    """Results of one pass over all volumes.
 
     Attributes:
         viewer: The sessions that can be looked at.
@@ -86,11 +86,11 @@ def write_report(source: Path, out: Path | None = None, choices: Choices | None 
     evaluation = read_evaluation(Path(source))
     folder = evaluation.folder if evaluation.folder == Path(source) else Path(source) / "report"
     path = Path(out) if out is not None else folder / "report.html"
-    refuse_replacing(path, PAGE_SIGN, "--out")
-    sessions = find_sessions(evaluation, choices.flairs)
+    check_replaces_own(path, PAGE_SIGN, "--out")
+    sessions = find_sessions(evaluation, choices.sources)
     method = evaluation.choose_method(choices.method, _with_spread(sessions, evaluation))
     metric = evaluation.choose_metric(choices.metric)
-    regions = list(dict.fromkeys(score.region for score in evaluation.scores))
+    regions = evaluation.regions
     ranking = rank(evaluation, method, metric, BRAIN if BRAIN in regions else regions[0])
     gathered = _gather(evaluation, sessions, ranking, choices)
     context = _context(evaluation, sessions, ranking, gathered)
@@ -100,7 +100,7 @@ def write_report(source: Path, out: Path | None = None, choices: Choices | None 
 
 
 def _with_spread(sessions: dict[str, Session], evaluation: Evaluation) -> list[str]:
-    """Return the methods that come with uncertainty maps."""
+    """Return the methods with uncertainty maps."""
     return [
         method
         for method in evaluation.methods
@@ -111,7 +111,7 @@ def _with_spread(sessions: dict[str, Session], evaluation: Evaluation) -> list[s
 def _gather(
     evaluation: Evaluation, sessions: dict[str, Session], ranking: Ranking, choices: Choices
 ) -> Gathered:
-    """Read each session once, worst and best in turn, and keep what the page shows of it."""
+    """Read each session once, worst and best in turn, and keep its part of the page."""
     intensity = evaluation.summary["intensity_range"]
     fixed = intensity["rule"] == "fixed"
     window = (float(intensity["low"]), float(intensity["high"])) if fixed else (0.0, 1.0)
@@ -124,25 +124,25 @@ def _gather(
             found.strips[name] = draw_strip(
                 name, images, ranking.method, window, found.viewer.error
             )
-        found.viewer.add(name, images, _figures(evaluation, ranking, name))
+        found.viewer.add(name, images, _values(evaluation, ranking, name))
     return found
 
 
-def _figures(evaluation: Evaluation, ranking: Ranking, name: str) -> dict[str, str]:
-    """Return the ranking figure of one session, by method, as text with its unit."""
-    definition = evaluation.definition(ranking.metric)
-    scores = {m: evaluation.score(name, m, ranking.region) for m in evaluation.methods}
+def _values(evaluation: Evaluation, ranking: Ranking, name: str) -> dict[str, str]:
+    """Return the ranking metric of one session, by method, as text with its unit."""
+    metric = evaluation.metric(ranking.metric)
+    rows = {m: evaluation.row(name, m, ranking.region) for m in evaluation.methods}
     return {
-        method: f"{score.values[ranking.metric]:.{definition.digits}f} {definition.unit}".strip()
-        for method, score in scores.items()
-        if score is not None and ranking.metric in score.values
+        method: f"{row.scores[metric.name]:.{metric.digits}f} {metric.unit}".strip()
+        for method, row in rows.items()
+        if row is not None and metric.name in row.scores
     }
 
 
 def _context(
     evaluation: Evaluation, sessions: dict[str, Session], ranking: Ranking, gathered: Gathered
 ) -> dict[str, Any]:
-    """Return all that the template names."""
+    """Return the variables of the template."""
     viewer = gathered.viewer
     shown = {session["name"] for session in viewer.sessions}
     steps = [volume.step for volume in viewer.volumes.values()]
@@ -159,9 +159,9 @@ def _context(
         "boxes": _box_plots(evaluation),
         "agreements": _agreement_plots(evaluation, gathered),
         "ranking": ranking,
-        "metric": evaluation.heading(ranking.metric),
-        "metric_title": evaluation.definition(ranking.metric).title,
-        "figures": {name: _figures(evaluation, ranking, name) for name in ranking.names},
+        "metric": evaluation.metric(ranking.metric).heading,
+        "metric_title": evaluation.metric(ranking.metric).title,
+        "values": {name: _values(evaluation, ranking, name) for name in ranking.names},
         "region": words(ranking.region),
         "strips": gathered.strips,
         "shown": shown,
@@ -175,15 +175,15 @@ def _context(
 
 
 def _box_plots(evaluation: Evaluation) -> dict[str, list[BoxPlot]]:
-    """Return the box plots by region; a metric that no subject has is left out."""
+    """Return the box plots by region, without metrics that no subject has."""
     plots: dict[str, list[BoxPlot]] = {}
-    for region in dict.fromkeys(score.region for score in evaluation.scores):
-        for metric in (m for m in evaluation.metrics if not m.endswith((REAL, SYNTHETIC))):
-            values = {m: evaluation.by_subject(m, region, metric) for m in evaluation.methods}
+    for region in evaluation.regions:
+        for name in (m for m in evaluation.metrics if not m.endswith((REAL, SYNTHETIC))):
+            values = {m: evaluation.by_subject(m, region, name) for m in evaluation.methods}
             values = {m: subjects for m, subjects in values.items() if subjects}
             if values and any(v for subjects in values.values() for v in subjects.values()):
-                digits = evaluation.definition(metric).digits
-                plot = box_plot(evaluation.heading(metric), values, digits)
+                metric = evaluation.metric(name)
+                plot = box_plot(metric.heading, values, metric.digits)
                 plots.setdefault(words(region), []).append(plot)
     return plots
 

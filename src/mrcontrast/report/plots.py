@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from mrcontrast.report.agreement import Agreement
-from mrcontrast.report.nests import signed
+from mrcontrast.report.generic_tables import signed
 
 MIN_SUBJECTS = 5  # for a box
 WHISKER = 1.5  # quartile distances
@@ -15,6 +15,7 @@ BOX_WIDTH, BOX_ROW, BOX_MARGIN = 440, 46, 12
 SQUARE, SQUARE_TOP, SQUARE_LEFT, SQUARE_RIGHT, SQUARE_BOTTOM = (320, 235), 10, 66, 56, 38
 PADDING = 0.06  # of the range of the data, at either end of an axis
 NUM_TICKS, MAX_DIGITS = 6, 12
+ROUNDING = 1e-9  # of the values; differences below it are none
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,9 @@ def _axis(
 ) -> tuple[Callable[[float], float], list[Tick]]:
     """Return the map from values to places between ``start`` and ``end``, and round ticks."""
     low, high = float(np.min(values)), float(np.max(values))
-    margin = PADDING * (high - low) or 0.1 * abs(high) or 1.0
+    size = max(abs(low), abs(high))
+    spread = high - low if high - low > ROUNDING * size else 0.0
+    margin = PADDING * spread or 0.1 * size or 1.0
     low, high = low - margin, high + margin
 
     def place(value: float) -> float:

@@ -1,13 +1,15 @@
-"""What a reader must know beside the figures: data, models, seeds, versions, intensities."""
+"""The facts about an evaluation: data, models, seeds, versions, intensities."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mrcontrast.data.contrasts import title_of
 from mrcontrast.data.manifest import MANIFEST, Manifest
 from mrcontrast.data.predictions import PredictionFiles
 from mrcontrast.errors import MrcontrastError
+from mrcontrast.evaluation.table import left_out
 from mrcontrast.report.evaluation import Evaluation
 from mrcontrast.report.sessions import Session, locate
 from mrcontrast.runs.folder import RunFolder
@@ -17,9 +19,9 @@ Facts = dict[str, str]
 
 
 def data_facts(evaluation: Evaluation) -> Facts:
-    """Return what was scored: how many, of which data set, on which grid, in which units."""
+    """Return the scored data: number of subjects, data set, grid and units."""
     inputs, summary = evaluation.summary["inputs"], evaluation.summary
-    subjects = {score.subject for score in evaluation.scores}
+    subjects = {row.subject for row in evaluation.rows}
     counts = "1 subject" if len(subjects) == 1 else f"{len(subjects)} subjects"
     if len(evaluation.names) > len(subjects):
         counts += f", {len(evaluation.names)} sessions"
@@ -34,7 +36,7 @@ def data_facts(evaluation: Evaluation) -> Facts:
 
 
 def method_facts(sessions: Mapping[str, Session], methods: list[str]) -> dict[str, Facts]:
-    """Return how each method's volumes were made, from the sidecars beside them."""
+    """Return the model and sampling of each method, from the sidecars of its volumes."""
     return {method: _sidecar_facts(_sidecars(sessions, method)) for method in methods}
 
 
@@ -44,34 +46,32 @@ def version_facts(evaluation: Evaluation) -> Facts:
 
 
 def missing_notes(evaluation: Evaluation) -> list[str]:
-    """Return who was left out, in words."""
-    return [
-        f"{method}, {kind.replace('_', ' ')}: {', '.join(names)}"
-        for method, lists in evaluation.summary.get("missing", {}).items()
-        for kind, names in lists.items()
-        if names
-    ]
+    """Return a line on each list of subjects or metrics that were left out."""
+    return left_out(evaluation.summary)
 
 
 def _manifest_facts(evaluation: Evaluation) -> Facts:
     """Return the hashes and the grid of a prepared data set; of another folder its name."""
     references = evaluation.summary["inputs"]["references"]
-    raw = references.startswith("raw T1w files")
+    raw = evaluation.is_at_full_grid
     study = evaluation.folder.parent
     folder = study / "data" if raw else locate(Path(references), study)
     if not (folder / MANIFEST).is_file():
         return {"References": folder.name}
     manifest = Manifest.read(folder)
     record = manifest.records[0]
-    names = [str(each["name"]) for each in record.normalisers.values()]
-    both = f"{names[0]} (FLAIR), {names[-1]} (T1w)"
+    shown = [*evaluation.sources, evaluation.target]
+    named: dict[str, list[str]] = {}
+    for contrast, fitted in record.normalisers.items():
+        if contrast in shown or not evaluation.sources:
+            named.setdefault(str(fitted["name"]), []).append(title_of(contrast))
     grid = f"{' × '.join(map(str, record.shape))} voxels of {record.spacing_mm:g} mm"
     return {
         "Data hash": manifest.data_hash[:HASH_LENGTH],
         "Split hash": manifest.split_hash[:HASH_LENGTH],
         "Sites": ", ".join(sorted({each.site for each in manifest.records})),
         "Grid": "the subjects' own" if raw else grid,
-        "Normalised by": both if len(set(names)) == 2 else f"{names[0]} (FLAIR, T1w)",
+        "Normalised by": ", ".join(f"{by} ({', '.join(of)})" for by, of in named.items()),
     }
 
 
@@ -130,7 +130,7 @@ def _values(sidecars: list[dict[str, Any]], key: str) -> str:
 
 
 def _of_splits(splits: list[str] | None) -> str:
-    """Return the splits in words."""
+    """Return the splits as text."""
     return f" of the {' and '.join(splits)} split" if splits else ""
 
 

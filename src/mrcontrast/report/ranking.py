@@ -1,4 +1,4 @@
-"""Which sessions a reader should see first: the worst and the best in turn."""
+"""Order sessions for display: the worst and the best in turn."""
 
 from dataclasses import dataclass
 
@@ -12,10 +12,10 @@ class Ranking:
     """The sessions of an evaluation, from the worst to the best of one method.
 
     Attributes:
-        method: Whose figures decide.
-        metric: The figure.
-        region: Where it is measured.
-        names: Sessions, worst first; those without the figure come last.
+        method: Method that is ranked.
+        metric: Metric to rank by.
+        region: Region of the metric.
+        names: Sessions, worst first; those without a value come last.
     """
 
     method: str
@@ -42,12 +42,12 @@ class Ranking:
 
 
 def rank(evaluation: Evaluation, method: str, metric: str, region: str) -> Ranking:
-    """Order the sessions of an evaluation by one figure of one method."""
-    definition = evaluation.definition(metric)
+    """Order the sessions of an evaluation by one metric of one method."""
+    known = evaluation.metric(metric)
     badness = {
-        score.name: float(definition.badness(np.array(score.values[metric])))
-        for score in evaluation.scores
-        if (score.method, score.region) == (method, region) and metric in score.values
+        row.name: float(known.badness(np.array(row.scores[metric])))
+        for row in evaluation.rows
+        if (row.method, row.region) == (method, region) and metric in row.scores
     }
     names = sorted(badness, key=lambda name: (-badness[name], name))
     rest = [name for name in evaluation.names if name not in badness]

@@ -1,4 +1,4 @@
-"""What the page's viewer needs of each session: its volumes as text, and where to look."""
+"""The data of the viewer in the page: volumes as text, and positions to start from."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
+from mrcontrast.data.contrasts import title_of
 from mrcontrast.report.colours import stops
 from mrcontrast.report.embedding import Embedded, embed
 from mrcontrast.report.evaluation import Evaluation
@@ -50,13 +51,13 @@ class Viewer:
         """Error with the last colour, in the units of the scores."""
         return ERROR_SHARE * self.width
 
-    def add(self, name: str, images: Images, figures: dict[str, str]) -> bool:
+    def add(self, name: str, images: Images, values: dict[str, str]) -> bool:
         """Take a session in if there is room for it; after the first that does not fit, none.
 
         Args:
             name: Of the session.
             images: Its volumes.
-            figures: Its figure by method, as text.
+            values: Its ranking metric by method, as text.
         """
         self.full = self.full or len(self.sessions) >= self.max_sessions
         if self.full:
@@ -65,7 +66,7 @@ class Viewer:
         size = sum(volume.megabytes for volume in volumes.values())
         self.full = self.megabytes + size > self.max_megabytes
         if not self.full:
-            self.sessions.append(self._describe(name, images, figures))
+            self.sessions.append(self._describe(name, images, values))
             self.volumes |= volumes
         return not self.full
 
@@ -79,15 +80,16 @@ class Viewer:
             "window": list(self.window),
             "error": self.error,
             "colours": {kind: stops(kind) for kind in kinds},
-            "hasFlair": any(session["flair"] for session in self.sessions),
+            "sources": {name: title_of(name) for s in self.sessions for name in s["sources"]},
+            "target": title_of(evaluation.target),
             "hasSpread": any(name.endswith("-spread") for name in self.volumes),
         }
 
     def _embed(self, key: str, images: Images) -> dict[str, Embedded]:
         """Return the volumes of one session as text, by name."""
         found = {f"{key}-real": embed(images.real, self.width)}
-        if images.flair is not None:
-            found[f"{key}-flair"] = embed(images.flair, 1.0)
+        for name, volume in images.sources.items():
+            found[f"{key}-source-{name}"] = embed(volume, 1.0)
         for number, (method, volume) in enumerate(images.synthetic.items()):
             found[f"{key}-{number}"] = embed(volume, self.width)
             if method in images.spread:
@@ -95,14 +97,14 @@ class Viewer:
                 found[f"{key}-{number}-spread"] = embed(spread, self.width / 2)
         return found
 
-    def _describe(self, name: str, images: Images, figures: dict[str, str]) -> dict[str, Any]:
+    def _describe(self, name: str, images: Images, values: dict[str, str]) -> dict[str, Any]:
         """Return names of volumes and places of one session."""
         key = f"s{len(self.sessions)}"
         methods = {
             method: {
                 "synthetic": f"{key}-{number}",
                 "spread": f"{key}-{number}-spread" if method in images.spread else None,
-                "figure": figures.get(method, ""),
+                "figure": values.get(method, ""),
                 "peak": largest_error_mm(images, method),
             }
             for number, method in enumerate(images.synthetic)
@@ -110,7 +112,7 @@ class Viewer:
         return {
             "name": name,
             "real": f"{key}-real",
-            "flair": f"{key}-flair" if images.flair is not None else None,
+            "sources": {name: f"{key}-source-{name}" for name in images.sources},
             "centre": _to_mm(images.real, ndimage.center_of_mass(images.mask)),
             "extent": _extent_mm(images.real, images.mask),
             "methods": methods,

@@ -1,4 +1,4 @@
-"""One run on disk: the config it was built from, its weights, and where they come from."""
+"""A run on disk: its config, weights and provenance."""
 
 import importlib.metadata
 import logging
@@ -16,7 +16,7 @@ from mrcontrast.errors import MrcontrastError
 from mrcontrast.runs.model_config import checked_config, read_config
 from mrcontrast.runs.provenance import read_provenance
 from mrcontrast.storage.files import sha256_file, write_json, write_text
-from mrcontrast.storage.tensor_file import read_tensors, refuse_strangers, write_tensors
+from mrcontrast.storage.tensor_file import check_neighbours, read_tensors, write_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,10 +28,10 @@ PACKAGES = ("mrcontrast", "torch", "monai", "lightning", "numpy", "nibabel")
 
 
 class RunFolder:
-    """A folder that one training run fills; a stage is rebuilt from it alone.
+    """A folder of one training, from which its stage is rebuilt without any other run.
 
-    ``config.yaml`` is resolved and holds the whole object tree, the parts taken from earlier
-    stages included; ``weights.safetensors`` holds all tensors. No other run is needed.
+    ``config.yaml`` is resolved and holds the whole object tree, parts of earlier stages included;
+    ``weights.safetensors`` holds all tensors.
 
     Args:
         path: The folder; it need not exist yet.
@@ -50,11 +50,7 @@ class RunFolder:
 
     @property
     def config(self) -> DictConfig:
-        """The resolved config as it lies there, to compare and to show; see ``checked_config``.
-
-        Raises:
-            MrcontrastError: There is no run here, or its config cannot be read.
-        """
+        """The resolved config, unchecked; MrcontrastError if it is missing or damaged."""
         if not self.config_path.is_file():
             raise MrcontrastError(
                 f"Expected a run folder, got no config.yaml ({self.path}). Check the path."
@@ -62,11 +58,11 @@ class RunFolder:
         return read_config(self.config_path)
 
     def checked_config(self) -> DictConfig:
-        """Return the config to build from; the one way from a run folder to objects.
+        """Return the config after its checks; objects are built from this one only.
 
         Raises:
-            MrcontrastError: It has changed since the run was finished, or names code that is not
-                known and not trusted; see ``model_config``.
+            MrcontrastError: It has changed since the end of training, or names code that is neither
+                known nor trusted; see ``model_config``.
         """
         recorded = self.provenance.get(CONFIG_HASH)
         if recorded is None:
@@ -80,14 +76,11 @@ class RunFolder:
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """Where the run comes from; empty before it starts, without weights until it ends.
+        """Origin of the run; empty before it starts, without hash of the weights until it ends.
 
         Keys: stage, weights_sha256, config_sha256, parents (name -> sha256), start_from
         (weights_sha256 and path; of an exported run seconds; or null), data_hash, split_hash,
         git_sha, versions, seed, command, mlflow_run_id, score (monitor, mode, value).
-
-        Raises:
-            MrcontrastError: The file is not JSON, or a value is of another type.
         """
         return read_provenance(self.provenance_path) if self.provenance_path.is_file() else {}
 
@@ -98,26 +91,22 @@ class RunFolder:
 
     @property
     def finished(self) -> bool:
-        """Whether training came to its end and its weights are here."""
+        """Whether training has ended and its weights are here."""
         return self.weights_path.is_file() and WEIGHTS_HASH in self.provenance
 
     def write_config(self, config: DictConfig) -> None:
-        """Write the config, every value resolved.
-
-        Raises:
-            MrcontrastError: The folder cannot be written.
-        """
+        """Write the config with all values resolved."""
         write_text(self.config_path, OmegaConf.to_yaml(config, resolve=True))
 
     @property
     def weights_mb(self) -> float:
-        """Size in MB (10^6 bytes) of the weights here, in however many files they lie."""
+        """Size of all files of weights here, in MB (10^6 bytes)."""
         return sum(file.stat().st_size for file in self.path.glob("*.safetensors")) / 1e6
 
     def parents_beside(self) -> list[Path]:
-        """Return the folders of this run's parents, which lie beside it where a model is whole.
+        """Return the folders of this run's parents, which lie next to it in a whole model.
 
-        A parent that lies elsewhere is named by its hash: a folder that is not there.
+        A parent elsewhere is returned as a missing folder named by its hash.
         """
         beside = (RunFolder(path.parent) for path in self.path.parent.glob("*/provenance.json"))
         known = {run.provenance.get("weights_sha256"): run.path for run in beside}
@@ -125,20 +114,16 @@ class RunFolder:
         return [known.get(sha256, self.path.parent / sha256) for sha256 in wanted]
 
     def write_weights(self, state_dict: Mapping[str, "Tensor"]) -> str:
-        """Write all tensors of a stage, equal ones once.
-
-        Returns:
-            The SHA-256 of the file, which belongs in the provenance.
-        """
+        """Write all tensors of a stage and return the SHA-256 of the file, for the provenance."""
         return write_tensors(self.weights_path, state_dict)
 
     def read_weights(self, device: str = "cpu") -> dict[str, "Tensor"]:
-        """Read all tensors of the stage to a device, once ``verify`` has passed."""
+        """Verify the run, and read all tensors of the stage to a device."""
         self.verify()
         return read_tensors(self.weights_path, device)
 
     def copy_alone(self, path: Path) -> "RunFolder":
-        """Copy the run to a folder, its weights whole, so that it needs no run beside it."""
+        """Copy the run to a folder with all its weights, so that it refers to no other run."""
         copy = RunFolder(path)
         copy.write_config(self.config)
         sha256 = copy.write_weights(self.read_weights())
@@ -146,22 +131,19 @@ class RunFolder:
         return copy
 
     def write_provenance(self, provenance: Mapping[str, Any]) -> None:
-        """Write where the run comes from; of a finished one with the hash of its config."""
+        """Write the provenance, of a finished run with the hash of its config."""
         facts = dict(provenance)
         if WEIGHTS_HASH in facts:
             facts[CONFIG_HASH] = sha256_file(self.config_path)
         write_json(self.provenance_path, facts)
 
     def verify(self) -> str:
-        """Refuse a run that is absent, unfinished or changed since it was written.
-
-        Returns:
-            The SHA-256 of the weights.
+        """Check that the run is finished and unchanged, and return the SHA-256 of its weights.
 
         Raises:
-            MrcontrastError: The config or the weights are missing, their hash is not the recorded
-                one, or the config names unknown code; or so it is with the weights of a run beside
-                this one that holds a part of them.
+            MrcontrastError: Config or weights are missing or have another hash than the recorded
+                one, the config names unknown code, or a file of a run that the weights refer to is
+                missing or changed.
         """
         if not self.path.is_dir():
             raise MrcontrastError(f"Expected a run folder, got none ({self.path}). Check the path.")
@@ -182,39 +164,14 @@ class RunFolder:
                 f"Expected weights with SHA-256 {recorded[:12]}, got {found[:12]} "
                 f"({self.weights_path}). Restore the file or train again."
             )
-        refuse_strangers(self.weights_path)
+        check_neighbours(self.weights_path)
         return found
 
 
 @cache
 def warn_without_hash(path: Path) -> None:
-    """Say once of a run of an earlier version that its config cannot be verified."""
+    """Warn once that the config of a run of an earlier version cannot be verified."""
     log.warning("%s has no hash of its config.yaml: only its weights are verified.", path)
-
-
-def first_difference(
-    ours: Any,  # noqa: ANN401 - any nest of dicts, lists and scalars
-    theirs: Any,  # noqa: ANN401
-    key: str = "",
-) -> tuple[str, Any, Any] | None:
-    """Return the first place where two nests of plain values differ: key, ours, theirs.
-
-    >>> first_difference({"a": 1, "b": {"c": [1, 2]}}, {"a": 1, "b": {"c": [1, 3]}})
-    ('b.c.1', 2, 3)
-    >>> first_difference({"a": 1}, {"a": 1}) is None
-    True
-    """
-    if isinstance(ours, list) and isinstance(theirs, list):
-        ours, theirs = dict(enumerate(ours)), dict(enumerate(theirs))
-    if not (isinstance(ours, dict) and isinstance(theirs, dict)):
-        same = type(ours) is type(theirs) and ours == theirs
-        return None if same else (key, ours, theirs)
-    for name in [*ours, *(name for name in theirs if name not in ours)]:
-        inner = f"{key}.{name}" if key else str(name)
-        found = first_difference(ours.get(name), theirs.get(name), inner)
-        if found is not None:
-            return found
-    return None
 
 
 def software() -> dict[str, Any]:
@@ -229,10 +186,7 @@ def software() -> dict[str, Any]:
 
 
 def git_sha() -> str | None:
-    """Return the commit of the checkout that holds the code, with "-dirty" when it was changed.
-
-    None for an installed package: its version says it all.
-    """
+    """Return the commit of the checkout, with "-dirty" if changed; None when installed."""
     package = Path(__file__).resolve().parents[1]
     if not (package.parents[1] / ".git").exists():
         return None

@@ -1,4 +1,4 @@
-"""The config of a run folder: data from anywhere, checked before an object is built from it."""
+"""Read the config of a run folder, and check it before objects are built from it."""
 
 from collections.abc import Iterator
 from io import StringIO
@@ -13,98 +13,71 @@ from mrcontrast.config.moved import with_names_of_today
 from mrcontrast.config.trust import is_trusted
 from mrcontrast.errors import MrcontrastError, one_line
 
-MOST_BYTES = 200_000  # a config has some thousand
-MOST_BRACKETS = 500  # the time to parse YAML grows with the square of open ones
+MOST_BYTES = 200_000  # a config has a few thousand
+MOST_BRACKETS = 500  # parsing YAML takes a time quadratic in open brackets
 STORE_FOLDER = "outputs/cache/latents"
 
-# All that the config of a run may name by `_target_`, by package. A class belongs here only if its
-# constructor reads no file, writes none and calls nothing that a config could choose; an argument
-# that holds a path stands in PLACES.
+# All names that the config of a run may have as `_target_`, by package. Add a class only if its
+# constructor reads and writes no file and calls nothing that a config chooses; list arguments that
+# hold a path in PLACES.
 PARTS = frozenset(
     f"{package}.{name}"
     for package, names in {
-        "mrcontrast.stages": (
-            "adversarial_autoencoder.AdversarialAutoencoder",
-            "autoencoder.Autoencoder",
-            "baselines.IntensityLookup",
-            "concat_diffusion.ConcatDiffusion",
-            "controlnet.ControlNetDiffusion",
-            "latent_bridge.LatentBridge",
-            "latent_diffusion.LatentDiffusion",
-            "pix2pix.Pix2Pix",
-            "residual_diffusion.ResidualDiffusion",
-            "unet_regression.UNetRegression",
-        ),
-        "mrcontrast": (
-            "latent.cache.LatentStore",
-            "latent.codec.AutoencoderCodec",
-            "losses.perceptual.PerceptualLoss",
-            "networks.features.efficientnet_lite.load_efficientnet_lite0",
-            "networks.features.resnet.load_radimagenet",
-            "networks.prompt.Prompt",
-            "networks.regressor.Regressor",
-            "stages.optimisation.Optimisation",
-        ),
-        "mrcontrast.latent.conditions": (
-            "FlairAnchor",
-            "FoldedCondition",
-            "LatentCondition",
-            "PixelCondition",
-            "RegressedPixels",
-            "RegressionAnchor",
-        ),
-        "mrcontrast.diffusion": (
-            "process.DiffusionProcess",
-            "samplers.DDIM",
-            "samplers.DDPM",
-            "samplers.DPMSolverPP2M",
-            "samplers.EulerFlow",
-            "samplers.HeunFlow",
-            "schedules.CosineBeta",
-            "schedules.LinearBeta",
-            "schedules.RectifiedFlow",
-            "schedules.ScaledLinearBeta",
-            "targets.Data",
-            "targets.Epsilon",
-            "targets.V",
-            "targets.Velocity",
-            "time_sampling.LogitNormalTimes",
-            "time_sampling.UniformTimes",
-        ),
-        "mrcontrast.networks.local": (
-            "AutoencoderKL",
-            "ControlNet",
-            "DiffusionModelUNet",
-            "DynUNet",
-        ),
-        "monai.networks.nets": (
-            "AutoencoderKL",
-            "ControlNet",
-            "DiffusionModelUNet",
-            "DynUNet",
-            "PatchDiscriminator",
-        ),
-        "torch.optim": ("Adam", "AdamW"),
+        "mrcontrast.stages": """
+            adversarial_autoencoder.AdversarialAutoencoder autoencoder.Autoencoder
+            baselines.IntensityLookup concat_diffusion.ConcatDiffusion
+            controlnet.ControlNetDiffusion latent_bridge.LatentBridge
+            latent_diffusion.LatentDiffusion pix2pix.Pix2Pix
+            residual_diffusion.ResidualDiffusion unet_regression.UNetRegression
+        """,
+        "mrcontrast": """
+            latent.cache.LatentStore latent.codec.AutoencoderCodec
+            losses.perceptual.PerceptualLoss
+            networks.features.efficientnet_lite.load_efficientnet_lite0
+            networks.features.resnet.load_radimagenet networks.prompt.Prompt
+            networks.regressor.Regressor stages.optimisation.Optimisation
+        """,
+        "mrcontrast.latent.conditions": """
+            AtImageSize AtLatentSize Condition
+        """,
+        "mrcontrast.latent.signals": """
+            Latent Pixels Regression RegressionAnchor SourceAnchor
+        """,
+        "mrcontrast.diffusion": """
+            process.DiffusionProcess samplers.DDIM samplers.DDPM samplers.DPMSolverPP2M
+            samplers.EulerFlow samplers.HeunFlow schedules.CosineBeta schedules.LinearBeta
+            schedules.RectifiedFlow schedules.ScaledLinearBeta targets.Data targets.Epsilon
+            targets.V targets.Velocity time_sampling.LogitNormalTimes
+            time_sampling.UniformTimes
+        """,
+        "mrcontrast.networks.local": """
+            AutoencoderKL ControlNet DiffusionModelUNet DynUNet
+        """,
+        "monai.networks.nets": """
+            AutoencoderKL ControlNet DiffusionModelUNet DynUNet PatchDiscriminator
+        """,
+        "torch.optim": """
+            Adam AdamW
+        """,
     }.items()
-    for name in names
+    for name in names.split()
 )
 
-# Arguments that hold a path of the machine that trained, and their value on any other: a stage
-# that is built from its run reads its weights alone.
+# Arguments that hold a path of the machine that trained, and their value on another machine.
 PLACES: dict[str, dict[str, str | None]] = {
     "mrcontrast.latent.cache.LatentStore": {"folder": STORE_FOLDER},
     "mrcontrast.networks.features.efficientnet_lite.load_efficientnet_lite0": {"path": None},
     "mrcontrast.networks.features.resnet.load_radimagenet": {"path": None},
     "mrcontrast.networks.prompt.Prompt": {"path": None},
 }
-PLAIN_KEYS = {"_target_", "_partial_"}  # the others of Hydra change how arguments are passed
+PLAIN_KEYS = {"_target_", "_partial_"}  # other keys of Hydra change how arguments are passed
 
 
 def read_config(path: Path) -> DictConfig:
-    """Read the config of a run, plain values without interpolations.
+    """Read the config of a run: plain values without interpolations.
 
     Raises:
-        MrcontrastError: It is no such file; the reason is named.
+        MrcontrastError: The file is missing, damaged, too large, or has other content.
     """
     try:
         if path.stat().st_size > MOST_BYTES:
@@ -118,9 +91,10 @@ def read_config(path: Path) -> DictConfig:
         if not isinstance(config, DictConfig):
             raise ValueError("a list")
         plain = OmegaConf.to_container(config, resolve=False)
-        for key, value in leaves(plain):
-            if isinstance(value, str) and "${" in value:
-                raise ValueError(f"the interpolation {value}, {key}")
+        for key, value in walk(plain):
+            for text in value if isinstance(value, dict) else [value]:
+                if isinstance(text, str) and "${" in text:
+                    raise ValueError(f"the interpolation {text}, {key}")
     except (OSError, ValueError, RecursionError, yaml.YAMLError, OmegaConfBaseException) as error:
         raise MrcontrastError(
             f"Expected a config with all values resolved, got: {one_line(error, most=200)} "
@@ -130,10 +104,10 @@ def read_config(path: Path) -> DictConfig:
 
 
 def checked_config(config: DictConfig, path: Path) -> DictConfig:
-    """Return a run's config after a check of its stage, the paths of its machine taken out.
+    """Check the stage of a run's config, and replace the paths of the machine that trained.
 
     Args:
-        config: From ``read_config``.
+        config: Result of ``read_config``.
         path: Its file, for the message.
 
     Raises:
@@ -144,9 +118,11 @@ def checked_config(config: DictConfig, path: Path) -> DictConfig:
     stage = plain.get("stage")
     if not isinstance(stage, dict) or "_target_" not in stage:
         raise MrcontrastError(f"Expected a stage, got none ({path}). Restore the file.")
-    if gaps := [key for key, value in leaves(stage, "stage") if value == "???"]:
-        raise MrcontrastError(f"Expected a value, got none ({path}, {gaps[0]}). Restore the file.")
-    for key, node in nodes(stage, "stage"):
+    for key, node in walk(stage, "stage"):
+        if node == "???":
+            raise MrcontrastError(f"Expected a value, got none ({path}, {key}). Restore the file.")
+        if not isinstance(node, dict):
+            continue
         if reason := fault_of(node):
             raise MrcontrastError(
                 f"Expected a known part of a model, got {reason} ({path}, {key}). Do not use the "
@@ -159,7 +135,7 @@ def checked_config(config: DictConfig, path: Path) -> DictConfig:
 
 
 def fault_of(node: dict[Any, Any]) -> str:
-    """Return why a node may not be built; "" if it may."""
+    """Return the reason not to build a node; "" for a known part."""
     special = {key for key in map(str, node) if key.startswith("_") and key.endswith("_")}
     if not special:
         return ""
@@ -175,25 +151,9 @@ def fault_of(node: dict[Any, Any]) -> str:
     return ""
 
 
-def nodes(value: Any, key: str) -> Iterator[tuple[str, dict[Any, Any]]]:  # noqa: ANN401
-    """Yield all dicts of a nest of plain values, with their dotted keys."""
-    if isinstance(value, dict):
-        yield key, value
-    for name, inner in children(value):
-        yield from nodes(inner, f"{key}.{name}")
-
-
-def leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401
-    """Yield all keys and values of a nest of plain values that are no containers."""
-    if not isinstance(value, dict | list):
-        yield key, value
-    for name, inner in children(value):
-        yield key, name
-        yield from leaves(inner, f"{key}.{name}".lstrip("."))
-
-
-def children(value: Any) -> list[tuple[Any, Any]]:  # noqa: ANN401
-    """Return the keys and values of a dict or a list; none of anything else."""
-    if isinstance(value, dict):
-        return list(value.items())
-    return list(enumerate(value)) if isinstance(value, list) else []
+def walk(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401
+    """Yield all dicts, lists and leaves of a nest of plain values with their dotted keys."""
+    yield key, value
+    inner = value.items() if isinstance(value, dict) else ()
+    for name, each in enumerate(value) if isinstance(value, list) else inner:
+        yield from walk(each, f"{key}.{name}".lstrip("."))

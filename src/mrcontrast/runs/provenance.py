@@ -1,60 +1,44 @@
-"""``provenance.json`` of a run folder, each known key of its type."""
+"""Read ``provenance.json`` of a run folder and check the types of its known keys."""
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mrcontrast.errors import MrcontrastError, one_line
+from mrcontrast.config.rules import (
+    FINITE,
+    TABLE,
+    TEXT,
+    TEXT_TABLE,
+    Rule,
+    is_text,
+    misfit,
+    optional,
+    read_table,
+)
 
-
-def is_text(value: Any) -> bool:  # noqa: ANN401
-    """Return whether a value is a text."""
-    return isinstance(value, str)
-
-
-def is_name(value: Any) -> bool:  # noqa: ANN401
-    """Return whether a value is a text, or null."""
-    return value is None or is_text(value)
-
-
-def is_number(value: Any) -> bool:  # noqa: ANN401
-    """Return whether a value is a number, or null."""
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
-
-
-def is_table(value: Any) -> bool:  # noqa: ANN401
-    """Return whether a value is a table, or null."""
-    return value is None or isinstance(value, dict)
-
-
-def is_hash_table(value: Any) -> bool:  # noqa: ANN401
-    """Return whether a value maps names to hashes."""
-    return isinstance(value, dict) and all(map(is_text, value.values()))
+NUMBER = optional(FINITE)
+EARLIER = {"source": ["flair"], "target": "t1w"}
+START = {"seconds": NUMBER, "path": optional(TEXT)}
 
 
 def is_start(value: Any) -> bool:  # noqa: ANN401
-    """Return whether a value says which run a training started from, or is null."""
-    if not isinstance(value, dict):
-        return value is None
-    seconds, path = value.get("seconds"), value.get("path")
-    return is_text(value.get("weights_sha256")) and is_number(seconds) and is_name(path)
-
-
-def is_score(value: Any) -> bool:  # noqa: ANN401
-    """Return whether a value is a score, or null."""
-    return value is None or (isinstance(value, dict) and is_number(value.get("value")))
+    """Return whether a value names the run that a training started from."""
+    named = isinstance(value, dict) and is_text(value.get("weights_sha256"))
+    return named and misfit(value, START) is None
 
 
 def is_data(value: Any) -> bool:  # noqa: ANN401
-    """Return whether a value is what ``data_facts`` returns, or null."""
+    """Return whether a value has the types of ``data_facts``."""
     if not isinstance(value, dict):
-        return value is None
-    shape = value.get("shape", [1, 1, 1])
-    spacing = value.get("spacing_mm", 1.0)
-    normalisers = [value.get(f"normaliser_{name}", {}) for name in ("flair", "t1w")]
+        return False
+    shape, spacing = value.get("shape", [1, 1, 1]), value.get("spacing_mm", 1.0)
+    normalisers = [node for key, node in value.items() if str(key).startswith("normaliser_")]
+    sources = value.get("source", [])
     return (
-        isinstance(shape, list)
+        isinstance(value.get("target", ""), str)
+        and isinstance(sources, list)
+        and all(isinstance(name, str) for name in sources)
+        and isinstance(shape, list)
         and len(shape) == 3
         and all(type(size) is int and size > 0 for size in shape)
         and isinstance(spacing, int | float)
@@ -63,41 +47,33 @@ def is_data(value: Any) -> bool:  # noqa: ANN401
     )
 
 
-TYPES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
-    "stage": (is_name, "a text, or null"),
-    "mlflow_run_id": (is_name, "a text, or null"),
-    "weights_sha256": (is_text, "a text"),
-    "config_sha256": (is_text, "a text"),
-    "parents": (is_hash_table, "a table of hashes"),
-    "start_from": (is_start, "a table with weights_sha256, or null"),
-    "exported_from": (is_table, "a table, or null"),
-    "versions": (is_table, "a table, or null"),
-    "seconds": (is_number, "a number, or null"),
-    "score": (is_score, "a table with a value, or null"),
-    "data": (is_data, "a table of grid and normalisers, or null"),
-    "report_card": (is_table, "a table, or null"),
+def is_score(value: Any) -> bool:  # noqa: ANN401
+    """Return whether a value is the score of a run."""
+    return isinstance(value, dict) and misfit(value, {"value": NUMBER}) is None
+
+
+TYPES: Mapping[str, Rule] = {
+    "stage": optional(TEXT),
+    "mlflow_run_id": optional(TEXT),
+    "weights_sha256": TEXT,
+    "config_sha256": TEXT,
+    "parents": TEXT_TABLE,
+    "start_from": optional(("a table with weights_sha256", is_start)),
+    "exported_from": optional(TABLE),
+    "versions": optional(TABLE),
+    "seconds": NUMBER,
+    "score": optional(("a table with a value", is_score)),
+    "data": optional(("a table of grid and normalisers", is_data)),
+    "report_card": optional(TABLE),
 }
 
 
 def read_provenance(path: Path) -> dict[str, Any]:
-    """Read where a run comes from.
+    """Read the provenance of a run; raise MrcontrastError if it is damaged.
 
-    Raises:
-        MrcontrastError: The file is not JSON, or the value of a known key is of another type.
+    A run of an earlier version makes T1w from FLAIR.
     """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise MrcontrastError(
-            f"Expected JSON, got: {one_line(error, most=200)} ({path}). Restore the file."
-        ) from error
-    if not isinstance(found, dict):
-        raise MrcontrastError(
-            f"Expected a table, got {type(found).__name__} ({path}). Restore the file."
-        )
-    for key, (fits, wanted) in TYPES.items():
-        if key in found and not fits(found[key]):
-            raise MrcontrastError(
-                f"Expected {wanted}, got {str(found[key])[:80]} ({path}, {key}). Restore the file."
-            )
+    found = read_table(path, TYPES, "the provenance of a run", "Restore the file.", dict)
+    if isinstance(data := found.get("data"), dict):
+        found["data"] = EARLIER | data
     return found

@@ -1,4 +1,4 @@
-"""Runs by reference: released with the package, in a folder, or known to MLflow."""
+"""Runs that are released with the package."""
 
 import os
 from collections.abc import Mapping
@@ -9,27 +9,24 @@ from mrcontrast.config.errors import suggestion
 from mrcontrast.errors import UsageError
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
-MAIN_RUN = "controlnet"  # what the name of a model alone means
-RUNS, REGISTERED = "runs:/", "models:/"  # how a reference to MLflow begins
-CONFIG = "config.yaml"  # what makes a folder a run
+MAIN_RUN = "controlnet"  # the run that the name of a model alone means
+RUNS, REGISTERED = "runs:/", "models:/"  # prefixes of references to MLflow
+CONFIG = "config.yaml"  # its presence makes a folder a run
 
 
 def released_run(reference: str) -> Path | None:
-    """Return the folder of a released run, "NAME" or "NAME/RUN"; None if none has that name."""
+    """Return the folder of a released run, "NAME" or "NAME/RUN"; None if there is none."""
     name, _, run = reference.partition("/")
     is_path = not name or not {os.curdir, os.pardir}.isdisjoint(reference.split("/"))
     folder = MODELS / name / (run or MAIN_RUN)
     return None if is_path or not (folder / CONFIG).is_file() else folder
 
 
-def refuse_missing_runs(references: Mapping[str, str | None]) -> None:
-    """Refuse runs that are not there and that no released model is named like.
-
-    Args:
-        references: By the option or key that gave them; others, such as "runs:/ID", pass.
+def check_runs_exist(references: Mapping[str, str | None]) -> None:
+    """Check that runs by option or key exist or are released; references such as "runs:/ID" pass.
 
     Raises:
-        UsageError: One is not there; it is named with its option, and what is there with it.
+        UsageError: One is missing; the message names its option and the released models.
     """
     for option, reference in references.items():
         if is_missing(reference) and released_run(str(reference)) is None:
@@ -43,9 +40,8 @@ def refuse_missing_runs(references: Mapping[str, str | None]) -> None:
 
 def released_runs() -> list[str]:
     """Return the names of all released runs, such as "phantom-2d/unet"."""
-    return sorted(
-        path.parent.relative_to(MODELS).as_posix() for path in MODELS.glob(f"*/*/{CONFIG}")
-    )
+    runs = (path.parent.relative_to(MODELS) for path in MODELS.glob(f"*/*/{CONFIG}"))
+    return sorted(run.as_posix() for run in runs)
 
 
 def released_models() -> list[str]:

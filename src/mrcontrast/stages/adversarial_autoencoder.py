@@ -1,8 +1,8 @@
-"""Stage 1 with a patch discriminator beside the reconstruction loss."""
+"""Stage 1 with a patch discriminator in addition to the reconstruction loss."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from monai.losses.adversarial_loss import PatchAdversarialLoss
 from monai.networks.nets import AutoencoderKL, PatchDiscriminator
 from torch import Tensor, nn
@@ -13,10 +13,10 @@ from mrcontrast.stages.optimisation import Optimisation, descend
 
 
 class AdversarialAutoencoder(Autoencoder):
-    """An autoencoder that a patch discriminator keeps sharp.
+    """An autoencoder with an adversarial loss, for sharper images.
 
     Args:
-        discriminator: Judges patches of (B, 1, *S).
+        discriminator: Classifies patches of (B, 1, *S).
         discriminator_optimisation: Its optimiser and learning-rate schedule.
         adversarial_weight: Weight of the generator's adversarial term.
         adversarial_start_step: Steps of the autoencoder before the discriminator joins.
@@ -27,8 +27,9 @@ class AdversarialAutoencoder(Autoencoder):
     """
 
     training_only = ("discriminator", "perceptual")
+    clips_gradients = True
 
-    def __init__(  # noqa: PLR0913 - the plain autoencoder's arguments and three more
+    def __init__(  # noqa: PLR0913 - the plain autoencoder's arguments and four more
         self,
         autoencoder: AutoencoderKL,
         optimisation: Optimisation,
@@ -39,9 +40,11 @@ class AdversarialAutoencoder(Autoencoder):
         adversarial_start_step: int,
         perceptual: nn.Module | None = None,
         perceptual_weight: float = 0.0,
-        contrasts: Sequence[str] = (keys.T1W,),
+        contrasts: Sequence[str] | None = None,
         initial_sigma: float | None = 0.01,
         statistics_batches: int = 50,
+        source: Sequence[str] = ("flair",),
+        target: str = "t1w",
     ) -> None:
         super().__init__(
             autoencoder,
@@ -52,9 +55,10 @@ class AdversarialAutoencoder(Autoencoder):
             contrasts,
             initial_sigma,
             statistics_batches,
+            source,
+            target,
         )
         self.automatic_optimization = False
-        self.gradient_clip_val: float | None = None  # the trainer's; it cannot clip by itself here
         self.discriminator = discriminator
         self.discriminator_optimisation = discriminator_optimisation
         self.adversarial_weight = adversarial_weight
@@ -69,11 +73,11 @@ class AdversarialAutoencoder(Autoencoder):
         our_schedule, their_schedule = self.lr_schedulers()  # type: ignore[misc]
         adversarial = self.trainer.global_step >= self.adversarial_start_step
         if adversarial:
-            terms["adversarial"] = self.adversarial_weight * self.fooled(reconstruction)
+            terms["adversarial"] = self.adversarial_weight * self.generator_loss(reconstruction)
         descend(self, generator, total(terms), self.gradient_clip_val)
         our_schedule.step()
         if adversarial:
-            terms["discriminator"] = self.told_apart(reconstruction.detach(), image)
+            terms["discriminator"] = self.discriminator_loss(reconstruction.detach(), image)
             descend(self, discriminator, terms["discriminator"], self.gradient_clip_val)
             their_schedule.step()
         self.log_dict({f"train/{name}": value for name, value in terms.items()})
@@ -82,21 +86,21 @@ class AdversarialAutoencoder(Autoencoder):
         """Yield the losses of a step with the discriminator, in the order of their descents."""
         image = self.images(batch)
         terms, reconstruction = self.losses(image)
-        yield total(terms) + self.adversarial_weight * self.fooled(reconstruction)
-        yield self.told_apart(reconstruction.detach(), image)
+        yield total(terms) + self.adversarial_weight * self.generator_loss(reconstruction)
+        yield self.discriminator_loss(reconstruction.detach(), image)
 
-    def fooled(self, reconstruction: Tensor) -> Tensor:
-        """Return the generator's term: how far the discriminator is from taking it for real."""
+    def generator_loss(self, reconstruction: Tensor) -> Tensor:
+        """Return the generator's adversarial term: the distance of its logits from real."""
         logits = self.discriminator(reconstruction)[-1]
         return self.adversarial(logits, target_is_real=True, for_discriminator=False)
 
-    def told_apart(self, reconstruction: Tensor, image: Tensor) -> Tensor:
+    def discriminator_loss(self, reconstruction: Tensor, image: Tensor) -> Tensor:
         """Return the discriminator's loss on reconstructed and real images."""
         fake = self.adversarial(self.discriminator(reconstruction)[-1], False, True)
         real = self.adversarial(self.discriminator(image)[-1], True, True)
         return (fake + real) / 2
 
-    def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's own type
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """Optimise the autoencoder and the discriminator apart; Lightning counts both's steps."""
         steps, start = self.trainer.estimated_stepping_batches, self.adversarial_start_step
         joint = max(steps - start, 0) / 2

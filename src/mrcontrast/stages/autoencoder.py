@@ -2,28 +2,30 @@
 
 from collections.abc import Sequence
 from itertools import islice
-from typing import Any
 
 import torch
 import torch.nn.functional as F
-from lightning import LightningModule
+from lightning import LightningDataModule
 from monai.networks.nets import AutoencoderKL
 from torch import Tensor, nn
 
 from mrcontrast import keys
+from mrcontrast.data.contrasts import title_of
+from mrcontrast.diffusion.sampling import Generators
+from mrcontrast.errors import UsageError
 from mrcontrast.latent.codec import LatentStatistics, Posterior
 from mrcontrast.losses.kl import kl_divergence
-from mrcontrast.metrics.online import masked_psnr
 from mrcontrast.networks.memory_format import channels_last
 from mrcontrast.networks.padding import crop, pad_to_multiple
 from mrcontrast.networks.posterior import quieten_posterior
 from mrcontrast.networks.sizes import downsampling, spatial_dims
 from mrcontrast.stages.autoencoder_card import examine
+from mrcontrast.stages.contract import Stage
 from mrcontrast.stages.optimisation import Optimisation
 
 
-class Autoencoder(LightningModule):
-    """Learn a KL-regularised latent of T1w (and, if asked, FLAIR). See mrcontrast.keys for shapes.
+class Autoencoder(Stage):
+    """Learn a KL-regularised latent of one or more contrasts. Shapes: mrcontrast.keys.
 
     Args:
         autoencoder: The network; one input and one output channel.
@@ -31,65 +33,74 @@ class Autoencoder(LightningModule):
         kl_weight: Weight of the divergence, averaged over latent values.
         perceptual: Loss of two images (B, 1, *S), or None.
         perceptual_weight: Weight of that loss.
-        contrasts: Keys of the images to learn from; "flair" too if a ControlNet is to be
-            conditioned on FLAIR latents.
-        initial_sigma: Deviation that the posterior starts with, see ``quieten_posterior``; None
-            leaves it as the network is built.
+        contrasts: Names of the images to learn from, of the target or the source; None for the
+            target. Include a source if a later stage is to be conditioned on its latents.
+        initial_sigma: Initial deviation of the posterior, see ``quieten_posterior``; None keeps
+            that of the network.
         statistics_batches: Batches over which the latents' mean and deviation are measured.
+        source: See ``Stage``.
+        target: See ``Stage``.
 
-    ``finish`` leaves ``report_card`` behind and, in buffers that later stages adopt, mean and
-    deviation (C,) of the latents of training items and ``psnr_db`` of validation items.
+    ``finish`` sets ``report_card`` and, in buffers that later stages copy, mean and deviation (C,)
+    of the latents of training items and ``psnr_db`` of validation items.
 
     Source: Rombach et al. 2022, arXiv 2112.10752, section 3.1; with L1, and the KL averaged over
     latent values where theirs is summed.
     """
 
     takes = keys.TARGET
-    context_slices = 0
-    training_only: tuple[str, ...] = ("perceptual",)
-    report_card: dict[str, Any] | None = None
+    training_only = ("perceptual",)
     latent_mean: Tensor
     latent_std: Tensor
     psnr_db: Tensor
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each a choice of the config
         self,
         autoencoder: AutoencoderKL,
         optimisation: Optimisation,
         kl_weight: float,
         perceptual: nn.Module | None = None,
         perceptual_weight: float = 0.0,
-        contrasts: Sequence[str] = (keys.T1W,),
+        contrasts: Sequence[str] | None = None,
         initial_sigma: float | None = 0.01,
         statistics_batches: int = 50,
+        source: Sequence[str] = ("flair",),
+        target: str = "t1w",
     ) -> None:
-        super().__init__()
+        super().__init__(source, target, spatial_dims(autoencoder), downsampling(autoencoder))
+        self.contrasts = (target,) if contrasts is None else tuple(contrasts)
+        if unknown := sorted(set(self.contrasts) - {*self.source, target}):
+            raise UsageError(
+                f"Expected contrasts among {', '.join([target, *source])}, got {unknown[0]} "
+                "(stage.contrasts). Add it to data.source or leave it out."
+            )
         self.autoencoder = autoencoder
         self.optimisation = optimisation
         self.kl_weight = kl_weight
         self.perceptual = perceptual
         self.perceptual_weight = perceptual_weight
-        self.contrasts = tuple(contrasts)
         self.initial_sigma = initial_sigma
         self.statistics_batches = statistics_batches
-        self.factor = downsampling(autoencoder)
-        self.spatial_dims = spatial_dims(autoencoder)
         self.register_buffer("latent_mean", torch.zeros(autoencoder.latent_channels))
         self.register_buffer("latent_std", torch.full((autoencoder.latent_channels,), torch.nan))
         channels_last(self)
         self.register_buffer("psnr_db", torch.tensor(torch.nan))
 
+    @property
+    def trained(self) -> nn.Module:
+        """The autoencoder without its loss."""
+        return self.autoencoder
+
     def initialise(self) -> None:
-        """Start with a posterior that adds little noise, unless told to leave it."""
+        """Start with a posterior that adds little noise, if ``initial_sigma`` is given."""
         if self.initial_sigma is not None:
             quieten_posterior(self.autoencoder, self.initial_sigma)
 
-    def noise_shape(self, image_shape: Sequence[int]) -> None:
-        """Return None: a reconstruction draws nothing."""
-
     @torch.no_grad()
-    def forward(self, batch: keys.Batch, noise: Tensor | None = None) -> Tensor:
-        """Reconstruct T1w, (B, 1, *S) in [0, 1], from the posterior mean."""
+    def forward(
+        self, batch: keys.Batch, noise: Tensor | None = None, generator: Generators = None
+    ) -> Tensor:
+        """Reconstruct the target, (B, 1, *S) in [0, 1], from the posterior mean."""
         return self.reconstruct(batch["target"])
 
     def reconstruct(self, image: Tensor) -> Tensor:
@@ -105,10 +116,11 @@ class Autoencoder(LightningModule):
         return Posterior(*self.autoencoder.encode(pad_to_multiple(image, self.factor)))
 
     def images(self, batch: keys.Batch) -> Tensor:
-        """Stack the images to learn from, (B * contrasts, 1, *S); of a slab its middle slice."""
-        stacks = [batch[keys.ROLE_OF[name]] for name in self.contrasts]  # type: ignore[literal-required]
-        middles = [stack[:, stack.shape[1] // 2].unsqueeze(1) for stack in stacks]
-        return torch.cat(middles)
+        """Stack the images to learn from, (B * contrasts, 1, *S), without neighbouring slices."""
+        images = {self.target: batch["target"]}
+        if set(self.contrasts) - {self.target}:
+            images |= self.source_images(batch)
+        return torch.cat([images[name] for name in self.contrasts])
 
     def losses(self, image: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """Return the weighted terms of the loss, scalars, and the reconstruction (N, 1, *S)."""
@@ -136,27 +148,18 @@ class Autoencoder(LightningModule):
         self.log("train/loss", loss, prog_bar=True)
         return loss
 
-    def validation_step(self, batch: keys.Batch, batch_idx: int) -> None:
-        """Log the L1 and the masked PSNR of the T1w reconstruction."""
-        target, size = batch["target"], len(batch["target"])
-        reconstruction = self.reconstruct(target)
-        psnr = masked_psnr(reconstruction, target, batch["brain_mask"]).mean()
-        loss = F.l1_loss(reconstruction, target)
-        self.log("val/loss", loss, batch_size=size, sync_dist=True)
-        self.log("val/psnr", psnr, prog_bar=True, batch_size=size, sync_dist=True)
-
     def pictures(self, batch: keys.Batch) -> dict[str, Tensor]:
         """Return images (B, 1, *S) in [0, 1] by title."""
-        return {"T1w": batch["target"], "reconstruction": self(batch)}
+        return {title_of(self.target): batch["target"], "reconstruction": self(batch)}
 
     @torch.no_grad()
-    def finish(self, datamodule: Any) -> None:  # noqa: ANN401 - any data module
-        """Measure what later stages need: latent statistics, and how good a decoding can be."""
+    def finish(self, datamodule: LightningDataModule) -> None:
+        """Measure the latent statistics and the report card."""
         self.measure_latents(datamodule)
         self.report_card = examine(self, datamodule)
         self.psnr_db.fill_(self.report_card["psnr_db"])
 
-    def measure_latents(self, datamodule: Any) -> None:  # noqa: ANN401
+    def measure_latents(self, datamodule: LightningDataModule) -> None:
         """Store mean and deviation of the latents of training items."""
         statistics = LatentStatistics()
         for batch in islice(datamodule.train_dataloader(), self.statistics_batches):
@@ -164,11 +167,6 @@ class Autoencoder(LightningModule):
         mean, std = statistics.compute()
         self.latent_mean.copy_(mean)
         self.latent_std.copy_(std)
-
-    def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's own type
-        """Optimise the autoencoder."""
-        steps = self.trainer.estimated_stepping_batches
-        return self.optimisation.configure(self.autoencoder.parameters(), steps, self.trainer)
 
 
 def total(terms: dict[str, Tensor]) -> Tensor:

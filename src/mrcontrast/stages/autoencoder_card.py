@@ -1,4 +1,4 @@
-"""The report card of an autoencoder: what it loses is lost to every later stage."""
+"""Quality of an autoencoder's reconstructions, an upper bound for every later stage."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from lightning import LightningDataModule
 from torch import Tensor
 
 from mrcontrast import keys
@@ -20,11 +21,11 @@ log = logging.getLogger(__name__)
 
 
 class Examinee(Protocol):
-    """What the examination asks of an autoencoder."""
+    """The part of an autoencoder's interface that ``examine`` uses."""
 
     @property
     def device(self) -> torch.device:
-        """Where its weights lie."""
+        """Device of its weights."""
 
     def posterior(self, image: Tensor) -> Posterior:
         """Encode images (B, 1, *S) to their raw posterior."""
@@ -34,8 +35,8 @@ class Examinee(Protocol):
 
 
 @torch.no_grad()
-def examine(autoencoder: Examinee, datamodule: Any) -> dict[str, Any]:  # noqa: ANN401
-    """Return the report card over all validation items, and say it in one line of the log.
+def examine(autoencoder: Examinee, datamodule: LightningDataModule) -> dict[str, Any]:
+    """Return the report card over all validation items, and log it in one line.
 
     Raises:
         MrcontrastError: No validation item has a brain voxel.
@@ -51,16 +52,15 @@ def examine(autoencoder: Examinee, datamodule: Any) -> dict[str, Any]:  # noqa: 
 
 
 class AutoencoderCard:
-    """Gathers figures item by item; each counts only in the brain mask, and items weigh the same.
+    """Mean values over items with equal weights, each within the brain mask.
 
     Args:
-        split: Where the items come from, "val"; or "train", whose figures flatter.
+        split: Split of the items, "val"; or "train", whose values are too good.
     """
 
     def __init__(self, split: str) -> None:
         self.split = split
-        self.figures: dict[str, list[float]] = {"psnr_db": [], "ssim": [], "mae": []}
-        self.lesion_mae: list[float] = []
+        self.values: dict[str, list[float]] = {"psnr_db": [], "ssim": [], "mae": []}
         self.kl_nats: list[float] = []
         self.subjects: set[str] = set()
         self.latents = LatentStatistics()
@@ -68,44 +68,41 @@ class AutoencoderCard:
     def update(
         self, batch: Mapping[str, Any], reconstruction: Tensor, posterior: Posterior
     ) -> None:
-        """Add the items of a batch; an item without a brain voxel has nothing to tell.
+        """Add the items of a batch; items without a brain voxel are left out.
 
         Args:
-            batch: "t1w" and "brain_mask", (B, 1, *S); "lesion_mask" and "subject" if known.
-            reconstruction: Of the T1w image, (B, 1, *S) in [0, 1].
+            batch: "target" and "brain_mask", (B, 1, *S); "subject" if known.
+            reconstruction: Reconstructed target, (B, 1, *S) in [0, 1].
             posterior: Raw latents, (B, C, *S / f).
         """
         target, masks = batch[keys.TARGET].cpu(), batch[keys.BRAIN_MASK].cpu()
         images = reconstruction.detach().float().cpu()
         psnr = masked_psnr(images, target, masks).tolist()
-        lesions = batch[keys.LESION_MASK].cpu() if keys.LESION_MASK in batch else masks * 0
         for item, value in enumerate(psnr):
             pair = images[item, 0].numpy(), target[item, 0].numpy()
-            brain, lesion = (masks[item, 0] > 0.5).numpy(), (lesions[item, 0] > 0.5).numpy()
+            brain = (masks[item, 0] > 0.5).numpy()
             if not brain.any():
                 continue
-            self.figures["psnr_db"].append(value)
-            self.figures["mae"].append(mean_absolute_error(*pair, brain))
+            self.values["psnr_db"].append(value)
+            self.values["mae"].append(mean_absolute_error(*pair, brain))
             if min(brain.shape) >= WINDOW:
-                self.figures["ssim"].append(ssim(*pair, data_range=1.0, mask=brain))
-            if lesion.any():
-                self.lesion_mae.append(mean_absolute_error(*pair, lesion))
+                self.values["ssim"].append(ssim(*pair, data_range=1.0, mask=brain))
         self.kl_nats += [float(kl_divergence(posterior.mean, posterior.sigma))] * len(target)
         self.subjects.update(batch.get(keys.SUBJECT, ()))
         self.latents.update(posterior)
 
     def compute(self) -> dict[str, Any]:
-        """Return the card as JSON; a figure that no item gives is None.
+        """Return the card as JSON; a value that no item gives is None.
 
         Returns:
-            "split", "items", "subjects"; means over items of "psnr_db", "ssim", "mae" in the brain
-            and "lesion_mae" in lesions (over "lesion_items"); "kl_nats", of each latent value;
-            "latent_mean" and "latent_std", one for each channel, raw.
+            "split", "items", "subjects"; means over items of "psnr_db", "ssim", "mae" in the brain;
+            "kl_nats", of each latent value; "latent_mean" and "latent_std", one for each channel,
+            raw.
 
         Raises:
             MrcontrastError: There was no item with a brain voxel.
         """
-        if not self.figures["psnr_db"]:
+        if not self.values["psnr_db"]:
             raise MrcontrastError(
                 "Expected validation items with brain, got none (autoencoder report card). "
                 "Check the brain masks and the splits of the data set."
@@ -113,11 +110,9 @@ class AutoencoderCard:
         mean, std = self.latents.compute()
         return {
             "split": self.split,
-            "items": len(self.figures["psnr_db"]),
+            "items": len(self.values["psnr_db"]),
             "subjects": len(self.subjects),
-            **{name: mean_of(values) for name, values in self.figures.items()},
-            "lesion_mae": mean_of(self.lesion_mae),
-            "lesion_items": len(self.lesion_mae),
+            **{name: mean_of(values) for name, values in self.values.items()},
             "kl_nats": mean_of(self.kl_nats),
             "latent_mean": rounded(mean),
             "latent_std": rounded(std),
@@ -142,18 +137,17 @@ def one_line(card: Mapping[str, Any]) -> str:
     """Return a card in one line for a reader.
 
     >>> one_line({"split": "val", "items": 64, "subjects": 3, "psnr_db": 31.249, "ssim": None,
-    ...     "mae": 0.01234, "lesion_mae": None, "kl_nats": 1.5, "latent_mean": [0.1, -0.25],
+    ...     "mae": 0.01234, "kl_nats": 1.5, "latent_mean": [0.1, -0.25],
     ...     "latent_std": [1.0, 0.875]})
     'Report card (64 val items, 3 subjects, in the brain): PSNR 31.25 dB, MAE 0.0123, KL 1.50 \
 nats; latent mean 0.10 -0.25, sd 1.00 0.88'
     """
-    figures = [
+    values = [
         f"{title} {card[name]:.{digits}f}{unit}"
         for name, title, digits, unit in (
             ("psnr_db", "PSNR", 2, " dB"),
             ("ssim", "SSIM", 3, ""),
             ("mae", "MAE", 4, ""),
-            ("lesion_mae", "lesion MAE", 4, ""),
             ("kl_nats", "KL", 2, " nats"),
         )
         if card[name] is not None
@@ -164,5 +158,5 @@ nats; latent mean 0.10 -0.25, sd 1.00 0.88'
     subjects = f"{card['subjects']} subject{'' if card['subjects'] == 1 else 's'}"
     return (
         f"Report card ({card['items']} {card['split']} items, {subjects}, in the "
-        f"brain): {', '.join(figures)}; latent mean {means}, sd {deviations}"
+        f"brain): {', '.join(values)}; latent mean {means}, sd {deviations}"
     )

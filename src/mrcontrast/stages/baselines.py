@@ -1,51 +1,56 @@
 """Baselines that need no gradient: the intensity look-up."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
-from lightning import LightningModule
+from lightning import LightningDataModule
 from torch import Tensor
 
 from mrcontrast import keys
+from mrcontrast.diffusion.sampling import Generators
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.metrics.online import masked_psnr
+from mrcontrast.stages.contract import Stage
 
 
-class IntensityLookup(LightningModule):
-    """Map each FLAIR level to the mean T1w level that training data has there.
+class IntensityLookup(Stage):
+    """Map each level of the first source to the mean target level of the training data.
 
-    The least that any method must beat: it knows intensities and no anatomy. It has no trainable
+    A lower bound for every other method: it uses intensities and no anatomy. It has no trainable
     parameter; :meth:`finish` fills the table in one pass over the training items.
 
     Args:
-        levels: FLAIR levels in [0, 1]; between two the table is interpolated linearly.
+        levels: Source levels in [0, 1]; between two the table is interpolated linearly.
+        spatial_dims: 2 or 3.
+        source: See ``Stage``.
+        target: See ``Stage``.
     """
 
-    takes = keys.SOURCE
-    context_slices = 0
-    factor = 1
+    learns_by_steps = False
     table: Tensor
 
-    def __init__(self, levels: int, spatial_dims: int) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        levels: int,
+        spatial_dims: int,
+        source: Sequence[str] = ("flair",),
+        target: str = "t1w",
+    ) -> None:
+        super().__init__(source, target, spatial_dims)
         self.levels = levels
-        self.spatial_dims = spatial_dims
         self.register_buffer("table", torch.full((levels,), torch.nan))
 
-    def noise_shape(self, image_shape: Sequence[int]) -> None:
-        """Return None: a table draws nothing."""
-
     @torch.no_grad()
-    def forward(self, batch: keys.Batch, noise: Tensor | None = None) -> Tensor:
-        """Return the T1w image (B, 1, *S) in [0, 1] that the table gives."""
-        position = middle_slice(batch["source"]).clamp(0, 1) * (self.levels - 1)
+    def forward(
+        self, batch: keys.Batch, noise: Tensor | None = None, generator: Generators = None
+    ) -> Tensor:
+        """Return the target image (B, 1, *S) in [0, 1] of the table."""
+        position = self.first_source(batch).clamp(0, 1) * (self.levels - 1)
         below = position.floor().long().clamp_max(self.levels - 2)
         weight = position - below
         return torch.lerp(self.table[below], self.table[below + 1], weight)
 
     @torch.no_grad()
-    def finish(self, datamodule: Any) -> None:  # noqa: ANN401 - any data module
+    def finish(self, datamodule: LightningDataModule) -> None:
         """Fill the table from the brain voxels of all training items.
 
         Raises:
@@ -54,34 +59,19 @@ class IntensityLookup(LightningModule):
         count, total = torch.zeros(2, self.levels, dtype=torch.float64)
         for batch in datamodule.train_dataloader():
             inside = batch["brain_mask"] > 0.5
-            flair, t1w = middle_slice(batch["source"])[inside], batch["target"][inside]
-            level = (flair.clamp(0, 1) * (self.levels - 1)).round().long()
+            source, target = self.first_source(batch)[inside], batch["target"][inside]
+            level = (source.clamp(0, 1) * (self.levels - 1)).round().long()
             count += torch.bincount(level, minlength=self.levels)
-            total += torch.bincount(level, weights=t1w.double(), minlength=self.levels)
+            total += torch.bincount(level, weights=target.double(), minlength=self.levels)
         if not count.any():
             raise MrcontrastError(
                 "Expected brain voxels in the training split, got none. Check the brain masks."
             )
         self.table.copy_(fill_gaps(total, count))
 
-    def validation_step(self, batch: keys.Batch, batch_idx: int) -> None:
-        """Log the masked PSNR."""
-        psnr = masked_psnr(self(batch), batch["target"], batch["brain_mask"]).mean()
-        size = len(batch["target"])
-        self.log("val/psnr", psnr, prog_bar=True, batch_size=size, sync_dist=True)
-
-    def pictures(self, batch: keys.Batch) -> dict[str, Tensor]:
-        """Return images (B, 1, *S) in [0, 1] by title."""
-        flair = middle_slice(batch["source"])
-        return {"FLAIR": flair, "look-up": self(batch), "T1w": batch["target"]}
-
-    def configure_optimizers(self) -> None:
-        """Return None: there is nothing to optimise."""
-
-
-def middle_slice(flair: Tensor) -> Tensor:
-    """Return the slice itself, (B, 1, *S), of a FLAIR slab (B, 1 + 2k, *S)."""
-    return flair[:, flair.shape[1] // 2].unsqueeze(1)
+    def first_source(self, batch: keys.Batch) -> Tensor:
+        """Return the image (B, 1, *S) of the first source."""
+        return self.source_images(batch)[self.source[0]]
 
 
 def fill_gaps(total: Tensor, count: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Timer
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, distributed
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -62,8 +63,8 @@ class Optimisation:
         parameters: Iterable[Tensor],
         total_steps: float,
         trainer: Trainer | None = None,
-    ) -> dict[str, Any]:
-        """Return what ``LightningModule.configure_optimizers`` wants.
+    ) -> OptimizerLRSchedulerConfig:
+        """Return an optimiser and its schedule for ``LightningModule.configure_optimizers``.
 
         Args:
             parameters: Trainable parameters.

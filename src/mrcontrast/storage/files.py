@@ -1,4 +1,4 @@
-"""Files that are whole or absent, and what tells one from another."""
+"""Files that are complete or absent, and hashes of files and values."""
 
 import hashlib
 import json
@@ -8,7 +8,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 from mrcontrast.errors import MrcontrastError
 
 UNFINISHED = re.compile(r"\.mrcontrast-([0-9a-f]{12})-([1-9]\d*)-[0-9a-f]{8}-.+", re.DOTALL)
-KEPT_CHARACTERS = 50  # of a name, its ending among them: file systems take 255 bytes
+KEPT_CHARACTERS = 50  # of a name, with its suffix: file systems allow 255 bytes
 DEAD_AFTER_SECONDS = 24 * 3600  # without a write
 
 
@@ -27,48 +27,39 @@ def sha256_file(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def json_hash(plain: Any) -> str:  # noqa: ANN401 - whatever JSON can hold
-    """Return the SHA-256 of plain values, in hexadecimal; the order of keys does not count."""
+def json_hash(plain: Any) -> str:  # noqa: ANN401 - any JSON value
+    """Return the SHA-256 of plain values, in hexadecimal, whatever the order of keys."""
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
-def write_text(path: str | Path, text: str) -> None:
-    """Write UTF-8 text, whole or not at all."""
-    with replacing(Path(path)) as unfinished:
+def write_text(path: str | Path, text: str, durable: bool = False) -> None:
+    """Write UTF-8 text, completely or not at all; see ``replacing``."""
+    with replacing(Path(path), durable) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
 
 
-def write_json(path: str | Path, obj: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
-    """Write an object as indented JSON, durably; NaN is refused (``ValueError``)."""
-    text = json.dumps(obj, indent=2, allow_nan=False) + "\n"
-    with replacing(Path(path), durable=True) as unfinished:
-        unfinished.write_text(text, encoding="utf-8")
+def write_json(path: str | Path, obj: Any) -> None:  # noqa: ANN401 - any JSON value
+    """Write an object as indented JSON, durably; NaN raises ``ValueError``."""
+    write_text(path, json.dumps(obj, indent=2, allow_nan=False) + "\n", durable=True)
 
 
 @contextmanager
 def replacing(path: Path, durable: bool = False) -> Iterator[Path]:
-    """Yield a name beside ``path`` to write to; it becomes ``path`` when the block succeeds.
+    """Yield a temporary name to write to; it becomes ``path`` when the block succeeds.
 
     Args:
-        path: The file; its folder is made if absent.
+        path: The file; its folder is created if absent.
         durable: Wait for the disk, so that a power cut leaves the old content or the new.
 
     Raises:
-        MrcontrastError: The operating system refuses; the unfinished file is removed.
+        MrcontrastError: The operating system refuses; the temporary file is removed.
     """
-    unfinished = unfinished_name(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        remove_left_over(path.parent)
+    with _temporary(path) as unfinished:
         yield unfinished
         if durable:
-            to_disk(unfinished)
+            with unfinished.open("rb") as file:
+                os.fsync(file.fileno())
         unfinished.replace(path)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    finally:
-        with suppress(OSError):  # it has its name by now, or the folder cannot be written to
-            unfinished.unlink()
 
 
 @contextmanager
@@ -76,36 +67,40 @@ def making_folder(path: Path) -> Iterator[Path]:
     """Yield an empty folder to fill; it becomes ``path`` when the block succeeds.
 
     Raises:
-        MrcontrastError: The operating system refuses; the unfinished folder is removed.
+        MrcontrastError: The operating system refuses; the temporary folder is removed.
     """
+    with _temporary(path) as unfinished:
+        unfinished.mkdir()
+        yield unfinished
+        unfinished.rename(path)
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    """Yield an unused name in the folder of ``path``, and remove its file or folder at the end."""
     unfinished = unfinished_name(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_left_over(path.parent)
-        unfinished.mkdir()
         yield unfinished
-        unfinished.rename(path)
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise MrcontrastError(
+            f"Expected a place that can be written to, got the error: {error.strerror or error} "
+            f"({path}). Choose another folder or free some space."
+        ) from error
     finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        with suppress(OSError):  # renamed by now, or in a folder that cannot be written to
+            _remove(unfinished)
 
 
-@contextmanager
-def beside_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder beside ``path`` for a library's own files; it is removed at the end."""
-    folder = unfinished_name(path)
-    folder.mkdir()
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+def _remove(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def unfinished_name(path: Path) -> Path:
-    """Return a hidden name beside ``path`` that no other process of any machine uses.
+    """Return a hidden name in the folder of ``path`` that no process of any machine uses.
 
-    It holds the process space, the process id and a random part, and ends like ``path``.
+    It holds the process space, the process id and a random part, and keeps the suffix of ``path``.
     """
     kept = path.name[-KEPT_CHARACTERS:]
     return path.with_name(
@@ -115,7 +110,7 @@ def unfinished_name(path: Path) -> Path:
 
 @cache
 def process_space() -> str:
-    """Return a hash of where process ids are unique: the host, its boot and the container."""
+    """Return a hash of the host, its boot and the container: process ids are unique there."""
     facts = [platform.node()]
     with suppress(OSError):
         facts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8"))
@@ -125,24 +120,18 @@ def process_space() -> str:
 
 
 def remove_left_over(folder: Path) -> None:
-    """Remove unfinished files and folders in ``folder`` that nobody writes any more.
-
-    One that cannot be removed stays.
-    """
+    """Remove temporary files and folders of dead processes; one that cannot be removed stays."""
     for path in folder.glob(".mrcontrast-*"):
         with suppress(OSError):
             if is_left_over(path):
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                _remove(path)
 
 
 def is_left_over(path: Path) -> bool:
-    """Return whether a path is an unfinished file or folder of ours that nobody writes any more.
+    """Return whether a path is a temporary file or folder of ours that no process writes.
 
-    Its process is dead; or nothing was written for a day, since a process of another host or
-    container cannot be asked, and the id of a dead one may have been given to another.
-
-    Raises:
-        OSError: It vanished, or cannot be looked at.
+    Its process is dead, or it is unchanged for a day: processes of other hosts and containers
+    cannot be queried, and the id of a dead process may belong to another by now.
     """
     found = UNFINISHED.fullmatch(path.name)
     if found is None or path.is_symlink():
@@ -155,10 +144,7 @@ def is_left_over(path: Path) -> bool:
 
 
 def is_running(process: int) -> bool:
-    """Return whether a process of this host and container runs; one that may not be asked does.
-
-    A dead process that its parent has not waited for, as in containers without an init, does not.
-    """
+    """Return whether a process of this host and container runs; zombies do not."""
     try:
         os.kill(process, 0)
         state = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
@@ -169,14 +155,25 @@ def is_running(process: int) -> bool:
     return state.rpartition(")")[2].split()[0] != "Z"
 
 
-def to_disk(path: Path) -> None:
-    """Wait until the content of a file is on the disk."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+def move(source: Path, target: Path, advice: str = "Move it away by hand.") -> None:
+    """Rename a folder; raise MrcontrastError if the operating system refuses."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        remove_left_over(target)
+        source.rename(target)
+    except OSError as error:
+        raise MrcontrastError(
+            f"Expected a folder that can be moved to {target}, got the error: "
+            f"{error.strerror or error} ({source}). {advice}"
+        ) from error
 
 
-def _unwritable(path: Path, error: OSError) -> MrcontrastError:
-    return MrcontrastError(
-        f"Expected a place that can be written to, got the error: {error.strerror or error} "
-        f"({path}). Choose another folder or free some space."
-    )
+def check_links(root: Path, paths: Iterable[Path], kind: str, advice: str) -> None:
+    """Raise MrcontrastError if a path is a link out of a folder: work would write at its end."""
+    real = root.resolve()
+    for path in paths:
+        if path.is_symlink() and not path.resolve().is_relative_to(real):
+            raise MrcontrastError(
+                f"Expected no link that leads out of the {kind}, got {path} -> {path.readlink()}. "
+                f"Remove the link, or {advice}."
+            )

@@ -1,9 +1,10 @@
-"""One process at a time in a folder."""
+"""Locks between processes, on one machine or over a network file system."""
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from errno import EACCES, EPERM, EROFS
+from functools import cache
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -15,45 +16,68 @@ PATIENCE_SECONDS = 7.0  # data workers of a killed training notice within 5 s an
 
 
 @contextmanager
-def alone(folder: Path, name: str, work: str) -> Iterator[None]:
-    """Hold a folder against other processes, on this machine and over a network file system.
+def held(path: Path, seconds: float = -1) -> Iterator[bool]:
+    """Hold a lock file, and yield whether no other process holds it.
 
-    The operating system frees the lock when a process dies, however it does. A folder that cannot
-    be written to needs no lock; one on a file system without locks is used without, with a warning.
+    The operating system frees it when a process dies. A folder that cannot be written to or a file
+    system without locks ends no work: the block then runs without a lock.
 
     Args:
-        folder: Made if absent.
-        name: Name of the lock file in it, which is removed at the end.
-        work: For the message: "training".
-
-    Raises:
-        MrcontrastError: Another process holds it, or the folder cannot be made.
+        path: The lock file.
+        seconds: Time to wait for another process; -1 waits for ever.
     """
-    path, is_new = folder / name, not folder.exists()
     lock = FileLock(path)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=PATIENCE_SECONDS)
-    except Timeout as error:
-        raise MrcontrastError(
-            f"Expected one {work} at a time in a folder, got another one at work ({folder}). "
-            "Wait for it, or choose another folder."
-        ) from error
+        lock.acquire(timeout=seconds)
+    except Timeout:
+        yield False
+        return
     except (OSError, NotImplementedError) as error:
-        if not folder.is_dir():
-            raise MrcontrastError(
-                f"Expected a place that can be written to, got the error: {error} ({folder}). "
-                "Choose another folder."
-            ) from error
         if getattr(error, "errno", None) not in (EACCES, EPERM, EROFS):
-            log.warning("No lock in %s (%s): start no second %s there.", folder, error, work)
-        yield
+            _warn_without_lock(path.parent, str(error))
+        yield True
         return
     try:
-        yield
+        yield True
     finally:
-        path.unlink(missing_ok=True)  # while it is held: never the lock of another process
         lock.release()
-        if is_new:
-            with suppress(OSError):  # it is in use
-                folder.rmdir()
+
+
+@contextmanager
+def alone(folder: Path, name: str, work: str) -> Iterator[None]:
+    """Hold a folder against other processes.
+
+    Args:
+        folder: Created if absent.
+        name: Lock file in it, which is removed at the end.
+        work: For the message, such as "training".
+
+    Raises:
+        MrcontrastError: Another process holds it, or the folder cannot be created.
+    """
+    path, is_new = folder / name, not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MrcontrastError(
+            f"Expected a place that can be written to, got the error: {error} ({folder}). "
+            "Choose another folder."
+        ) from error
+    with held(path, PATIENCE_SECONDS) as ours:
+        if not ours:
+            raise MrcontrastError(
+                f"Expected one {work} at a time in a folder, got another one at work ({folder}). "
+                "Wait for it, or choose another folder."
+            )
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # the folder is in use, or cannot be written to
+                path.unlink()  # while it is held: never the lock of another process
+                if is_new:
+                    folder.rmdir()
+
+
+@cache
+def _warn_without_lock(folder: Path, reason: str) -> None:
+    log.warning("No lock in %s (%s): start no second process there.", folder, reason)

@@ -4,7 +4,7 @@ import os
 import resource
 from pathlib import Path
 
-UNKNOWN = 2**62  # bytes, where nothing is reported: nothing is refused
+UNKNOWN = 2**62  # bytes, where nothing is reported
 
 
 def free_memory() -> int:

@@ -1,4 +1,4 @@
-"""Open NIfTI files: checks before voxels are read, the affine in mm, and geometry to hand on."""
+"""Open NIfTI files: checks before voxels are read, the affine in mm, geometry to copy."""
 
 import gzip
 import math
@@ -12,7 +12,6 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
 from mrcontrast.errors import MrcontrastError, may_pass
-from mrcontrast.storage.absent import refuse_absent
 from mrcontrast.storage.memory import free_memory
 
 DEFLATE_LIMIT = 1032  # bytes that one byte of a .gz can stand for
@@ -25,15 +24,21 @@ FORMS = (
     *("qform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z"),
     *("sform_code", "srow_x", "srow_y", "srow_z"),
 )
+ANNEX = "annex/objects"
+GET_ANNEX = "Get it with datalad get or git annex get"
+LARGEST_POINTER = 1024  # bytes
+ANNEX_POINTER = ("a pointer of git-annex without its content", GET_ANNEX)
+LFS_POINTER = ("a pointer of Git LFS without its content", "Get it with git lfs pull")
+POINTERS = {f"/{ANNEX}/".encode(): ANNEX_POINTER, b"version https://git-lfs": LFS_POINTER}
 
 
 def open_nifti(path: Path) -> nib.Nifti1Image:
-    """Open a single-file NIfTI; its voxels are not read.
+    """Open a single-file NIfTI without reading its voxels.
 
     Raises:
         MrcontrastError: The file is missing, empty, damaged, or not NIfTI.
     """
-    refuse_absent(path, "a NIfTI file")
+    check_present(path, "a NIfTI file")
     try:
         image = nib.load(path)
     except UNREADABLE as error:
@@ -50,7 +55,7 @@ def read_voxels(image: nib.Nifti1Image, path: Path) -> np.ndarray:
     Raises:
         MrcontrastError: The file is damaged, or needs more memory than is free.
     """
-    _refuse_giant(image, path)
+    _check_size(image, path)
     least, proxy = int(image.header.single_vox_offset), image.dataobj
     if isinstance(proxy, ArrayProxy) and proxy.offset < least:
         got = f"byte {proxy.offset}"
@@ -96,11 +101,11 @@ def unit_code(header: nib.Nifti1Header) -> int:
 
 
 def contradiction(code: int, spacing: np.ndarray) -> str | None:
-    """Say why a unit cannot be that of an image of a head; None if it can.
+    """Return why a unit is implausible for an image of a head; None if it is plausible.
 
     Args:
         code: Spatial unit of the header.
-        spacing: (3,), as the header has it.
+        spacing: (3,), in that unit.
 
     >>> contradiction(3, np.array([2.0, 2.0, 3.0]))
     'voxels of 0.002 x 0.002 x 0.003 mm by units of um (2 x 2 x 3 fits mm)'
@@ -115,6 +120,10 @@ def contradiction(code: int, spacing: np.ndarray) -> str | None:
     return f"voxels of {found} mm by units of {UNITS[code]}{hint}"
 
 
+def _plausible(spacing_mm: np.ndarray) -> bool:
+    return bool(SPACING_MM[0] <= spacing_mm.min() and spacing_mm.max() <= SPACING_MM[1])
+
+
 def geometry_of(path: Path) -> tuple[type[nib.Nifti1Image], nib.Nifti1Header]:
     """Return the class of a file and a new header with its geometry and spatial unit alone."""
     image = open_nifti(path)
@@ -126,8 +135,55 @@ def geometry_of(path: Path) -> tuple[type[nib.Nifti1Image], nib.Nifti1Header]:
     return type(image), header
 
 
+def check_present(path: Path, expected: str) -> None:
+    """Check that a path is a file with content.
+
+    Args:
+        path: The file.
+        expected: Kind of file, such as "a NIfTI file".
+
+    Raises:
+        MrcontrastError: It is missing, a folder, empty, or a link or pointer without its target.
+    """
+    if (found := absence(path)) is not None:
+        raise MrcontrastError(f"Expected {expected}, got {found[0]} ({path}). {found[1]}.")
+
+
+def absence(path: Path) -> tuple[str, str] | None:
+    """Return the fault of a path that is no file with content, and advice; None without fault.
+
+    >>> absence(Path("/no/such/file"))
+    ('none', 'Check the path')
+    """
+    try:
+        if path.is_symlink() and not path.exists():
+            target = str(path.readlink())
+            if ANNEX in target:
+                return "a link of git-annex without its content", GET_ANNEX
+            return f"a link to a missing file, {target}", "Restore that file"
+        if not path.exists():
+            return "none", "Check the path"
+        if not path.is_file():
+            return "a folder" if path.is_dir() else "no regular file", "Check the path"
+        return _no_content(path)
+    except OSError as error:
+        return f"the error: {error.strerror}", "Check the path and its permissions"
+
+
+def _no_content(path: Path) -> tuple[str, str] | None:
+    """Describe a file that is empty or stands for another one."""
+    size = path.stat().st_size
+    if size == 0:
+        return "an empty file", "Copy it again"
+    if size > LARGEST_POINTER:
+        return None
+    with path.open("rb") as file:
+        start = file.read(64)
+    return next((found for mark, found in POINTERS.items() if start.startswith(mark)), None)
+
+
 def fault(expected: str, got: str, path: Path, advice: str) -> MrcontrastError:
-    """Word the fault of one file."""
+    """Return the error of one file."""
     return MrcontrastError(f"Expected {expected}, got {got} ({path}). {advice}.")
 
 
@@ -136,14 +192,8 @@ def times(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape))
 
 
-def _plausible(spacing_mm: np.ndarray) -> bool:
-    """Return whether a spacing (3,) can be that of an image of a head."""
-    least, most = SPACING_MM
-    return bool(least <= spacing_mm.min() and spacing_mm.max() <= most)
-
-
-def _refuse_giant(image: nib.Nifti1Image, path: Path) -> None:
-    """Refuse a header that claims more voxels than the file or the memory can hold.
+def _check_size(image: nib.Nifti1Image, path: Path) -> None:
+    """Raise MrcontrastError for a header with more voxels than the file or the memory can hold.
 
     Source: zlib technical details, on the largest factor of deflate.
     """
@@ -162,7 +212,7 @@ def _refuse_giant(image: nib.Nifti1Image, path: Path) -> None:
 def _unread(
     expected: str, got: str, path: Path, advice: str, error: BaseException
 ) -> MrcontrastError:
-    """Word why a file could not be read, and whether the file is to blame."""
+    """Return the error of a file that cannot be read, whether or not the file is the cause."""
     if may_pass(error):
         got = f"the error: {_short(error)}"
         return fault("a file that can be read", got, path, "Try again")

@@ -18,13 +18,13 @@ NOT_SUPPORTED = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)  # by some networ
 class NpyFile:
     """One ``.npy`` file of known shape, filled from its first item to its last.
 
-    The space is reserved before the first item. Items go through ordinary writes: a write to a
-    full disk through a memory map ends the process with SIGBUS, an ordinary one raises OSError.
+    The space is reserved first, and items go through ordinary writes: on a full disk a memory map
+    ends the process with SIGBUS, a write raises OSError.
 
     Args:
         path: The file; an earlier one is replaced.
         dtype: Type of the values.
-        shape: Of the whole array, (N, ...).
+        shape: Shape of the whole array, (N, ...).
 
     Raises:
         OSError: The disk has too little space.
@@ -45,7 +45,7 @@ class NpyFile:
         """Write the next items, (n, ...).
 
         Raises:
-            OSError: The disk is full after all, where space cannot be reserved.
+            OSError: The disk is full, where space cannot be reserved.
             ValueError: The items do not fit the shape.
         """
         end = self.items + len(items)
@@ -57,18 +57,13 @@ class NpyFile:
         self.items = end
 
     def finish(self) -> None:
-        """Bring the file to the disk.
-
-        Raises:
-            OSError: The disk is full after all.
-        """
+        """Wait until the file is on the disk; raise OSError if the disk is full."""
         os.fsync(self.file.fileno())
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Close the file."""
         self.file.close()
 
 
@@ -78,35 +73,24 @@ def size_of(dtype: np.dtype, shape: tuple[int, ...]) -> int:
 
 
 def reserve(descriptor: int, path: Path, size_bytes: int) -> None:
-    """Reserve space after what an open file holds; where that cannot be done, look whether it fits.
-
-    Raises:
-        OSError: There is too little.
-    """
+    """Reserve space at the end of an open file, or check that it fits; raise OSError if not."""
     if size_bytes == 0:
         return
     try:
         os.posix_fallocate(descriptor, os.fstat(descriptor).st_size, size_bytes)
-    except AttributeError:  # macOS and Windows have no such call
-        refuse_lack(path, size_bytes)
-    except OSError as error:
-        if error.errno not in NOT_SUPPORTED:
+    except (AttributeError, OSError) as error:  # macOS and Windows have no such call
+        if isinstance(error, OSError) and error.errno not in NOT_SUPPORTED:
             raise
-        refuse_lack(path, size_bytes)
-
-
-def refuse_lack(path: Path, size_bytes: int) -> None:
-    """Raise OSError if the disk of a path has too little free space."""
-    if shutil.disk_usage(path.parent).free < size_bytes:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if shutil.disk_usage(path.parent).free < size_bytes:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
 
 
 @contextmanager
 def needing(size_bytes: int, folder: Path, advice: str = "Free some space.") -> Iterator[None]:
-    """Name the size that is needed and the folder when a write in the block fails.
+    """Turn an OSError of a write in the block into an error that names the size and the folder.
 
     Raises:
-        MrcontrastError: One did.
+        MrcontrastError: A write failed.
     """
     try:
         yield

@@ -14,9 +14,7 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class Workers:
-    """Processes that stay for several rounds of work; as a context they are ended with it.
-
-    Each has one thread, so that they do not crowd each other.
+    """A pool of processes of one thread each; a context that ends them.
 
     Args:
         count: Processes; 0 works in this one.
@@ -37,12 +35,7 @@ class Workers:
             self.pool.shutdown(cancel_futures=True)
 
     def map(self, work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
-        """Yield ``work`` of each item in order.
-
-        Args:
-            work: Can be pickled where there are processes, and so can what it returns.
-            items: What to work on.
-        """
+        """Yield ``work(item)`` for each item in order; with processes both can be pickled."""
         if self.pool is None:
             yield from map(work, items)
             return
@@ -54,13 +47,11 @@ class Workers:
 @contextmanager
 def one_thread_each() -> Iterator[None]:
     """Let processes that start in this block use one thread each; this one is not changed."""
-    before = {name: os.environ.get(name) for name in THREADS}
+    before = {name: os.environ[name] for name in THREADS if name in os.environ}
     os.environ.update(dict.fromkeys(THREADS, "1"))
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        for name in THREADS:
+            os.environ.pop(name, None)
+        os.environ.update(before)

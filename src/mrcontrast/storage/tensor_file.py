@@ -1,4 +1,4 @@
-"""Tensors in a safetensors file, each stored once: what is there already is only named."""
+"""Tensors in a safetensors file, each stored once: files before it are referred to."""
 
 import hashlib
 import json
@@ -8,29 +8,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mrcontrast.errors import MrcontrastError, one_line
-from mrcontrast.storage.files import beside_folder, replacing, sha256_file
+from mrcontrast.storage.files import replacing, sha256_file
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 EQUAL = "equal"  # metadata, JSON: name -> [file, name there]; file "" is this one
-BESIDE = "beside"  # metadata, JSON: file, as seen from this one -> its SHA-256
-SMALL = 64  # elements; so few are stored again
+BESIDE = "beside"  # metadata, JSON: file, relative to this one -> its SHA-256
+SMALL = 64  # elements; tensors of so few are always stored
 
 
 def write_tensors(path: Path, tensors: Mapping[str, "Tensor"], beside: Sequence[Path] = ()) -> str:
-    """Write tensors, equal ones once.
+    """Write tensors, equal ones once, and return the SHA-256 of the file.
 
     Args:
-        path: The file; written whole or not at all.
-        tensors: By name, of any shape and type; shared and strided ones too.
-        beside: Files written before, which stay where they are as seen from ``path``: a tensor
-            that lies in one of them is not stored again.
-
-    Returns:
-        The SHA-256 of the file.
+        path: The file; written completely or not at all.
+        tensors: Tensors by name, of any shape and type, shared and strided ones included.
+        beside: Files written before, which keep their places relative to ``path``: a tensor
+            in one of them is not stored again.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     places = {
         fingerprint(value): (relative(other, path), name)
@@ -47,12 +44,11 @@ def write_tensors(path: Path, tensors: Mapping[str, "Tensor"], beside: Sequence[
         else:
             equal[name] = place
     files = {file for file, _ in equal.values()}
-    used = {other for other in beside if relative(other, path) in files}
-    with replacing(path, durable=True) as unfinished, beside_folder(path) as folder:
-        file = folder / path.name  # safetensors adds a file of its own, which a kill leaves
-        save_file(own, file, metadata=metadata_of(path, equal, used))
-        file.chmod(0o666 & ~umask())  # safetensors lets the owner alone read it
-        file.replace(unfinished)
+    hashes = {name: sha256_file(o) for o in beside if (name := relative(o, path)) in files}
+    tables = {EQUAL: equal, BESIDE: hashes} if equal else {}
+    metadata = {key: json.dumps(table, sort_keys=True) for key, table in tables.items()}
+    with replacing(path, durable=True) as unfinished:
+        unfinished.write_bytes(save(own, metadata=metadata or None))
     return sha256_file(path)
 
 
@@ -61,10 +57,7 @@ def write_parts(
 ) -> str:
     """Write tensors as ``write_tensors`` does, in files of at most ``most`` bytes of tensors each.
 
-    The last part is ``path``; those before it lie beside it as NAME-1, NAME-2, ...
-
-    Returns:
-        The SHA-256 of ``path``.
+    The last part is ``path``, whose SHA-256 is returned; the others are NAME-1, NAME-2, ...
     """
     known = {fingerprint(value) for other in beside for value in stored(other).values()}
     parts: list[dict[str, Tensor]] = [{}]
@@ -90,28 +83,29 @@ def read_tensors(path: Path, device: str = "cpu") -> dict[str, "Tensor"]:
     """Read the tensors of a file to a device; those that are one in the file are one in memory.
 
     Args:
-        path: The file; ``refuse_strangers`` has passed.
+        path: The file; call ``check_neighbours`` first.
         device: Where the tensors go.
 
     Raises:
-        MrcontrastError: A file is damaged, or lacks a tensor that it should hold.
+        MrcontrastError: A file is damaged, or lacks a tensor.
     """
     own = stored(path, device)
-    equal = told(path, EQUAL)
-    files = {file: stored(path.parent / file, device) for file in told(path, BESIDE)} | {"": own}
+    equal = table_of(path, EQUAL)
+    files = {file: stored(path.parent / file, device) for file in table_of(path, BESIDE)}
+    files[""] = own
     try:
         return own | {name: files[file][there] for name, (file, there) in equal.items()}
     except (KeyError, ValueError, TypeError) as error:
         raise damaged(path, error) from error
 
 
-def refuse_strangers(path: Path) -> None:
-    """Refuse a file beside which the files that it names are missing or changed.
+def check_neighbours(path: Path) -> None:
+    """Check that the files that a file refers to are unchanged, of its run or one next to it.
 
     Raises:
-        MrcontrastError: One is, or is not a file of this run or of a run beside it.
+        MrcontrastError: One is missing or changed, or in another folder.
     """
-    for file, sha256 in told(path, BESIDE).items():
+    for file, sha256 in table_of(path, BESIDE).items():
         other = path.parent / file
         *above, _ = Path(file).parts or ("",)
         if above and not (len(above) == 2 and above[0] == ".." != above[1]):
@@ -125,11 +119,7 @@ def refuse_strangers(path: Path) -> None:
 
 
 def stored(path: Path, device: str = "cpu") -> dict[str, "Tensor"]:
-    """Return the tensors that lie in the file itself.
-
-    Raises:
-        MrcontrastError: The file is damaged.
-    """
+    """Return the tensors in the file itself; raise MrcontrastError if it is damaged."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -139,16 +129,12 @@ def stored(path: Path, device: str = "cpu") -> dict[str, "Tensor"]:
         raise damaged(path, error) from error
 
 
-def told(path: Path, key: str) -> dict:
-    """Return a table of a file's metadata; empty if it has none.
-
-    Raises:
-        MrcontrastError: The file or its table is damaged.
-    """
+def table_of(path: Path, key: str) -> dict:
+    """Return a table of a file's metadata, empty if absent; MrcontrastError if damaged."""
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="np") as file:  # without torch: it is only looked at
+        with safe_open(path, framework="np") as file:  # without torch: only metadata is read
             table = json.loads((file.metadata() or {}).get(key, "{}"))
     except (OSError, ValueError, RecursionError, SafetensorError) as error:
         raise damaged(path, error) from error
@@ -165,26 +151,8 @@ def damaged(path: Path, error: Exception) -> MrcontrastError:
     )
 
 
-def metadata_of(
-    path: Path, equal: Mapping[str, tuple[str, str]], used: set[Path]
-) -> dict[str, str] | None:
-    """Return the metadata of a file; None where each tensor lies in the file by its own name."""
-    if not equal:
-        return None
-    hashes = {relative(other, path): sha256_file(other) for other in used}
-    tables = {EQUAL: equal, BESIDE: hashes}
-    return {key: json.dumps(table, sort_keys=True) for key, table in tables.items()}
-
-
-def umask() -> int:
-    """Return what new files of this process may not be; it can only be read by setting it."""
-    found = os.umask(0)
-    os.umask(found)
-    return found
-
-
 def relative(other: Path, path: Path) -> str:
-    """Return where a file lies as seen from another's folder, with forward slashes."""
+    """Return the place of a file relative to another's folder, with forward slashes."""
     return Path(os.path.relpath(other, path.parent)).as_posix()
 
 

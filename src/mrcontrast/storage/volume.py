@@ -53,7 +53,7 @@ class Volume:
 
     @property
     def orientation(self) -> str:
-        """Directions that the axes point to most closely, such as "RAS".
+        """Nearest anatomical directions of the axes, such as "RAS".
 
         >>> Volume(np.ones((2, 3, 4)), np.diag([-1.0, 1, 1, 1])).orientation
         'LAS'
@@ -66,13 +66,13 @@ def read_volume(path: str | Path, zeros: bool = False, nan: bool = False) -> Vol
 
     Args:
         path: ``.nii`` or ``.nii.gz``.
-        zeros: Whether it may be all zero, as the deviation of draws that are all alike.
+        zeros: Whether it may be all zero, as the deviation of equal samples is.
         nan: Whether voxels may be NaN, as the background that SPM writes.
 
     Raises:
-        MrcontrastError: The file is missing, truncated, not NIfTI, not 3D, RGB or complex, all
-            zero, larger than the free memory, holds infinite voxels or NaN, has a singular affine,
-            or units that its spacing contradicts.
+        MrcontrastError: The file is missing, truncated, not NIfTI, not 3D, RGB, complex, all zero
+            or larger than the free memory; voxels are infinite or NaN; the affine is singular or
+            contradicts the units.
     """
     volume = _read(Path(path), nan)
     missing = int(np.isnan(volume.data).sum()) if nan else 0
@@ -83,13 +83,13 @@ def read_volume(path: str | Path, zeros: bool = False, nan: bool = False) -> Vol
 
 
 def read_mask(path: str | Path, like: Volume, like_path: str | Path = "its image") -> np.ndarray:
-    """Read a mask that lies on the grid of ``like``; above 0.5 is inside, and it may be empty.
+    """Read a mask on the grid of ``like``, above 0.5 inside, NaN outside; it may be empty.
 
-    NaN is outside; axes may be stored in another order or direction.
+    Its axes may be stored in another order or direction.
 
     Raises:
-        MrcontrastError: As ``read_volume`` (all zero excepted), the grids differ, it is the file of
-            the image, or values show that 0 is not outside and 1 not inside.
+        MrcontrastError: As ``read_volume``, except for zeros; the grids differ, it is the file of
+            the image, or its values do not mean 0 outside and 1 inside.
     """
     if Path(like_path).exists() and Path(path).exists() and Path(path).samefile(like_path):
         raise fault("a mask", "the image itself", Path(path), "Give a mask of its brain")
@@ -102,46 +102,34 @@ def read_mask(path: str | Path, like: Volume, like_path: str | Path = "its image
 
 
 def write_volume(path: str | Path, volume: Volume, like_header: str | Path | None = None) -> None:
-    """Write a volume as float32 NIfTI, whole or not at all; folders on the way are made.
+    """Write a volume as float32 NIfTI, completely or not at all; missing folders are created.
 
     Args:
         path: ``.nii`` or ``.nii.gz``; the same voxels give the same bytes.
         volume: Its affine becomes sform and qform, in mm.
-        like_header: File on the same grid whose sform, qform, their codes and unit are written
-            instead; no other field of its header is.
+        like_header: File on the same grid whose sform, qform, codes and unit are written instead;
+            no other field of its header is.
 
     Raises:
         MrcontrastError: The folder or the file cannot be written.
     """
-    data = np.asarray(volume.data, np.float32)
-    if like_header is None:
-        _write(Path(path), _image(data, volume.affine))
-    else:
-        kind, header = geometry_of(Path(like_header))
-        header.set_data_dtype(data.dtype)
-        _write(Path(path), kind(data, None, header))
+    _write(Path(path), np.asarray(volume.data, np.float32), volume.affine, like_header)
 
 
 def write_labels(
     path: str | Path, labels: np.ndarray, affine: np.ndarray, like_header: str | Path | None = None
 ) -> None:
     """Write a mask or tissue labels, (X, Y, Z), as uint8 NIfTI, as ``write_volume`` does."""
-    data = np.asarray(labels, np.uint8)
-    if like_header is None:
-        _write(Path(path), _image(data, affine))
-    else:
-        kind, header = geometry_of(Path(like_header))
-        header.set_data_dtype(data.dtype)
-        _write(Path(path), kind(data, None, header))
+    _write(Path(path), np.asarray(labels, np.uint8), affine, like_header)
 
 
 def onto_grid(
     volume: Volume, like: Volume, path: str | Path, like_path: str | Path = "its image"
 ) -> Volume:
-    """Return a volume with its axes in the order and directions of another; no voxel is changed.
+    """Permute and flip the axes of a volume to those of another; no voxel is changed.
 
     Raises:
-        MrcontrastError: The two still do not lie on one voxel grid.
+        MrcontrastError: The two still do not share one voxel grid.
     """
     turn = nib.orientations.io_orientation(np.linalg.inv(like.affine) @ volume.affine)
     if not (turn == [[0, 1], [1, 1], [2, 1]]).all():
@@ -155,11 +143,11 @@ def onto_grid(
 def same_grid(
     a: Volume, b: Volume, path_a: str | Path, path_b: str | Path, tolerance_mm: float = 1e-2
 ) -> None:
-    """Refuse two volumes that do not lie on one voxel grid.
+    """Check that two volumes share one voxel grid.
 
     Raises:
-        MrcontrastError: Shapes differ, or corner voxels of one index lie more than
-            ``tolerance_mm`` apart; both files and the difference are named.
+        MrcontrastError: Shapes differ, or corner voxels of one index are more than
+            ``tolerance_mm`` apart; the message names both files and the difference.
     """
     if a.shape != b.shape:
         difference = f"shapes {times(a.shape)} and {times(b.shape)}"
@@ -184,17 +172,19 @@ def _read(path: Path, nan: bool = False) -> Volume:
     return Volume(data.reshape(data.shape[:3]), affine)
 
 
-def _image(data: np.ndarray, affine: np.ndarray) -> nib.Nifti1Image:
-    """Return an image with one affine as sform and qform, in mm."""
-    image = nib.Nifti1Image(data, affine, dtype=data.dtype)
-    image.set_sform(affine, 1)
-    image.set_qform(affine, 1)
-    image.header.set_xyzt_units("mm")
-    return image
-
-
-def _write(path: Path, image: nib.Nifti1Image) -> None:
-    """Write one image, whole or not at all."""
+def _write(
+    path: Path, data: np.ndarray, affine: np.ndarray, like_header: str | Path | None
+) -> None:
+    """Write an image with one affine as sform and qform, or with the geometry of another file."""
+    if like_header is None:
+        image = nib.Nifti1Image(data, affine, dtype=data.dtype)
+        image.set_sform(affine, 1)
+        image.set_qform(affine, 1)
+        image.header.set_xyzt_units("mm")
+    else:
+        kind, header = geometry_of(Path(like_header))
+        header.set_data_dtype(data.dtype)
+        image = kind(data, None, header)
     with replacing(path) as unfinished:
         nib.save(image, unfinished)
 

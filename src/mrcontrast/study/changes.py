@@ -1,26 +1,25 @@
-"""What has changed since the steps of a study were done, and what will be done again."""
+"""Compare a study with its recorded steps: which of them run again, and why."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from omegaconf import OmegaConf
+
 from mrcontrast.config.build import compose, resolve
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.runs.course import without_places
 from mrcontrast.runs.folder import RunFolder
+from mrcontrast.runs.identity import deciding, flat, without_places
 from mrcontrast.study.ledger import Ledger, Step
-from mrcontrast.study.records import FINISHED, Record, is_empty, refuse_foreign
+from mrcontrast.study.records import FINISHED, Record, foreign_outputs, is_empty
 
 
 def outlook(ledger: Ledger, steps: Sequence[Step]) -> list[str]:
-    """Say what will become of the results that are there, before any work; changes nothing.
-
-    Returns:
-        One line for each step that is done again, goes on, or comes back from an earlier state.
+    """Return a line for each result that changes: done again, continued, or restored.
 
     Raises:
-        MrcontrastError: A step would write to a folder that this study has not made, or the record
-            of a step cannot be read.
+        MrcontrastError: A step would write to a folder that this study has not made, or a record is
+            damaged.
     """
     lines: list[str] = []
     foreign: list[Path] = []
@@ -38,14 +37,15 @@ def outlook(ledger: Ledger, steps: Sequence[Step]) -> list[str]:
         if not ledger.is_ours(step, record):
             foreign.append(step.output)
         lines += [f"{step.title}: {fate}" for fate in fates(ledger, step, record, cause, earlier)]
-    refuse_foreign(foreign, ledger.folder)
+    if foreign:
+        raise foreign_outputs(foreign, ledger.folder)
     return lines
 
 
 def fates(
     ledger: Ledger, step: Step, record: Record | None, cause: str | None, earlier: Path | None
 ) -> list[str]:
-    """Return what will become of the results of one step and why; nothing if there are none."""
+    """Return the fate of a step's result and the reason; nothing without a result."""
     if record is None or is_empty(step.output):
         return [] if earlier is None else [f"goes back to the earlier result in {earlier}"]
     kept = f"the present result is kept in {ledger.place(step, record)}"
@@ -60,25 +60,24 @@ def fates(
 
 
 def changed_setting(run: RunFolder, overrides: list[str]) -> str | None:
-    """Return a line on the first setting that a finished training does not share with today's.
+    """Return a line on the first setting of a finished training that has changed since.
 
-    A study knows a training by its overrides. What these leave to the YAML files of configs may
-    have changed since: then its result stands, and a person decides. New keys do not count.
+    A study identifies a training by its overrides. Changes of the YAML files that these leave open
+    do not repeat a training; a person decides. New keys are ignored.
 
     Args:
         run: The finished training.
-        overrides: That it is composed with.
+        overrides: Its overrides.
 
     Returns:
-        None where nothing differs, or where today's config cannot be told.
+        None where nothing differs, or where the present config does not compose.
     """
     from mrcontrast.training.lineage import inherit
-    from mrcontrast.training.resume import course
 
     try:
         config, _ = inherit(compose("train", overrides))
-        configs = (run.config, resolve(config))
-        before, today = (flat(without_places(course(each))) for each in configs)
+        plain: Any = [OmegaConf.to_container(each) for each in (run.config, resolve(config))]
+        before, today = (flat(without_places(deciding(each))) for each in plain)
     except MrcontrastError:
         return None
     for key, value in before.items():
@@ -86,16 +85,3 @@ def changed_setting(run: RunFolder, overrides: list[str]) -> str | None:
             now = f"{key} was {value} then and is {today[key]} today"
             return f"{now}; to train anew move {run.path} away"
     return None
-
-
-def flat(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the leaves of a nest of dicts by their dotted keys; lists are leaves.
-
-    >>> flat({"a": {"b": 1, "c": [2]}, "d": 3})
-    {'a.b': 1, 'a.c': [2], 'd': 3}
-    """
-    leaves: dict[str, Any] = {}
-    for key, value in node.items():
-        inner = isinstance(value, dict)
-        leaves |= flat(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}": value}
-    return leaves

@@ -1,64 +1,52 @@
-"""``mrcontrast study``: the whole chain, from raw data to a table, each step done once."""
+"""``mrcontrast study``: prepare, train, translate, evaluate and report, each step once."""
 
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from mrcontrast.config.arguments import refuse_empty, refuse_name, refuse_shared
+from mrcontrast.config.arguments import check_folder, check_name, check_own_folder
+from mrcontrast.config.option_names import renamed_node
 from mrcontrast.errors import UsageError
 from mrcontrast.storage.folder_lock import alone
+from mrcontrast.study import results, steps
 from mrcontrast.study.changes import outlook
 from mrcontrast.study.ledger import Ledger, Step
-from mrcontrast.study.steps import (
-    DRAW_KEYS,
-    EVALUATION,
-    FULL_GRID_EVALUATION,
-    evaluate_full_grid_step,
-    evaluate_step,
-    figure_step,
-    full_grid_methods,
-    masks_step,
-    predict_step,
-    prepare_step,
-    report_step,
-    train_step,
-)
+from mrcontrast.study.results import EVALUATION, FULL_GRID_EVALUATION
 
-TRAIN_KEYS = {"overrides", "parents", "start_from"}
-PREDICT_KEYS = {"model", *DRAW_KEYS, "shuffle_flair", "full_grid"}
-TABLES = ("In the brain", "Whole image", "Costs")  # those that a study prints
+KEYS = {
+    "train": {"overrides", "parents", "start_from"},
+    "predict": {"model", *steps.DRAW_KEYS, "shuffle_source", "full_grid"},
+}
+TABLES = ("In the brain", "Whole image", "Costs")  # to print
 EVALUATIONS = {EVALUATION: "As prepared", FULL_GRID_EVALUATION: "On the subjects' own grids"}
 
 
 def study(config: DictConfig) -> int:
-    """Run the study of ``configs/study.yaml``; finished steps are reused.
-
-    Returns:
-        Exit code 0.
+    """Run the study of ``configs/study.yaml``, reuse finished steps, and return exit code 0.
 
     Raises:
         MrcontrastError: A step failed.
-        UsageError: The study's config does not fit together.
+        UsageError: The study's config is inconsistent.
     """
     from rich.console import Console
 
     console = Console(highlight=False)
     folder = place_of(config)
-    steps = plan(config.study, folder)
+    planned = plan(config.study, folder)
     ledger = Ledger(folder / "steps")
-    outlook(ledger, steps)  # refuses a folder of others before anything is written to it
+    outlook(ledger, planned)  # checks the folder before anything is written to it
     with alone(ledger.folder, ".study.lock", "study"):
-        for line in outlook(ledger, steps):
+        for line in outlook(ledger, planned):
             console.print(line, markup=False, soft_wrap=True)
-        for number, step in enumerate(steps, start=1):
-            do(ledger, step, f"[{number}/{len(steps)}] {step.title}", config, console)
-    show(console, folder, steps)
+        for number, step in enumerate(planned, start=1):
+            do(ledger, step, f"[{number}/{len(planned)}] {step.title}", config, console)
+    show(console, folder, planned)
     return 0
 
 
 def do(ledger: Ledger, step: Step, head: str, config: DictConfig, console: Any) -> None:  # noqa: ANN401 - rich's, late
-    """Use the result of a step again, bring an earlier one back, or run the step."""
+    """Reuse the result of a step, restore an earlier one, or run the step."""
     if ledger.is_finished(step):
         remark = step.remark()
         console.print(f"{head}: reused{f' ({remark})' if remark else ''}", markup=False)
@@ -73,15 +61,11 @@ def do(ledger: Ledger, step: Step, head: str, config: DictConfig, console: Any) 
 
 
 def place_of(config: DictConfig) -> Path:
-    """Return the folder of a study.
-
-    Raises:
-        UsageError: It is empty, or shared with others; or the name of the study leads elsewhere.
-    """
-    refuse_name(config.study.get("name"), "study.name")
-    refuse_empty(OmegaConf.select(config, "paths.outputs", default="."), "paths.outputs")
-    folder = Path(refuse_empty(config.out, "out"))
-    refuse_shared(folder, "out", [Path.home(), Path.cwd().parent])
+    """Return the folder of a study; raise UsageError if it is empty or shared with others."""
+    check_name(config.study.get("name"), "study.name")
+    check_folder(OmegaConf.select(config, "paths.outputs", default="."), "paths.outputs")
+    folder = Path(check_folder(config.out, "out"))
+    check_own_folder(folder, "out", [Path.home(), Path.cwd().parent])
     return folder.absolute()
 
 
@@ -89,14 +73,13 @@ def plan(config: DictConfig, folder: Path) -> list[Step]:
     """Return the steps of a study in order.
 
     Args:
-        config: Keys prepare, common, train, predict and minutes, figure where one is wanted,
-            source where the raw data is not made, features (a name of ``configs/features``) to
-            measure through, costs where the table is to tell them, and dims 2 to score slices;
-            see ``configs/study``.
-        folder: Where everything goes.
+        config: Node ``study`` with keys prepare, common, train, predict, minutes and optionally
+            figure, source (raw data), features (a name of ``configs/features``), metrics (a
+            YAML of added ones), costs, dims (2 scores slices); see ``configs/study``.
+        folder: Folder of all outputs.
 
     Raises:
-        UsageError: The study's config does not fit together.
+        UsageError: The study's config is inconsistent.
         MrcontrastError: A run that a training starts from cannot be used.
     """
     plain: Any = OmegaConf.to_container(config, resolve=True)
@@ -105,36 +88,35 @@ def plan(config: DictConfig, folder: Path) -> list[Step]:
             "Expected a folder of raw data, got none (study.source). "
             "Add study.source=FOLDER, or set MRCONTRAST_REAL_DATA."
         )
-    refuse_unknown_keys(plain["train"], TRAIN_KEYS, "study.train")
-    refuse_unknown_keys(plain["predict"], PREDICT_KEYS, "study.predict")
-    for key in ("train", "predict"):
-        for name in plain[key]:
-            refuse_name(name, f"study.{key}", parts=1)
-    full = full_grid_methods(plain)
+    plain["predict"] = {name: renamed_node(node) for name, node in plain["predict"].items()}
+    for key, known in KEYS.items():
+        check_nodes(plain[key], known, f"study.{key}")
+    full = [name for name, node in plain["predict"].items() if node.get("full_grid")]
     prepared = [name for name in plain["predict"] if name not in full]
-    steps = [
-        prepare_step(plain, folder),
-        *(train_step(name, plain, folder) for name in plain["train"]),
-        *([masks_step(folder)] if full else []),
-        *(predict_step(name, plain, folder) for name in plain["predict"]),
-        *([evaluate_step(prepared, plain, folder)] if prepared else []),
-        *([evaluate_full_grid_step(full, folder)] if full else []),
-        *([figure_step(plain, folder)] if "figure" in plain else []),
-        *([report_step(EVALUATION, prepared, plain, folder)] if prepared else []),
-        *([report_step(FULL_GRID_EVALUATION, full, plain, folder)] if full else []),
+    planned = [
+        steps.prepare_step(plain, folder),
+        *(steps.train_step(name, plain, folder) for name in plain["train"]),
+        *([steps.masks_step(folder)] if full else []),
+        *(steps.predict_step(name, plain, folder) for name in plain["predict"]),
+        *([results.evaluate_step(prepared, plain, folder)] if prepared else []),
+        *([results.evaluate_full_grid_step(full, plain, folder)] if full else []),
+        *([results.figure_step(plain, folder)] if "figure" in plain else []),
+        *([results.report_step(EVALUATION, prepared, plain, folder)] if prepared else []),
+        *([results.report_step(FULL_GRID_EVALUATION, full, plain, folder)] if full else []),
     ]
-    names = [step.name for step in steps]
+    names = [step.name for step in planned]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UsageError(
             f"Expected names of its own for each step, got {', '.join(twice)} twice (study.train). "
             "Rename the training."
         )
-    return steps
+    return planned
 
 
-def refuse_unknown_keys(nodes: dict[str, dict[str, Any]], known: set[str], where: str) -> None:
-    """Raise UsageError if a node has a key that nothing reads."""
+def check_nodes(nodes: dict[str, dict[str, Any]], known: set[str], where: str) -> None:
+    """Raise UsageError for an unknown key of a node, or a name that is no folder's."""
     for name, node in nodes.items():
+        check_name(name, where, parts=1)
         if unknown := sorted(set(node) - known):
             raise UsageError(
                 f"Expected keys among {', '.join(sorted(known))}, got {', '.join(unknown)} "
@@ -142,18 +124,18 @@ def refuse_unknown_keys(nodes: dict[str, dict[str, Any]], known: set[str], where
             )
 
 
-def show(console: Any, folder: Path, steps: list[Step]) -> None:  # noqa: ANN401 - rich's, late
-    """Print the tables of the evaluations and where everything lies."""
+def show(console: Any, folder: Path, planned: list[Step]) -> None:  # noqa: ANN401 - rich's, late
+    """Print the tables of the evaluations and the places of the outputs."""
     import json
 
     from mrcontrast.evaluation.terminal import to_rich
 
-    for step in steps:
+    for step in planned:
         if step.name in EVALUATIONS:
             console.print(f"\n{EVALUATIONS[step.name]}", markup=False)
             summary = json.loads((step.output / "summary.json").read_text())
             console.print(to_rich(summary, TABLES))
             console.print(f"All tables: {step.output.name}/summary.md", markup=False)
-    figures = ["figures/comparison.png" for step in steps if step.name == "figures"]
-    reports = [f"{step.name}/report.html" for step in steps if step.name.startswith("report")]
-    console.print(f"Everything lies in {folder}: {', '.join(figures + reports)}, ...")
+    figures = ["figures/comparison.png" for step in planned if step.name == "figures"]
+    reports = [f"{step.name}/report.html" for step in planned if step.name.startswith("report")]
+    console.print(f"All outputs are in {folder}: {', '.join(figures + reports)}, ...")

@@ -1,4 +1,4 @@
-"""Steps that are done once: what a study remembers between two starts."""
+"""Steps that run once: the records of a study between two starts."""
 
 import secrets
 import time
@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mrcontrast.errors import MrcontrastError, one_line
-from mrcontrast.runs.folder import first_difference
-from mrcontrast.storage.files import json_hash
+from mrcontrast.runs.identity import first_difference
+from mrcontrast.storage.files import json_hash, move
 from mrcontrast.study.records import (
     FINISHED,
     MARK,
@@ -19,15 +19,14 @@ from mrcontrast.study.records import (
     changed_files,
     contents,
     damage,
+    foreign_outputs,
     is_empty,
     list_files,
     missing_files,
-    move,
     readable,
-    refuse_foreign,
 )
 
-EARLIER = "earlier"  # folder beside the ledger: outputs that are out of date
+EARLIER = "earlier"  # folder next to the ledger, of outdated outputs
 LONGEST_VALUE = 80  # characters of a setting in a message
 
 
@@ -38,15 +37,15 @@ class Step:
     Attributes:
         name: Unique, also a file name: "controlnet".
         title: For the terminal: "Train controlnet".
-        output: Folder that the step makes; moved aside when it is out of date.
+        output: Folder that the step makes; moved aside when it is outdated.
         settings: All that decides the result, as JSON.
-        inputs: Names of the earlier steps whose outputs are read.
-        run: Does the work, or goes on with it after an interruption.
-        remark: Returns a note on a finished result that is used again, if there is one.
+        inputs: Names of the earlier steps whose outputs it reads.
+        run: Does the work, also after an interruption.
+        remark: Returns a note on a reused result, or None.
         files: Patterns of the files in the output that other steps or readers need.
         anchors: Files without which the work cannot go on in the same folder.
         whole: The output appears in one piece when it is finished.
-        verify: Raises MrcontrastError if a finished output is damaged beyond what files tell.
+        verify: Raises MrcontrastError if a finished output is damaged in its content.
     """
 
     name: str
@@ -64,19 +63,18 @@ class Step:
 
 @dataclass
 class Ledger:
-    """Which steps are finished, with the hash of what they depended on, one JSON file each.
+    """Records of finished steps with the hashes of their dependencies, one JSON file each.
 
-    Each time that a step is finished it gets a fresh stamp, which the hashes of the steps that read
-    its output contain, so they are done again. A step that was repeated with the same settings and
-    made the same files keeps its stamp.
+    A finished step gets a new stamp, which is part of the hash of the steps that read its output,
+    so they run again. A step that is repeated with equal settings and files keeps its stamp.
 
-    An output is touched only if it holds the mark of this ledger's record. One that is out of date
-    moves to ``earlier/STEP/HASH`` and comes back when its hash is asked for again.
+    Only an output with the mark of this ledger's record is touched. An outdated one moves to
+    ``earlier/STEP/HASH`` and is restored when a step has its hash again.
 
     Attributes:
-        folder: Where the files lie.
+        folder: Folder of the records.
         hashes: Hash of each step seen so far, by name.
-        stamps: Stamp of each; the hash itself for a step that was finished before there were any.
+        stamps: Stamp of each; the hash for a step of a version without stamps.
     """
 
     folder: Path
@@ -84,21 +82,14 @@ class Ledger:
     stamps: dict[str, str] = field(default_factory=dict)
 
     def is_finished(self, step: Step) -> bool:
-        """Return whether a step's result is there, whole and up to date; earlier steps come first.
-
-        Raises:
-            MrcontrastError: The record of the step cannot be read.
-        """
+        """Return whether a step's result is complete and up to date; call it in order."""
         self.hashes[step.name] = self.hash_of(step)
         record = self.record_of(step)
         self.stamps[step.name] = (record and record.stamp) or self.hashes[step.name]
         return record is not None and self.fault(step, record) is None
 
     def run(self, step: Step) -> float:
-        """Run a step, or take up its earlier result; an output that is out of date moves aside.
-
-        Returns:
-            Seconds it took.
+        """Run a step or restore its earlier result, and return the seconds it took.
 
         Raises:
             MrcontrastError: The output was not made by this study, or cannot be moved.
@@ -116,7 +107,7 @@ class Ledger:
             record = replace(record, stamp=known.stamp, files=known.files)
         began = time.monotonic()
         self.work(step, record)
-        if missing_files(step.output, record):  # the work takes the rest for finished
+        if missing_files(step.output, record):  # the work has taken the rest for finished
             move(step.output, self.place(step, record))
             self.work(step, record)
         seconds = round(time.monotonic() - began, 1)
@@ -132,7 +123,7 @@ class Ledger:
         step.run()
 
     def finish(self, step: Step, started: Record, seconds: float) -> None:
-        """Record the end of a step: first in its output, so that a kill leaves no doubt."""
+        """Record the end of a step, first in its output, so that a kill leaves no ambiguity."""
         if step.output.is_dir():
             started.write(step.output / MARK)
         files = list_files(step.output, step.files)
@@ -145,10 +136,10 @@ class Ledger:
         self.stamps[step.name] = stamp
 
     def restore(self, step: Step) -> Path | None:
-        """Bring an earlier state of a step back that has the hash of today.
+        """Restore an earlier state of a step with its present hash.
 
         Returns:
-            Where it was; None if there is none, or if it is unfinished and has to go on.
+            Its earlier place; None if there is none, or if it is unfinished.
         """
         place, mark = self.find_earlier(step)
         if place is None or mark is None:
@@ -160,13 +151,9 @@ class Ledger:
         return place if mark.state == FINISHED else None
 
     def set_aside(self, step: Step, record: Record | None) -> None:
-        """Move an output away that is out of date or damaged, whole.
-
-        Raises:
-            MrcontrastError: The output was not made by this study, or cannot be moved.
-        """
+        """Move an outdated or damaged output away; raise MrcontrastError if it is not ours."""
         if not self.is_ours(step, record):
-            refuse_foreign([step.output], self.folder)
+            raise foreign_outputs([step.output], self.folder)
         if record is None or is_empty(step.output) or self.may_go_on(step, record):
             return
         if not (step.output / MARK).is_file():
@@ -174,7 +161,7 @@ class Ledger:
         move(step.output, self.place(step, record))
 
     def find_earlier(self, step: Step) -> tuple[Path | None, Record | None]:
-        """Return an earlier state with the hash of today, finished rather than started."""
+        """Return an earlier state with the present hash, preferably a finished one."""
         record, wanted = self.record_of(step), self.hashes[step.name]
         shelf = self.folder.parent / EARLIER / step.name
         here = record is not None and not is_empty(step.output) and self.may_go_on(step, record)
@@ -190,13 +177,13 @@ class Ledger:
         return min(found, key=lambda each: each[:2])[2:] if found else (None, None)
 
     def place(self, step: Step, record: Record) -> Path:
-        """Return where the present output of a step goes when it moves aside."""
+        """Return a free place for the present output of a step."""
         shelf = self.folder.parent / EARLIER / step.name
         names = (f"{record.hash[:12]}{'' if n == 1 else f'-{n}'}" for n in count(1))
         return next(shelf / name for name in names if is_empty(shelf / name))
 
     def is_ours(self, step: Step, record: Record | None) -> bool:
-        """Return whether nothing lies in an output but the work that the record tells of."""
+        """Return whether an output is empty or has the mark of its record."""
         if is_empty(step.output):
             return True
         if record is None or not record.token:
@@ -207,7 +194,7 @@ class Ledger:
         return mark.token == record.token
 
     def may_go_on(self, step: Step, record: Record) -> bool:
-        """Return whether the work goes on in its folder: it was interrupted, or lacks files."""
+        """Return whether the work continues in its folder, interrupted or with files missing."""
         if record.hash != self.hashes[step.name]:
             return False
         if record.state == STARTED:
@@ -218,7 +205,7 @@ class Ledger:
         )
 
     def fault(self, step: Step, record: Record) -> str | None:
-        """Return why a recorded result cannot be used as it is; None if it can."""
+        """Return the reason against a recorded result; None if it can be reused."""
         if record.hash != self.hashes[step.name]:
             difference = first_difference(record.settings, step.settings)
             if difference is None:
@@ -238,8 +225,7 @@ class Ledger:
 
     def hash_of(self, step: Step) -> str:
         """Return a hash over a step's settings and the stamps of its inputs."""
-        facts = [step.name, step.settings, [self.stamps[name] for name in step.inputs]]
-        return json_hash(facts)
+        return json_hash([step.name, step.settings, [self.stamps[name] for name in step.inputs]])
 
     def path(self, step: Step) -> Path:
         """Return the file of a step's record."""

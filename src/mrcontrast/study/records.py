@@ -1,29 +1,49 @@
-"""The record of a step of a study: its state, its hash, and the files that it made."""
+"""Record of a step of a study: state, hash, and the files of its output."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from mrcontrast.errors import MrcontrastError, one_line
-from mrcontrast.storage.files import UNFINISHED, remove_left_over, sha256_file, write_json
+from mrcontrast.config.rules import TEXT, Rule, one_of, read_table
+from mrcontrast.errors import MrcontrastError
+from mrcontrast.storage.files import UNFINISHED, sha256_file, write_json
 
 FINISHED, STARTED = "finished", "started"
 MARK = ".step.json"  # in an output: the record of the step that made it
 
 
+def are_files(value: Any) -> bool:  # noqa: ANN401
+    """Return whether a value maps relative paths to three facts each."""
+    return isinstance(value, dict) and all(
+        isinstance(facts, list)
+        and len(facts) == 3
+        and not Path(name).is_absolute()
+        and ".." not in Path(name).parts
+        for name, facts in value.items()
+    )
+
+
+RULES: dict[str, Rule] = {
+    "state": one_of(FINISHED, STARTED),
+    "hash": ("a hash", lambda value: isinstance(value, str) and value != ""),
+    "stamp": TEXT,
+    "token": TEXT,
+    "files": ("size, time and hash of files inside", are_files),
+}
+
+
 @dataclass(frozen=True)
 class Record:
-    """What is known of a step, in the ledger and, as a mark, in the output itself.
+    """Record of a step, in the ledger and, as a mark, in the output itself.
 
     Attributes:
         state: finished or started.
-        hash: Of the settings and the stamps of the inputs.
-        settings: As the step had them.
-        seconds: That the work took.
-        stamp: Of this result; the hashes of the steps that read it contain it.
-        token: Random, the same in ledger and mark: an output without it was made by others.
+        hash: Hash of the settings and the stamps of the inputs.
+        settings: Settings of the step.
+        seconds: Duration of the work.
+        stamp: Random name of this result, which is part of the hash of each step that reads it.
+        token: Random, equal in ledger and mark; an output without it is not ours.
         files: Size (bytes), modification time (ns) and SHA-256 of each file, by relative path.
     """
 
@@ -36,41 +56,20 @@ class Record:
     files: dict[str, list[Any]] = field(default_factory=dict)
 
     def write(self, path: Path) -> None:
-        """Write the record, whole."""
+        """Write the record, completely or not at all."""
         write_json(path, asdict(self))
 
     @classmethod
     def read(cls, path: Path) -> "Record | None":
-        """Read a record; None if there is none.
-
-        Raises:
-            MrcontrastError: The file is cut short, or not a record.
-        """
+        """Read a record; None if there is none, MrcontrastError if it is damaged."""
         if not path.is_file():
             return None
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            known = {each.name for each in fields(cls)}
-            record = cls(**{key: value for key, value in content.items() if key in known})
-            record.check()
-        except (OSError, ValueError, TypeError, AttributeError) as error:
-            raise MrcontrastError(
-                f"Expected the record of a step, got: {one_line(error)} ({path}). "
-                "Restore the file, or move it and the output of that step away."
-            ) from error
-        return record
-
-    def check(self) -> None:
-        """Raise ValueError if a value is not of its kind."""
-        texts = (self.state, self.hash, self.stamp, self.token)
-        if not all(isinstance(text, str) for text in texts) or not isinstance(self.files, dict):
-            raise ValueError("values of other types")
-        if self.state not in (FINISHED, STARTED) or not self.hash:
-            raise ValueError(f"state {self.state!r}")
-        for name, facts in self.files.items():
-            inside = not Path(name).is_absolute() and ".." not in Path(name).parts
-            if not inside or not isinstance(facts, list) or len(facts) != 3:
-                raise ValueError(f"file {name!r}")
+        known = {each.name for each in fields(cls)}
+        return read_table(
+            *(path, RULES, "the record of a step"),
+            "Restore the file, or move it and the output of that step away.",
+            lambda found: cls(**{key: found[key] for key in found.keys() & known}),
+        )
 
 
 def list_files(folder: Path, patterns: Sequence[str]) -> dict[str, list[Any]]:
@@ -86,15 +85,15 @@ def list_files(folder: Path, patterns: Sequence[str]) -> dict[str, list[Any]]:
 
 
 def missing_files(folder: Path, record: Record) -> list[str]:
-    """Return the files of a record that are no longer there."""
+    """Return the missing files of a record."""
     return [name for name in record.files if not (folder / name).is_file()]
 
 
 def changed_files(folder: Path, record: Record) -> list[str]:
-    """Return the files of a record that are there with other content.
+    """Return the files of a record whose content has changed.
 
-    One of the same size and time is not read again, since a data set may be large, unless its
-    entry in the file system is younger than the mark: a tool may have set the time back.
+    A file of the same size and time is not read, since data sets are large, unless its inode has
+    changed after the mark: a tool may have restored the time.
     """
     changed = []
     mark = folder / MARK
@@ -112,19 +111,19 @@ def changed_files(folder: Path, record: Record) -> list[str]:
 
 
 def is_empty(path: Path) -> bool:
-    """Return whether there is nothing at a path, or a folder without finished files."""
+    """Return whether a path is absent, or a folder without finished files."""
     if path.is_symlink() or path.exists():
         return path.is_dir() and all(UNFINISHED.fullmatch(each.name) for each in path.iterdir())
     return True
 
 
 def contents(files: Mapping[str, Sequence[Any]]) -> dict[str, str]:
-    """Return the SHA-256 of each listed file; times do not count."""
+    """Return the SHA-256 of each listed file."""
     return {name: facts[2] for name, facts in files.items()}
 
 
 def damage(output: Path, record: Record) -> str | None:
-    """Return what a finished output lacks, in words; None if it is as it was recorded."""
+    """Describe the damage of a finished output; None if it is as recorded."""
     if is_empty(output):
         return "its output is gone"
     if lost := missing_files(output, record):
@@ -135,40 +134,18 @@ def damage(output: Path, record: Record) -> str | None:
 
 
 def readable(path: Path) -> Record | None:
-    """Return a record; None if there is none, or none that can be read."""
+    """Return a record; None if there is none, or a damaged one."""
     try:
         return Record.read(path)
     except MrcontrastError:
         return None
 
 
-def move(source: Path, target: Path) -> None:
-    """Rename a folder, whole.
-
-    Raises:
-        MrcontrastError: The operating system refuses; the folder stays where it is.
-    """
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        remove_left_over(target)
-        source.rename(target)
-    except OSError as error:
-        raise MrcontrastError(
-            f"Expected a folder that can be moved to {target}, got the error: "
-            f"{error.strerror or error} ({source}). Move it away by hand."
-        ) from error
-
-
-def refuse_foreign(paths: Sequence[Path], ledger: Path) -> None:
-    """Refuse to write where others have.
-
-    Raises:
-        MrcontrastError: There is such a place.
-    """
-    if paths:
-        more = f" and {len(paths) - 3} more" if paths[3:] else ""
-        raise MrcontrastError(
-            "Expected outputs of this study or nothing, got content that it has not made "
-            f"({', '.join(map(str, paths[:3]))}{more}; its records are in {ledger}). "
-            "Choose another out=, or move that away."
-        )
+def foreign_outputs(paths: Sequence[Path], ledger: Path) -> MrcontrastError:
+    """Return the error of outputs that a study has not made."""
+    more = f" and {len(paths) - 3} more" if paths[3:] else ""
+    return MrcontrastError(
+        "Expected outputs of this study or nothing, got content that it has not made "
+        f"({', '.join(map(str, paths[:3]))}{more}; its records are in {ledger}). "
+        "Choose another out=, or move that away."
+    )

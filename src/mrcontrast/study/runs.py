@@ -1,4 +1,4 @@
-"""The runs that a study uses: those that it trains, and those from outside."""
+"""Runs that a study trains, and runs from outside that it uses."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -15,13 +15,13 @@ OWN_KEYS = ("out", "run_dir", "overwrite", "data.root", "name")  # of each train
 def outside_runs(
     names: Iterable[str], key: str, plain: dict[str, Any], folder: Path
 ) -> dict[str, RunFolder]:
-    """Return those of the named runs that the study does not train: released models, run folders.
+    """Return the named runs that a study does not train: released models, run folders.
 
     Args:
-        names: What ``key`` of the study names.
-        key: For the message.
+        names: Values of ``key``.
+        key: Key of the study, for the message.
         plain: The study's config.
-        folder: Of the study.
+        folder: The study's folder.
 
     Raises:
         UsageError: There is no such run.
@@ -40,17 +40,10 @@ def outside_runs(
     return found
 
 
-def refuse_processes(devices: object, where: str) -> None:
-    """Refuse a training of a study in several processes.
+def check_one_process(devices: object, where: str) -> None:
+    """Raise UsageError unless ``trainer.devices`` is one device.
 
-    Lightning starts them with the command of the first: each would run the whole study.
-
-    Args:
-        devices: Value of ``trainer.devices``, as typed or composed.
-        where: Key of the study, for the message.
-
-    Raises:
-        UsageError: It is not one device.
+    Lightning starts further processes with the command of the first: each would run the study.
     """
     if not re.fullmatch(r"1|\[\d+\]", str(devices)):
         raise UsageError(
@@ -59,14 +52,13 @@ def refuse_processes(devices: object, where: str) -> None:
         )
 
 
-def refuse_own_keys(overrides: Iterable[str], where: str) -> None:
-    """Refuse overrides of a training that the study sets itself.
-
-    Raises:
-        UsageError: One is among them.
-    """
+def check_overrides(overrides: Iterable[str], where: str) -> None:
+    """Raise UsageError for overrides of a training that the study sets itself, or of devices."""
     for override in overrides:
-        if (key := override.lstrip("+~").partition("=")[0]) in OWN_KEYS:
+        key, _, value = override.lstrip("+").partition("=")
+        if key == "trainer.devices":
+            check_one_process(value, where)
+        if (key := key.lstrip("+~")) in OWN_KEYS:
             raise UsageError(
                 f"Expected no {key} in a study, which sets it itself, got {override} ({where}). "
                 "Leave it out."
@@ -74,7 +66,7 @@ def refuse_own_keys(overrides: Iterable[str], where: str) -> None:
 
 
 def outside_names(plain: Mapping[str, Any]) -> list[str]:
-    """Return the names of all runs that a study's config uses and does not train.
+    """Return the names of all runs in a study's config that it does not train.
 
     >>> outside_names({"train": {"a": {"parents": {"autoencoder": "runs/x"}}, "b": {}},
     ...                "predict": {"a": {"model": "a"}, "c": {"model": "phantom-2d"}}})
@@ -88,7 +80,7 @@ def outside_names(plain: Mapping[str, Any]) -> list[str]:
 
 
 def hashes_of(runs: Mapping[str, RunFolder]) -> dict[str, Any]:
-    """Return what a step must be made anew for, if it uses runs from outside the study."""
+    """Return hashes of runs from outside, as a part of the settings of a step."""
     return {"outside": {name: run.verify() for name, run in runs.items()}} if runs else {}
 
 
@@ -98,7 +90,7 @@ def where(name: str, outside: Mapping[str, RunFolder], folder: Path) -> Path:
 
 
 def earlier_run(reference: str, key: str, folder: Path) -> RunFolder:
-    """Return a run that is used as it is, which must not be one of the study's own."""
+    """Return a run from outside the study; raise UsageError if it is inside."""
     run = RunFolder(open_run(reference).path.absolute())
     if run.path.resolve().is_relative_to(folder.resolve()):
         raise UsageError(
@@ -108,14 +100,12 @@ def earlier_run(reference: str, key: str, folder: Path) -> RunFolder:
     return run
 
 
-def runs_of(model: str, plain: dict[str, Any], folder: Path) -> dict[Path, None]:
-    """Return the run folders of a model and of all that it was built on, each once."""
+def runs_of(model: str, plain: dict[str, Any], folder: Path) -> list[Path]:
+    """Return the run folders of a model and of all its parents, each once."""
     if model not in plain["train"]:
         run = outside_runs([model], "study.predict", plain, folder)[model]
-        return {run.path: None} | {parent: None for parent in run.parents_beside()}
+        return list(dict.fromkeys([run.path, *run.parents_beside()]))
     node = plain["train"][model]
-    runs: dict[Path, None] = {folder / "runs" / model: None}
-    for earlier in (*node.get("parents", {}).values(), node.get("start_from")):
-        if earlier is not None:
-            runs |= runs_of(earlier, plain, folder)
-    return runs
+    earlier = [name for name in (*node.get("parents", {}).values(), node.get("start_from")) if name]
+    above = [run for name in earlier for run in runs_of(name, plain, folder)]
+    return list(dict.fromkeys([folder / "runs" / model, *above]))

@@ -1,4 +1,1 @@
-"""Many trainings or studies by one command, which survives what happens to any of them.
-
-All that a sweep knows lies in its folder, a file for each job, so it goes on after any kill.
-"""
+"""Many trainings or studies by one command; their state is a file for each job in a folder."""

@@ -1,4 +1,4 @@
-"""What decides the result of a job: its config, its data and the runs that it starts from."""
+"""Identity of a job: hashes of its config, its data and the runs that it starts from."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,25 +8,23 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.runs.course import FREE_KEYS, deciding, without
+from mrcontrast.runs.identity import FREE_KEYS, deciding, without
 from mrcontrast.storage.files import json_hash
 from mrcontrast.study.runs import outside_names
 
-FREE = (*FREE_KEYS, "name")  # keys that do not decide the result of a job
+FREE = (*FREE_KEYS, "name")  # keys without influence on the result of a job
 PARENTS = ("autoencoder", "diffusion", "regression", "start_from")
-DATA_ROOT = "data.root"
-PARTS = ("data", "parents", "config")  # of an identity, the first that differs is named
+PARTS = ("data", "parents", "config")  # of an identity, in the order of messages
 
 
 def identity_of(command: str, config: DictConfig) -> dict[str, str]:
-    """Return the hashes of a job's prepared data, of the runs that it starts from, of its config.
+    """Return hashes of a job's prepared data, earlier runs and config; equal ones, equal results.
 
-    Two jobs with equal hashes give the same result. Folders, names and logging do not count; nor
-    do the paths of data and runs whose content has a hash.
+    Folders, names and logging are left out, and so are paths of data and runs with a hash.
 
     Args:
         command: "train" or "study".
-        config: Of the job.
+        config: Config of the job.
     """
     plain = plain_values(config)
     data = data_hashes(plain)
@@ -36,7 +34,7 @@ def identity_of(command: str, config: DictConfig) -> dict[str, str]:
     runs = {key: weights_of(reference) for key, reference in named.items()}
     decides = deciding(plain, (*FREE, *(key for key, found in runs.items() if found)))
     if data is not None:
-        decides = without(decides, DATA_ROOT.split("."))
+        decides = without(decides, ["data.root"])
     return {
         "data": json_hash(data),
         "parents": json_hash(runs),
@@ -45,7 +43,7 @@ def identity_of(command: str, config: DictConfig) -> dict[str, str]:
 
 
 def difference(ours: Mapping[str, str], theirs: Mapping[str, str]) -> str | None:
-    """Return which part of two identities differs, None if all are equal.
+    """Return the first part in which two identities differ, None if they are equal.
 
     >>> difference({"data": "1", "parents": "2"}, {"data": "1", "parents": "3"})
     'parents'
@@ -54,7 +52,7 @@ def difference(ours: Mapping[str, str], theirs: Mapping[str, str]) -> str | None
 
 
 def data_hashes(plain: Mapping[str, Any]) -> list[str] | None:
-    """Return the hashes of data and split that a training reads; None where they are not there."""
+    """Return the hashes of data and split of a training; None without readable data."""
     root = (plain.get("data") or {}).get("root")
     if root is None or not Path(root).is_dir():
         return None
@@ -62,13 +60,13 @@ def data_hashes(plain: Mapping[str, Any]) -> list[str] | None:
 
     try:
         manifest = Manifest.read(root)
-    except MrcontrastError:  # the job itself will say it
+    except MrcontrastError:  # the job itself reports it
         return None
     return [manifest.data_hash, manifest.split_hash]
 
 
 def plain_values(config: DictConfig) -> dict[str, Any]:
-    """Return a config as plain values, interpolations as written where they lead to a gap."""
+    """Return a config as plain values, unresolved if an interpolation fails."""
     try:
         plain: Any = OmegaConf.to_container(config, resolve=True)
     except OmegaConfBaseException:
@@ -77,11 +75,11 @@ def plain_values(config: DictConfig) -> dict[str, Any]:
 
 
 def weights_of(path: str) -> str | None:
-    """Return the hash of a run's weights, None for one that is not finished."""
+    """Return the hash of a run's weights, None for an unfinished or missing run."""
     from mrcontrast.tracking.references import open_run
 
     try:
         found: str | None = open_run(path).provenance.get("weights_sha256")
-    except MrcontrastError:  # the job itself will say it
+    except MrcontrastError:  # the job itself reports it
         return None
     return found

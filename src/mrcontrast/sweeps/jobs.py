@@ -1,6 +1,5 @@
-"""One job of a sweep on disk: what it is to do, how far it is, and who works on it."""
+"""One job of a sweep on disk: its task, its progress, and the process that holds it."""
 
-import json
 import os
 import platform
 import re
@@ -9,43 +8,66 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
-from filelock import FileLock, Timeout
-
-from mrcontrast.errors import MrcontrastError, one_line
+from mrcontrast.config.rules import (
+    FINITE,
+    TABLE,
+    TEXT,
+    TEXT_TABLE,
+    TEXTS,
+    one_of,
+    optional,
+    read_table,
+    whole,
+)
 from mrcontrast.runs.folder import RunFolder
 from mrcontrast.storage.files import write_json
-from mrcontrast.sweeps.foreign import append_line, refuse_content
+from mrcontrast.storage.folder_lock import held
 
 WAITING, RUNNING, FINISHED, FAILED, STOPPED = "waiting", "running", "finished", "failed", "stopped"
 JOB, LOCK, LOG, EVENTS = "job.json", ".lock", "log.txt", "events.csv"
 PROGRESS = ("state", "attempts", "score", "steps", "seconds", "error", "process")
 FOLDER_NAME = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]*")  # of a job; see ``short_name``
+RULES = {
+    "command": one_of("train", "study"),
+    "state": one_of(WAITING, RUNNING, FINISHED, FAILED, STOPPED),
+    "mode": one_of("min", "max"),
+    "overrides": TEXTS,
+    "varied": TEXT_TABLE,
+    "identity": (TEXT_TABLE[0], lambda value: isinstance(value, str) or TEXT_TABLE[1](value)),
+    "searched": TABLE,
+    **dict.fromkeys(("number", "attempts"), whole(0)),
+    "steps": optional(whole(0)),
+    "score": optional(FINITE),
+    "seconds": FINITE,
+    "parent_run": optional(TEXT),
+    **dict.fromkeys(("monitor", "error", "process"), TEXT),
+}
 
 
 @dataclass
 class Job:
-    """One training or study of a sweep; its folder is the run folder or the study's.
+    """One training or study of a sweep.
 
     Attributes:
-        folder: Where ``job.json`` and all results lie.
+        folder: Run folder or study folder, with ``job.json``.
         command: "train" or "study".
-        overrides: What it is composed with, its folder and name included.
+        overrides: All overrides, folder and name last.
         varied: The overrides in which jobs differ, key -> value as typed.
-        identity: Hashes of what decides the result, see ``identity_of``; empty for a job of an
-            earlier version.
+        identity: See ``identity_of``; empty for a job of an earlier version.
         number: Place in the sweep, from 1.
         parent_run: MLflow run of the sweep.
         state: waiting, running (until its lock is free), finished, failed or stopped.
-        attempts: How often it was started.
-        score: What the sweep ranks by; None before the end, or if nothing was validated.
+        attempts: Number of starts.
+        score: Score for the ranking; None before the end, or without validation.
         monitor: Name of the score.
-        mode: "min" or "max": which score is better.
+        mode: "min" or "max", the better direction of the score.
         steps: Optimiser steps of a finished training; None if unknown, and for a study.
-        seconds: Of the attempt that ended it.
-        error: Why it failed, one line.
+        seconds: Duration of the last attempt.
+        error: Reason of a failure, one line.
         process: Host and process id of the last attempt.
+        searched: The varied overrides as plain values, for Optuna.
     """
 
     folder: Path
@@ -73,78 +95,59 @@ class Job:
 
     @classmethod
     def read(cls, folder: str | Path) -> "Job":
-        """Read a job's file.
+        """Read a job's file; raise MrcontrastError if it is missing or has other content."""
 
-        Raises:
-            MrcontrastError: It is missing or not the file of a job.
-        """
-        path = Path(folder) / JOB
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            if isinstance(content, dict) and isinstance(content.get("identity"), str):
-                content["identity"] = {}
-            refuse_content(content, get_type_hints(cls))
-            return cls(folder=Path(folder), **content)
-        except (OSError, ValueError, TypeError) as error:
-            raise MrcontrastError(
-                f"Expected a job of a sweep, got: {one_line(error)} ({path}). Restore the file, or "
-                "move its folder out of the sweep."
-            ) from error
+        def make(found: dict[str, Any]) -> Job:
+            identity = found["identity"]  # a text in earlier versions
+            known = {**found, "identity": {} if isinstance(identity, str) else identity}
+            return cls(folder=Path(folder), **known)
+
+        advice = "Restore the file, or move its folder out of the sweep."
+        return read_table(Path(folder) / JOB, RULES, "a job of a sweep", advice, make)
 
     def save(self) -> None:
-        """Write the job's file, whole."""
+        """Write the job's file, completely or not at all."""
         content = {key: value for key, value in asdict(self).items() if key != "folder"}
         write_json(self.folder / JOB, content)
-
-    @property
-    def deciding_overrides(self) -> list[str]:
-        """Overrides without folder and name, which come last."""
-        return self.overrides[:-2]
 
     def carried_into(
         self, new: "Job", searched: Mapping[str, Any], overrides: Sequence[str]
     ) -> "Job":
-        """Return a job of today with the folder, number and progress of this one."""
-        progress = {key: getattr(self, key) for key in PROGRESS}
+        """Return the present description of a job with the folder and progress of this one."""
         return replace(
             new,
             folder=self.folder,
             number=self.number,
             overrides=list(overrides),
             searched=dict(searched) or self.searched,
-            **progress,
+            **{key: getattr(self, key) for key in PROGRESS},
         )
 
     def offer(self) -> str:
-        """Let the job wait for a process, unless one works on it or has finished it since.
+        """Set the job to waiting unless a process works on it or has finished it.
 
         Returns:
             Its state: waiting, running or finished.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        try:
-            with FileLock(self.folder / LOCK, timeout=0):
-                self.refresh()
-                if self.state != FINISHED or not self.has_result():
-                    self.state = WAITING
-                    self.save()
-        except Timeout:
-            self.state = RUNNING
+        with self.lock(0) as ours:
+            if not ours:
+                self.state = RUNNING
+                return self.state
+            if (self.folder / JOB).is_file():
+                now = Job.read(self.folder)
+                for key in PROGRESS:
+                    setattr(self, key, getattr(now, key))
+            if self.state != FINISHED or not self.has_result():
+                self.state = WAITING
+                self.save()
         return self.state
 
     def has_result(self) -> bool:
-        """Return whether the weights of a training are there; a study looks at its own steps."""
+        """Return whether the weights of a training are there; a study checks its own steps."""
         return self.command != "train" or RunFolder(self.folder).weights_path.is_file()
 
-    def refresh(self) -> None:
-        """Read again how far it is."""
-        if (self.folder / JOB).is_file():
-            now = Job.read(self.folder)
-            for key in PROGRESS:
-                setattr(self, key, getattr(now, key))
-
     def begin(self) -> None:
-        """Note that this process works on it from now on."""
+        """Record that this process works on the job."""
         self.state, self.error = RUNNING, ""
         self.attempts += 1
         self.process = f"{platform.node()}:{os.getpid()}"
@@ -152,55 +155,43 @@ class Job:
         self.note("started")
 
     def end(self, state: str, seconds: float = 0.0, error: str = "") -> None:
-        """Note how it ended."""
+        """Record the end of an attempt."""
         self.state, self.seconds, self.error = state, round(seconds, 1), error
         self.save()
         self.note(state)
 
     def note(self, event: str) -> None:
-        """Append a line to the sweep's events; one short write is never torn."""
+        """Append a line to the sweep's events by one short write; a link is not followed."""
         moment = time.strftime("%Y-%m-%dT%H:%M:%S")
         line = f"{moment},{self.name},{event},{self.attempts},{platform.node()}:{os.getpid()}\n"
-        append_line(self.folder.parent / EVENTS, line)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+        with os.fdopen(os.open(self.folder.parent / EVENTS, flags, 0o666), "a") as file:
+            file.write(line)
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Work alone on the job; the system frees it when a process dies, however it does."""
+    def lock(self, seconds: float = -1) -> Iterator[bool]:
+        """Hold the job and yield whether it succeeded; see ``held``."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.folder / LOCK):
-            yield
+        with held(self.folder / LOCK, seconds) as ours:
+            yield ours
 
     def is_worked_on(self) -> bool:
-        """Return whether a process holds the job, be it one that outlived its sweep."""
+        """Return whether a process holds the job, of this sweep or an earlier one."""
         if not (self.folder / LOCK).exists():
             return False
-        try:
-            with FileLock(self.folder / LOCK, timeout=0):
-                return False
-        except Timeout:
-            return True
+        with self.lock(0) as ours:
+            return not ours
 
     def is_lost(self) -> bool:
-        """Return whether it was running and nobody works on it any more."""
+        """Return whether the job was running and no process holds it any more."""
         return self.state == RUNNING and not self.is_worked_on()
 
 
 def read_jobs(folder: Path) -> list[Job]:
-    """Return the jobs of a sweep in their order; a folder that no sweep names so is none."""
+    """Return the jobs of a sweep in order; folders with other names than a job's are ignored."""
     found = sorted(path.parent for path in folder.glob(f"*/{JOB}"))
     jobs = [Job.read(path) for path in found if FOLDER_NAME.fullmatch(path.name)]
     return sorted(jobs, key=lambda job: job.number)
-
-
-def better(ours: float | None, theirs: float | None, mode: str) -> bool:
-    """Return whether a score beats another; any beats none.
-
-    >>> better(2.0, 1.0, "max"), better(2.0, 1.0, "min"), better(None, 1.0, "max")
-    (True, False, False)
-    """
-    if ours is None or theirs is None:
-        return ours is not None
-    return ours > theirs if mode == "max" else ours < theirs
 
 
 def short_name(varied: Mapping[str, str], longest: int = 80) -> str:

@@ -1,4 +1,4 @@
-"""What a sweep ranks its jobs by."""
+"""The score by which a sweep ranks its jobs."""
 
 import json
 from pathlib import Path
@@ -6,11 +6,12 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from mrcontrast.config.option_names import renamed_node
 from mrcontrast.errors import MrcontrastError
 
 
 def monitor_of(command: str, config: DictConfig) -> tuple[str, str]:
-    """Return the name of the score and which is better, "min" or "max"."""
+    """Return the name of the score, and "min" or "max" for the better direction."""
     if command == "train":
         return str(config.stage.checkpoint.monitor), str(config.stage.checkpoint.mode)
     wanted = config.objective
@@ -18,19 +19,15 @@ def monitor_of(command: str, config: DictConfig) -> tuple[str, str]:
 
 
 def method_of(config: DictConfig) -> str:
-    """Return the method that a study is ranked by: the one named, or the last unshuffled one."""
+    """Return the method that ranks a study: the configured one, or the last unshuffled one."""
     if config.objective.method is not None:
         return str(config.objective.method)
-    predicted = config.study.predict
-    return str([name for name, node in predicted.items() if not node.get("shuffle_flair")][-1])
+    predicted = {name: renamed_node(node) for name, node in config.study.predict.items()}
+    return str([name for name, node in predicted.items() if not node.get("shuffle_source")][-1])
 
 
 def score_of(config: DictConfig) -> float:
-    """Return the mean over held-out subjects that a finished study is ranked by.
-
-    Raises:
-        MrcontrastError: The study did not measure it.
-    """
+    """Return the mean score of a finished study; MrcontrastError if it is not in its results."""
     method, wanted = method_of(config), config.objective
     keys = ("methods", method, wanted.region, wanted.metric, "mean")
     for path in sorted(Path(config.out).glob("evaluation*/summary.json")):

@@ -1,4 +1,4 @@
-"""``python -m mrcontrast.sweeps.run_job FOLDER``: one job of a sweep in a process of its own."""
+"""``python -m mrcontrast.sweeps.run_job FOLDER``: run one job of a sweep."""
 
 import math
 import os
@@ -24,31 +24,30 @@ PARENT_VARIABLE = "MRCONTRAST_PARENT_RUN"  # read by configs/logger/mlflow.yaml
 
 
 def run_job(folder: str | Path) -> str:
-    """Do a job, or wait for the process that does it; how it ended is written to its file.
-
-    Args:
-        folder: Of the job.
-
-    Returns:
-        Its state: finished or failed.
+    """Run a job or wait for its process, record its end, and return its state.
 
     Raises:
-        KeyboardInterrupt: It was stopped; it goes on from its last checkpoint another time.
-        SystemExit: The same.
+        KeyboardInterrupt: It was stopped; the next start goes on from its last checkpoint.
+        SystemExit: Likewise.
     """
-    if not is_first_process():  # Lightning starts others that train with it
+    if not is_first_process():  # one of several that Lightning starts
         WORK[Job.read(folder).command](Job.read(folder))
         return FINISHED
     with Job.read(folder).lock():
-        job = Job.read(folder)  # it may have been done while we waited
+        job = Job.read(folder)  # it may have ended meanwhile
         if job.state == FINISHED:
             return FINISHED
         for place, *_ in os.walk(job.folder):
-            remove_left_over(Path(place))  # a killed attempt may have left some
+            remove_left_over(Path(place))
         job.begin()
         began = time.monotonic()
         try:
-            job.score = checked(WORK[job.command](job))
+            job.score = WORK[job.command](job)
+            if job.score is not None and not math.isfinite(job.score):
+                score, job.score = job.score, None
+                raise MrcontrastError(
+                    f"Expected a finite score, got {score}. Look at the job's log.txt."
+                )
         except MrcontrastError as error:
             job.end(FAILED, time.monotonic() - began, one_line(error))
         except Exception as error:
@@ -63,19 +62,8 @@ def run_job(folder: str | Path) -> str:
         return job.state
 
 
-def checked(score: float | None) -> float | None:
-    """Return a score that can be ranked.
-
-    Raises:
-        MrcontrastError: It is not finite.
-    """
-    if score is not None and not math.isfinite(score):
-        raise MrcontrastError(f"Expected a finite score, got {score}. Look at the job's log.txt.")
-    return score
-
-
 def do_training(job: Job) -> float | None:
-    """Train, as ``mrcontrast train`` does; the run becomes a child of the sweep's."""
+    """Train as ``mrcontrast train`` does, in a run below the sweep's."""
     from mrcontrast.commands.train import train
 
     config = composed(job)
@@ -86,7 +74,7 @@ def do_training(job: Job) -> float | None:
 
 
 def do_study(job: Job) -> float | None:
-    """Run a study in an MLflow run of its own, to which those of its trainings belong."""
+    """Run a study in an MLflow run above those of its trainings."""
     from mrcontrast.config.build import build, resolve
     from mrcontrast.study.command import study
     from mrcontrast.sweeps.objective import score_of
@@ -107,13 +95,9 @@ def do_study(job: Job) -> float | None:
 
 
 def composed(job: Job) -> DictConfig:
-    """Return the config of a job.
-
-    Raises:
-        MrcontrastError: Config, data or parents have changed since the sweep asked for the job.
-    """
+    """Return the config of a job; MrcontrastError if config, data or parents have changed."""
     if job.identity:
-        today = identity_of(job.command, compose(job.command, job.deciding_overrides))
+        today = identity_of(job.command, compose(job.command, job.overrides[:-2]))
         if other := difference(job.identity, today):
             raise MrcontrastError(
                 f"Expected the {other} of the sweep's start, got other ones ({job.folder}). "
@@ -123,10 +107,9 @@ def composed(job: Job) -> DictConfig:
 
 
 def set_parent(run_id: str | None) -> None:
-    """Let the runs of this process belong to an MLflow run, or to none."""
-    if run_id is None:
-        os.environ.pop(PARENT_VARIABLE, None)
-    else:
+    """Set the MLflow run above the runs of this process."""
+    os.environ.pop(PARENT_VARIABLE, None)
+    if run_id is not None:
         os.environ[PARENT_VARIABLE] = run_id
 
 
@@ -134,7 +117,7 @@ WORK: dict[str, Callable[[Job], Any]] = {"train": do_training, "study": do_study
 
 
 def main() -> int:
-    """Do the job that the command line names; its output is the job's log."""
+    """Run the job of the command line; its output is the job's log."""
     show_progress()
     state = run_job(sys.argv[1])
     if state == FAILED:

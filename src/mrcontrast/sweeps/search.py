@@ -1,9 +1,9 @@
-"""Which jobs a sweep consists of: a grid, or what Optuna asks for."""
+"""Choose the jobs of a sweep: by a grid, or by Optuna."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from hydra.core.override_parser.types import Override
 
@@ -17,36 +17,20 @@ class Point:
 
     Attributes:
         varied: Override key -> value as typed.
-        searched: The same as plain values; empty for a grid, whose points need no memory.
+        searched: The same as plain values; empty for a grid.
     """
 
     varied: Mapping[str, str]
     searched: Mapping[str, Any] = field(default_factory=dict)
 
-
-class Search(Protocol):
-    """What a sweep asks for jobs."""
-
-    params: Mapping[str, str]
-
-    def open(self, dimensions: Sequence[Override], mode: str, known: Sequence[Job]) -> None:
-        """Learn what is varied, which score is better, and which jobs were there before."""
-
-    def ask(self) -> Point | None:
-        """Return the next point, or None for the end."""
-
-    def asks_for(self, job: Job) -> bool:
-        """Return whether an earlier job is one of this start's."""
-
-    def tell(self, point: Point, score: float | None) -> None:
-        """Learn the score of a point; None when it failed."""
-
-    def size(self) -> int:
-        """Return how many jobs there are in all."""
+    @property
+    def key(self) -> str:
+        """Text that differs between points."""
+        return repr(sorted(self.varied.items()))
 
 
 class Grid:
-    """Each combination of the values, the last key fastest.
+    """All combinations of the values, the last key fastest.
 
     Args:
         params: Override key -> values, as after ``-m``; those of the command line come first.
@@ -54,16 +38,11 @@ class Grid:
 
     def __init__(self, params: Mapping[str, str] | None = None) -> None:
         self.params = dict(params or {})
-        self.count = 0
-        self.laid: list[dict[str, str]] = []
+        self.combinations: list[dict[str, str]] = []
         self.points: Iterator[Point] = iter(())
 
     def open(self, dimensions: Sequence[Override], mode: str, known: Sequence[Job]) -> None:
-        """Lay the grid out.
-
-        Raises:
-            UsageError: A key has an interval, which a grid cannot enumerate.
-        """
+        """Enumerate the combinations; raise UsageError for an interval."""
         for override in dimensions:
             if not override.is_discrete_sweep():
                 raise UsageError(
@@ -71,35 +50,35 @@ class Grid:
                     "List them, or add hydra/sweeper=optuna."
                 )
         keys = [override.get_key_element() for override in dimensions]
-        combinations = list(itertools.product(*(values_of(override) for override in dimensions)))
-        self.count = len(combinations)
-        self.laid = [dict(zip(keys, values, strict=True)) for values in combinations]
-        self.points = map(Point, self.laid)
+        rows = itertools.product(*map(values_of, dimensions))
+        self.combinations = [dict(zip(keys, row, strict=True)) for row in rows]
+        self.points = map(Point, self.combinations)
 
     def ask(self) -> Point | None:
-        """Return the next combination."""
+        """Return the next combination, None at the end."""
         return next(self.points, None)
 
     def asks_for(self, job: Job) -> bool:
         """Return whether an earlier job is one of the combinations."""
-        return job.varied in self.laid
+        return job.varied in self.combinations
 
     def tell(self, point: Point, score: float | None) -> None:
         """Do nothing: a grid does not learn."""
 
     def size(self) -> int:
         """Return the number of combinations."""
-        return self.count
+        return len(self.combinations)
 
 
+@dataclass(eq=False)
 class OptunaSearch:
-    """Ask Optuna, tell it the scores, and keep no store of its own: the jobs' files are all.
+    """Ask Optuna for points; the files of the jobs are the only store.
 
-    On a new start the trials are laid before the sampler again, and those that had begun are
-    finished first. A point that was asked for before is not run again but told at once.
+    On a new start earlier trials are given to the sampler again, and unfinished ones come first. A
+    point that Optuna repeats is not run again.
 
-    Hydra's own plugin (hydra-optuna-sweeper 1.3.0) wants Optuna below 3, keeps what it knows in
-    memory or in a database that SQLAlchemy 2 no longer opens, and starts over after a kill.
+    Hydra's own plugin (hydra-optuna-sweeper 1.3.0) needs Optuna below 3, keeps its state in memory
+    or in a database that SQLAlchemy 2 cannot open, and starts over after a kill.
 
     Args:
         sampler: An Optuna sampler.
@@ -108,26 +87,19 @@ class OptunaSearch:
             ``tag(log,interval(1e-5,1e-2))``, ``int(interval(1,8))`` or values to choose from.
     """
 
-    def __init__(
-        self,
-        sampler: Any,  # noqa: ANN401 - Optuna's, imported late
-        n_trials: int,
-        params: Mapping[str, str] | None = None,
-    ) -> None:
-        self.sampler = sampler
-        self.n_trials = n_trials
-        self.params = dict(params or {})
+    sampler: Any
+    n_trials: int
+    params: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.params = dict(self.params or {})  # null in configs
         self.asked = 0
         self.unfinished: list[Point] = []
         self.trials: dict[str, Any] = {}
         self.scores: dict[str, float | None] = {}
 
     def open(self, dimensions: Sequence[Override], mode: str, known: Sequence[Job]) -> None:
-        """Start a study in memory and lay earlier trials before it.
-
-        Raises:
-            UsageError: Nothing is searched.
-        """
+        """Start a study in memory with the trials of earlier jobs; UsageError without a space."""
         import optuna
 
         if not dimensions:
@@ -137,12 +109,13 @@ class OptunaSearch:
         self.study = optuna.create_study(sampler=self.sampler, direction=direction)
         self.space = {override.get_key_element(): space_of(override) for override in dimensions}
         for job in known:
-            self.remember(job)
-        if known:  # else a sampler with a seed would ask for its first points again
+            if self.asks_for(job):
+                self.remember(job)
+        if known:  # else a sampler with a seed would repeat its first points
             self.sampler.reseed_rng()
 
     def asks_for(self, job: Job) -> bool:
-        """Return whether an earlier job lies in the space that is searched now."""
+        """Return whether the values of an earlier job are in the present space."""
         from optuna.trial import TrialState, create_trial
 
         try:
@@ -152,28 +125,16 @@ class OptunaSearch:
         return True
 
     def remember(self, job: Job) -> None:
-        """Lay an earlier job before the sampler, or keep it to be finished."""
-        from optuna.trial import TrialState, create_trial
-
-        if not self.asks_for(job):
-            return
+        """Give an earlier job to the sampler, or keep it to be finished."""
         self.asked += 1
-        point = point_of(job.searched)  # not as the file spells it, which may override other keys
-        failed = job.state == FAILED or (job.state == FINISHED and job.score is None)
-        if not failed and job.state != FINISHED:
+        point = point_of(job.searched)  # the file's spelling might override other keys
+        if job.state in (FINISHED, FAILED):
+            self.tell(point, job.score if job.state == FINISHED else None)
+        else:
             self.unfinished.append(point)
-            return
-        self.scores[key_of(point)] = None if failed else job.score
-        trial = create_trial(
-            params=dict(job.searched),
-            distributions=self.space,
-            value=None if failed else job.score,
-            state=TrialState.FAIL if failed else TrialState.COMPLETE,
-        )
-        self.study.add_trial(trial)
 
     def ask(self) -> Point | None:
-        """Return a trial that had begun before, or the sampler's next new one."""
+        """Return an unfinished earlier trial, or the sampler's next new one."""
         if self.unfinished:
             return self.unfinished.pop(0)
         for _ in range(10 * self.n_trials):
@@ -181,75 +142,64 @@ class OptunaSearch:
                 break
             trial = self.study.ask(self.space)
             point = point_of(trial.params)
-            key = key_of(point)
-            if key not in self.trials and key not in self.scores:
+            if point.key not in self.trials and point.key not in self.scores:
                 self.asked += 1
-                self.trials[key] = trial
+                self.trials[point.key] = trial
                 return point
-            self.tell_trial(trial, self.scores.get(key))
+            self.study.tell(trial, **outcome(self.scores.get(point.key)))
         return None
 
     def tell(self, point: Point, score: float | None) -> None:
-        """Pass the score on."""
-        from optuna.trial import TrialState, create_trial
+        """Pass a score to Optuna; None for a failure."""
+        from optuna.trial import create_trial
 
-        key = key_of(point)
-        self.scores[key] = score
-        if key in self.trials:
-            self.tell_trial(self.trials[key], score)
+        self.scores[point.key] = score
+        if point.key in self.trials:
+            self.study.tell(self.trials[point.key], **outcome(score))
             return
-        state = TrialState.FAIL if score is None else TrialState.COMPLETE
-        params = dict(point.searched)
+        end = outcome(score)
         self.study.add_trial(
-            create_trial(params=params, distributions=self.space, value=score, state=state)
+            create_trial(
+                params=dict(point.searched),
+                distributions=self.space,
+                value=end["values"],
+                state=end["state"],
+            )
         )
 
-    def tell_trial(self, trial: Any, score: float | None) -> None:  # noqa: ANN401 - Optuna's
-        """Tell a trial's score, or that it failed."""
-        from optuna.trial import TrialState
-
-        if score is None:
-            self.study.tell(trial, state=TrialState.FAIL)
-        else:
-            self.study.tell(trial, score)
-
     def size(self) -> int:
-        """Return the number of trials wanted."""
+        """Return the number of trials in all."""
         return self.n_trials
 
 
+Search = Grid | OptunaSearch
+
+
+def outcome(score: float | None) -> dict[str, Any]:
+    """Return a score as Optuna's value and state."""
+    from optuna.trial import TrialState
+
+    return {"values": score, "state": TrialState.FAIL if score is None else TrialState.COMPLETE}
+
+
 def values_of(override: Override) -> list[str]:
-    """Return the values of a list, choice or range as they would be typed."""
+    """Return the values of a list, choice or range as typed."""
     return [str(value) for value in override.sweep_string_iterator()]
 
 
 def space_of(override: Override) -> Any:  # noqa: ANN401 - an Optuna distribution, imported late
-    """Return the search space that an override means."""
-    from optuna.distributions import (
-        CategoricalDistribution,
-        FloatDistribution,
-        IntDistribution,
-    )
+    """Return the search space of an override."""
+    from optuna import distributions
 
     if override.is_discrete_sweep():
-        return CategoricalDistribution(values_of(override))
+        return distributions.CategoricalDistribution(values_of(override))
     interval: Any = override.value()
-    log = "log" in interval.tags
-    if isinstance(interval.start, int):
-        return IntDistribution(interval.start, interval.end, log=log)
-    return FloatDistribution(interval.start, interval.end, log=log)
+    whole = isinstance(interval.start, int)
+    kind = distributions.IntDistribution if whole else distributions.FloatDistribution
+    return kind(interval.start, interval.end, log="log" in interval.tags)
 
 
 def point_of(searched: Mapping[str, Any]) -> Point:
-    """Return the point of plain values, spelled as overrides."""
-    return Point({key: typed(value) for key, value in searched.items()}, dict(searched))
-
-
-def key_of(point: Point) -> str:
-    """Return what tells points apart."""
-    return repr(sorted(point.varied.items()))
-
-
-def typed(value: Any) -> str:  # noqa: ANN401 - number or text
-    """Return a value as an override has it; floats keep five figures, enough to tell apart."""
-    return f"{value:.5g}" if isinstance(value, float) else str(value)
+    """Return the point of plain values; floats keep five digits in overrides."""
+    typed = {k: f"{v:.5g}" if isinstance(v, float) else str(v) for k, v in searched.items()}
+    return Point(typed, dict(searched))

@@ -1,46 +1,41 @@
-"""``-m``: start the jobs of a sweep, note how each ends, and print the table."""
+"""Run a sweep (``-m``): start its jobs, record their ends, print the table."""
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from mrcontrast.config.build import build
-from mrcontrast.errors import MrcontrastError
-from mrcontrast.storage.files import remove_left_over
-from mrcontrast.sweeps.foreign import refuse_links
-from mrcontrast.sweeps.jobs import (
-    FAILED,
-    FINISHED,
-    JOB,
-    LOCK,
-    LOG,
-    RUNNING,
-    STOPPED,
-    Job,
-    read_jobs,
-)
-from mrcontrast.sweeps.launchers import Adopted, Handle, Launcher
+from mrcontrast.storage.files import check_links, remove_left_over
+from mrcontrast.storage.folder_lock import alone
+from mrcontrast.sweeps import jobs
+from mrcontrast.sweeps.jobs import FAILED, FINISHED, JOB, LOCK, LOG, RUNNING, Job, read_jobs
+from mrcontrast.sweeps.launchers import Adopted, Handle, Processes, Submitit
 from mrcontrast.sweeps.objective import monitor_of
 from mrcontrast.sweeps.plan import Plan, read_plan
-from mrcontrast.sweeps.record import note_sweep, open_record, refuse_other_sweep
+from mrcontrast.sweeps.record import (
+    OTHER_VALUES,
+    RANKED,
+    check_same_sweep,
+    note_sweep,
+    open_record,
+    standing_today,
+    unfinished,
+)
 from mrcontrast.sweeps.search import Point, Search
-from mrcontrast.sweeps.standing import OTHER_VALUES, RANKED, standing_today, unfinished
 from mrcontrast.sweeps.table import show, write_csv
 from mrcontrast.tracking.no_tracker import NoTracker, status_after
 from mrcontrast.training.callbacks.checkpoints import terminable
 
 log = logging.getLogger(__name__)
 
-LOST_ATTEMPTS = 3  # a job that dies without a word is started so often in one sweep
+LOST_ATTEMPTS = 3  # starts in one sweep of a job that dies without a recorded end
 POLL_SECONDS = 0.2
 
 
 def sweep(command: str, arguments: Sequence[str]) -> int:
-    """Run the sweep that the command line asks for; what is finished is not done again.
+    """Run a sweep, and reuse its finished jobs.
 
     Args:
         command: "train" or "study".
@@ -54,9 +49,9 @@ def sweep(command: str, arguments: Sequence[str]) -> int:
         MrcontrastError: The sweep runs already, or MLflow does not answer.
     """
     plan, search, launcher = read_plan(command, arguments)
-    with alone(plan.folder), terminable():
-        refuse_links(plan.folder)
-        refuse_other_sweep(plan)
+    with alone(plan.folder, LOCK, "sweep"), terminable():
+        check_links(plan.folder, plan.folder.rglob("*"), "sweep", "choose another name=NAME")
+        check_same_sweep(plan)
         remove_left_over(plan.folder)
         known = read_jobs(plan.folder)
         standing = standing_today(plan, known)
@@ -64,8 +59,8 @@ def sweep(command: str, arguments: Sequence[str]) -> int:
         search.open(plan.dimensions, monitor_of(plan.command, plan.config)[1], valid)
         standing |= {job.name: OTHER_VALUES for job in valid if not search.asks_for(job)}
         tracker: NoTracker = build(plan.config.logger)
-        running = Sweep(plan, search, launcher, tracker, known)
-        running.standing = standing
+        named = {job.name: job for job in known}
+        running = Sweep(plan, search, launcher, tracker, named, standing)
         open_record(plan, tracker)
         try:
             running.note()
@@ -83,41 +78,34 @@ def sweep(command: str, arguments: Sequence[str]) -> int:
     return 1 if failed else 0
 
 
+@dataclass(eq=False)
 class Sweep:
     """The jobs of one sweep while it runs.
 
     Args:
-        plan: What is to be done.
-        search: Which jobs there are.
-        launcher: What runs them.
+        plan: Plan of the sweep.
+        search: Choice of the jobs.
+        launcher: Starts the jobs.
         tracker: Record of the sweep.
-        known: Jobs that were there before.
+        jobs: Jobs of earlier starts by name.
+        standing: See ``standing_today``.
+        running: Points and jobs that run.
+        lost: Kills of each job.
+        settled: Jobs that have ended.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        search: Search,
-        launcher: Launcher,
-        tracker: NoTracker,
-        known: Sequence[Job],
-    ) -> None:
-        self.plan = plan
-        self.search = search
-        self.launcher = launcher
-        self.tracker = tracker
-        self.jobs = {job.name: job for job in known}
-        self.running: list[tuple[Point, Job, Handle]] = []
-        self.lost: dict[str, int] = {}
-        self.settled: dict[str, Job] = {}
-        self.standing: dict[str, str] = {}  # see ``read_standing``
+    plan: Plan
+    search: Search
+    launcher: Processes | Submitit
+    tracker: NoTracker
+    jobs: dict[str, Job]
+    standing: dict[str, str]
+    running: list[tuple[Point, Job, Handle]] = field(default_factory=list)
+    lost: dict[str, int] = field(default_factory=dict)
+    settled: dict[str, Job] = field(default_factory=dict)
 
     def work(self) -> int:
-        """Do all jobs.
-
-        Returns:
-            How many of those that are ranked are not finished.
-        """
+        """Run all jobs, and return the number of ranked ones that are not finished."""
         self.tracker.kill_lost_children(is_alive)
         at_once = self.launcher.n_jobs
         log.info("%d jobs, %d at once -> %s", self.search.size(), at_once, self.plan.folder)
@@ -128,14 +116,14 @@ class Sweep:
                 asking = point is not None
                 if point is not None:
                     self.take(point)
-            self.look()
+            self.check()
             if self.running:
                 time.sleep(POLL_SECONDS)
         self.tracker.kill_lost_children(is_alive)
         return len(unfinished(self.plan.folder))
 
     def take(self, point: Point) -> None:
-        """Start the job of a point, unless it is finished or taken already."""
+        """Start the job of a point, unless it runs already."""
         job = self.plan.job(point, self.jobs)
         if any(job.name == other.name for _, other, _ in self.running):
             return
@@ -151,31 +139,31 @@ class Sweep:
         note_sweep(self.plan, self.tracker.run_id, self.standing)
 
     def start(self, point: Point, job: Job) -> None:
-        """Start a job, unless a process that an earlier sweep left works on it or finished it."""
+        """Start a job, unless a process of an earlier sweep works on it or has finished it."""
         state = job.offer()
         if state == FINISHED:
             self.settle(point, job, "finished before")
         elif state == RUNNING:
-            log.info("%s: still at work (%s), waiting for it", job.name, job.process)
-            self.running.append((point, job, Adopted(job)))
+            log.info("%s: still running (%s), waiting for it", job.name, job.process)
+            self.running.append((point, job, adopted(job)))
         else:
             self.running.append((point, job, self.launcher.start(job)))
 
-    def look(self) -> None:
-        """Settle the jobs whose process has ended; start those again that left no word."""
+    def check(self) -> None:
+        """Settle the jobs whose process has ended, or start them again if they were killed."""
         for entry in [entry for entry in self.running if entry[2].done()]:
             self.running.remove(entry)
             point, before, handle = entry
             job = self.jobs[before.name] = Job.read(before.folder)
-            if job.is_worked_on():  # by a process that an earlier sweep left
-                self.running.append((point, job, Adopted(job)))
+            if job.is_worked_on():  # by a process of an earlier sweep
+                self.running.append((point, job, adopted(job)))
             elif job.state in (FINISHED, FAILED):
                 self.settle(point, job, job.state)
             else:
                 self.again(point, job, handle.reason())
 
     def again(self, point: Point, job: Job, reason: str) -> None:
-        """Start a job again that was killed; give up after some times."""
+        """Start a killed job again, up to ``LOST_ATTEMPTS`` times."""
         self.tracker.kill_lost_children(is_alive)
         times = self.lost[job.name] = self.lost.get(job.name, 0) + 1
         if times < LOST_ATTEMPTS:
@@ -187,7 +175,7 @@ class Sweep:
         self.settle(point, job, FAILED)
 
     def settle(self, point: Point, job: Job, how: str) -> None:
-        """Tell the search, the table and the terminal of a job that has ended."""
+        """Report a job that has ended to search, table, record and terminal."""
         self.settled[job.name] = job
         self.search.tell(point, job.score if job.state == FINISHED else None)
         write_csv(self.plan.folder)
@@ -196,9 +184,9 @@ class Sweep:
         if job.state == FAILED:
             self.tracker.note_failed_child(job.folder, job.error)
         score = "no score" if job.score is None else f"{job.monitor} {job.score:.5g}"
-        said = score if job.state == FINISHED else f"{job.error} ({job.folder / LOG})"
+        result = score if job.state == FINISHED else f"{job.error} ({job.folder / LOG})"
         head = f"[{len(self.settled)}/{self.search.size()}] {job.name}"
-        log.info("%s: %s, %s, %.0f s", head, how, said, job.seconds)
+        log.info("%s: %s, %s, %.0f s", head, how, result, job.seconds)
 
     def stop(self) -> None:
         """Ask the jobs to save and end, and wait for them."""
@@ -209,34 +197,19 @@ class Sweep:
             time.sleep(POLL_SECONDS)
         for _, before, _ in ours:
             job = Job.read(before.folder)
-            if job.state not in (FINISHED, FAILED, STOPPED):
-                job.end(STOPPED)
+            if job.state not in (FINISHED, FAILED, jobs.STOPPED):
+                job.end(jobs.STOPPED)
         write_csv(self.plan.folder)
 
 
+def adopted(job: Job) -> Adopted:
+    """Return the handle of a job whose process outlived its sweep."""
+    return Adopted(lambda: not job.is_worked_on())
+
+
 def is_alive(folder: str) -> bool:
-    """Return whether a process works on the job whose folder, or one below it, a run names."""
+    """Return whether a process works on the job of a run's folder, or of one above it."""
     for place in (Path(folder), *Path(folder).parents):
         if (place / JOB).is_file():
             return Job.read(place).is_worked_on()
     return False
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Hold a sweep's folder.
-
-    Raises:
-        MrcontrastError: Another process holds it.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / LOCK, timeout=0):
-            yield
-    except Timeout as error:
-        raise MrcontrastError(
-            f"Expected a sweep that nobody runs, got one at work ({folder}). "
-            "Wait for it, or choose another name=NAME."
-        ) from error
-    except OSError as error:
-        raise MrcontrastError(f"Expected a folder to write to, got: {error} ({folder}).") from error

@@ -10,7 +10,7 @@ from pathlib import Path
 from mrcontrast.errors import UsageError
 from mrcontrast.storage.files import write_text
 from mrcontrast.sweeps.jobs import EVENTS, FINISHED, JOB, Job, read_jobs
-from mrcontrast.sweeps.standing import RANKED, standing_in, unfinished
+from mrcontrast.sweeps.record import RANKED, standing_in, unfinished
 
 RESULTS = "results.csv"
 
@@ -23,14 +23,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Run ``mrcontrast sweep-table``.
-
-    Returns:
-        Exit code: 0 if all jobs of the last start are finished, else 1.
-
-    Raises:
-        UsageError: There is no such sweep.
-    """
+    """Run ``mrcontrast sweep-table``, and return 0 if all ranked jobs are finished, else 1."""
     folder = find_sweep(args.sweep)
     path = write_csv(folder, args.csv)
     show(folder, path)
@@ -38,11 +31,7 @@ def run(args: Namespace) -> int:
 
 
 def find_sweep(name: str | None) -> Path:
-    """Return the folder of a sweep: a path, a name below the outputs, or the latest.
-
-    Raises:
-        UsageError: There is none.
-    """
+    """Return the folder of a sweep: a path, a name in the outputs, or the latest."""
     home = Path(os.environ.get("MRCONTRAST_OUTPUTS", "outputs")) / "sweeps"
     if name is None:
         places = sorted(home.glob(f"*/{EVENTS}"), key=lambda path: path.stat().st_mtime)
@@ -56,7 +45,7 @@ def find_sweep(name: str | None) -> Path:
 
 
 def ranked(jobs: Sequence[Job], standing: Mapping[str, str]) -> list[Job]:
-    """Return jobs with the best score first, then those without one, then those not ranked."""
+    """Return jobs by score, then ranked ones without score, then the others."""
     ours = [job for job in jobs if standing[job.name] == RANKED]
     others = [job for job in jobs if standing[job.name] != RANKED]
     scored = [job for job in ours if has_score(job)]
@@ -66,12 +55,12 @@ def ranked(jobs: Sequence[Job], standing: Mapping[str, str]) -> list[Job]:
 
 
 def has_score(job: Job) -> bool:
-    """Return whether a job is finished and was validated."""
+    """Return whether a job is finished and validated."""
     return job.state == FINISHED and job.score is not None
 
 
 def rows_of(folder: Path) -> list[dict[str, str]]:
-    """Return a row for each job, best first; a column for each key that any job varies."""
+    """Return a row for each job, best first, with a column for each varied key."""
     jobs = read_jobs(folder)
     standing = standing_in(folder, jobs)
     keys = list(dict.fromkeys(key for job in jobs for key in job.varied))
@@ -97,7 +86,7 @@ def rows_of(folder: Path) -> list[dict[str, str]]:
 
 
 def write_csv(folder: Path, path: Path | None = None) -> Path:
-    """Write the table of a sweep, and return where."""
+    """Write the table of a sweep, and return its path."""
     rows = rows_of(folder)
     columns = list(dict.fromkeys(column for row in rows for column in row))
     text = io.StringIO()
@@ -110,7 +99,7 @@ def write_csv(folder: Path, path: Path | None = None) -> Path:
 
 
 def show(folder: Path, path: Path | None = None) -> None:
-    """Print the table of a sweep, the keys by their last names."""
+    """Print the table of a sweep, with the last parts of the keys."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

@@ -1,4 +1,4 @@
-"""What is learned of a run after its training: an evaluation and its report."""
+"""Add the results of an evaluation to the MLflow record of a run."""
 
 import json
 from pathlib import Path
@@ -12,29 +12,24 @@ from mrcontrast.tracking.records import address_of
 from mrcontrast.tracking.store import absolute_uri, connect
 
 
-def outbox_of(folder: RunFolder) -> Outbox | None:
-    """Return the way to a run's record in MLflow; None for a run that has none."""
+def recorded_address(folder: RunFolder) -> tuple[str, str] | None:
+    """Return store and run id of a run's MLflow record; None if there is none."""
     uri = OmegaConf.select(folder.config, "logger.tracking_uri")
     run_id = folder.provenance.get("mlflow_run_id")
-    if uri is None or run_id is None:
-        return None
-    return Outbox(connect(uri), run_id, folder.path / OUTBOX, absolute_uri(uri))
+    return None if uri is None or run_id is None else (absolute_uri(str(uri)), run_id)
 
 
 def address_at(path: Path) -> tuple[str, str]:
-    """Return where an outbox goes, as its first line or else its run folder says: address, run id.
+    """Return store and run id of an outbox, from its first line or else its run folder.
 
     Raises:
-        MrcontrastError: Neither says it.
+        MrcontrastError: Neither names them.
     """
     if (address := address_of(path)) is not None:
         return absolute_uri(address[0]), address[1]
     folder = RunFolder(path.parent)
-    if folder.config_path.is_file():
-        uri = OmegaConf.select(folder.config, "logger.tracking_uri")
-        run_id = folder.provenance.get("mlflow_run_id")
-        if uri is not None and run_id is not None:
-            return absolute_uri(str(uri)), run_id
+    if folder.config_path.is_file() and (address := recorded_address(folder)) is not None:
+        return address
     raise MrcontrastError(
         f"Expected an outbox that says where to send, got one without ({path}). "
         "Remove it if the record is not wanted."
@@ -42,17 +37,18 @@ def address_at(path: Path) -> tuple[str, str]:
 
 
 def attach_evaluation(folder: RunFolder, method: str, evaluation: Path, report: Path) -> None:
-    """Add a run's held-out figures in the brain, and the report, to its record.
+    """Add a run's mean scores in the brain and the report to its record, if it has one.
 
     Args:
-        folder: Of the run.
-        method: Its name in the evaluation.
+        folder: Run folder.
+        method: Name of the run in the evaluation.
         evaluation: Folder with ``summary.json``.
-        report: The HTML page.
+        report: HTML page.
     """
-    outbox = outbox_of(folder)
-    if outbox is None:
+    if (address := recorded_address(folder)) is None:
         return
+    uri, run_id = address
+    outbox = Outbox(connect(uri), run_id, folder.path / OUTBOX, uri)
     summary = json.loads((evaluation / "summary.json").read_text(encoding="utf-8"))
     brain = summary["methods"].get(method, {}).get("brain", {})
     means = {f"test/{method}/{name}": row["mean"] for name, row in brain.items() if row}

@@ -1,4 +1,4 @@
-"""From a run back to its stage."""
+"""Rebuild the stage of a run."""
 
 from pathlib import Path
 
@@ -11,14 +11,11 @@ from mrcontrast.tracking.references import open_run
 
 
 def load_stage(reference: str | Path, device: str = "cpu") -> LightningModule:
-    """Rebuild the stage of a finished run, ready to translate.
+    """Rebuild the stage of a finished run, in evaluation mode.
 
     Args:
         reference: See ``open_run``.
-        device: "cpu", "cuda", ... or "auto", which takes CUDA where there is one.
-
-    Returns:
-        The stage in evaluation mode.
+        device: "cpu", "cuda", ... or "auto", which is CUDA where available.
 
     Raises:
         MrcontrastError: The run is missing, unfinished, changed, or does not fit this version.

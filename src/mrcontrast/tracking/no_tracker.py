@@ -1,4 +1,4 @@
-"""What every tracker of a training can do; this one keeps no record."""
+"""The interface of trackers of a training; this one keeps no record."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from mrcontrast.runs.folder import RunFolder
 
 
 class NoTracker:
-    """Keep no record but the run folder's own."""
+    """Keep no record but the run folder's own; see ``MlflowTracker`` for the methods."""
 
     run_id: str | None = None
     takes_up_lost_runs = False
@@ -20,7 +20,7 @@ class NoTracker:
         """Do nothing."""
 
     def take_up_open(self, folder: RunFolder, run_id: str | None) -> bool:
-        """Return False: no record was left open."""
+        """Return False."""
         return False
 
     def loggers(self) -> list[Logger]:
@@ -48,7 +48,7 @@ class NoTracker:
 
 @contextmanager
 def recorded(tracker: NoTracker) -> Iterator[None]:
-    """Set the status of an open run as its block ends: FINISHED, FAILED or, stopped, KILLED."""
+    """Close a tracker when its block ends, with FINISHED, FAILED or, by a signal, KILLED."""
     try:
         yield
     except BaseException as error:

@@ -1,4 +1,4 @@
-"""What MLflow has yet to be told: a file in the run folder, for a server that is away."""
+"""Records of a run for MLflow, kept in a file of the run folder while the server is away."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from mrcontrast.errors import one_line
 from mrcontrast.storage.files import write_text
-from mrcontrast.tracking.locks import held
+from mrcontrast.storage.folder_lock import held
 from mrcontrast.tracking.records import ADDRESS, is_below, joined, parts, read_records
 
 if TYPE_CHECKING:
@@ -26,22 +26,22 @@ OUTBOX = "mlflow_outbox.jsonl"
 OUTBOXES = "mlflow_outbox*.jsonl"  # those of earlier runs of a folder too
 METRICS_A_BATCH, PARAMETERS_A_BATCH, LONGEST_VALUE = 1000, 100, 500  # limits of MLflow's servers
 RETRY_SECONDS = 60.0
-LOCK_SECONDS = 60.0  # longer than this no training waits for a `mrcontrast sync`
-FILES = "mlflow_outbox_files"  # beside the outbox: copies of files from other folders that wait
+LOCK_SECONDS = 60.0  # a training waits no longer for a `mrcontrast sync`
+FILES = "mlflow_outbox_files"  # folder of copies of files from other folders
 REFUSALS = (400, 404, 409, 413, 422)
 
 
 class Outbox:
-    """Tell one MLflow run what happens; keep it in a file while the server does not answer.
+    """Send the records of one MLflow run, and keep them in a file while no server answers.
 
-    Nothing that goes wrong here ends a training: what a server refuses is said and dropped, what
-    it does not take is kept, in order, with the time that it happened. Sending again is harmless.
-    The first line of the file says where the others go, so that ``mrcontrast sync`` needs no more.
+    No error here ends a training: records that a server rejects are dropped with a warning, others
+    wait, in order and with their times. Sending twice is harmless. The first line of the file holds
+    the address for ``mrcontrast sync``.
 
     Args:
-        client: Of the store.
+        client: Client of the store.
         run_id: The run.
-        path: The file; it is there only while something waits.
+        path: The file; it exists only while records wait.
         uri: Address of the store.
     """
 
@@ -53,20 +53,20 @@ class Outbox:
         self.retry_at = 0.0
 
     def metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Tell metrics of a step."""
+        """Send metrics of a step."""
         rows = [[name, float(value), now_ms(), step] for name, value in metrics.items()]
         self.send({"metrics": rows})
 
     def parameters(self, parameters: Mapping[str, Any]) -> None:
-        """Tell the settings of the run."""
+        """Send the settings of the run."""
         self.send({"parameters": {key: str(value) for key, value in parameters.items()}})
 
     def tags(self, tags: Mapping[str, str]) -> None:
-        """Tell tags."""
+        """Send tags."""
         self.send({"tags": dict(tags)})
 
     def artifact(self, path: Path, folder: str | None = None) -> None:
-        """Hand a file over; it is read when it is sent, one from another folder now."""
+        """Send a file, which is read when it is sent; one from another folder is copied now."""
         root, place = self.path.parent.absolute(), Path(path).absolute()
         if not place.is_relative_to(root):
             copy = root / FILES / hashlib.sha256(bytes(place)).hexdigest()[:8] / place.name
@@ -79,11 +79,11 @@ class Outbox:
         self.send({"artifact": place.relative_to(root).as_posix(), "folder": folder})
 
     def status(self, status: str) -> None:
-        """Tell RUNNING, FINISHED, FAILED or KILLED."""
+        """Send RUNNING, FINISHED, FAILED or KILLED."""
         self.send({"status": status, "time_ms": now_ms()})
 
     def send(self, record: dict[str, Any]) -> None:
-        """Send a record, or keep it behind those that wait."""
+        """Send a record, or append it to those that wait."""
         if not self.path.exists():
             if self.deliver(record):
                 return
@@ -93,37 +93,29 @@ class Outbox:
             self.flush()
 
     def keep(self, record: dict[str, Any]) -> None:
-        """Append a record to the file, between two flushes of whoever sends."""
+        """Append a record to the file while no other process sends it."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.lock(LOCK_SECONDS), self.path.open("a", encoding="utf-8") as file:
             head = "" if file.tell() else self.head
             file.write(head + json.dumps(record) + "\n")
 
     def waiting(self) -> list[dict[str, Any]]:
-        """Return the records that wait; a line cut short by a kill is left out.
-
-        Raises:
-            MrcontrastError: The file cannot be read.
-        """
+        """Return the complete records that wait."""
         return read_records(self.path)[0] if self.path.exists() else []
 
     def flush(self) -> bool:
-        """Send what waits, unless another process is about it.
-
-        Returns:
-            Whether nothing waits any more.
-        """
+        """Send the waiting records unless another process does; return whether none is left."""
         if not self.path.exists():
             return True
         with self.lock(0.0) as ours:
             return ours and self.flush_alone()
 
     def flush_alone(self) -> bool:
-        """Send what waits; see ``flush``."""
+        """Send the records that wait while ``lock`` is held; see ``flush``."""
         waiting, wrong = read_records(self.path) if self.path.exists() else ([], [])
         if wrong:
-            told = (len(wrong), self.path, wrong[0])
-            log.warning("%d lines that are no records are left out (%s, first in line %d)", *told)
+            values = (len(wrong), self.path, wrong[0])
+            log.warning("%d lines that are no records are left out (%s, first in line %d)", *values)
         records = joined(waiting)
         for index, record in enumerate(records):
             if not self.deliver(record):
@@ -137,16 +129,12 @@ class Outbox:
 
     def lock(self, seconds: float) -> AbstractContextManager[bool]:
         """Hold the file against other processes; see ``held``."""
-        return held(self.path, seconds)
+        return held(self.path.with_name(f".{self.path.name}.lock"), seconds)
 
     def deliver(self, record: dict[str, Any]) -> bool:
-        """Send one record.
-
-        Returns:
-            False when the server does not answer; a record that it refuses is dropped.
-        """
+        """Send one record, and return False if no server answers; a rejected one is dropped."""
         try:
-            self.tell(record)
+            self.call(record)
         except Exception as error:  # requests, SQLAlchemy and the artifact stores raise their own
             reason = one_line(error, most=200)
             if not is_refusal(error):
@@ -167,7 +155,7 @@ class Outbox:
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
 
-    def tell(self, record: dict[str, Any]) -> None:
+    def call(self, record: dict[str, Any]) -> None:
         """Make the calls of one record."""
         from mlflow.entities import Metric, Param, RunTag
 
@@ -193,7 +181,7 @@ class Outbox:
 
 
 def keep_waiting(path: Path) -> None:
-    """Rename an outbox that another run has left, so that ``mrcontrast sync`` still finds it."""
+    """Rename the outbox of an earlier run, so that ``mrcontrast sync`` still finds it."""
     if path.exists():
         names = (path.with_stem(f"{path.stem}-{n}") for n in count(1))
         place = path.rename(next(name for name in names if not os.path.lexists(name)))
@@ -201,12 +189,12 @@ def keep_waiting(path: Path) -> None:
 
 
 def now_ms() -> int:
-    """Return the time as MLflow counts it."""
+    """Return the Unix time in ms."""
     return int(time.time() * 1000)
 
 
 def is_refusal(error: Exception) -> bool:
-    """Return whether a server answered, and would refuse the same again; a lost file counts."""
+    """Return whether sending again would fail too: a server rejects it, or the file is lost."""
     from mlflow.exceptions import MlflowException
 
     if isinstance(error, FileNotFoundError):

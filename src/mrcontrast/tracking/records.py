@@ -1,4 +1,4 @@
-"""The lines of an outbox: what waits for MLflow, read as data from anywhere."""
+"""Read the lines of an outbox, which may come from anywhere."""
 
 import json
 from collections.abc import Iterator
@@ -7,15 +7,11 @@ from typing import Any
 
 from mrcontrast.errors import MrcontrastError, one_line
 
-ADDRESS = "to"  # key of the first line: where the others go
+ADDRESS = "to"  # key of the first line: where to send the others
 
 
 def address_of(path: Path) -> tuple[str, str] | None:
-    """Return the address of the store and the id of the run that an outbox names, if it does.
-
-    Raises:
-        MrcontrastError: The file cannot be read.
-    """
+    """Return store and run id in the first line of an outbox; None if it has none."""
     match record_in(next(iter(lines_of(path)), "")):
         case {"to": {"uri": str(uri), "run_id": str(run_id)}} if uri.isprintable():
             return uri, run_id
@@ -23,11 +19,7 @@ def address_of(path: Path) -> tuple[str, str] | None:
 
 
 def read_records(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
-    """Return the records of an outbox, and the numbers of lines that hold none.
-
-    Raises:
-        MrcontrastError: The file cannot be read.
-    """
+    """Return the records of an outbox, and the numbers of lines that hold none."""
     found = [record_in(line) for line in lines_of(path)]
     wrong = [number for number, record in enumerate(found, start=1) if record is None]
     records = [record for record in found if record is not None and ADDRESS not in record]
@@ -35,11 +27,7 @@ def read_records(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
 
 
 def lines_of(path: Path) -> list[str]:
-    """Return the lines of an outbox.
-
-    Raises:
-        MrcontrastError: It cannot be read.
-    """
+    """Return the lines of an outbox; raise MrcontrastError if it cannot be read."""
     try:
         if not path.is_file():  # a pipe or a device has no end
             raise FileNotFoundError("no regular file")
@@ -62,7 +50,7 @@ def record_in(line: str) -> dict[str, Any] | None:
         return None
     match record:
         case {"metrics": list(rows)}:
-            right = all(is_metric(row) for row in rows)
+            right = all(map(is_metric, rows))
         case {"parameters": dict(items)} | {"tags": dict(items)}:
             right = all(isinstance(value, str) for value in items.values())
         case {"artifact": str(), "folder": None | str()} | {"to": dict()} | {"status": "RUNNING"}:
@@ -75,7 +63,7 @@ def record_in(line: str) -> dict[str, Any] | None:
 
 
 def is_metric(row: object) -> bool:
-    """Return whether a row is the name, value, time (ms) and step of a metric."""
+    """Return whether a row is name, value, time (ms) and step of a metric."""
     match row:
         case [str(), int() | float(), int(), int()]:
             return True
@@ -83,16 +71,16 @@ def is_metric(row: object) -> bool:
 
 
 def is_below(folder: Path, name: str) -> bool:
-    """Return whether a file lies below a folder once links are followed."""
+    """Return whether a file is inside a folder once links are followed."""
     root = folder.resolve()
     try:
         return (root / name).resolve().is_relative_to(root)
-    except (OSError, RuntimeError, ValueError):  # a circle of links, a name that cannot be
+    except (OSError, RuntimeError, ValueError):  # a circle of links, an impossible name
         return False
 
 
 def joined(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Join neighbouring metrics, which a long absence leaves by the thousand, into one record.
+    """Join consecutive metrics, which may wait by the thousand, into one record.
 
     >>> joined([{"metrics": [["a", 1.0, 5, 1]]}, {"metrics": [["a", 2.0, 6, 2]]}, {"tags": {}}])
     [{'metrics': [['a', 1.0, 5, 1], ['a', 2.0, 6, 2]]}, {'tags': {}}]
@@ -107,5 +95,5 @@ def joined(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def parts(items: list[Any], size: int) -> Iterator[list[Any]]:
-    """Yield the items, so many at a time."""
+    """Yield the items in lists of at most ``size``."""
     return (items[start : start + size] for start in range(0, len(items), size))

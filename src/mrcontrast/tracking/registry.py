@@ -1,4 +1,4 @@
-"""Runs and registered models by reference, fetched from wherever MLflow keeps them."""
+"""Find runs and registered models of MLflow, and download them once."""
 
 import os
 import warnings
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
 FOLDER_TAG = "mrcontrast.run_folder"  # of an MLflow run
 RUN_FILES = ("config.yaml", "weights.safetensors", "provenance.json")
 VARIABLES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_EXPERIMENT_ID")
-RUN_IN_MODEL = "artifacts/run"  # where a registered model keeps them
+RUN_IN_MODEL = "artifacts/run"  # their folder in a registered model
 
 
 def folder_of(reference: str) -> Path:
-    """Return the folder of the run that ``runs:/ID`` or ``models:/NAME@ALIAS`` means.
+    """Return the run folder of ``runs:/ID`` or ``models:/NAME@ALIAS``.
 
     Raises:
         UsageError: The reference is neither.
-        MrcontrastError: MLflow does not know the run or model.
+        MrcontrastError: MLflow has no such run or model.
     """
     from mlflow.exceptions import MlflowException
 
     uri = default_uri()
     if reference.startswith(REGISTERED):
         return fetch_model(reference, uri)
-    run_id = reference.removeprefix(RUNS).split("/")[0]  # what follows names an artifact
+    run_id = reference.removeprefix(RUNS).split("/")[0]  # the rest names an artifact
     try:
         return Path(connect(uri).get_run(run_id).data.tags[FOLDER_TAG])
     except (MlflowException, KeyError) as error:
@@ -51,13 +51,13 @@ def fetch_model(reference: str, uri: str) -> Path:
 
     Raises:
         UsageError: The reference is neither.
-        MrcontrastError: The registry knows no such model, or does not answer.
+        MrcontrastError: The registry has no such model, or does not answer.
     """
     from mlflow.exceptions import MlflowException
 
     try:
         version = find_version(reference, uri)
-        if uri.startswith(SQLITE):  # its files lie beside it
+        if uri.startswith(SQLITE):  # its files lie next to it
             return Path(download(version, uri)) / RUN_IN_MODEL
         outputs = os.environ.get("MRCONTRAST_OUTPUTS", "outputs")
         name, number = str(version.name), str(version.version)
@@ -79,12 +79,7 @@ def fetch_model(reference: str, uri: str) -> Path:
 
 
 def find_version(reference: str, uri: str) -> "ModelVersion":
-    """Return the version that a reference names.
-
-    Raises:
-        UsageError: It names neither an alias nor a version.
-        mlflow.exceptions.MlflowException: There is none.
-    """
+    """Return the version of a reference; raise UsageError without alias and version."""
     client = connect(uri)
     name, at, alias = reference.removeprefix(REGISTERED).partition("@")
     if at:
@@ -101,25 +96,23 @@ def download(version: "ModelVersion", uri: str, place: Path | None = None) -> st
     """Return the folder of a version's files, downloaded to a place if they are not local."""
     from mlflow.artifacts import download_artifacts
 
+    source = f"{REGISTERED}{version.name}/{version.version}"
     with registry_at(uri):
-        return download_artifacts(
-            artifact_uri=f"{REGISTERED}{version.name}/{version.version}",
-            dst_path=None if place is None else str(place),
-        )
+        return download_artifacts(source, dst_path=None if place is None else str(place))
 
 
 @contextmanager
 def registry_at(uri: str, experiment: str | None = None) -> Iterator[None]:
-    """Let MLflow's own functions, which know one address for the whole process, use this one.
+    """Point MLflow's global address at a store.
 
     Args:
-        uri: Of tracking store and registry.
-        experiment: Its id; what is logged goes to its artifacts. None for reading.
+        uri: Address of tracking store and registry.
+        experiment: Id of the experiment to log artifacts to; None for reading.
     """
     import mlflow
 
     tracking, registry = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
-    before = {key: os.environ.get(key) for key in VARIABLES}
+    before = {key: os.environ[key] for key in VARIABLES if key in os.environ}
     if experiment is not None:
         os.environ["MLFLOW_EXPERIMENT_ID"] = experiment
     mlflow.set_tracking_uri(uri)  # it sets the variable too
@@ -131,7 +124,6 @@ def registry_at(uri: str, experiment: str | None = None) -> Iterator[None]:
     finally:
         mlflow.set_tracking_uri(tracking)
         mlflow.set_registry_uri(registry)
-        for key, value in before.items():
+        for key in VARIABLES:
             os.environ.pop(key, None)
-            if value is not None:
-                os.environ[key] = value
+        os.environ.update(before)

@@ -1,4 +1,4 @@
-"""Lightning's way to a record in MLflow."""
+"""Lightning's logger for the MLflow record of a run."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -16,11 +16,13 @@ log = logging.getLogger(__name__)
 
 
 class RunMetrics(Logger):
-    """What Lightning and the pictures tell; the status is the tracker's: a fit is not all.
+    """Send metrics and pictures; the tracker sets parameters and status.
 
     Args:
-        outbox: Of the open run.
+        outbox: Outbox of the open run.
     """
+
+    name = "mlflow"
 
     def __init__(self, outbox: Outbox) -> None:
         super().__init__()
@@ -28,27 +30,22 @@ class RunMetrics(Logger):
         self.warned = False
 
     @property
-    def name(self) -> str:
-        """Name of the logger."""
-        return "mlflow"
-
-    @property
     def version(self) -> str:
         """Id of the run."""
         return self.outbox.run_id
 
     def log_hyperparams(self, params: Any) -> None:  # noqa: ANN401 - Lightning's own type
-        """Do nothing: the tracker told them when the run began."""
+        """Do nothing: the tracker sends them when the run begins."""
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Store metrics of a step."""
+        """Send metrics of a step."""
         with self.disk_may_be_full():
             self.outbox.metrics(metrics, step or 0)
 
     @rank_zero_only
     def log_picture(self, path: Path) -> None:
-        """Store a picture."""
+        """Send a picture."""
         with self.disk_may_be_full():
             self.outbox.artifact(path, "pictures")
 

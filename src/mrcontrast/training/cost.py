@@ -4,12 +4,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from math import inf
-from typing import Any
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
 from mrcontrast.config.build import build
 from mrcontrast.errors import UsageError
+
+if TYPE_CHECKING:
+    from mrcontrast import keys
+    from mrcontrast.stages.contract import Stage
 
 STATES = {"Adam": 2, "AdamW": 2, "SGD": 0}  # float32 copies of the weights that an optimiser keeps
 
@@ -82,7 +86,7 @@ def cost_of_training(name: str, config: DictConfig, shape: list[int], items: int
     )
 
 
-def build_without_values(node: DictConfig) -> Any:  # noqa: ANN401 - a stage
+def build_without_values(node: DictConfig) -> "Stage":
     """Build a stage in a ``FakeTensorMode``: its tensors have shapes and no values.
 
     The diffusion process has values: its schedule is checked when it is built. So has the network
@@ -90,29 +94,35 @@ def build_without_values(node: DictConfig) -> Any:  # noqa: ANN401 - a stage
     """
     from torch._subclasses.fake_tensor import unset_fake_temporarily
 
+    from mrcontrast.losses.perceptual import PerceptualLoss
+    from mrcontrast.stages.contract import check_stage
+
     parts = {key: value for key, value in node.items() if key not in ("checkpoint", "process")}
     with unset_fake_temporarily():
         process = {"process": build(node.process)} if "process" in node else {}
-    stage = build(parts, **process)
-    if (perceptual := getattr(stage, "perceptual", None)) is not None and perceptual.source:
-        with unset_fake_temporarily():
-            perceptual.loaded = [perceptual.source()]
+    stage = check_stage(build(parts, **process))
+    for part in stage.modules():
+        if isinstance(part, PerceptualLoss) and part.source is not None:
+            with unset_fake_temporarily():
+                part.loaded = [part.source()]
     return stage.train()
 
 
 def batch_without_values(
-    stage: Any,  # noqa: ANN401 - any stage
-    config: DictConfig,
-    batch_size: int,
-    shape: list[int],
-) -> dict[str, Any]:
-    """Return a batch as training sees it, with latents in it if the stage keeps them."""
+    stage: "Stage", config: DictConfig, batch_size: int, shape: list[int]
+) -> "keys.Batch":
+    """Return a training batch, with latents in it if the stage stores them."""
     import torch
 
-    slices = 1 + 2 * config.data.context_slices
-    batch = {name: torch.empty(batch_size, 1, *shape) for name in ("target", "brain_mask")}
-    batch["source"] = torch.empty(batch_size, slices, *shape)
-    if config.stage.get("store") is not None:
+    from mrcontrast.stages.latent_stage import LatentStage
+
+    slices = len(stage.source) * (1 + 2 * config.data.context_slices)
+    batch: keys.Batch = {
+        "source": torch.empty(batch_size, slices, *shape),
+        "target": torch.empty(batch_size, 1, *shape),
+        "brain_mask": torch.empty(batch_size, 1, *shape),
+    }
+    if isinstance(stage, LatentStage) and stage.store is not None:
         latent = stage.codec.latent_shape(shape)
         batch["target_mean"] = torch.empty(batch_size, *latent)
         batch["target_sigma"] = torch.empty(batch_size, *latent)
@@ -129,10 +139,9 @@ def precision(name: str) -> Iterator[None]:
         yield
 
 
-def take_step(stage: Any, batch: dict[str, Any]) -> None:  # noqa: ANN401
+def take_step(stage: "Stage", batch: "keys.Batch") -> None:
     """Go forward and backward once for each loss of a step; an optimiser's step is not taken."""
-    each_loss = getattr(stage, "each_loss", None)
-    for loss in [stage.loss(batch)] if each_loss is None else each_loss(batch):
+    for loss in stage.each_loss(batch):
         loss.backward()
 
 

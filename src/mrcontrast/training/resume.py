@@ -11,9 +11,9 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from mrcontrast.errors import MrcontrastError, UsageError, one_line
-from mrcontrast.runs.contents import keep_copy, refuse_foreign, set_aside
-from mrcontrast.runs.course import deciding, without_places
-from mrcontrast.runs.folder import RunFolder, first_difference
+from mrcontrast.runs.contents import check_run_folder, keep_copy, set_aside
+from mrcontrast.runs.folder import RunFolder
+from mrcontrast.runs.identity import deciding, first_difference, without_places
 from mrcontrast.training.lineage import check_same
 
 LONGER = ("trainer.max_steps", "trainer.max_epochs", "trainer.max_time")
@@ -49,7 +49,7 @@ def how_to_start(folder: RunFolder, config: DictConfig) -> Start:
         if checkpoint is None and config.resume == "auto" and not config.overwrite:
             checkpoint = last_of(folder)
         return Start(checkpoint)
-    refuse_foreign(folder, replace=is_replacing(config))
+    check_run_folder(folder, replace=is_replacing(config))
     if not folder.config_path.exists():
         return Start(checkpoint)
     if config.overwrite:

@@ -12,13 +12,14 @@ from mrcontrast.runs.folder import RunFolder
 if TYPE_CHECKING:
     from lightning import LightningModule, Trainer
 
+    from mrcontrast.stages.contract import Stage
     from mrcontrast.tracking.no_tracker import NoTracker
     from mrcontrast.training.callbacks.elapsed import Elapsed
 
 
 def build_trainer(
     config: DictConfig,
-    stage: "LightningModule",
+    stage: "Stage",
     folder: RunFolder,
     tracker: "NoTracker",
     clock: "Elapsed | None" = None,
@@ -31,7 +32,7 @@ def build_trainer(
     plugins = [WholeFiles(), *(build(node) for node in config.trainer.get("plugins") or [])]
     options: dict[str, Any] = {"default_root_dir": str(folder.path), "plugins": plugins}
     if not stage.automatic_optimization and config.trainer.gradient_clip_val is not None:
-        if not hasattr(stage, "gradient_clip_val"):
+        if not stage.clips_gradients:
             raise UsageError(
                 f"Expected trainer.gradient_clip_val null, got {config.trainer.gradient_clip_val} "
                 f"({type(stage).__name__} steps its own optimisers). "

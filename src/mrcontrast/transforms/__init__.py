@@ -1,1 +1,1 @@
-"""Geometry and intensity of one volume: what MONAI lacks, invertible."""
+"""Invertible transforms of the geometry and intensity of one volume."""

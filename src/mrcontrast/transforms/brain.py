@@ -1,4 +1,4 @@
-"""The brain of a skull-stripped volume."""
+"""Masks of skull-stripped volumes."""
 
 import numpy as np
 from scipy import ndimage
@@ -6,23 +6,20 @@ from scipy import ndimage
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.storage.volume import Volume
 
-LARGEST_BRAIN_FRACTION = 0.9  # a brain fills about half of its own bounding box
-LARGEST_BRAIN_ML = 2600.0  # people have up to about 2000, phantoms more; heads from about 3000
+LARGEST_BRAIN_FRACTION = 0.9  # a brain fills about half of its bounding box
+LARGEST_BRAIN_ML = 2600.0  # brains have up to about 2000, phantoms more; heads from about 3000
 STRIP = "Strip the skull first (translate: --strip-skull) or give a brain mask."
 
 
 def mask_from_nonzero(volume: Volume, advice: str = STRIP) -> np.ndarray:
-    """Find the brain of a skull-stripped volume: largest non-zero component, holes filled.
+    """Return the largest non-zero component with its holes filled, (X, Y, Z), bool.
 
     Args:
-        volume: Any orientation.
-        advice: Last sentence of the message about a volume that has its skull.
-
-    Returns:
-        (X, Y, Z), bool.
+        volume: Skull-stripped, any orientation.
+        advice: Last sentence of the message about a volume with its skull.
 
     Raises:
-        MrcontrastError: Nothing is zero, so the volume is not skull-stripped.
+        MrcontrastError: All voxels are zero, or almost none.
     """
     components, count = ndimage.label(volume.data != 0)
     if count == 0:
@@ -39,14 +36,7 @@ def mask_from_nonzero(volume: Volume, advice: str = STRIP) -> np.ndarray:
 
 
 def brain_from_nonzero(volume: Volume, advice: str = STRIP) -> np.ndarray:
-    """Find the brain as ``mask_from_nonzero`` does, and refuse a head with its skull.
-
-    Returns:
-        (X, Y, Z), bool.
-
-    Raises:
-        MrcontrastError: Nothing is zero, or what is found holds more than 2600 ml.
-    """
+    """Return ``mask_from_nonzero``; raise MrcontrastError if it exceeds 2600 ml, as heads do."""
     mask = mask_from_nonzero(volume, advice)
     found_ml = float(mask.sum() * abs(np.linalg.det(volume.affine[:3, :3])) / 1000)
     if found_ml > LARGEST_BRAIN_ML:

@@ -1,4 +1,4 @@
-"""Geometry of one volume: resampling, and the grid that models see."""
+"""Resample volumes, and place the grid of models."""
 
 import math
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from mrcontrast.storage.volume import Volume
 from mrcontrast.transforms.orientation import Turned
 
 FWHM_PER_SIGMA = 2 * math.sqrt(2 * math.log(2))
-ALIASING_RATIO = 1.2  # below it the smoothing costs more detail than aliasing does
+ALIASING_RATIO = 1.2  # below it smoothing loses more detail than aliasing
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,10 @@ class GriddedVolume:
     """A volume on the grid of a model.
 
     Attributes:
-        data: (X, Y, Z), float32, in the units of the volume it came from; axes are RAS.
+        data: (X, Y, Z), float32, in the units of the original volume, with RAS axes.
         mask: (X, Y, Z), bool, the brain.
         affine: (4, 4), float64, from voxel indices to the same world (RAS, mm) as before.
-        field: (X, Y, Z), bool, the field of view that was scanned.
+        field: (X, Y, Z), bool, the scanned field of view.
     """
 
     data: np.ndarray
@@ -32,11 +32,11 @@ class GriddedVolume:
 
 
 def resample(volume: Volume, spacing_mm: float, order: int = 1) -> Volume:
-    """Change the spacing along the volume's own axes; the field of view keeps its centre.
+    """Change the spacing along the volume's own axes, about the centre of the field of view.
 
     Args:
         volume: Any orientation.
-        spacing_mm: New distance of neighbouring voxels along every axis, > 0.
+        spacing_mm: New spacing along every axis, > 0.
         order: Order of the spline: 0 nearest, 1 linear, 3 cubic.
     """
     old = np.array(volume.spacing_mm)
@@ -59,15 +59,15 @@ def resample_to(
     """Interpolate a volume at the voxels of another grid; 0 outside its field of view.
 
     Axes along which the new voxels are more than 1.2 times larger are smoothed first, by the
-    Gaussian that turns a point of one old voxel into one new voxel (full width at half maximum).
+    Gaussian that widens one old voxel to one new voxel (full width at half maximum).
 
     Args:
         volume: Any orientation.
         affine: (4, 4), of the new grid, in the same world.
-        shape: Of the new grid.
+        shape: Shape of the new grid.
         order: Order of the spline: 0 nearest (never smoothed), 1 linear, 3 cubic.
-        repeat_ends: Whether the last voxels count up to their outer faces; else they fade to 0
-            from their centres on.
+        repeat_ends: Whether edge voxels extend to their outer faces; else they fade to 0 from
+            their centres on.
 
     Returns:
         (*shape), float32.
@@ -77,7 +77,7 @@ def resample_to(
     to_old = np.linalg.inv(volume.affine) @ affine
     matrix, offset = to_old[:3, :3], to_old[:3, 3]
     data = np.asarray(volume.data, np.float32)
-    ratio = np.linalg.norm(matrix, axis=1)  # extent of a new voxel in old voxels, by old axis
+    ratio = np.linalg.norm(matrix, axis=1)  # size of a new voxel in old voxels
     if order > 0 and (ratio > ALIASING_RATIO).any():
         sigma = np.sqrt(np.maximum(ratio**2 - 1, 0)) / FWHM_PER_SIGMA
         sigma[ratio <= ALIASING_RATIO] = 0
@@ -91,7 +91,7 @@ def resample_to(
 
 
 def field_of_view(volume: Volume, affine: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Return the voxels of another grid whose centres lie in a volume, (*shape), bool."""
+    """Return the voxels of another grid with centres inside a volume, (*shape), bool."""
     to_old = np.linalg.inv(volume.affine) @ affine
     ones = np.broadcast_to(np.uint8(1), volume.shape)
     step, offset = _step(to_old[:3, :3]), to_old[:3, 3]
@@ -102,7 +102,7 @@ def field_of_view(volume: Volume, affine: np.ndarray, shape: tuple[int, ...]) ->
 
 
 def _step(matrix: np.ndarray) -> np.ndarray:
-    """Return a matrix (3, 3) as its diagonal (3,) where it has no other entries: faster."""
+    """Return a diagonal matrix (3, 3) as its diagonal (3,), which scipy applies faster."""
     diagonal = np.diagonal(matrix)
     return diagonal if np.allclose(matrix, np.diag(diagonal), atol=1e-12) else matrix
 
@@ -110,16 +110,13 @@ def _step(matrix: np.ndarray) -> np.ndarray:
 def resample_labels(
     labels: np.ndarray, source: np.ndarray, affine: np.ndarray, shape: tuple[int, ...]
 ) -> np.ndarray:
-    """Bring labels to another grid: each voxel gets the label that fills most of it.
+    """Resample labels: each voxel gets the label that fills most of it, (*shape), uint8.
 
     Args:
         labels: (X, Y, Z), uint8, 0 is background.
         source: (4, 4), affine of the labels.
         affine: (4, 4), affine of the new grid.
-        shape: Of the new grid.
-
-    Returns:
-        (*shape), uint8.
+        shape: Shape of the new grid.
     """
     best = np.full(shape, -np.inf, np.float32)
     result = np.zeros(shape, np.uint8)
@@ -132,11 +129,11 @@ def resample_labels(
 
 @dataclass(frozen=True)
 class ModelGrid:
-    """The grid that models see: RAS axes, one spacing, centred on the brain.
+    """The grid of models: RAS axes, one spacing, centred on the brain.
 
     Attributes:
-        spacing_mm: Distance of neighbouring voxels along each axis, > 0.
-        shape: Voxels along x, y, z; an axis that the brain does not fit grows.
+        spacing_mm: Spacing along each axis, > 0.
+        shape: Voxels along x, y, z; an axis grows if the brain does not fit.
         multiple: A grown axis is rounded up to a multiple of this.
     """
 
@@ -153,11 +150,7 @@ class ModelGrid:
             )
 
     def place(self, volume: Volume, mask: np.ndarray) -> tuple[np.ndarray, tuple[int, int, int]]:
-        """Return affine (4, 4) and shape of the grid centred on the brain ``mask`` (X, Y, Z).
-
-        Raises:
-            MrcontrastError: The mask is empty.
-        """
+        """Return affine (4, 4) and shape of the grid centred on the brain ``mask`` (X, Y, Z)."""
         if not mask.any():
             raise MrcontrastError("Expected a brain mask with voxels, got an empty one.")
         turned = Turned.of(volume)
@@ -178,7 +171,7 @@ class ModelGrid:
     def to_grid(self, volume: Volume, mask: np.ndarray) -> GriddedVolume:
         """Resample a volume of any orientation and its brain mask (X, Y, Z), bool.
 
-        Volumes on one grid with one mask stay on one grid. Nothing is set to 0 by the mask.
+        Volumes on one grid with one mask stay on one grid. The mask sets no voxel to 0.
 
         Raises:
             MrcontrastError: The mask is empty, or too small for a voxel of the grid.
@@ -197,12 +190,12 @@ class ModelGrid:
     def from_grid(
         self, data: np.ndarray, gridded_affine: np.ndarray, like: Volume, order: int = 1
     ) -> Volume:
-        """Bring what a model made back to the grid of ``like``, by the affines alone.
+        """Resample the output of a model to the grid of ``like``, by the affines alone.
 
         Args:
             data: (X, Y, Z) on the model's grid.
-            gridded_affine: (4, 4), the affine that ``to_grid`` returned.
-            like: Volume whose grid is wanted, oblique included.
+            gridded_affine: (4, 4), affine of that grid, from ``to_grid``.
+            like: Volume with the wanted grid, oblique included.
             order: Order of the spline: 0 nearest, 1 linear, 3 cubic.
         """
         volume = Volume(np.asarray(data, np.float32), gridded_affine)
@@ -210,12 +203,7 @@ class ModelGrid:
 
 
 def _extent(mask: np.ndarray, axes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return least and largest coordinates (3,), in mm, of the voxels of a mask (X, Y, Z).
-
-    Args:
-        mask: Not empty.
-        axes: (3, 3), one step along each axis in its columns.
-    """
+    """Return least and largest coordinates (3,), in mm, of a mask (X, Y, Z) with axes (3, 3)."""
     x, y = np.nonzero(mask.any(axis=2))
     first, last = mask.argmax(axis=2), mask.shape[2] - 1 - mask[:, :, ::-1].argmax(axis=2)
     ends = [axes @ np.stack([x, y, z[x, y]]) for z in (first, last)]  # linear along a column
@@ -225,10 +213,10 @@ def _extent(mask: np.ndarray, axes: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 
 
 def _snapped(affine: np.ndarray, source: np.ndarray) -> np.ndarray:
-    """Shift a grid by half a voxel at most, onto the voxels of a source of the same lattice.
+    """Shift a grid by at most half a voxel onto the voxels of a source of the same lattice.
 
-    Without it, a volume that has the model's spacing already would be blurred for nothing. Both
-    have RAS axes; a grid half way between two voxels goes to the left, back and bottom.
+    This avoids blurring volumes of the model's spacing. Both have RAS axes; a grid halfway between
+    two voxels goes to the left, back and bottom.
     """
     to_source = np.linalg.inv(source) @ affine
     if not np.allclose(to_source[:3, :3], np.eye(3), atol=1e-4):

@@ -1,7 +1,8 @@
-"""Intensity normalisation to [0, 1] as a named object that is stored and inverted."""
+"""Intensity normalisation to [0, 1] by named objects, which are stored and inverted."""
 
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol, Self
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -13,7 +14,7 @@ class FittedNormaliser:
     """A linear map of intensities, fitted to one volume: ``low`` to 0 and ``high`` to 1.
 
     Attributes:
-        name: What fitted it, such as "percentile-0-99.5".
+        name: Name of its normaliser, such as "percentile-0-99.5".
         low: Intensity that becomes 0, in the units of the volume.
         high: Intensity that becomes 1, in the units of the volume.
         clip: Whether values outside [low, high] are cut to [0, 1]; these are not restored.
@@ -37,41 +38,55 @@ class FittedNormaliser:
         """Return plain values that JSON keeps exactly."""
         return asdict(self)
 
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Rebuild from ``to_dict``.
 
-        Raises:
-            MrcontrastError: A value is missing or has another name.
-        """
-        try:
-            return cls(**values)
-        except TypeError as error:
-            raise MrcontrastError(
-                f"Expected name, low, high and clip of a normaliser, got {sorted(values)}. "
-                "Prepare the data set again."
-            ) from error
+class Normaliser(ABC):
+    """A rule that is fitted to each volume anew; subclasses are dataclasses with ``clip`` last.
 
+    Attributes:
+        example: A name with its kind and the values of all fields but ``clip``.
+    """
 
-class Normaliser(Protocol):
-    """What is fitted to each volume anew; its name says how, and is stored with the data."""
+    example: ClassVar[str]
+    clip: bool
 
     @property
     def name(self) -> str:
-        """Name from which `standardise.normaliser_from_name` rebuilds it."""
-        ...
+        """Name that is stored with the data, such as "percentile-0-99.5"."""
+        kind, *_ = self.example.split("-")
+        values = [getattr(self, each.name) for each in fields(self)[:-1]]  # type: ignore[arg-type]
+        return "-".join([kind, *(v if isinstance(v, str) else f"{v:g}" for v in values)])
 
+    @classmethod
+    def from_name(cls, name: str, clip: bool = True) -> Self:
+        """Rebuild from a stored name, to fit a new volume like the training data.
+
+        >>> PercentileNormaliser.from_name("percentile-0-99.5")
+        PercentileNormaliser(lower=0.0, upper=99.5, clip=True)
+        """
+        kind, *texts = name.split("-")
+        try:
+            pairs = zip(fields(cls)[:-1], texts, strict=True)  # type: ignore[arg-type]
+            values = [text if each.type is str else float(text) for each, text in pairs]
+            if kind != cls.example.split("-")[0]:
+                raise ValueError(kind)
+        except ValueError as error:
+            raise MrcontrastError(
+                f'Expected a normaliser such as "{cls.example}", got "{name}". '
+                "Prepare the data set again."
+            ) from error
+        return cls(*values, clip=clip)  # type: ignore[call-arg]
+
+    @abstractmethod
     def fit(self, data: np.ndarray, mask: np.ndarray) -> FittedNormaliser:
-        """Look at ``data`` (X, Y, Z) over the voxels in ``mask`` (X, Y, Z).
+        """Fit to ``data`` (X, Y, Z) over the voxels in ``mask`` (X, Y, Z).
 
         Raises:
             MrcontrastError: The mask is empty, or the intensities do not vary in it.
         """
-        ...
 
 
 @dataclass(frozen=True)
-class PercentileNormaliser:
+class PercentileNormaliser(Normaliser):
     """Scale by two percentiles of the intensities in the brain.
 
     Attributes:
@@ -80,6 +95,7 @@ class PercentileNormaliser:
         clip: Whether values outside are cut to [0, 1].
     """
 
+    example: ClassVar[str] = "percentile-0-99.5"
     lower: float = 0.0
     upper: float = 99.5
     clip: bool = True
@@ -91,35 +107,9 @@ class PercentileNormaliser:
                 "(normaliser). Change the percentiles."
             )
 
-    @property
-    def name(self) -> str:
-        """Name that is stored with the data, such as "percentile-0-99.5"."""
-        return f"percentile-{self.lower:g}-{self.upper:g}"
-
-    @classmethod
-    def from_name(cls, name: str, clip: bool = True) -> Self:
-        """Rebuild from a stored name, to fit a new volume as the training data were fitted.
-
-        >>> PercentileNormaliser.from_name("percentile-0-99.5")
-        PercentileNormaliser(lower=0.0, upper=99.5, clip=True)
-        """
-        try:
-            kind, lower, upper = name.split("-")
-            if kind != "percentile":
-                raise ValueError(kind)
-            return cls(float(lower), float(upper), clip)
-        except ValueError as error:
-            raise no_such_normaliser("percentile-0-99.5", name) from error
-
     def fit(self, data: np.ndarray, mask: np.ndarray) -> FittedNormaliser:
-        """Take the percentiles of ``data`` (X, Y, Z) over the voxels in ``mask`` (X, Y, Z).
-
-        Raises:
-            MrcontrastError: The mask is empty, or both percentiles are the same intensity.
-        """
-        if not mask.any():
-            raise MrcontrastError("Expected a mask with voxels, got an empty one. Check the mask.")
-        low, high = np.percentile(data[mask > 0].astype(np.float64), [self.lower, self.upper])
+        """Take the percentiles; see `Normaliser`."""
+        low, high = np.percentile(values_in(data, mask), [self.lower, self.upper])
         if not high > low:
             raise MrcontrastError(
                 f"Expected intensities that vary in the mask, got {low:g} at both percentiles "
@@ -135,8 +125,49 @@ class MinMaxNormaliser(PercentileNormaliser):
         super().__init__(lower=0.0, upper=100.0, clip=True)
 
 
-def no_such_normaliser(example: str, name: str) -> MrcontrastError:
-    """Word the fault of a stored name that no normaliser has."""
-    return MrcontrastError(
-        f'Expected a normaliser such as "{example}", got "{name}". Prepare the data set again.'
-    )
+@dataclass(frozen=True)
+class VolumeMinMaxNormaliser(Normaliser):
+    """Scale by the smallest and largest intensity of the volume, in the brain or not.
+
+    Some published models were trained so. One bright voxel decides the scale: prefer percentiles.
+
+    Attributes:
+        clip: Whether values outside are cut to [0, 1].
+    """
+
+    example: ClassVar[str] = "volume-0-100"
+    clip: bool = True
+
+    @property
+    def name(self) -> str:
+        """Name that is stored with the data."""
+        return self.example
+
+    @classmethod
+    def from_name(cls, name: str, clip: bool = True) -> Self:
+        """Rebuild from a stored name."""
+        return super().from_name("volume" if name == cls.example else name, clip)
+
+    def fit(self, data: np.ndarray, mask: np.ndarray) -> FittedNormaliser:
+        """Take the extremes of ``data`` (X, Y, Z); ``mask`` (X, Y, Z) is not used."""
+        low, high = float(np.min(data)), float(np.max(data))
+        check_varies(low, high - low)
+        return FittedNormaliser(self.name, low, high, self.clip)
+
+
+def values_in(data: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Return the intensities in the mask, (N,), float64; MrcontrastError if there are none."""
+    values = data[mask > 0].astype(np.float64)
+    if not values.size:
+        raise MrcontrastError("Expected a mask with voxels, got an empty one. Check the mask.")
+    check_varies(float(values[0]), float(np.ptp(values)))
+    return values
+
+
+def check_varies(value: float, spread: float) -> None:
+    """Raise MrcontrastError if the spread of intensities near a value is not above 0."""
+    if not spread > 0:
+        raise MrcontrastError(
+            f"Expected intensities that vary in the mask, got {value:g} throughout. "
+            "Check the volume."
+        )

@@ -1,4 +1,4 @@
-"""The order and directions of a volume's axes."""
+"""Order and directions of a volume's axes."""
 
 from dataclasses import dataclass
 
@@ -9,10 +9,7 @@ from mrcontrast.storage.volume import Volume
 
 
 def to_ras(volume: Volume) -> Volume:
-    """Flip and permute axes so that they point most closely to right, front and top.
-
-    No voxel is interpolated: an oblique volume stays oblique.
-    """
+    """Flip and permute axes to the nearest right, front and top, without interpolation."""
     turn = nib.orientations.io_orientation(volume.affine)
     data = nib.orientations.apply_orientation(volume.data, turn)
     affine = volume.affine @ nib.orientations.inv_ornt_aff(turn, volume.shape)
@@ -21,16 +18,16 @@ def to_ras(volume: Volume) -> Volume:
 
 @dataclass(frozen=True)
 class Turned:
-    """The axes of a volume turned to RAS, about the centre of its first voxel in that order.
+    """A volume's axes in RAS order, with the origin at its first voxel in that order.
 
-    What is computed here does not depend on the order in which a file stores its axes, to the last
-    bit: axes agree, and so do the coordinates, which the place in the world has no part in.
+    Results in this frame do not depend, to the last bit, on the order in which a file stores its
+    axes, since axes and coordinates are equal and exclude the place in the world.
 
     Attributes:
-        turn: (3, 2), as nibabel describes orientations.
-        shape: Of the volume as stored.
-        affine: (4, 4), of the turned axes, with its first voxel at 0 mm.
-        origin_mm: (3,), of that voxel in the world.
+        turn: (3, 2), orientation as nibabel describes it.
+        shape: Shape of the stored volume.
+        affine: (4, 4), of the RAS axes, with the first voxel at 0 mm.
+        origin_mm: (3,), that voxel in world coordinates.
     """
 
     turn: np.ndarray
@@ -40,25 +37,25 @@ class Turned:
 
     @classmethod
     def of(cls, volume: Volume) -> "Turned":
-        """Find the order of a volume's axes."""
+        """Return the axes of a volume."""
         turn = nib.orientations.io_orientation(volume.affine)
         ras = volume.affine @ nib.orientations.inv_ornt_aff(turn, volume.shape)
         local = np.eye(4)
         spacing = np.linalg.norm(ras[:3, :3], axis=0)
-        # Headers hold float32, and quaternions turn by 90 degrees to 1e-8 only.
+        # Headers hold float32, and quaternions are exact to 1e-8 only.
         local[:3, :3] = np.round(ras[:3, :3] / spacing, 6) * np.round(spacing, 6)
         return cls(turn, volume.shape, local, ras[:3, 3])
 
     def apply(self, data: np.ndarray) -> np.ndarray:
-        """Return an array (X, Y, Z) with its axes turned; a view."""
+        """Return an array (X, Y, Z) in RAS order, as a view."""
         return np.asarray(nib.orientations.apply_orientation(data, self.turn))
 
     def volume(self, data: np.ndarray) -> Volume:
-        """Return an array (X, Y, Z) as a volume with its axes turned, at 0 mm."""
+        """Return an array (X, Y, Z) as a volume in this frame."""
         return Volume(self.apply(data), self.affine)
 
     def undo(self, data: np.ndarray) -> np.ndarray:
-        """Return turned data in the order of the file; a view."""
+        """Return RAS data in the order of the file, as a view."""
         back = np.empty_like(self.turn)
         for axis, (position, direction) in enumerate(self.turn):
             back[int(position)] = axis, direction

@@ -7,7 +7,7 @@ import numpy as np
 
 from mrcontrast.errors import UsageError
 from mrcontrast.imaging.bias import correct_bias
-from mrcontrast.imaging.itk import require_extra
+from mrcontrast.imaging.itk import check_extra
 from mrcontrast.preparation.subject import DEFAULT, Subject
 from mrcontrast.transforms.normalise import Normaliser
 
@@ -27,7 +27,7 @@ class CorrectBias:
     working_spacing_mm: float = 4.0
 
     def __post_init__(self) -> None:
-        require_extra("SimpleITK", type(self).__name__)
+        check_extra("SimpleITK", type(self).__name__)
 
     def __call__(self, subject: Subject) -> Subject:
         """Return the session without shading; the head is the region where there is no mask.

@@ -6,7 +6,7 @@ import numpy as np
 
 from mrcontrast.data.contrasts import title_of
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.imaging.itk import require_extra
+from mrcontrast.imaging.itk import check_extra
 from mrcontrast.imaging.skull_strip import strip_skull
 from mrcontrast.preparation.subject import Subject
 from mrcontrast.storage.volume import Volume
@@ -52,7 +52,7 @@ class SkullStrip:
     dilations: int = 0
 
     def __post_init__(self) -> None:
-        require_extra("deepbet", type(self).__name__)
+        check_extra("deepbet", type(self).__name__)
 
     def __call__(self, subject: Subject) -> Subject:
         """Return the session with a mask; no intensity changes.

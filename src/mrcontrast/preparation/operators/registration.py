@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mrcontrast.errors import UsageError
-from mrcontrast.imaging.itk import require_extra
+from mrcontrast.imaging.itk import check_extra
 from mrcontrast.imaging.registration import load_mni152, register_rigid, register_to_mni
 from mrcontrast.preparation.subject import RefusedError, Subject, prefixed
 from mrcontrast.storage.volume import Volume
@@ -31,7 +31,7 @@ class Register:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        require_extra("SimpleITK", type(self).__name__)
+        check_extra("SimpleITK", type(self).__name__)
 
     def __call__(self, subject: Subject) -> Subject:
         """Return the session with all contrasts but one moved.
@@ -69,7 +69,7 @@ class ToMni:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        require_extra("SimpleITK", type(self).__name__)
+        check_extra("SimpleITK", type(self).__name__)
         if self.resolution_mm not in (1, 2):
             raise UsageError(
                 f"Expected a template of 1 or 2 mm, got {self.resolution_mm} (ToMni). Change it."

@@ -1,7 +1,7 @@
 """Pictures of fixed validation subjects, from the first step on."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mrcontrast import keys
 from mrcontrast.errors import MrcontrastError
+from mrcontrast.stages.contract import Stage
 from mrcontrast.storage.files import replacing
 from mrcontrast.tracking.run_metrics import RunMetrics
 
@@ -53,7 +54,7 @@ class SamplePictures(Callback):
     @rank_zero_only
     def draw(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write one picture to the run folder, and to MLflow if that is in use."""
-        if not hasattr(pl_module, "pictures") or self.count < 1:
+        if not isinstance(pl_module, Stage) or self.count < 1:
             return
         if self.batch is None:
             self.batch = fixed_batch(trainer.datamodule.val_dataloader(), self.count)  # type: ignore[attr-defined]
@@ -70,14 +71,14 @@ class SamplePictures(Callback):
             if isinstance(logger, RunMetrics):
                 logger.log_picture(path)
 
-    def images(self, pl_module: LightningModule) -> dict[str, Tensor]:
+    def images(self, pl_module: Stage) -> dict[str, Tensor]:
         """Return what the stage draws, with every module's mode put back afterwards."""
         training = {module: module.training for module in pl_module.modules()}
-        pictures: Callable = pl_module.eval().pictures  # type: ignore[assignment]
+        pl_module.eval()
         with isolate_rng(), torch.no_grad():
             torch.manual_seed(0)
             batch = pl_module.transfer_batch_to_device(self.batch, pl_module.device, 0)
-            images = pictures(batch)
+            images = pl_module.pictures(batch)
         for module, mode in training.items():
             module.training = mode
         return images

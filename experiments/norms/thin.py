@@ -1,0 +1,67 @@
+"""Print the bias of thin slices with intervals over subjects; several draws are averaged.
+
+python -m experiments.norms.thin unet:local+t:400 controlnet:local+t:400 --data DATA
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from experiments.norms.judge import SHARES, sort_slices
+from experiments.norms.run import held_out, train_stage
+
+from mrcontrast.inference.sampling import Drawing
+from mrcontrast.inference.sampling_options import Draws
+
+THIN = SHARES[:3]
+ROUNDS = 2000  # of the bootstrap
+
+
+def errors_of(stage: torch.nn.Module, args: argparse.Namespace) -> list[dict[str, np.ndarray]]:
+    """Return for each subject the errors of brain voxels by share of the slice."""
+    drawing = Drawing(stage, Draws(args.samples), 16, torch.device("cpu"), None)
+    found = []
+    for case in held_out(args.data, args.subjects, False):
+        image = drawing.draw(case.source, case.mask, 0, lambda part: None)[0]
+        share: dict[str, list[np.ndarray]] = {name: [] for name in SHARES}
+        sort_slices(image - case.target, case.mask, share)
+        found.append({name: np.concatenate(parts) for name, parts in share.items() if parts})
+    return found
+
+
+def cell(errors: list[np.ndarray]) -> str:
+    """Return bias, 95 % interval over subjects (bootstrap) and the number of voxels."""
+    sums = np.array([[part.sum(), part.size] for part in errors])
+    chosen = np.random.default_rng(0).integers(len(sums), size=(ROUNDS, len(sums)))
+    totals = sums[chosen].sum(1)
+    low, high = np.percentile(totals[:, 0] / totals[:, 1], [2.5, 97.5])
+    total, count = sums.sum(0)
+    return f"{total / count:+.3f} [{low:+.3f}, {high:+.3f}], {count:.0f} voxels"
+
+
+def main() -> None:
+    """Run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("stages", nargs="+", metavar="STAGE:VARIANT:STEPS")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--runs", type=Path, default=Path("outputs/norms/runs"))
+    parser.add_argument("--subjects", type=int, default=6)
+    parser.add_argument("--samples", type=int, default=4)
+    args = parser.parse_args()
+    args.dims = 2
+    torch.set_num_threads(1)
+    print(f"| | {' | '.join(THIN)} |\n|---|---|---|---|")
+    for text in args.stages:
+        name, variant, steps = text.split(":")
+        args.steps = int(steps)
+        stage = train_stage(name, variant, args)
+        samples, args.samples = args.samples, 1 if name == "unet" else args.samples
+        subjects = errors_of(stage, args)
+        args.samples = samples
+        cells = [cell([each[share] for each in subjects if share in each]) for share in THIN]
+        print(f"| {name}, {variant}, {steps} steps | {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
