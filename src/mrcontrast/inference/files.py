@@ -164,21 +164,12 @@ def facts_of(job: Job, translator: Translator) -> dict[str, Any]:
     Raises:
         MrcontrastError: A source cannot be read.
     """
-    hashes = []
-    for path in (job.source, job.mask):
-        if path is not None:
-            check_present(path, "a NIfTI file")
-        try:
-            hashes.append(None if path is None else sha256_file(path))
-        except OSError as error:
-            raise MrcontrastError(
-                f"Expected a file that can be read, got {error.strerror} ({path}). Check the path."
-            ) from error
+    hashes = [hash_of(path) for path in job.sources]
     return {
         **translator.describe(),
         "Seed": job.seed,
-        "SourceSHA256": hashes[0],
-        "BrainMaskSHA256": hashes[1],
+        "SourceSHA256": hashes if len(hashes) > 1 else hashes[0],
+        "BrainMaskSHA256": None if job.mask is None else hash_of(job.mask),
         **({"SkullStripped": "deepbet"} if job.strip_skull else {}),
         "PreparedSource": job.prepared,
     }
