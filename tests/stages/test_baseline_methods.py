@@ -185,4 +185,4 @@ def test_a_finished_run_is_rebuilt_without_its_parents(runs: dict[str, RunFolder
     unet = load_stage(runs["unet_regression"].path)
     shape = (16, 20, 12)[: stage.spatial_dims]
     flair = torch.rand(1, 1, *shape)
-    assert torch.equal(stage.condition.image(flair), unet({"source": flair}))
+    assert torch.equal(stage.condition.regressor.image(flair), unet({"source": flair}))
