@@ -15,6 +15,7 @@ import pytest
 import torch
 from scipy import ndimage
 
+from mrcontrast.data.contrasts import ending_of
 from mrcontrast.data.manifest import Manifest, Record
 from mrcontrast.phantom import PhantomConfig, PhantomSubject, make_subject
 from mrcontrast.storage.files import sha256_file, write_text
@@ -25,6 +26,7 @@ torch.set_num_threads(1)
 SHAPE = (32, 40, 24)  # never cubic
 SPACING_MM = 5.0
 SPLITS = ("train", "train", "train", "val", "test", "test")
+PAIR = ("flair", "t1w")
 LESION_CENTRE = (19, 24, 13)
 
 
@@ -53,8 +55,15 @@ def phantoms() -> list[PhantomSubject]:
     return [make_subject(seed, config) for seed in (1, 2)]
 
 
-def make_prepared(root: Path, splits: tuple[str, ...]) -> Path:
-    records = [make_record(root, index, split) for index, split in enumerate(splits, start=1)]
+@pytest.fixture(scope="session")
+def three_contrasts_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a prepared data set of FLAIR, T1w and T2w; treat it as read-only."""
+    root = tmp_path_factory.mktemp("three")
+    return make_prepared(root, SPLITS, ("flair", "t1w", "t2w"))
+
+
+def make_prepared(root: Path, splits: tuple[str, ...], contrasts: tuple[str, ...] = PAIR) -> Path:
+    records = [make_record(root, number, side, contrasts) for number, side in enumerate(splits, 1)]
     Manifest(records, root).write()
     description = {"Name": "blobs", "BIDSVersion": "1.10.0", "DatasetType": "derivative"}
     write_text(root / "dataset_description.json", json.dumps(description))
@@ -63,33 +72,33 @@ def make_prepared(root: Path, splits: tuple[str, ...]) -> Path:
     return root
 
 
-def make_record(root: Path, index: int, split: str) -> Record:
+def make_record(root: Path, index: int, split: str, contrasts: tuple[str, ...] = PAIR) -> Record:
     subject = f"sub-{index:02d}"
     stem = root / subject / "anat" / subject
     images = make_images(seed=index)
     affine = np.diag([SPACING_MM] * 3 + [1.0])
     affine[:3, 3] = -SPACING_MM * (np.array(SHAPE) - 1) / 2
     paths = {}
-    for column, suffix in (("flair", "FLAIR"), ("t1w", "T1w")):
-        paths[column] = Path(f"{stem}_{suffix}.nii.gz")
+    for column in contrasts:
+        paths[column] = Path(f"{stem}_{ending_of(column)}.nii.gz")
         write_volume(paths[column], Volume(images[column], affine))
     masks = {"brain_mask": "desc-brain_mask", "lesion_mask": "label-lesion_mask", "labels": "dseg"}
     for column, suffix in masks.items():
         paths[column] = Path(f"{stem}_{suffix}.nii.gz")
         write_labels(paths[column], images[column], affine)
-    hashes = {name: sha256_file(paths[name]) for name in ("flair", "t1w")}
+    hashes = {name: sha256_file(paths[name]) for name in contrasts}
     normaliser = {"name": "percentile-0-99.5", "low": 0.0, "high": 100.0, "clip": True}
     return Record(
         subject=subject,
         session=None,
         split=split,
         site="blobs",
-        images={name: paths.pop(name) for name in ("flair", "t1w")},
+        images={name: paths.pop(name) for name in contrasts},
         **paths,
         sha256=hashes,
         shape=SHAPE,
         spacing_mm=SPACING_MM,
-        normalisers={"flair": normaliser, "t1w": normaliser},
+        normalisers=dict.fromkeys(contrasts, normaliser),
         tags={"field_strength_t": 3.0},
         measures={"brain_ml": float(images["brain_mask"].sum()) * SPACING_MM**3 / 1000},
     )
@@ -109,7 +118,8 @@ def make_images(seed: int) -> dict[str, np.ndarray]:
     labels[lesion] = 4
     flair = np.choose(labels, [0, 0.15, 0.7, 0.55, 0.95]) * (0.9 + 0.1 * field)
     t1w = np.choose(labels, [0, 0.2, 0.55, 0.9, 0.5]) * (0.9 + 0.1 * field)
-    images = {"flair": flair, "t1w": t1w}
+    t2w = np.choose(labels, [0, 0.95, 0.6, 0.4, 0.9]) * (0.9 + 0.1 * field)
+    images = {"flair": flair, "t1w": t1w, "t2w": t2w}
     blurred = {key: ndimage.gaussian_filter(image, 0.6) * brain for key, image in images.items()}
     smooth = {key: image.astype(np.float32).clip(0, 1) for key, image in blurred.items()}
     return smooth | {"brain_mask": brain, "lesion_mask": lesion, "labels": labels}

@@ -123,7 +123,7 @@ def fit(stage: Any, datamodule: Any, steps: int) -> None:  # noqa: ANN401 - any 
 def held_out(data: Path, count: int, autoencoder: bool) -> list[Case]:
     """Return test subjects; an autoencoder takes the T1w."""
     records = Manifest.read(data).split("test")[:count]
-    store = open_store(records, store_folder(data))
+    store = open_store(records, store_folder(data), ["flair", "t1w"])
     cases = []
     for index in range(len(records)):
         flair, t1w, mask = (channel.astype("float32") for channel in store[index])

@@ -25,7 +25,7 @@ HYDRA_COMMANDS = {
     "estimate": "memory and GPU hours of a study's trainings",
 }
 PLAIN_COMMANDS = {
-    "translate": "a FLAIR volume (or a folder of them) -> a synthetic T1w volume",
+    "translate": "volumes of one or several contrasts -> the one that a model makes of them",
     "evaluate": "predictions of any system against references -> tables and a report",
     "report": "an evaluation or a study -> one HTML file: tables, plots, a viewer of the volumes",
     "sweep-table": "the results of a sweep, best first; written as CSV too",
@@ -118,7 +118,7 @@ def first_level() -> argparse.ArgumentParser:
     lines = [f"  {name:<11} {summary}" for name, summary in commands.items()]
     parser = argparse.ArgumentParser(
         prog="mrcontrast",
-        description="MRI contrast translation by latent diffusion: FLAIR to T1w, in 2D and 3D.",
+        description="MRI contrast translation by latent diffusion, in 2D and 3D.",
         epilog="\n".join(["commands:", *lines, "", EXAMPLES]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         usage="mrcontrast COMMAND [ARGUMENTS] [--trust MODULE] [--debug]",
@@ -138,7 +138,7 @@ def run_plain(command: str, arguments: list[str]) -> int:
     )
     parser.set_defaults(command=command)
     module.add_arguments(parser)
-    return module.run(parser.parse_args(renamed_options(command, arguments)))
+    return module.run(parser.parse_intermixed_args(renamed_options(command, arguments)))
 
 
 def run_hydra(command: str, arguments: list[str]) -> int:

@@ -23,7 +23,7 @@ def items(
     tiny_records: list[Record],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> SliceDataset | VolumeDataset:
-    store = open_store(tiny_records, tmp_path_factory.mktemp("store"))
+    store = open_store(tiny_records, tmp_path_factory.mktemp("store"), ["flair", "t1w"])
     subjects = [record.name for record in tiny_records]
     return SliceDataset(store, subjects) if request.param == 2 else VolumeDataset(store, subjects)
 

@@ -9,10 +9,9 @@ import pytest
 import torch
 from monai.transforms import RandFlipd
 
-from mrcontrast import keys
 from mrcontrast.config.build import build, compose
-from mrcontrast.data.datamodule import ContrastDataModule, fixed_items
-from mrcontrast.data.dataset import EvenSubset, ItemOptions
+from mrcontrast.data.datamodule import ContrastDataModule
+from mrcontrast.data.dataset import ItemOptions
 from mrcontrast.data.facts import data_facts
 from mrcontrast.data.manifest import Manifest
 from mrcontrast.errors import MrcontrastError, UsageError
@@ -42,6 +41,30 @@ def test_batches_follow_the_legend(prepared_root: Path) -> None:
     assert 0 <= batch["source"].min() < batch["source"].max() <= 1
 
 
+@pytest.mark.parametrize("spatial_dims", [2, 3])
+def test_any_contrasts_are_served(three_contrasts_root: Path, spatial_dims: int) -> None:
+    """Sources in the order of the config, the target apart, all under one draw of geometry."""
+    names = {"source": ["t2w", "flair"], "target": "t1w"}
+    flips = {"spatial_dims": spatial_dims, "augmentation": [flip()]}
+    module = make(three_contrasts_root, **names, **flips)
+    item, plain = module.drawn_items[1], module.plain_items[1]
+    alone = [
+        make(three_contrasts_root, source=[name], target="t1w", **flips).plain_items[1]["source"]
+        for name in names["source"]
+    ]
+    assert torch.equal(plain["source"], torch.cat(alone))
+    for key in ("source", "target", "brain_mask"):
+        assert torch.equal(item[key], plain[key].flip(1))
+
+
+def test_sessions_without_a_contrast_are_one_clear_error(prepared_root: Path) -> None:
+    module = make(prepared_root, source=["flair", "t2w"])
+    with pytest.raises(MrcontrastError, match=r"Expected flair, t2w, t1w of sub-01, got no t2w"):
+        module.prepare_data()
+    with pytest.raises(MrcontrastError, match=r"data\.source and data\.target"):
+        module.fingerprint()
+
+
 def test_splits_stay_apart(prepared_root: Path) -> None:
     module = make(prepared_root)
     module.prepare_data()
@@ -65,22 +88,6 @@ def test_volumes_and_patches(prepared_root: Path) -> None:
     first, again = ([b["target"] for b in patches.val_dataloader()] for _ in range(2))
     assert all(map(torch.equal, first, again))
     assert next(iter(patches.train_dataloader()))["target"].shape == (3, 1, 16, 24, 8)
-
-
-@pytest.mark.parametrize("split", ["val", "test"])
-def test_fixed_patches_lie_all_over_the_brain(prepared_root: Path, split: str) -> None:
-    patches = make(prepared_root, spatial_dims=3, items=ItemOptions(patch_size=[8, 8, 8]))
-    items = patches.val_items if split == "val" else patches.test_items
-    found = [items[index]["target"] for index in range(len(items))]
-    assert len(found) == 8 * len(patches.manifest.split(split))
-    assert len({image.numpy().tobytes() for image in found}) == len(found)
-
-
-def test_a_part_of_the_fixed_patches_has_patches_of_all_subjects(prepared_root: Path) -> None:
-    patches = make(prepared_root, spatial_dims=3, items=ItemOptions(patch_size=[8, 8, 8]))
-    subjects = patches.dataset("train")
-    part = EvenSubset(fixed_items(subjects), len(subjects) + 1)
-    assert {int(item[keys.ITEM]) for item in part} == set(range(len(subjects)))
 
 
 def test_seed_decides_the_order(prepared_root: Path) -> None:
@@ -145,6 +152,7 @@ def test_variants_repeat(prepared_root: Path) -> None:
         {"context_slices": 1},
         {"items": ItemOptions(min_brain_fraction=0.2)},
         {"augmentation": [flip()]},
+        {"source": ["t1w"], "target": "flair"},
     ],
 )
 def test_fingerprint_tells_changes(prepared_root: Path, change: dict[str, Any]) -> None:
@@ -165,6 +173,9 @@ def test_worker_processes_give_the_same_items(prepared_root: Path) -> None:
         {"spatial_dims": 4},
         {"spatial_dims": 3, "context_slices": 1},
         {"items": ItemOptions(patch_size=[8, 8, 8])},
+        {"source": []},
+        {"source": ["flair", "t1w"]},
+        {"source": ["flair", "flair"]},
     ],
 )
 def test_contradictions_are_refused(options: dict[str, Any]) -> None:
@@ -196,7 +207,9 @@ def test_config_builds_and_serves(prepared_root: Path, spatial_dims: int) -> Non
 def test_facts_are_the_grid_and_the_settings(prepared_root: Path) -> None:
     manifest = Manifest.read(prepared_root)
     settings = {"name": "percentile-0-99.5", "clip": True}
-    assert data_facts(manifest) == {
+    assert data_facts(manifest, ["flair"], "t1w") == {
+        "source": ["flair"],
+        "target": "t1w",
         "spacing_mm": 5.0,
         "shape": [32, 40, 24],
         "normaliser_flair": settings,
@@ -207,4 +220,4 @@ def test_facts_are_the_grid_and_the_settings(prepared_root: Path) -> None:
         manifest.records[2], normalisers=manifest.records[2].normalisers | {"t1w": other}
     )
     with pytest.raises(MrcontrastError, match=r"one normaliser_t1w.*sub-03"):
-        data_facts(manifest)
+        data_facts(manifest, ["flair"], "t1w")

@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from mrcontrast.data.dataset import (
-    EvenSubset,
     ItemOptions,
     RandomPatchDataset,
     SliceDataset,
@@ -21,7 +20,7 @@ from mrcontrast.storage.volume import read_volume
 
 @pytest.fixture(scope="module")
 def store(tiny_records: list[Record], tmp_path_factory: pytest.TempPathFactory) -> VolumeStore:
-    return open_store(tiny_records, tmp_path_factory.mktemp("store"))
+    return open_store(tiny_records, tmp_path_factory.mktemp("store"), ["flair", "t1w"])
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +65,23 @@ def test_context_slices_are_the_neighbours(store: VolumeStore, subjects: list[st
     for channel, neighbour in enumerate(range(z - 2, z + 3)):
         np.testing.assert_array_equal(flair[channel].numpy(), volume[:, :, neighbour])
     assert items[9]["target"].shape == (1, 32, 40)
+
+
+def test_several_sources_stand_one_after_the_other(tmp_path: Path) -> None:
+    slices = np.zeros((4, 5, 4, 6), np.float16)  # (Z, channel, X, Y): three sources
+    slices[:] = 10 * np.arange(5).reshape(5, 1, 1) + np.arange(4).reshape(4, 1, 1, 1)
+    np.save(tmp_path / "a.npy", slices)
+    np.save(tmp_path / "a.area.npy", np.full(4, 24))
+    store = VolumeStore([tmp_path / "a.npy"])
+    slab = SliceDataset(store, ["sub-01"], context_slices=1)[1]
+    assert slab["source"][:, 0, 0].tolist() == [0, 1, 2, 10, 11, 12, 20, 21, 22]
+    assert [slab[key][:, 0, 0].tolist() for key in ("target", "brain_mask")] == [[31], [41]]
+    plain = SliceDataset(store, ["sub-01"])[2]
+    assert plain["source"][:, 0, 0].tolist() == [2, 12, 22]
+    volume = VolumeDataset(store, ["sub-01"])[0]
+    assert volume["source"].shape == (3, 4, 6, 4)
+    assert volume["source"][:, 0, 0, 3].tolist() == [3, 13, 23]
+    assert (volume["target"].min(), volume["target"].max()) == (30, 33)
 
 
 def test_context_repeats_the_last_slice(tmp_path: Path) -> None:
@@ -151,15 +167,6 @@ def test_patch_that_does_not_fit_is_refused(
 ) -> None:
     with pytest.raises(UsageError, match=r"patch_size within \(32, 40, 24\).*sub-01"):
         VolumeDataset(store, subjects, patch_size=patch_size)
-
-
-@pytest.mark.parametrize(("total", "count"), [(10, 4), (7, 7), (5, 9), (100, 1)])
-def test_even_subset_is_spread_over_the_whole(total: int, count: int) -> None:
-    chosen = EvenSubset(range(total), count).chosen
-    assert len(chosen) == min(total, count)
-    assert len(set(chosen)) == len(chosen)
-    gaps = np.diff([-1, *chosen, total])
-    assert gaps.max() <= total / len(chosen) + 1
 
 
 def test_collate_stacks(store: VolumeStore, subjects: list[str]) -> None:

@@ -13,7 +13,7 @@ from mrcontrast.data.predictions import Existing
 from mrcontrast.errors import UsageError
 from mrcontrast.inference.files import translate_files
 from mrcontrast.inference.sampling_options import ONE_DRAW
-from mrcontrast.inference.stage_translator import Translation
+from mrcontrast.inference.translation import Translation, Volumes
 from mrcontrast.inference.translation_jobs import Job, file_job, folder_jobs
 from mrcontrast.storage.volume import Volume, read_mask, read_volume, write_labels, write_volume
 
@@ -25,7 +25,7 @@ AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])
 class Copy:
     """Return the source as its own translation."""
 
-    source, normaliser_name, progress = "flair", None, None
+    source, target, progress = {"flair": None}, "t1w", None
 
     def __init__(self) -> None:
         self.fail: dict[float, Exception] = {}
@@ -34,8 +34,10 @@ class Copy:
     def describe(self) -> dict[str, object]:
         return {"WeightsSHA256": "12ab", "Samples": ONE_DRAW.samples}
 
-    def translate(self, volume: Volume, mask: np.ndarray | None, seed: int) -> Translation:
+    def translate(self, volumes: Volumes, mask: np.ndarray | None, seed: int) -> Translation:
         self.seen += 1
+        volume, *others = volumes
+        assert len(others) == len(self.source) - 1
         if error := self.fail.get(float(volume.data[0, 0, 0])):
             raise error
         return Translation(volume, None, {}, 0.1)
@@ -58,7 +60,7 @@ def outside(folder: Path) -> dict[str, bytes]:
 
 
 def one(source: Path, output: Path, mask: Path | None = None) -> list[Job]:
-    return [file_job(source, output, "flair", mask, 0)]
+    return [file_job({"flair": source}, "t1w", output, mask, 0)]
 
 
 def std_is_input(folder: Path) -> list[Job]:
@@ -115,7 +117,7 @@ def foreign_std(folder: Path) -> list[Job]:
 def two_cases(folder: Path) -> list[Job]:
     for name in ("sub-a1", "sub-A1"):
         save(folder / "in" / f"{name}_FLAIR.nii.gz")
-    return folder_jobs(folder / "in", folder / "out", "flair", None, 0)
+    return folder_jobs(folder / "in", ["flair"], "t1w", folder / "out", None, 0)
 
 
 def output_is_another_input(folder: Path) -> list[Job]:
@@ -127,7 +129,7 @@ def foreign_in_the_folder(folder: Path) -> list[Job]:
     for name in ("sub-1", "sub-2"):
         save(folder / "in" / f"{name}_FLAIR.nii.gz")
     save(folder / "out" / "sub-2_desc-synth_T1w.nii.gz")
-    return folder_jobs(folder / "in", folder / "out", "flair", None, 0)
+    return folder_jobs(folder / "in", ["flair"], "t1w", folder / "out", None, 0)
 
 
 def mask_of_a_person(folder: Path) -> list[Job]:
@@ -165,7 +167,7 @@ def test_a_fault_of_any_kind_does_not_end_a_folder(
     for number in range(3):
         save(tmp_path / "in" / f"sub-{number}_FLAIR.nii.gz", number)
     copy.fail[1.0] = error
-    jobs = folder_jobs(tmp_path / "in", tmp_path / "out", "flair", None, 0)
+    jobs = folder_jobs(tmp_path / "in", ["flair"], "t1w", tmp_path / "out", None, 0)
     outcome = translate_files(jobs, copy, Existing.REFUSE)
     assert list(outcome.written) == ["sub-0_FLAIR", "sub-2_FLAIR"]
     (message,) = outcome.failed.values()
@@ -180,7 +182,7 @@ def test_a_sidecar_that_names_another_contrast_fails_its_file_alone(
     for number in range(2):
         save(tmp_path / "in" / f"sub-{number}_FLAIR.nii.gz")
     (tmp_path / "in" / "sub-1_FLAIR.json").write_text('{"SeriesDescription": "t2_tse_tra"}')
-    given = (tmp_path / "in", tmp_path / "out", "flair", None, 0)
+    given = (tmp_path / "in", ["flair"], "t1w", tmp_path / "out", None, 0)
     outcome = translate_files(folder_jobs(*given), copy, Existing.REFUSE)
     assert list(outcome.written) == ["sub-0_FLAIR"]
     assert "T2w by SeriesDescription" in outcome.failed["sub-1_FLAIR"]
@@ -194,7 +196,7 @@ def test_a_name_that_is_not_utf8_is_translated(tmp_path: Path, copy: Copy) -> No
     shutil.copy(
         tmp_path / "in" / "sub-1_FLAIR.nii.gz", os.fsencode(tmp_path) + b"/in/sub-\xff_FLAIR.nii.gz"
     )
-    jobs = folder_jobs(tmp_path / "in", tmp_path / "out", "flair", None, 0)
+    jobs = folder_jobs(tmp_path / "in", ["flair"], "t1w", tmp_path / "out", None, 0)
     outcome = translate_files(jobs, copy, Existing.REFUSE)
     assert len(outcome.written) == 2
     assert len(list((tmp_path / "out").glob("*.nii.gz"))) == 2
@@ -203,7 +205,7 @@ def test_a_name_that_is_not_utf8_is_translated(tmp_path: Path, copy: Copy) -> No
 
 def test_out_may_hold_in(tmp_path: Path, copy: Copy) -> None:
     save(tmp_path / "in" / "sub-1_FLAIR.nii.gz")
-    jobs = folder_jobs(tmp_path / "in", tmp_path, "flair", None, 0)
+    jobs = folder_jobs(tmp_path / "in", ["flair"], "t1w", tmp_path, None, 0)
     assert list(translate_files(jobs, copy, Existing.REFUSE).written) == ["sub-1_FLAIR"]
 
 
@@ -211,7 +213,7 @@ def test_a_mask_link_without_content_is_not_passed_over(tmp_path: Path, copy: Co
     save(tmp_path / "in" / "sub-1_FLAIR.nii.gz")
     link = tmp_path / "in" / "sub-1_desc-brain_mask.nii.gz"
     link.symlink_to("../.git/annex/objects/x/y.nii.gz")
-    jobs = folder_jobs(tmp_path / "in", tmp_path / "out", "flair", None, 0)
+    jobs = folder_jobs(tmp_path / "in", ["flair"], "t1w", tmp_path / "out", None, 0)
     (message,) = translate_files(jobs, copy, Existing.REFUSE).failed.values()
     assert "git-annex" in message
 

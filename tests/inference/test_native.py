@@ -45,7 +45,7 @@ class Neighbours(Context):
 
 
 def translator(stage: Stage | None = None, grid: ModelGrid = GRID) -> StageTranslator:
-    return StageTranslator(stage or Context(), grid, PercentileNormaliser(0, 100))
+    return StageTranslator(stage or Context(), grid, {"flair": PercentileNormaliser(0, 100)})
 
 
 def brain(shape: tuple[int, int, int] = SHAPE, spacing: float = 3.0) -> Volume:

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mrcontrast import keys
 from mrcontrast.data.manifest import Record
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.inference.originals import originals, write_masks
 from mrcontrast.storage.files import sha256_file
 from mrcontrast.storage.volume import Volume, read_mask, read_volume, write_labels, write_volume
 
+PAIR = ("flair", "t1w")
 AFFINE = np.array([[-2.0, 0, 0, 20], [0, 3, 0, -30], [0, 0, 4, -25], [0, 0, 0, 1]])
 
 
@@ -41,7 +41,7 @@ def test_masks_come_with_the_files_or_from_the_flair(tmp_path: Path, raw: list[R
     before = {path: sha256_file(path) for path in (tmp_path / "raw").iterdir()}
     (written,) = write_masks(raw, tmp_path / "masks")
     assert list((tmp_path / "masks").iterdir()) == [written]
-    found = originals(raw, tmp_path / "masks")
+    found = originals(raw, tmp_path / "masks", PAIR)
     assert [item.mask for item in found] == [raw[0].raw["mask"], written]
     mask = read_mask(written, read_volume(raw[1].raw["t1w"]), raw[1].raw["t1w"])
     assert np.array_equal(mask, read_volume(raw[1].raw["flair"]).data > 0)
@@ -61,27 +61,27 @@ def test_a_head_with_its_skull_is_no_brain(tmp_path: Path, raw: list[Record]) ->
 
 def test_jobs_read_the_contrast_that_a_model_takes(tmp_path: Path, raw: list[Record]) -> None:
     write_masks(raw, tmp_path / "masks")
-    item = originals(raw, tmp_path / "masks")[1]
-    jobs = {kind: item.job(kind, tmp_path / "out", 3) for kind in (keys.FLAIR, keys.T1W)}
-    assert jobs[keys.FLAIR].source == raw[1].raw["flair"]
-    assert jobs[keys.T1W].source == raw[1].raw["t1w"]
+    item = originals(raw, tmp_path / "masks", PAIR)[1]
+    jobs = {kind: item.job([kind], "t2w", tmp_path / "out", 3) for kind in PAIR}
+    assert jobs["flair"].source == raw[1].raw["flair"]
+    assert jobs["t1w"].source == raw[1].raw["t1w"]
     assert {job.mask for job in jobs.values()} == {item.mask}
-    assert jobs[keys.FLAIR].output == tmp_path / "out" / "sub-02_desc-synth_T1w.nii.gz"
-    assert not jobs[keys.FLAIR].prepared
+    assert jobs["flair"].output == tmp_path / "out" / "sub-02_desc-synth_T2w.nii.gz"
+    assert not jobs["flair"].prepared
 
 
 def test_a_phantom_has_no_raw_files(tmp_path: Path, tiny_records: list[Record]) -> None:
     assert write_masks(tiny_records, tmp_path / "masks") == []
-    with pytest.raises(MrcontrastError, match=r"raw files of sub-01 .* leave full_grid out"):
-        originals(tiny_records, tmp_path / "masks")
+    with pytest.raises(MrcontrastError, match=r"raw flair of sub-01 .* leave full_grid out"):
+        originals(tiny_records, tmp_path / "masks", PAIR)
 
 
 def test_what_has_gone_is_named(tmp_path: Path, raw: list[Record]) -> None:
     with pytest.raises(MrcontrastError, match=r"sub-02_desc-brain_mask"):
-        originals(raw, tmp_path / "masks")
+        originals(raw, tmp_path / "masks", PAIR)
     raw[0].raw["t1w"].unlink()
     with pytest.raises(MrcontrastError, match=r"sub-01_t\.nii\.gz"):
-        originals(raw, tmp_path / "masks")
+        originals(raw, tmp_path / "masks", PAIR)
 
 
 def test_a_head_is_no_brain(tmp_path: Path, raw: list[Record]) -> None:

@@ -6,10 +6,11 @@ from omegaconf import DictConfig, OmegaConf
 from mrcontrast.config.build import compose, resolve
 from mrcontrast.runs.folder import RunFolder
 from mrcontrast.tracking.references import open_run
-from mrcontrast.training.initial_weights import warn_of_patches
-from mrcontrast.training.lineage import FAMILIES, LOCAL, PARENTS, fill_gaps, inherit
+from mrcontrast.training.initial_weights import LOCAL, warn_of_patches
+from mrcontrast.training.lineage import PARENTS, fill_gaps, inherit
 
 MONAI = "monai.networks.nets"
+FAMILIES = {LOCAL, MONAI}
 DIFFUSION = "phantom-2d/latent_diffusion"
 TRANSLATIONS = ("concat_diffusion", "residual_diffusion", "latent_bridge")
 

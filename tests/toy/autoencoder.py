@@ -103,6 +103,7 @@ class ToyData(LightningDataModule):
         super().__init__()
         self.items = ToyItems(8, tuple(shape))
         self.manifest = ToyManifest(data_hash)
+        self.source, self.target = ("flair",), "t1w"
         self.num_workers = num_workers
 
     def train_dataloader(self) -> DataLoader:

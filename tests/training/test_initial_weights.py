@@ -14,7 +14,7 @@ from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.runs.folder import RunFolder
 from mrcontrast.training.initial_weights import (
     find_start,
-    load_trainable,
+    load_start,
     origin_of,
     take_over,
     warn_of_other_data,
@@ -95,9 +95,11 @@ def test_what_is_frozen_inside_a_trained_part_is_left_alone(tmp_path: Path) -> N
     network[0].requires_grad_(False)
     before = network[0].weight.item()
     run = SimpleNamespace(read_weights=lambda: theirs, weights_path=tmp_path)
-    load_trainable(stage, run)  # type: ignore[arg-type]
+    load_start(stage, run, ["diffusion"])  # type: ignore[arg-type]
     assert network[0].weight.item() == before
     assert network[1].weight.item() == network[1].running_mean.item() == 7
+    load_start(stage, run)  # type: ignore[arg-type]
+    assert network[0].weight.item() == 7
 
 
 def test_a_fine_tuned_run_says_so_and_learns_on(runs: Path, tmp_path: Path) -> None:

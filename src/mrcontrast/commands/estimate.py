@@ -105,12 +105,19 @@ def training_configs(study: DictConfig) -> dict[str, DictConfig]:
     from mrcontrast.runs.released import check_runs_exist
     from mrcontrast.tracking.references import open_run
     from mrcontrast.training.lineage import PARENTS, fill_gaps
+    from mrcontrast.training.start_settings import follow, typed_keys
 
     plain: Any = OmegaConf.to_container(study, resolve=True)
     found: dict[str, DictConfig] = {}
     for name, node in plain["train"].items():
         fixed = ["data=prepared", "data.root=unknown", f"name={name}"]
         config = compose("train", [*fixed, *plain["common"], *node["overrides"]])
+        typed, start = typed_keys(config), node.get("start_from")
+        parts = [path for key in node.get("parents", {}) for path in PARENTS[key].parts]
+        if start in found:
+            follow(config, found[start], typed, parts, start)
+        elif start is not None and (earlier := open_run(start)).config_path.is_file():
+            follow(config, earlier.checked_config(), typed, parts, start)
         for key, parent in node.get("parents", {}).items():
             if parent not in found:
                 check_runs_exist({f"study.train.{name}.parents.{key}": parent})

@@ -2,15 +2,17 @@
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mrcontrast.config.arguments import check_exists
+from mrcontrast.data.contrasts import title_of
 from mrcontrast.data.manifest import MANIFEST, Manifest, Record
-from mrcontrast.data.predictions import SYNTHETIC
+from mrcontrast.data.predictions import synthetic_name
 from mrcontrast.errors import MrcontrastError, UsageError, printable
 from mrcontrast.evaluation.added_metrics import build_metrics, read_nodes
-from mrcontrast.evaluation.collection import Collection, collect
+from mrcontrast.evaluation.collection import Collection, Rules, collect
 from mrcontrast.evaluation.comparison import compare
 from mrcontrast.evaluation.pairing import Case
 from mrcontrast.evaluation.protocol import (
@@ -21,6 +23,7 @@ from mrcontrast.evaluation.protocol import (
     read_features,
     read_range,
 )
+from mrcontrast.evaluation.roles import find_roles
 from mrcontrast.evaluation.table import FORMATS
 from mrcontrast.evaluation.terminal import to_rich
 from mrcontrast.inference.originals import originals
@@ -46,6 +49,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--mask", dest="masks", type=Path, metavar="DIR", help=masks)
     lesions = "lesion masks; default: *_label-lesion_mask in the folder of the references, if any"
     add("--lesion-mask", dest="lesion_masks", type=Path, metavar="DIR", help=lesions)
+    made = "contrast of the images, such as t1w; default: by the names of the predictions"
+    add("--target", default="", metavar="NAME", help=made)
     add("--method", metavar="NAME", help="name of the only folder of predictions")
     add("--out", type=Path, default=Path("evaluation"), metavar="DIR", help="(%(default)s)")
     limits = "intensity range LO HI, or 'reference'; default: 0 1 if all references are in it"
@@ -93,6 +98,7 @@ def run(args: Namespace) -> int:
         read_features(args.features, args.feature_weights, args.feature_sha256),
         args.dims,
         build_metrics(read_nodes(args.metrics)),
+        args.target,
     )
     show(evaluate(*folders, args.allow_missing, protocol, args.any_reference), args)
     return 0
@@ -152,15 +158,17 @@ def evaluate(
         raise UsageError(f"Expected a folder for the results, got a file ({out}). Choose another.")
     splits = _splits_of(references)
     check_normaliser(protocol, bool(splits))
-    folders = predictions, references, masks, allow_missing, splits, lesion_masks
-    found = collect(*folders, any_reference=any_reference)
+    roles = find_roles(predictions, protocol.target)
+    rules = Rules(allow_missing, any_reference)
+    found = collect(predictions, references, roles.target, splits, masks, lesion_masks, rules)
     inputs = {
+        **roles.facts,
         "predictions": {name: str(folder) for name, folder in predictions.items()},
         "references": str(references),
         "masks": found.mask_source,
         "splits": sorted({splits[case.name] for case in found.cases}) if splits else None,
     }
-    return compare(found, inputs, Path(out), protocol)
+    return compare(found, inputs, Path(out), replace(protocol, target=roles.target))
 
 
 def evaluate_originals(
@@ -170,12 +178,12 @@ def evaluate_originals(
     out: Path,
     metrics: tuple[Metric, ...] = (),
 ) -> dict[str, Any]:
-    """Score predictions on the subjects' own grids against the raw T1w files of a data set.
+    """Score predictions on the subjects' own grids against the raw files of a data set.
 
-    The references are normalised as the data set's T1w images were, over the brain on their grid.
+    The references are normalised as the data set's images were, over the brain on their grid.
 
     Args:
-        predictions: Folder of ``<name>_desc-synth_T1w.nii.gz``, by name of the method.
+        predictions: Folder of ``<name>_desc-synth_<suffix>.nii.gz``, by name of the method.
         records: Prepared subjects with known raw files.
         masks: Folder of ``mrcontrast.inference.originals.write_masks``.
         out: Folder of the results.
@@ -187,25 +195,34 @@ def evaluate_originals(
     Raises:
         MrcontrastError: Files are missing or not on one grid, or the normalisers differ.
     """
-    names = sorted({record.normalisers["t1w"]["name"] for record in records})
+    roles = find_roles(predictions)
+    target, title = roles.target, title_of(roles.target)
+    names = sorted({record.normalisers[target]["name"] for record in records})
     if len(names) != 1:
         raise MrcontrastError(
-            f"Expected one normaliser of all T1w images, got {', '.join(names) or 'no subject'}. "
-            "Prepare the data set again."
+            f"Expected one normaliser of all {title} images, got "
+            f"{', '.join(names) or 'no subject'}. Prepare the data set again."
         )
     cases = [
-        Case(raw.name, raw.t1w, raw.mask, {m: Path(path) / file for m, path in predictions.items()})
-        for raw in originals(records, masks)
-        for file in [f"{raw.name}{SYNTHETIC}.nii.gz"]
+        Case(
+            raw.name,
+            raw.images[target],
+            raw.mask,
+            {m: Path(path) / synthetic_name(raw.name, target) for m, path in predictions.items()},
+        )
+        for raw in originals(records, masks, [target])
     ]
-    mask_source = "those of the raw files, else the largest non-zero component of the raw FLAIR"
+    mask_source = (
+        "those of the raw files, else the largest non-zero component of the first raw image"
+    )
     inputs = {
+        **roles.facts,
         "predictions": {name: str(folder) for name, folder in predictions.items()},
-        "references": "raw T1w files, source_t1w of the manifest",
+        "references": f"raw {title} files, source_{target} of the manifest",
         "masks": mask_source,
         "splits": sorted({record.split for record in records}),
     }
-    protocol = Protocol(reference_normaliser=names[0], metrics=metrics)
+    protocol = Protocol(reference_normaliser=names[0], metrics=metrics, target=target)
     return compare(Collection(cases, mask_source, {}), inputs, Path(out), protocol)
 
 

@@ -16,8 +16,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     first = "shown first, and ranks the subjects; default: the first with an uncertainty map"
     add("--method", metavar="NAME", help=first)
     add("--metric", metavar="NAME", help="ranks the subjects; default: psnr")
-    flairs = "folder of FLAIR images; default: those of a prepared data set"
-    add("--flair", type=Path, metavar="DIR", help=flairs)
+    sources = "folder of source images; default: those of a prepared data set"
+    add("--sources", type=Path, metavar="DIR", help=sources)
     most = "most subjects in the viewer, the worst and the best (%(default)s)"
     add("--subjects", type=whole, default=10, metavar="N", help=most)
     size = "most MB of volumes in the page (%(default)s)"
@@ -26,12 +26,12 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Run ``mrcontrast report``, print the path of the page, and return exit code 0."""
-    check_exists({"STUDY_OR_EVALUATION": args.source, "--flair": args.flair})
+    check_exists({"STUDY_OR_EVALUATION": args.source, "--sources": args.sources})
     from rich.console import Console
 
     from mrcontrast.report.page import Choices, write_report
 
-    choices = Choices(args.method, args.metric, args.subjects, args.max_mb, args.flair)
+    choices = Choices(args.method, args.metric, args.subjects, args.max_mb, args.sources)
     path = write_report(args.source, args.out, choices)
     size = f"{path.stat().st_size / 1e6:.1f} MB"
     Console(highlight=False, soft_wrap=True, markup=False).print(f"{path} ({size})")

@@ -172,13 +172,14 @@ def describe(config: DictConfig, datamodule: "LightningDataModule") -> dict[str,
     """Return where a run comes from, as far as it is known before training."""
     from mrcontrast.data.facts import data_facts
 
-    manifest = getattr(datamodule, "manifest", None)
+    data: Any = datamodule
+    manifest = getattr(data, "manifest", None)
     command = [Path(sys.argv[0]).name, *sys.argv[1:]]
     return {
         "stage": module_name(config.stage._target_),
         "data_hash": getattr(manifest, "data_hash", None),
         "split_hash": getattr(manifest, "split_hash", None),
-        "data": None if manifest is None else data_facts(manifest),
+        "data": None if manifest is None else data_facts(manifest, data.source, data.target),
         "seed": config.seed,
         "command": shlex.join(command),
         **software(),

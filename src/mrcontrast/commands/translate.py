@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mrcontrast.config.arguments import check_exists
 from mrcontrast.errors import MrcontrastError, UsageError, printable
-from mrcontrast.inference.options import add_arguments, refuse_options
+from mrcontrast.inference.options import add_arguments, name_files, refuse_options, sources_of
 from mrcontrast.inference.sampling_options import ONE_DRAW, Draws
 from mrcontrast.runs.released import check_runs_exist
 from mrcontrast.storage.nifti import absence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mrcontrast.data.predictions import Existing
     from mrcontrast.inference.files import Outcome
     from mrcontrast.inference.originals import Original
-    from mrcontrast.inference.stage_translator import Translator
+    from mrcontrast.inference.translation import Translator
     from mrcontrast.inference.translation_jobs import Job
 
 
@@ -37,7 +37,8 @@ def run(args: Namespace) -> int:
     given = ONE_DRAW.temperature if args.temperature is None else args.temperature
     draws = Draws(args.samples, args.noise_turn, given, args.precision)
     refuse_options(args)
-    refuse_paths(args.input, args.output, args.overwrite)
+    for path in sources_of(args):
+        refuse_paths(path, args.output, args.overwrite)
     check_runs_exist({"--model": args.model})
     check_exists({"--mask": args.mask})
     if args.strip_skull:
@@ -62,7 +63,7 @@ def run(args: Namespace) -> int:
     jobs = find_jobs(args, translator)
     existing = Existing.REDO if args.overwrite else Existing.REFUSE
     outcome = translate_files(jobs, translator, existing)
-    if args.input.is_file() and outcome.failed:
+    if (args.input is None or args.input.is_file()) and outcome.failed:
         raise MrcontrastError(next(iter(outcome.failed.values())))
     tell(outcome, args.output)
     return 1 if outcome.failed else 0
@@ -72,7 +73,7 @@ def translate_records(
     records: Sequence["Record"],
     translator: "Translator",
     out_dir: Path,
-    shuffle_flair: bool = False,
+    shuffle_source: bool = False,
     seed: int = 0,
     existing: "Existing | None" = None,
 ) -> list[Path]:
@@ -81,8 +82,8 @@ def translate_records(
     Args:
         records: Subjects, such as ``manifest.split("test")``.
         translator: What translates.
-        out_dir: Gets ``<record.name>_desc-synth_T1w.nii.gz`` and sidecars.
-        shuffle_flair: Give each subject the FLAIR and mask of the next other subject; a model
+        out_dir: Gets ``<record.name>_desc-synth_<suffix>.nii.gz`` and sidecars.
+        shuffle_source: Give each subject the sources and mask of the next other subject; a model
             that heeds its condition must get worse.
         seed: Of the noise; each subject has a seed of its own, made from this and its name.
         existing: What to do with outputs that are there; None replaces those made otherwise.
@@ -91,14 +92,14 @@ def translate_records(
         The synthetic volumes, in the order of the records.
 
     Raises:
-        UsageError: There is no other subject to take FLAIR from.
+        UsageError: There is no other subject to take sources from.
         MrcontrastError: Subjects could not be translated, while the others are finished; or they
             were normalised otherwise than the model's training data.
     """
     from mrcontrast.inference.translation_jobs import record_jobs
 
-    source, normaliser = translator.source, translator.normaliser_name
-    jobs = record_jobs(records, source, Path(out_dir), shuffle_flair, seed, normaliser)
+    roles = translator.source, translator.target
+    jobs = record_jobs(records, *roles, Path(out_dir), shuffle_source, seed)
     return translate_all(jobs, translator, existing)
 
 
@@ -114,7 +115,7 @@ def translate_originals(
     Args:
         originals: See ``mrcontrast.inference.originals``.
         translator: What translates.
-        out_dir: Gets ``<name>_desc-synth_T1w.nii.gz`` and sidecars.
+        out_dir: Gets ``<name>_desc-synth_<suffix>.nii.gz`` and sidecars.
         seed: As ``translate_records``.
         existing: As ``translate_records``.
 
@@ -124,7 +125,8 @@ def translate_originals(
     Raises:
         MrcontrastError: Subjects could not be translated, while the others are finished.
     """
-    jobs = [original.job(translator.source, Path(out_dir), seed) for original in originals]
+    roles = tuple(translator.source), translator.target
+    jobs = [original.job(*roles, Path(out_dir), seed) for original in originals]
     return translate_all(jobs, translator, existing)
 
 
@@ -156,19 +158,23 @@ def find_jobs(args: Namespace, translator: "Translator") -> list["Job"]:
     """
     from mrcontrast.inference import translation_jobs as jobs
 
-    source, out, seed, strip = translator.source, args.output, args.seed, args.strip_skull
-    if not jobs.is_prepared(args.input):
-        given = (args.input, out, source, args.mask, seed, args.any_contrast)
-        one = args.input.is_file()
-        found = [jobs.file_job(*given)] if one else jobs.folder_jobs(*given)
-        return [job.stripped() for job in found] if strip else found
-    if args.mask is not None or strip:
+    source, target = tuple(translator.source), translator.target
+    out, seed, strip = args.output, args.seed, args.strip_skull
+    if args.input is None or args.input.is_file():
+        files = name_files(args, source)
+        found = [jobs.file_job(files, target, out, args.mask, seed, args.any_contrast)]
+    elif not jobs.is_prepared(args.input):
+        given = (args.input, source, target, out, args.mask, seed, args.any_contrast)
+        found = jobs.folder_jobs(*given)
+    elif args.mask is not None or strip:
         raise UsageError(
             f"Expected no {'--strip-skull' if strip else '--mask'} for a prepared data set, which "
             f"has its masks, got one ({args.input}). Leave it out."
         )
-    records = jobs.split_records(args.input, args.split)
-    return jobs.record_jobs(records, source, out, seed=seed, normaliser=translator.normaliser_name)
+    else:
+        records = jobs.split_records(args.input, args.split)
+        return jobs.record_jobs(records, translator.source, target, out, seed=seed)
+    return [job.stripped() for job in found] if strip else found
 
 
 def refuse_strip(mask: Path | None) -> None:

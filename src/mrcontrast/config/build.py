@@ -16,6 +16,7 @@ from mrcontrast.errors import MrcontrastError, UsageError, with_cause
 
 PACKAGE = Path(__file__).resolve().parents[1]
 NAME_OF_STAGE = "${hydra:runtime.choices.stage}"  # in configs/train.yaml
+TYPED = "${hydra:overrides.task}"  # likewise
 
 
 def config_dir() -> Path:
@@ -49,16 +50,23 @@ def compose(entry: str, overrides: list[str] | None = None, with_hydra: bool = F
     try:
         with initialize_config_dir(str(config_dir()), version_base="1.3"):
             config = hydra_compose(entry, overrides, return_hydra_config=True)
-            with open_dict(config):
-                # Only Hydra's own command resolves its interpolation in the name of a run.
-                if OmegaConf.to_container(config).get("name") == NAME_OF_STAGE:  # type: ignore[union-attr]
-                    config.name = config.hydra.runtime.choices.stage
-                if not with_hydra:
-                    del config["hydra"]
-            return config
+            return without_hydra(config, with_hydra)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         keys = partial(keys_without, entry, overrides)
         raise usage_error(error, entry, keys, config_dir()) from error
+
+
+def without_hydra(config: DictConfig, with_hydra: bool) -> DictConfig:
+    """Replace interpolations of Hydra's settings, which only Hydra's own command resolves."""
+    plain: Any = OmegaConf.to_container(config)
+    with open_dict(config):
+        if plain.get("name") == NAME_OF_STAGE:
+            config.name = config.hydra.runtime.choices.stage
+        if plain.get("overrides") == TYPED:
+            config.overrides = config.hydra.overrides.task
+        if not with_hydra:
+            del config["hydra"]
+    return config
 
 
 def keys_without(entry: str, overrides: Sequence[str], unknown: str) -> list[str]:

@@ -1,9 +1,11 @@
 """Names of classes in configs of earlier versions, and their present names."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from mrcontrast.config.earlier_stages import with_arguments_of_today
 
+DATA = "mrcontrast.data.datamodule.ContrastDataModule"
 # Earlier module or class -> present one.
 MOVED: dict[str, str] = {
     "lightning.pytorch.callbacks.ModelCheckpoint": (
@@ -16,7 +18,7 @@ MOVED: dict[str, str] = {
     "mrcontrast.latents": "mrcontrast.latent.codec",
     "mrcontrast.optimisation": "mrcontrast.stages.optimisation",
     "mrcontrast.regressor": "mrcontrast.networks.regressor",
-    "mrcontrast.transforms.normalise": "mrcontrast.transforms.normalise",
+    "mrcontrast.transforms.whole_volume": "mrcontrast.transforms.normalise",
 }
 
 
@@ -42,4 +44,31 @@ def with_names_of_today(node: Any) -> Any:  # noqa: ANN401 - any plain value
     changed = {key: with_names_of_today(value) for key, value in node.items()}
     if isinstance(target := changed.get("_target_"), str):
         changed["_target_"] = today(target)
-    return with_arguments_of_today(changed)
+    is_data = changed.get("_target_") == DATA
+    return with_roles(changed) if is_data else with_arguments_of_today(changed)
+
+
+def with_roles(data: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of a data module with source, target, and transforms keyed by role.
+
+    Earlier versions make T1w from FLAIR and key transforms by contrast.
+
+    >>> with_roles({"augmentation": [{"keys": ["flair", "t1w", "brain_mask"]}]})["augmentation"]
+    [{'keys': ['source', 'target', 'brain_mask']}]
+    """
+    data = {"source": ["flair"], "target": "t1w"} | data
+    sources = data["source"] if isinstance(data["source"], list) else []
+    roles = {str(name): "source" for name in sources} | {str(data["target"]): "target"}
+    transforms = data.get("augmentation")
+    if isinstance(transforms, list):
+        data["augmentation"] = [with_keys(entry, roles) for entry in transforms]
+    elif isinstance(transforms, dict):
+        data["augmentation"] = {key: with_keys(node, roles) for key, node in transforms.items()}
+    return data
+
+
+def with_keys(transform: Any, roles: Mapping[str, str]) -> Any:  # noqa: ANN401 - any plain value
+    """Return a transform with roles in place of contrasts."""
+    if not isinstance(transform, dict) or not isinstance(transform.get("keys"), list):
+        return transform
+    return transform | {"keys": [roles.get(str(key), key) for key in transform["keys"]]}

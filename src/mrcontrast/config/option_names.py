@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,11 @@ KEYS = {
     "train": {"data.num_workers": "workers", "run_dir": "out"},
     "study": {"folder": "out"},
 }
-OPTIONS = {"evaluate": {"--masks": "--mask", "--lesion-masks": "--lesion-mask"}}
+OPTIONS = {
+    "evaluate": {"--masks": "--mask", "--lesion-masks": "--lesion-mask"},
+    "report": {"--flair": "--sources"},
+}
+NODES = {"shuffle_flair": "shuffle_source"}  # keys of a prediction of a study
 POSITIONAL = {"translate": "--out"}  # OUT, by its name in the other commands
 OF_HYDRA = (  # its own flags, long and short
     *("--help", "--hydra-help", "--version", "--cfg", "--resolve", "--package", "--run"),
@@ -70,6 +74,13 @@ def renamed_options(command: str, words: Sequence[str]) -> list[str]:
         else:
             found.append(word)
     return [*found, *last]
+
+
+def renamed_node(node: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a prediction of a study with present names of keys, and report each earlier name."""
+    for key in NODES.keys() & node.keys():
+        report_name(key, NODES[key])
+    return {NODES.get(key, key): value for key, value in node.items()}
 
 
 @cache

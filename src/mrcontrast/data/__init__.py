@@ -1,1 +1,36 @@
 """Prepared data sets: manifest, splits, items, caches."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from monai.data import Dataset
+
+
+def as_monai(
+    root: str | Path, split: str, transform: Callable[[dict[str, Any]], Any] | None = None
+) -> "Dataset":
+    """Return one split of a prepared data set as a MONAI dataset, one dictionary a session.
+
+    Args:
+        root: Folder that ``mrcontrast prepare`` has written.
+        split: "train", "val" or "test".
+        transform: Applied to each dictionary, such as MONAI's ``LoadImaged(["flair", "t1w"])``.
+
+    Returns:
+        Dictionaries with the paths of all images by contrast, those of "brain_mask",
+        "lesion_mask" and "labels" where the session has them, "subject", "session" ("" for none)
+        and "tags".
+
+    Raises:
+        MrcontrastError: The data set is missing or malformed, or has no such split.
+    """
+    from monai.data import Dataset
+
+    from mrcontrast.data.manifest import Manifest
+
+    records = Manifest.read(root).split(split)
+    files = [{name: str(path) for name, path in record.files.items()} for record in records]
+    facts = [{"subject": r.subject, "session": r.session or "", "tags": r.tags} for r in records]
+    return Dataset([one | more for one, more in zip(files, facts, strict=True)], transform)

@@ -1,23 +1,27 @@
 """What a trained model must know of its data to meet a new volume."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from mrcontrast.data.manifest import Manifest
 from mrcontrast.errors import MrcontrastError
 
 
-def data_facts(manifest: Manifest) -> dict[str, Any]:
-    """Return grid and normalisers of a prepared data set, for ``provenance.json`` under "data".
+def data_facts(manifest: Manifest, source: Sequence[str], target: str) -> dict[str, Any]:
+    """Return contrasts, grid and normalisers of a data set, for ``provenance.json`` under "data".
 
     Returns:
-        "spacing_mm" (float), "shape" (x, y, z voxels), and for each contrast, such as "flair",
-        the settings "name" and "clip" under "normaliser_flair", without values of one subject.
+        "source" (list of names), "target", "spacing_mm" (float), "shape" (x, y, z voxels), and
+        for each contrast the settings "name" and "clip" under "normaliser_<contrast>", without
+        values of one subject.
 
     Raises:
         MrcontrastError: Subjects were normalised in different ways.
     """
     first = manifest.records[0]
     return {
+        "source": list(source),
+        "target": target,
         "spacing_mm": float(first.spacing_mm),
         "shape": [int(size) for size in first.shape],
         **{f"normaliser_{name}": _shared_settings(manifest, name) for name in manifest.contrasts},

@@ -13,15 +13,15 @@ import numpy as np
 
 from mrcontrast.data import sidecars
 from mrcontrast.data.claims import FILES, REPLACED, Claims, hashes_of, is_claimed, read_claims
+from mrcontrast.data.contrasts import TABLE, ending_of
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.storage.files import replacing, sha256_file, write_json
 from mrcontrast.storage.volume import Volume, write_labels, write_volume
 
 ENDINGS = (".nii.gz", ".nii")
-SYNTHETIC = "_desc-synth_T1w"
-DEVIATION = "_desc-synthstd_T1w"
+SYNTHETIC = re.compile(r"_desc-synth_([A-Za-z0-9]+)$")
+SUFFIX = re.compile(f"_({'|'.join(known.suffix for known in TABLE.values())})$")
 BRAIN_MASK = "_desc-brain_mask"
-UNITS = "arbitrary, [0, 1]: normalised like the T1w images of the training data"
 
 
 class Existing(Enum):
@@ -61,9 +61,9 @@ class PredictionFiles:
         'sub-01_desc-synthstd_T1w.nii.gz'
         """
         name = stem(self.volume)
-        given = name.endswith(SYNTHETIC)
-        deviation = name.removesuffix(SYNTHETIC) + DEVIATION if given else f"{name}_std"
-        return self.volume.with_name(deviation + self.volume.name.removeprefix(name))
+        deviation, given = SYNTHETIC.subn(r"_desc-synthstd_\1", name)
+        ending = self.volume.name.removeprefix(name)
+        return self.volume.with_name(f"{deviation}{'' if given else '_std'}{ending}")
 
     @property
     def mask(self) -> Path:
@@ -183,7 +183,7 @@ class PredictionFiles:
                 write_volume(unfinished[self.std], std, source)
             if mask is not None:
                 write_labels(unfinished[self.mask], mask, mean.affine, source)
-            facts = {"Synthetic": True, "IntensityUnits": UNITS, **sidecar}
+            facts = {"Synthetic": True, **sidecar}
             facts[FILES] = {path.name: sha256_file(unfinished[path]) for path in paths}
             old = {REPLACED: earlier} if earlier else {}
             write_json(unfinished[self.sidecar], facts | old)
@@ -211,25 +211,34 @@ def stem(path: Path) -> str:
     return path.name.removesuffix(ending)
 
 
-def prediction_name(source: str) -> str:
-    """Return the file name of the synthetic T1w for the name of its source.
+def synthetic_name(session: str, target: str) -> str:
+    """Return the file name of a synthetic volume of a session and a contrast.
 
-    >>> prediction_name("sub-01_ses-2_space-MNI152_desc-n4_FLAIR.nii.gz")
+    >>> synthetic_name("sub-01", "flair")
+    'sub-01_desc-synth_FLAIR.nii.gz'
+    """
+    return f"{session}_{ending_of(target, 'synth')}.nii.gz"
+
+
+def prediction_name(source: str, target: str) -> str:
+    """Return the file name of the synthetic volume of a contrast for the name of its source.
+
+    >>> prediction_name("sub-01_ses-2_space-MNI152_desc-n4_FLAIR.nii.gz", "t1w")
     'sub-01_ses-2_space-MNI152_desc-synth_T1w.nii.gz'
-    >>> prediction_name("case7.nii")
-    'case7_desc-synth_T1w.nii.gz'
+    >>> prediction_name("case7.nii", "t2w")
+    'case7_desc-synth_T2w.nii.gz'
     """
     entities = without_contrast(stem(Path(source)))
-    return re.sub(r"_desc-[A-Za-z0-9]+", "", entities) + f"{SYNTHETIC}.nii.gz"
+    return synthetic_name(re.sub(r"_desc-[A-Za-z0-9]+", "", entities), target)
 
 
 def without_contrast(name: str) -> str:
-    """Return a file name's stem without what names its contrast at the end.
+    """Return a file name's stem without its contrast at the end.
 
-    >>> without_contrast("sub-01_FLAIR"), without_contrast("sub-01_desc-synth_T1w")
+    >>> without_contrast("sub-01_FLAIR"), without_contrast("sub-01_desc-synth_T2w")
     ('sub-01', 'sub-01')
     """
-    return re.sub(r"_(FLAIR|T1w|T2w|PDw)$", "", name.removesuffix(SYNTHETIC))
+    return SUFFIX.sub("", SYNTHETIC.sub("", name))
 
 
 def _other_ending(path: Path) -> str:

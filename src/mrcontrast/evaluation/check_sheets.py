@@ -20,7 +20,7 @@ def check_sheets(summary: Mapping[str, Any]) -> list[Sheet]:
     """
     checks = summary.get("checks") or {}
     made = [
-        (_condition, checks.get("shuffled_flair")),
+        (_condition, _starting(checks, "shuffled_")),
         (_ceiling, checks.get("autoencoder_ceiling")),
         (_uncertainty, checks.get("uncertainty")),
         (_nearest, checks.get("nearest_training")),
@@ -33,16 +33,16 @@ def check_sheets(summary: Mapping[str, Any]) -> list[Sheet]:
 def _condition(check: Mapping[str, Any]) -> Sheet:
     rows = []
     for method, found in check["methods"].items():
-        verdict = {True: "yes", False: "NO", None: UNKNOWN}[found["follows_flair"]]
+        verdict = {True: "yes", False: "NO", None: UNKNOWN}[_starting(found, "follows_")]
         cells = [
             format_statistic(found[which][name], digits)
             for name, digits in SWAPPED.items()
             for which in ("own", "other", "change")
         ]
         rows.append([method, verdict, str(found["share"]["n"]), *cells])
-    columns = ["Method", "Follows FLAIR", "n"]
+    columns = ["Method", "Follows source", "n"]
     columns += [f"{name}, {which}" for name in TITLES for which in ("own", "other", "gain")]
-    title = "Check: the own FLAIR against another subject's"
+    title = "Check: the own source against another subject's"
     return Sheet(title, columns, rows, (_sentence(check["words"]),), 2)
 
 
@@ -102,3 +102,8 @@ def _change_cells(change: Mapping[str, Any]) -> list[str]:
 
 def _sentence(words: str) -> str:
     return f"{words[0].upper()}{words[1:]}."
+
+
+def _starting(found: Mapping[str, Any], start: str) -> Any:  # noqa: ANN401 - a part of the summary
+    """Return the value of the key with a start; earlier versions name the source after it."""
+    return next((value for key, value in found.items() if key.startswith(start)), None)

@@ -7,7 +7,14 @@ from typing import Any
 
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.evaluation.masks import files_of, find_lesions, find_masks
-from mrcontrast.evaluation.pairing import LABELS, PREDICTIONS, Case, index_folder, listing, match
+from mrcontrast.evaluation.pairing import (
+    LABELS,
+    Case,
+    index_folder,
+    listing,
+    match,
+    prediction_patterns,
+)
 from mrcontrast.evaluation.real_images import find_doubts, index_references, refuse_doubtful
 
 NOT_BY_ALL = "not_predicted_by_all"
@@ -24,8 +31,8 @@ class Collection:
         mask_source: Source of the brain masks, for the summary.
         missing: Method -> "no_prediction", "no_reference" or "not_predicted_by_all" -> sessions.
         lesion_source: Source of the lesion masks; None without any.
-        training: T1w of the training sessions on the grid of the references; empty if unknown.
-        doubts: Session -> reason why its reference is no real T1w image.
+        training: Images of the training sessions on the grid of the references; empty if unknown.
+        doubts: Session -> reason why its reference is no real image of the target.
     """
 
     cases: list[Case]
@@ -50,51 +57,65 @@ class Collection:
         }
 
 
+@dataclass(frozen=True)
+class Rules:
+    """Which sessions and references are taken.
+
+    Attributes:
+        allow_missing: Leave out sessions without a counterpart.
+        any_reference: Accept synthetic references and those taken after contrast agent.
+        shared: Take only sessions that all methods predict; else those that any method predicts.
+    """
+
+    allow_missing: bool = False
+    any_reference: bool = False
+    shared: bool = True
+
+
 def collect(
     predictions: Mapping[str, Path],
     references: Path,
-    masks: Path | None,
-    allow_missing: bool,
+    target: str,
     splits: Mapping[str, str],
+    masks: Path | None = None,
     lesion_masks: Path | None = None,
-    shared: bool = True,
-    any_reference: bool = False,
+    rules: Rules | None = None,
 ) -> Collection:
     """Find the sessions to score, their masks, and missing counterparts.
 
     Args:
         predictions: Folder by method.
         references: Folder of the real images.
-        masks: Folder of brain masks; None for the folder of the references.
-        allow_missing: Leave out sessions without a counterpart.
+        target: Contrast of both.
         splits: Split by session, or empty; only splits with a prediction are expected.
+        masks: Folder of brain masks; None for the folder of the references.
         lesion_masks: Folder of lesion masks; None for the folder of the references.
-        shared: Take only sessions that all methods predict; else those that any method predicts.
-        any_reference: Accept synthetic references and those taken after contrast agent.
+        rules: Which sessions and references are taken.
 
     Raises:
         MrcontrastError: A counterpart or a mask is missing, a file is ambiguous, a reference is no
-            real T1w image, or nothing is left.
+            real image, or nothing is left.
     """
-    known = every = _filled(index_references(references), references)
+    rules = rules or Rules()
+    known = every = _filled(index_references(references, target), references)
     found: dict[str, dict[str, Path]] = {}
     foreign: dict[str, list[str]] = {}
     for method, folder in predictions.items():
-        index = _filled(index_folder(folder, PREDICTIONS), folder)
+        index = _filled(index_folder(folder, prediction_patterns(target)), folder)
         found[method], foreign[method] = match(index, known, folder)
     used = {name for paths in found.values() for name in paths}
     if splits:
         used_splits = {splits.get(name) for name in used}
         known = {name: path for name, path in known.items() if splits.get(name) in used_splits}
     missing = _lacks(found, foreign, known)
-    if not used or (missing and not allow_missing):
+    if not used or (missing and not rules.allow_missing):
         raise _missing_fault(missing, predictions, references)
-    if shared:
+    if rules.shared:
         missing, used = _shared(missing, found, predictions)
     chosen = {name: known[name] for name in sorted(used)}
-    doubts = find_doubts(chosen, references)
-    if not any_reference:
-        refuse_doubtful(chosen, doubts)
+    doubts = find_doubts(chosen, references, target)
+    if not rules.any_reference:
+        refuse_doubtful(chosen, doubts, target)
     training = {name: path for name, path in every.items() if splits.get(name) == "train"}
     found_all = _cases(chosen, found, references, bool(splits), masks, lesion_masks)
     return replace(found_all, missing=missing, training=training, doubts=doubts)

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from mrcontrast.config.logs import counted
+from mrcontrast.data.contrasts import title_of
 from mrcontrast.data.predictions import read_sidecar
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.evaluation import condition
@@ -166,8 +167,12 @@ def left_out(protocol: Protocol) -> list[str]:
     metrics = (*METRICS, *protocol.metrics)
     names = [metric.name for metric in metrics if not metric.holds_for(protocol.target)]
     if protocol.target not in condition.TARGETS:
-        names.append("the check of shuffled FLAIR")
-    return [f"left out, not defined for {protocol.target}: {', '.join(names)}"] if names else []
+        names.append("the check of shuffled sources")
+    return (
+        [f"left out, not defined for {title_of(protocol.target)}: {', '.join(names)}"]
+        if names
+        else []
+    )
 
 
 def compare_features(results: Sequence[CaseResult], scorer: Scorer) -> dict[str, Any] | None:
@@ -193,7 +198,7 @@ def check_all(found: Collection, results: Sequence[CaseResult]) -> dict[str, Any
     calibrations = by_method({result.name: result.calibrations for result in results})
     nearest = by_method({result.name: result.nearest for result in results})
     return {
-        "shuffled_flair": condition.check_condition(swaps, list(sidecars)),
+        "shuffled_source": condition.check_condition(swaps, list(sidecars)),
         "autoencoder_ceiling": check_ceiling(rows, ceilings),
         "uncertainty": check_uncertainty(calibrations, samples),
         "nearest_training": summarise_nearest(nearest) if found.training else None,

@@ -1,9 +1,9 @@
-"""Check that a method follows its FLAIR: the own one against another subject's.
+"""Check that a method follows its source: the own one against another subject's.
 
-Another subject's FLAIR comes with another brain, so voxels outside either brain are left out, and
-all but the inner grey and white matter of the real T1w. There FLAIR and T1w have opposite contrast:
-a constant image gains nothing from the own FLAIR, and a copy of FLAIR correlates less with the own
-T1w than with another's.
+Another subject's source comes with another brain, so voxels outside either brain are left out, and
+all but the inner grey and white matter of the real T1w. FLAIR and T2w have the opposite contrast
+there: a constant image gains nothing from the own source, and a copy of it correlates less with the
+own T1w than with another's.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,22 +22,22 @@ from mrcontrast.metrics.score_regions import Scores
 from mrcontrast.metrics.voxelwise import mean_absolute_error, peak_signal_to_noise
 
 TARGETS = ("t1w",)
-MARGIN = 0.1  # of the correlation; bias fields that both scans share may give a copy of FLAIR less
+MARGIN = 0.1  # of the correlation; bias fields that both scans share may give a copy less
 MIN_VOXELS = 50
 WORDS = (
-    "the own FLAIR against another subject's, over the voxels that both brains share; correlation "
-    "of synthetic and real T1w over the inner grey and white matter of the real one, where a "
-    "constant gains nothing and a copy of FLAIR loses. follows_flair: the interval of the gain in "
+    "the own source against another subject's, over the voxels that both brains share; correlation "
+    "of synthetic and real image over the inner grey and white matter of the real one, where a "
+    "constant gains nothing and a copy of FLAIR loses. follows_source: the interval of the gain in "
     f"correlation is above {MARGIN:g}; null below {MIN_SUBJECTS} subjects"
 )
 
 
 @dataclass(frozen=True)
 class Swap:
-    """Scores of one session from its own FLAIR and from another subject's, in the same voxels.
+    """Scores of one session from its own source and from another subject's, in the same voxels.
 
     Attributes:
-        own: PSNR, MAE and correlation with the own FLAIR.
+        own: PSNR, MAE and correlation with the own source.
         other: The same with another subject's.
         share: Share of the brain that the other brain also covers.
     """
@@ -53,7 +53,7 @@ def compare_swap(
     """Score two synthetic images of one session where both brains are; None if nowhere.
 
     Args:
-        own: Image from the own FLAIR, (X, Y, Z), in the units of the metrics.
+        own: Image from the own source, (X, Y, Z), in the units of the metrics.
         other: Image from another subject's.
         other_brain: (X, Y, Z) bool.
         anatomy: The real image.
@@ -82,7 +82,7 @@ def brain_of(image: np.ndarray) -> np.ndarray:
 def check_condition(
     found: Mapping[str, Mapping[str, Swap]], methods: Sequence[str]
 ) -> dict[str, Any]:
-    """Return the loss of each method when it is given the FLAIR of another subject.
+    """Return the loss of each method when it is given the source of another subject.
 
     Args:
         found: Method -> session -> scores of both images.
@@ -108,7 +108,7 @@ def _summarise(method: str, swaps: Mapping[str, Swap]) -> dict[str, Any]:
     ends = change["correlation"].ci95
     return {
         "shuffled": method + SHUFFLED,
-        "follows_flair": None if ends is None else bool(ends[0] > MARGIN),
+        "follows_source": None if ends is None else bool(ends[0] > MARGIN),
         "own": {m: asdict(statistic) for m, statistic in own.items()},
         "other": {m: asdict(statistic) for m, statistic in other.items()},
         "change": {m: asdict(statistic) for m, statistic in change.items()},

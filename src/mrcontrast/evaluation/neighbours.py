@@ -21,10 +21,10 @@ class Nearest:
     """Root mean square distances of one synthetic volume on a coarse grid, in its own units.
 
     Attributes:
-        training: To the nearest training T1w.
-        name: Session of that T1w.
-        real: From the subject's real T1w to its nearest training T1w.
-        truth: To the subject's real T1w.
+        training: To the nearest training image.
+        name: Session of that image.
+        real: From the subject's real image to its nearest training image.
+        truth: To the subject's real image.
     """
 
     training: float
@@ -34,13 +34,13 @@ class Nearest:
 
     @property
     def ratio(self) -> float | None:
-        """Distance to training data over that of the real T1w; None if that is 0."""
+        """Distance to training data over that of the real image; None if that is 0."""
         return self.training / self.real if self.real else None
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Small copies of all training T1w volumes, in a memory-mapped file.
+    """Small copies of all training volumes of the target, in a memory-mapped file.
 
     Attributes:
         names: Sessions.
@@ -68,7 +68,7 @@ def store_training(volumes: Mapping[str, Path], folder: Path, pool: Workers) -> 
     """Write small copies of training volumes, one in memory at a time.
 
     Args:
-        volumes: T1w files by session, all on one grid, 0 outside the brain.
+        volumes: Files by session, all on one grid, 0 outside the brain.
         folder: Folder of the file.
         pool: Processes to use.
 
@@ -123,9 +123,9 @@ def summarise_nearest(found: Mapping[str, Mapping[str, Nearest]]) -> dict[str, A
         }
     return {
         "words": "root mean square distance on a grid of about "
-        f"{SPACING_MM:g} mm to the nearest training T1w. ratio: of the synthetic over that of the "
-        "subject's own real T1w; about 1 for a new subject, a little less for a smooth image, 0 "
-        f"for a copy. copied: below {COPIED_BELOW:g}",
+        f"{SPACING_MM:g} mm to the nearest training image. ratio: of the synthetic over that of "
+        "the subject's own real image; about 1 for a new subject, less for a smooth image, "
+        f"0 for a copy. copied: below {COPIED_BELOW:g}",
         "methods": methods,
     }
 

@@ -26,7 +26,7 @@ METHOD = (
     "two-sided Wilcoxon signed-rank test of paired subjects; p_holm by Holm over the pairs of "
     "methods, for each region and metric apart; metrics with an ideal value by their distance "
     "from it; effect sizes: matched-pairs rank-biserial correlation and Cohen's dz, of first minus "
-    "second. Methods given another subject's FLAIR (*_shuffled) are left out"
+    "second. Methods given another subject's sources (*_shuffled) are left out"
 )
 
 Pairs = list[dict[str, Any]]

@@ -6,17 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mrcontrast.data.predictions import PredictionFiles
+from mrcontrast.data.contrasts import ending_of
+from mrcontrast.data.predictions import PredictionFiles, without_contrast
 from mrcontrast.errors import MrcontrastError, printable
 
 ENTITY = r"(?:^|[/_])({}-[^/_.]+)"
-SUFFIXES = ("_desc-synth_T1w", "_T1w", "_desc-brain_mask", "_label-lesion_mask", "_mask")
+MASK_SUFFIX = re.compile("(_desc-brain|_label-lesion)?_mask$")
 NAMES_SHOWN = 5
 
 # For each kind the first pattern with a match decides; the last matches any image.
 IMAGE = r"^(?!.*(_mask|_dseg|_probseg)$)"
-PREDICTIONS = (r"_desc-synth_T1w$", r"^(?!.*desc-synth).*(^|_)T1w$", IMAGE)
-REFERENCES = (r"(^|_)T1w$", IMAGE)
 TREE_MASKS = (r"_desc-brain_mask$",)
 MASKS = (*TREE_MASKS, r"^(?!.*label-).*_mask$", "")
 TREE_LESIONS = (r"_label-lesion_mask$",)
@@ -59,6 +58,28 @@ def subject_of(name: str) -> str:
     return name.split("_ses-")[0]
 
 
+def image_pattern(contrast: str) -> str:
+    """Return the pattern of the images of a contrast, real or synthetic.
+
+    >>> image_pattern("t2w"), image_pattern("t1wce")
+    ('(^|_)T2w$', '_ce-[A-Za-z0-9]+_(.*_)?T1w$')
+    """
+    entity, _, suffix = ending_of(contrast).rpartition("_")
+    if not entity:
+        return f"(^|_){suffix}$"
+    return f"_{entity.partition('-')[0]}-[A-Za-z0-9]+_(.*_)?{suffix}$"
+
+
+def prediction_patterns(contrast: str) -> tuple[str, ...]:
+    """Return the patterns of predictions of a contrast, best first."""
+    name = image_pattern(contrast)
+    return (
+        f"_desc-synth_{ending_of(contrast).rpartition('_')[2]}$",
+        f"^(?!.*desc-synth).*{name}",
+        IMAGE,
+    )
+
+
 def index_folder(folder: Path, patterns: tuple[str, ...]) -> dict[str, Path]:
     """Find the NIfTI files of one kind in a folder and its subfolders, by session.
 
@@ -78,7 +99,7 @@ def index_folder(folder: Path, patterns: tuple[str, ...]) -> dict[str, Path]:
 
 def group_folder(folder: Path, patterns: tuple[str, ...]) -> dict[str, list[Path]]:
     """Find files as ``index_folder`` does; a session may have several."""
-    files = _without_spreads([path for path in files_in(folder) if _is_volume(path)])
+    files = _without_spreads([path for path in files_in(folder) if is_volume(path)])
     groups: dict[str, list[Path]] = {}
     for path in _first_that_fit(files, patterns):
         groups.setdefault(session_name(path, folder), []).append(path)
@@ -134,8 +155,7 @@ def session_name(path: Path, root: Path) -> str:
     if found[0]:
         return "_".join(matches[-1] for matches in found if matches)
     stem = printable(stem_of(path))
-    suffix = next((suffix for suffix in SUFFIXES if stem.endswith(suffix)), "")
-    return stem.removesuffix(suffix)
+    return without_contrast(MASK_SUFFIX.sub("", stem))
 
 
 def resolve(name: str, known: Mapping[str, object]) -> str | None:
@@ -209,7 +229,8 @@ def _without_spreads(files: list[Path]) -> list[Path]:
     return [path for path in files if path not in spreads]
 
 
-def _is_volume(path: Path) -> bool:
+def is_volume(path: Path) -> bool:
+    """Return whether a file is NIfTI by its name, and no hidden one."""
     return path.name.endswith((".nii", ".nii.gz")) and not path.name.startswith(".")
 
 

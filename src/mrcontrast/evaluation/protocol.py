@@ -31,7 +31,8 @@ class Protocol:
             see ``read_features``.
         dims: 3 compares volumes; 2 averages over axial slices.
         metrics: Added metrics; see ``added_metrics``.
-        target: Target contrast, such as "t1w"; metrics of other targets are left out.
+        target: Target contrast, such as "t1w"; metrics of other targets are left out. "" takes that
+            of the predictions' names.
     """
 
     intensity_range: RangeChoice = None
@@ -40,7 +41,7 @@ class Protocol:
     features: Mapping[str, Any] | None = None
     dims: int = 3
     metrics: tuple[Metric, ...] = ()
-    target: str = "t1w"
+    target: str = ""
 
 
 def name_predictions(values: list[str], method: str | None = None) -> dict[str, Path]:

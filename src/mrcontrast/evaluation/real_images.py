@@ -1,12 +1,13 @@
-"""Check references: real T1w images without contrast agent."""
+"""Images that may stand as the truth: real ones, without contrast agent unless it is meant."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
+from mrcontrast.data.contrasts import TABLE, title_of
 from mrcontrast.data.image_kinds import CONTRAST_AGENT, PHASE, SYNTHETIC, not_scanned
 from mrcontrast.data.sidecars import Sidecars, data_set_of
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.evaluation.pairing import REFERENCES, group_folder, only
+from mrcontrast.evaluation.pairing import IMAGE, group_folder, image_pattern, only
 
 WORDS = {
     SYNTHETIC: "synthetic",
@@ -15,46 +16,55 @@ WORDS = {
 }
 
 
-def index_references(folder: Path) -> dict[str, Path]:
-    """Find the reference of each session; among several images the one without ``doubt``.
+def index_references(folder: Path, target: str) -> dict[str, Path]:
+    """Find the reference of each session; of several images the one without ``doubt``.
 
     Raises:
         MrcontrastError: There is no such folder, or a session has several such images.
     """
     index, sidecars = {}, Sidecars(data_set_of(folder))
-    for name, paths in group_folder(folder, REFERENCES).items():
+    for name, paths in group_folder(folder, (image_pattern(target), IMAGE)).items():
         real = (
-            [path for path in paths if doubt(path, sidecars) is None] if len(paths) > 1 else paths
+            [path for path in paths if doubt(path, sidecars, target) is None]
+            if len(paths) > 1
+            else paths
         )
         index[name] = only(real or paths, name, folder)
     return index
 
 
-def find_doubts(references: Mapping[str, Path], folder: Path) -> dict[str, str]:
+def find_doubts(references: Mapping[str, Path], folder: Path, target: str) -> dict[str, str]:
     """Return the ``doubt`` of each session that has one."""
     sidecars = Sidecars(data_set_of(folder))
-    found = {name: doubt(path, sidecars) for name, path in references.items()}
+    found = {name: doubt(path, sidecars, target) for name, path in references.items()}
     return {name: words for name, words in found.items() if words is not None}
 
 
-def doubt(path: Path, sidecars: Sidecars) -> str | None:
-    """Return why an image is no real T1w image without contrast agent, or None.
+def doubt(path: Path, sidecars: Sidecars, target: str) -> str | None:
+    """Return why an image is no real image of a target; None if nothing speaks against it.
 
-    >>> doubt(Path("sub-01_ce-gad_T1w.nii.gz"), Sidecars(Path()))
+    >>> doubt(Path("sub-01_ce-gad_T1w.nii.gz"), Sidecars(Path()), "t1w")
     'taken after contrast agent, by its name'
     """
-    if (kind := not_scanned(path.name, {})) is not None:
-        return f"{WORDS[kind]}, by its name"
-    kind = not_scanned(path.name, sidecars.known(path))
-    return None if kind is None else f"{WORDS[kind]}, by its sidecar"
+    for facts, place in (({}, "name"), (sidecars.known(path), "sidecar")):
+        kind = not_scanned(path.name, facts)
+        if kind is not None and not (kind == CONTRAST_AGENT and with_agent(target)):
+            return f"{WORDS[kind]}, by its {place}"
+    return None
 
 
-def refuse_doubtful(references: Mapping[str, Path], doubts: Mapping[str, str]) -> None:
-    """Refuse references that are no real T1w images.
+def with_agent(target: str) -> bool:
+    """Return whether a contrast is one after contrast agent."""
+    return target in TABLE and TABLE[target].entity.startswith("ce-")
+
+
+def refuse_doubtful(references: Mapping[str, Path], doubts: Mapping[str, str], target: str) -> None:
+    """Refuse references that are no real images of the target.
 
     Args:
         references: By session.
         doubts: Why, of the sessions with ``doubt``.
+        target: Their contrast.
 
     Raises:
         MrcontrastError: There are such; the first is named.
@@ -63,7 +73,8 @@ def refuse_doubtful(references: Mapping[str, Path], doubts: Mapping[str, str]) -
         name, words = next(iter(doubts.items()))
         more = f" and {len(doubts) - 1} more" if len(doubts) > 1 else ""
         raise MrcontrastError(
-            f"Expected real T1w images without contrast agent as references, got one that is "
-            f"{words} ({references[name]}{more}). Choose other --references, or pass "
+            f"Expected real {title_of(target)} images"
+            f"{'' if with_agent(target) else ' without contrast agent'} as references, got one "
+            f"that is {words} ({references[name]}{more}). Choose other --references, or pass "
             "--any-reference to take them as they are."
         )

@@ -34,7 +34,7 @@ class CaseResult:
         rows: Scores by method and region.
         calibrations: Error against predicted spread, for methods that predict one.
         nearest: Nearest training neighbour by method, if the training data are known.
-        swaps: The own FLAIR against another's, for methods with a shuffled counterpart.
+        swaps: The own sources against another's, for methods with a shuffled counterpart.
         real_vectors: Features of the real image, (n, dim); None without a feature network.
         vectors: Features of each method's image.
     """
@@ -70,7 +70,7 @@ class Scorer:
     training: TrainingSet | None = None
     features: FeatureScorer | None = None
     dims: int = 3
-    target: str = "t1w"
+    target: str = ""
 
     def compare(self, image: np.ndarray, anatomy: Anatomy, ends: Ends) -> dict[str, Scores]:
         """Return the metrics of a synthetic image (X, Y, Z) by region."""
@@ -163,7 +163,7 @@ class Session:
         ]
 
     def swap(self, own: Path, other: np.ndarray, other_brain: np.ndarray) -> Swap | None:
-        """Compare the image of the own FLAIR with that of another's, (X, Y, Z), on one grid."""
+        """Compare the image from the own sources with another's, (X, Y, Z), on one grid."""
         image = self.scorer.rule.rescale(self.read(own).data, self.ends)
         low, high = self.scorer.rule.measured(self.ends)
         return compare_swap(image, other, other_brain, self.anatomy, high - low)

@@ -19,15 +19,15 @@ def refuse_collisions(jobs: Sequence[Job]) -> None:
     """
     inputs = [path for job in jobs for path in job.inputs]
     read_names, read_files = {_place(path) for path in inputs}, {_file(path) for path in inputs}
-    sources: dict[str, Path] = {}
+    sources: dict[str, tuple[Path, ...]] = {}
     for job in jobs:
         files = PredictionFiles(job.output)
         for path in files.names(job.strip_skull):
             place = _place(path)
-            other = sources.setdefault(place, job.source)
-            if other != job.source:
+            other = sources.setdefault(place, job.sources)
+            if other != job.sources:
                 raise UsageError(
-                    f"Expected one source of {path.name}, got {other} and {job.source}. "
+                    f"Expected one source of {path.name}, got {other[0]} and {job.source}. "
                     "Rename one of them."
                 )
             if place in read_names or (path.exists() and _file(path) in read_files):

@@ -48,10 +48,10 @@ def usual_field(mask: np.ndarray, trained: Sequence[int], spatial_dims: int, mul
 
 
 def in_field(volume: Tensor, box: Box) -> Tensor:
-    """Return the part of (X, Y, Z) in a box, 0 outside the volume."""
+    """Return the part of (..., X, Y, Z) in a box, 0 outside the volume."""
     sides = [
         side
-        for (start, stop), n in zip(reversed(box), reversed(volume.shape), strict=True)
+        for (start, stop), n in zip(reversed(box), reversed(volume.shape[-3:]), strict=True)
         for side in (-start, stop - n)
     ]
     return F.pad(volume, sides)  # negative sides cut
@@ -102,3 +102,10 @@ def with_lenders(z: Tensor, lending: Tensor) -> tuple[Tensor, Tensor]:
     rows = z.tolist()
     rows += sorted(set(lending[z].tolist()) - set(rows))
     return torch.tensor(rows), torch.tensor([rows.index(int(lending[row])) for row in rows])
+
+
+def scanned_field(shape: tuple[int, int, int], slices: tuple[int, int]) -> np.ndarray:
+    """Return a field of view (X, Y, Z), bool, of whole axial slices, first and last included."""
+    field = np.zeros(shape, bool)
+    field[:, :, slices[0] : slices[1] + 1] = True
+    return field

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,17 +14,19 @@ from rich.progress import Progress, TimeElapsedColumn
 
 from mrcontrast import __version__
 from mrcontrast.config import logs
+from mrcontrast.data.contrasts import title_of
 from mrcontrast.data.predictions import Existing, PredictionFiles
 from mrcontrast.errors import MrcontrastError, UsageError, one_line, printable
 from mrcontrast.imaging.header import geometry_remarks
 from mrcontrast.inference.collisions import refuse_collisions
-from mrcontrast.inference.stage_translator import Translator
+from mrcontrast.inference.translation import Translator
 from mrcontrast.inference.translation_jobs import Job
 from mrcontrast.storage.files import sha256_file
 from mrcontrast.storage.nifti import check_present
-from mrcontrast.storage.volume import Volume, read_mask, read_volume
+from mrcontrast.storage.volume import Volume, read_mask, read_volume, same_grid
 
 log = logging.getLogger(__name__)
+UNITS = "arbitrary, [0, 1]: normalised like the {} images of the training data"
 
 
 @dataclass
@@ -86,18 +89,22 @@ def translate_one(
     """
     place = job.stands_for or job.source
     remarks = [] if job.prepared else geometry_remarks(place)
-    volume = read_volume(job.source, nan=not job.prepared)
-    mask = brain_of(job, volume)
+    volumes = read_sources(job)
+    mask = brain_of(job, volumes[0])
     if job.stands_for is not None:
-        volume = replace(volume, affine=read_volume(job.stands_for).affine)
+        affine = read_volume(job.stands_for).affine
+        volumes = [replace(volume, affine=affine) for volume in volumes]
     if job.prepared:
         assert mask is not None
-        result = translator.translate_prepared(volume, mask, job.seed, job.scanned_slices)
+        result = translator.translate_prepared(volumes, mask, job.seed, job.scanned_slices)
     else:
-        result = translator.translate(volume, mask, job.seed)
+        result = translator.translate(volumes, mask, job.seed)
     remarks += result.remarks
     made = {
-        "Sources": [str(path) for path in (job.source, job.mask) if path is not None],
+        "IntensityUnits": UNITS.format(title_of(translator.target)),
+        "Sources": [str(path) for path in (*job.sources, job.mask) if path is not None],
+        "SourceContrasts": list(translator.source),
+        "TargetContrast": translator.target,
         "BrainMask": mask_source(job),
         "Normaliser": result.normaliser,
         "TileUsed": result.tiles,
@@ -109,6 +116,18 @@ def translate_one(
     found = mask if job.strip_skull else None
     PredictionFiles(job.output).write(result.mean, result.std, facts | made, place, found)
     return result.seconds, remarks
+
+
+def read_sources(job: Job) -> list[Volume]:
+    """Read the volumes of a job.
+
+    Raises:
+        MrcontrastError: One cannot be read, or is not on the grid of the first.
+    """
+    first, *others = volumes = [read_volume(path, nan=not job.prepared) for path in job.sources]
+    for volume, path in zip(others, job.sources[1:], strict=True):
+        same_grid(first, volume, job.source, path)
+    return volumes
 
 
 def brain_of(job: Job, volume: Volume) -> np.ndarray | None:
@@ -163,6 +182,17 @@ def facts_of(job: Job, translator: Translator) -> dict[str, Any]:
         **({"SkullStripped": "deepbet"} if job.strip_skull else {}),
         "PreparedSource": job.prepared,
     }
+
+
+def hash_of(path: Path) -> str:
+    """Return the SHA-256 of a file; raise MrcontrastError if it cannot be read."""
+    check_present(path, "a NIfTI file")
+    try:
+        return sha256_file(path)
+    except OSError as error:
+        raise MrcontrastError(
+            f"Expected a file that can be read, got {error.strerror} ({path}). Check the path."
+        ) from error
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """From a finished run to its translator."""
 
+from collections.abc import Sequence
+
 import torch
 from omegaconf import OmegaConf
 
@@ -67,14 +69,14 @@ def from_run(
         stage.start = start
     if draws.temperature != 1:
         refuse_temperature(stage, draws.temperature)
-    grid, normaliser = trained_on(folder, stage.inputs[0], stage.factor)
+    grid, normalisers = trained_on(folder, stage.inputs, stage.factor)
     identity = {
         "Model": str(reference),
         "Stage": folder.stage_name,
         "WeightsSHA256": folder.provenance["weights_sha256"],
     }
     place = stage.device
-    translator = StageTranslator(stage, grid, normaliser, draws, batch_size, place, identity)
+    translator = StageTranslator(stage, grid, normalisers, draws, batch_size, place, identity)
     tiles = None if tile is None else Tiles.from_text(tile)
     translator.fitting = Fitting(translator.drawing.stage, batch_size, tiles)
     return translator
@@ -95,12 +97,14 @@ def refuse_device(device: str) -> None:
         )
 
 
-def trained_on(folder: RunFolder, source: str, factor: int) -> tuple[ModelGrid, Normaliser]:
-    """Return grid and source normaliser of the data that a run was trained on.
+def trained_on(
+    folder: RunFolder, source: Sequence[str], factor: int
+) -> tuple[ModelGrid, dict[str, Normaliser]]:
+    """Return the grid of the data that a run was trained on, and its normalisers by contrast.
 
     Args:
         folder: A finished run, with ``data_facts`` under "data" in its provenance.
-        source: Contrast that the stage takes.
+        source: Contrasts that the stage takes.
         factor: What the stage's image axes must be multiples of.
 
     Raises:
@@ -108,9 +112,12 @@ def trained_on(folder: RunFolder, source: str, factor: int) -> tuple[ModelGrid, 
     """
     try:
         facts = folder.provenance["data"]
-        settings = facts[f"normaliser_{source}"]
+        settings = {name: facts[f"normaliser_{name}"] for name in source}
         grid = ModelGrid(facts["spacing_mm"], tuple(facts["shape"]), factor)
-        return grid, normaliser_from_name(settings["name"], settings["clip"])
+        return grid, {
+            name: normaliser_from_name(node["name"], node["clip"])
+            for name, node in settings.items()
+        }
     except (KeyError, TypeError) as error:
         missing = error if isinstance(error, KeyError) else "data"
         raise MrcontrastError(

@@ -2,6 +2,7 @@
 
 import re
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Sequence
 from pathlib import Path
 
 from mrcontrast.errors import UsageError
@@ -17,6 +18,13 @@ EPILOG = """which model (seconds of one draw of a 1 mm volume on two cores):
   phantom-2d-1mm   164   draws at 1 mm
 A finer volume comes back on its own grid with the detail of the model's 2 or 1 mm.
 --samples N takes N times as long."""
+
+IN_HELP = "a NIfTI file, a folder, or a prepared data set"
+
+SOURCE_HELP = (
+    "in place of IN, the files of one subject for a model of several sources, all on one grid, "
+    "such as flair=A.nii.gz t2w=B.nii.gz"
+)
 
 OUT_HELP = "a NIfTI file, or a folder if IN is one; --out OUT says the same"
 
@@ -65,8 +73,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of ``mrcontrast translate``."""
     parser.epilog, parser.formatter_class = EPILOG, RawDescriptionHelpFormatter
     add = parser.add_argument
-    add("input", type=Path, metavar="IN", help="a NIfTI file, a folder, or a prepared data set")
+    add("input", nargs="?", type=Path, metavar="IN", help=IN_HELP)
     add("output", type=Path, metavar="OUT", help=OUT_HELP)
+    add("--source", nargs="+", metavar="NAME=FILE", help=SOURCE_HELP)
     add("--model", required=True, metavar="RUN", help=MODEL_HELP)
     add("--mask", type=Path, metavar="PATH", help=MASK_HELP)
     add("--strip-skull", action="store_true", help=STRIP_HELP)
@@ -104,3 +113,38 @@ def refuse_options(args: Namespace) -> None:
         raise UsageError(
             f"Expected auto, cpu, cuda or cuda:N, got {args.device} (--device). Choose one."
         )
+
+
+def name_files(args: Namespace, source: Sequence[str]) -> dict[str, Path]:
+    """Return the files of one subject by contrast, in the order of a model's sources.
+
+    Raises:
+        UsageError: They are not those of its sources.
+    """
+    files = args.source or {source[0]: args.input}
+    if set(files) != set(source):
+        wanted = " ".join(f"{name}=FILE" for name in source)
+        raise UsageError(
+            f"Expected --source {wanted} for this model, got {', '.join(files)}. "
+            "Name each of its sources once."
+        )
+    return {name: files[name] for name in source}
+
+
+def sources_of(args: Namespace) -> list[Path]:
+    """Read ``--source`` into a table and return what is to be read: IN, or its files.
+
+    Raises:
+        UsageError: Both or neither are given, or a value is not NAME=FILE.
+    """
+    if (args.input is None) == (args.source is None):
+        raise UsageError("Expected IN or --source NAME=FILE ..., got both or neither. Give one.")
+    if args.source is None:
+        return [args.input]
+    pairs = [value.partition("=") for value in args.source]
+    if wrong := ["".join(pair) for pair in pairs if not all(pair)]:
+        raise UsageError(
+            f"Expected NAME=FILE, got {wrong[0]} (--source). Write OUT before --source."
+        )
+    args.source = {name: Path(path) for name, _, path in pairs}
+    return list(args.source.values())

@@ -1,12 +1,11 @@
 """Prepared subjects as they were scanned: the raw files, on their own grids, with a brain mask."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mrcontrast import keys
-from mrcontrast.data.manifest import Record
-from mrcontrast.data.predictions import BRAIN_MASK, SYNTHETIC
+from mrcontrast.data.manifest import RAW_MASK, Record
+from mrcontrast.data.predictions import BRAIN_MASK, synthetic_name
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.inference.translation_jobs import Job, seed_of
 from mrcontrast.storage.volume import read_volume, write_labels
@@ -15,86 +14,87 @@ from mrcontrast.transforms.brain import brain_from_nonzero
 
 @dataclass(frozen=True)
 class Original:
-    """The raw files of one session, all on one grid; they are only ever read.
+    """The raw files of one session; they are only ever read.
 
     Attributes:
         name: "sub-03" or "sub-03_ses-1".
-        flair: In scanner units.
-        t1w: In scanner units.
-        mask: The brain.
+        images: By contrast, in scanner units.
+        mask: The brain, on the grid of the first image.
     """
 
     name: str
-    flair: Path
-    t1w: Path
+    images: Mapping[str, Path]
     mask: Path
 
-    def job(self, contrast: str, out_dir: Path, seed: int) -> Job:
-        """Return what translates this session on its own grid.
+    def job(self, source: Sequence[str], target: str, out_dir: Path, seed: int) -> Job:
+        """Return the job that translates this session on its own grid.
 
         Args:
-            contrast: ``keys.FLAIR`` or ``keys.T1W``.
-            out_dir: Gets ``<name>_desc-synth_T1w.nii.gz``.
+            source: Names of the model's sources.
+            target: Contrast that the model makes.
+            out_dir: Gets ``<name>_desc-synth_<suffix>.nii.gz``.
             seed: The session has a seed of its own, made from this and its name.
         """
-        source = self.flair if contrast == keys.FLAIR else self.t1w
-        output = out_dir / f"{self.name}{SYNTHETIC}.nii.gz"
-        return Job(self.name, source, self.mask, output, seed_of(self.name, seed))
+        files = tuple(self.images[name] for name in source)
+        output = out_dir / synthetic_name(self.name, target)
+        return Job(self.name, files, self.mask, output, seed_of(self.name, seed))
 
 
-def originals(records: Sequence[Record], masks: Path) -> list[Original]:
+def originals(records: Sequence[Record], masks: Path, contrasts: Sequence[str]) -> list[Original]:
     """Return the raw files of prepared sessions.
 
     Args:
         records: From a manifest.
         masks: Folder of the brain masks that ``write_masks`` made.
+        contrasts: Names of the images that are needed.
 
     Raises:
-        MrcontrastError: A session was drawn, not read, or its raw file has gone.
+        MrcontrastError: The manifest lists no raw file of a contrast, or the file is gone.
     """
     found = []
     for record in records:
-        flair, t1w = record.raw.get("flair"), record.raw.get("t1w")
-        if flair is None or t1w is None:
+        if lacking := [name for name in contrasts if name not in record.raw]:
             raise MrcontrastError(
-                f"Expected the raw files of {record.name} in the manifest, got none "
+                f"Expected the raw {lacking[0]} of {record.name} in the manifest, got none "
                 f"({record.brain_mask}). Prepare the data set again from files, or leave "
                 "full_grid out."
             )
-        mask = record.raw.get("mask") or mask_path(record, masks)
-        for path in (flair, t1w, mask):
+        images = {name: record.raw[name] for name in contrasts}
+        mask = record.raw.get(RAW_MASK) or mask_path(record, masks)
+        for path in (*images.values(), mask):
             if not path.is_file():
                 raise MrcontrastError(
                     f"Expected the raw files of {record.name}, got no file ({path}). "
                     "Put them back or prepare the data set again."
                 )
-        found.append(Original(record.name, flair, t1w, mask))
+        found.append(Original(record.name, images, mask))
     return found
 
 
 def write_masks(records: Sequence[Record], masks: Path) -> list[Path]:
     """Write a brain mask for each session whose raw files have none, by the rule of preparation.
 
-    The non-zero voxels of the raw FLAIR decide, whatever a model reads and whatever it is compared
-    with, so that all methods and the reference share one brain.
+    The non-zero voxels of the first raw image decide, whatever a model reads and whatever it is
+    compared with, so that all methods and the reference share one brain.
 
     Returns:
         The masks that were written.
 
     Raises:
-        MrcontrastError: A raw FLAIR cannot be read, or its skull is not stripped.
+        MrcontrastError: A raw image cannot be read, or its skull is not stripped.
     """
     masks.mkdir(parents=True, exist_ok=True)
     written = []
     for record in records:
-        if "mask" not in record.raw and "flair" in record.raw:
-            flair = read_volume(record.raw["flair"])
+        if record.raw and RAW_MASK not in record.raw:
+            first = next(iter(record.raw.values()))
+            image = read_volume(first)
             try:
-                mask = brain_from_nonzero(flair)
+                mask = brain_from_nonzero(image)
             except MrcontrastError as error:
-                raise MrcontrastError(f"{error} ({record.raw['flair']})") from error
+                raise MrcontrastError(f"{error} ({first})") from error
             written.append(mask_path(record, masks))
-            write_labels(written[-1], mask, flair.affine)
+            write_labels(written[-1], mask, image.affine)
     return written
 
 

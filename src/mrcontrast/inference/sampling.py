@@ -66,7 +66,8 @@ class Drawing:
         """Draw ``draws.samples`` volumes, each with noise of its own.
 
         Args:
-            source: (X, Y, Z), normalised to [0, 1], on the model's spacing.
+            source: (N, X, Y, Z), or (X, Y, Z) for one, normalised to [0, 1], on the model's
+                spacing.
             mask: (X, Y, Z), bool.
             seed: Of the first draw.
             report: Called with the part that is done, in [0, 1].
@@ -80,9 +81,9 @@ class Drawing:
             MrcontrastError: The model gives NaN, or memory runs out.
         """
         brain = torch.from_numpy(mask)
-        inside = np.where(mask, source, 0).astype(np.float32)
+        inside = np.where(mask, source, 0).astype(np.float32).reshape(-1, *mask.shape)
         if field is not None and self.stage.spatial_dims == 2 and self.stage.context_slices:
-            inside = repeat_ends(inside, field)
+            inside = np.stack([repeat_ends(image, field) for image in inside])
         form = self.slices if self.stage.spatial_dims == 2 else self.volume
         box = self.box(mask)
         image, present = (in_field(volume, box) for volume in (torch.from_numpy(inside), brain))
@@ -112,16 +113,16 @@ class Drawing:
     def slices(
         self, image: Tensor, brain: Tensor, seed: int, report: Progress
     ) -> tuple[Tensor, Tensor]:
-        """Draw the axial slices of (X, Y, Z) that hold brain; the others stay 0."""
-        mean, std = torch.zeros_like(image), torch.zeros_like(image)
+        """Draw the axial slices of (N, X, Y, Z) that hold brain; the others stay 0."""
+        mean, std = torch.zeros(brain.shape), torch.zeros(brain.shape)
         chosen = brain.any(0).any(0).nonzero().flatten()
         steps = torch.arange(-self.stage.context_slices, self.stage.context_slices + 1)
-        lending = lending_slices(brain) if self.sees_field else torch.arange(image.shape[2])
+        lending = lending_slices(brain) if self.sees_field else torch.arange(brain.shape[2])
         for done in range(0, len(chosen), self.batch_size):
             z = chosen[done : done + self.batch_size]
             rows, lenders = with_lenders(z, lending)
-            around = (rows[:, None] + steps).clamp(0, image.shape[2] - 1)  # (B, 1 + 2k)
-            slabs = image[:, :, around].permute(2, 3, 0, 1)  # (B, 1 + 2k, X, Y)
+            around = (rows[:, None] + steps).clamp(0, brain.shape[2] - 1)  # (B, 1 + 2k)
+            slabs = image[..., around].permute(3, 0, 4, 1, 2).flatten(1, 2)  # (B, N (1 + 2k), X, Y)
             masks = brain[:, :, rows].permute(2, 0, 1).unsqueeze(1)
             moments = Moments()
             with lent_norms(self.stage, lenders):
@@ -135,9 +136,9 @@ class Drawing:
     def volume(
         self, image: Tensor, brain: Tensor, seed: int, report: Progress
     ) -> tuple[Tensor, Tensor]:
-        """Draw the whole of (X, Y, Z); the stage cuts tiles if it was told to."""
+        """Draw the whole of (N, X, Y, Z); the stage cuts tiles if it was told to."""
         moments = Moments()
-        for drawn in self.run(image[None, None], brain[None, None], seed, None):
+        for drawn in self.run(image[None], brain[None, None], seed, None):
             moments.add(drawn[0, 0])
             report(moments.count / self.draws.samples)
         return moments.mean, moments.std

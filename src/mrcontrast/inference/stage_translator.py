@@ -1,9 +1,10 @@
 """From a scanner's volume to the model's grid, through a stage, and back."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ import torch
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.inference.cost import cost_of, reset_peak
 from mrcontrast.inference.description import describe_draw, describe_precision
+from mrcontrast.inference.field import scanned_field
 from mrcontrast.inference.memory_plan import Fitting
 from mrcontrast.inference.native import (
     BYTES_A_GRID_VOXEL,
@@ -20,6 +22,7 @@ from mrcontrast.inference.native import (
 )
 from mrcontrast.inference.sampling import Drawing, Progress
 from mrcontrast.inference.sampling_options import ONE_DRAW, Draws
+from mrcontrast.inference.translation import Translation, Volumes
 from mrcontrast.stages.contract import Stage
 from mrcontrast.storage.volume import Volume
 from mrcontrast.transforms.grid import GriddedVolume, ModelGrid
@@ -29,67 +32,14 @@ SPACING_TOLERANCE_MM = 1e-3
 LEAST_WEIGHT = 1e-3  # of brain in an interpolated voxel; below it nothing is known there
 
 
-@dataclass(frozen=True)
-class Translation:
-    """A synthetic volume and how it came about.
-
-    Attributes:
-        mean: Mean of the draws, on the grid of the input, in [0, 1], 0 outside the brain.
-        std: Standard deviation of the draws, on the same grid; None for one draw.
-        normaliser: What the input was normalised with, ``FittedNormaliser.to_dict()``; None for
-            input that was normalised before.
-        seconds: Time that it took, reading and writing left out.
-        tiles: Tiles that were used, "autoencoder,denoiser" in voxels, 0 for whole; None if nobody
-            asked for them.
-        cost: What a sidecar says of costs, see ``mrcontrast.inference.cost``; None if unknown.
-        remarks: What a reader of the output should know, one sentence each.
-    """
-
-    mean: Volume
-    std: Volume | None
-    normaliser: dict[str, Any] | None
-    seconds: float
-    tiles: str | None = None
-    cost: dict[str, Any] | None = None
-    remarks: tuple[str, ...] = ()
-
-
-class Translator(Protocol):
-    """What translates volumes: a trained stage, or any other system behind the same face.
-
-    Attributes:
-        source: Contrast that a volume must have.
-        normaliser_name: How prepared volumes must be normalised; None if it does not matter.
-        progress: Called with the part of a volume that is done, in [0, 1]; None tells nobody.
-    """
-
-    source: str
-    normaliser_name: str | None
-    progress: Progress | None
-
-    def translate(self, volume: Volume, mask: np.ndarray | None, seed: int) -> Translation:
-        """Translate a volume as a scanner gives it."""
-
-    def translate_prepared(
-        self,
-        volume: Volume,
-        mask: np.ndarray,
-        seed: int,
-        scanned_slices: tuple[int, int] | None = None,
-    ) -> Translation:
-        """Translate a volume of a prepared data set: normalised, on the model's spacing."""
-
-    def describe(self) -> dict[str, Any]:
-        """Return model and options as JSON; equal descriptions give equal volumes."""
-
-
 class StageTranslator:
     """Translate volumes with a trained stage: slice by slice in 2D, whole in 3D.
 
     Args:
         stage: See ``mrcontrast.stages``.
         grid: Spacing and axes that the stage was trained on.
-        normaliser: How the training volumes of the contrast that the stage takes were normalised.
+        normalisers: How the training volumes were normalised, by the contrasts that the stage
+            takes, in its order.
         draws: How often a volume is drawn, and from what noise.
         batch_size: Slices at once; 2D only.
         device: Where the stage runs.
@@ -103,7 +53,7 @@ class StageTranslator:
         self,
         stage: Stage,
         grid: ModelGrid,
-        normaliser: Normaliser,
+        normalisers: Mapping[str, Normaliser],
         draws: Draws = ONE_DRAW,
         batch_size: int = 16,
         device: str | torch.device = "cpu",
@@ -115,12 +65,12 @@ class StageTranslator:
         self.grid = replace(grid, multiple=max(grid.multiple, stage.factor))
         place, shape = torch.device(device), self.grid.shape
         self.drawing = Drawing(stage, draws, batch_size, place, shape)
-        self.normaliser = normaliser
+        self.normalisers = normalisers
         self.progress: Progress | None = None  # set it to hear what part of a volume is done
         self.fitting: Fitting | None = None  # set it to choose tiles and to refuse what cannot fit
         self.identity = identity or {}
-        self.source = stage.inputs[0]
-        self.normaliser_name: str | None = normaliser.name
+        self.source = {name: fit.name for name, fit in normalisers.items()}
+        self.target = stage.target
 
     def describe(self) -> dict[str, Any]:
         """Return model and options as JSON; equal descriptions give equal volumes."""
@@ -134,31 +84,40 @@ class StageTranslator:
         }
 
     def translate(
-        self, volume: Volume, mask: np.ndarray | None = None, seed: int = 0
+        self, volumes: Volumes, mask: np.ndarray | None = None, seed: int = 0
     ) -> Translation:
-        """Translate a volume as a scanner gives it, with the skull stripped or a brain mask.
+        """Translate volumes as a scanner gives them, with the skull stripped or a brain mask.
 
         Args:
-            volume: Any orientation and spacing, in any intensity unit; NaN outside the brain.
-            mask: (X, Y, Z), bool, the brain; None takes the largest non-zero component.
+            volumes: One for each of ``source``, all on one grid; any orientation and spacing, in
+                any intensity unit; NaN outside the brain.
+            mask: (X, Y, Z), bool, the brain; None takes the largest non-zero component of the
+                first volume.
             seed: Of the noise.
 
         Returns:
-            The synthetic volume on the grid of ``volume``. ``std`` is resampled like the mean.
+            The synthetic volume on the grid of ``volumes``. ``std`` is resampled like the mean.
 
         Raises:
             MrcontrastError: There is no brain, it is flat or holds NaN, or the model gives NaN or
                 needs more memory than there is.
         """
         started = perf_counter()
+        volume, *others = self.given(volumes)
         native = Native.of(volume, None if mask is None else np.asarray(mask, bool))
         shape = self.grid.place(native.volume, native.brain)[1]
         refuse_giant(shape, BYTES_A_GRID_VOXEL)
         tiles = self.fit(shape)
         gridded = self.grid.to_grid(native.volume, native.brain)
-        fitted = self.normaliser.fit(gridded.data, gridded.mask)
+        brain = native.turned.undo(native.brain)
+        further = [Native.of(replace(each, affine=volume.affine), brain) for each in others]
+        images = [gridded.data, *(self.grid.to_grid(n.volume, n.brain).data for n in further)]
+        fitted = {
+            name: normaliser.fit(image, gridded.mask)
+            for (name, normaliser), image in zip(self.normalisers.items(), images, strict=True)
+        }
         reset_peak(self.drawing.device)
-        source = fitted.apply(gridded.data)
+        source = np.stack([fit.apply(i) for fit, i in zip(fitted.values(), images, strict=True)])
         drawn = self.drawing.draw(source, gridded.mask, seed, self.report, gridded.field)
         mean, std = (
             None if image is None else native.back(self.back(image, gridded, native), volume.affine)
@@ -169,19 +128,21 @@ class StageTranslator:
         spacing_mm = self.grid.spacing_mm
         remarks = detail_remarks(volume, spacing_mm)
         remarks += self.drawing.remarks(gridded.mask, spacing_mm)
-        return Translation(mean, std, fitted.to_dict(), seconds, tiles, cost, remarks)
+        normalised = {name: fit.to_dict() for name, fit in fitted.items()}
+        by = normalised if others else next(iter(normalised.values()))
+        return Translation(mean, std, by, seconds, tiles, cost, remarks)
 
     def translate_prepared(
         self,
-        volume: Volume,
+        volumes: Volumes,
         mask: np.ndarray,
         seed: int = 0,
         scanned_slices: tuple[int, int] | None = None,
     ) -> Translation:
-        """Translate a volume of a prepared data set; nothing is resampled or normalised again.
+        """Translate volumes of a prepared data set; nothing is resampled or normalised again.
 
         Args:
-            volume: RAS, on the model's spacing, in [0, 1].
+            volumes: One for each of ``source``, RAS, on the model's spacing, in [0, 1].
             mask: (X, Y, Z), bool, the brain.
             seed: Of the noise.
             scanned_slices: First and last axial slice in the field of view of the scan; None: all.
@@ -190,6 +151,8 @@ class StageTranslator:
             MrcontrastError: It lies otherwise, its mask is empty, or as ``translate``.
         """
         started = perf_counter()
+        given = self.given(volumes)
+        volume = given[0]
         spacing = np.array(volume.spacing_mm)
         off = abs(spacing - self.grid.spacing_mm).max()
         if volume.orientation != "RAS" or off > SPACING_TOLERANCE_MM:
@@ -203,11 +166,22 @@ class StageTranslator:
         reset_peak(self.drawing.device)
         field = None if scanned_slices is None else scanned_field(volume.shape, scanned_slices)
         brain = np.asarray(mask, bool)
-        mean, std = self.drawing.draw(volume.data, brain, seed, self.report, field)
+        source = np.stack([each.data for each in given])
+        mean, std = self.drawing.draw(source, brain, seed, self.report, field)
         uncertainty = None if std is None else Volume(std, volume.affine)
         seconds, cost = perf_counter() - started, self.cost(volume.shape)
         image, remarks = Volume(mean, volume.affine), self.drawing.remarks(brain, spacing.max())
         return Translation(image, uncertainty, None, seconds, tiles, cost, remarks)
+
+    def given(self, volumes: Volumes) -> list[Volume]:
+        """Return the volumes as a list; raise UsageError for another number than of sources."""
+        found = [volumes] if isinstance(volumes, Volume) else list(volumes)
+        if len(found) != len(self.source):
+            raise UsageError(
+                f"Expected a volume of each of {', '.join(self.source)}, got {len(found)}. "
+                "Give them in this order."
+            )
+        return found
 
     def fit(self, shape: tuple[int, int, int]) -> str | None:
         """Choose the tiles of a volume of axes (X, Y, Z), if that was asked for."""
@@ -236,10 +210,3 @@ class StageTranslator:
         """Pass on which part of the volume is done."""
         if self.progress is not None:
             self.progress(part)
-
-
-def scanned_field(shape: tuple[int, int, int], slices: tuple[int, int]) -> np.ndarray:
-    """Return a field of view (X, Y, Z), bool, of whole axial slices, first and last included."""
-    field = np.zeros(shape, bool)
-    field[:, :, slices[0] : slices[1] + 1] = True
-    return field

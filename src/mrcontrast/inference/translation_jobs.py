@@ -1,38 +1,37 @@
-"""What to translate: one file, the volumes of a folder or BIDS tree, or prepared subjects."""
+"""Volumes to translate: of one subject, of a folder or BIDS tree, or of a prepared data set."""
 
 import zlib
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mrcontrast.data.manifest import MANIFEST, Manifest, Record
 from mrcontrast.data.predictions import (
     ENDINGS,
-    SYNTHETIC,
     PredictionFiles,
     prediction_name,
-    stem,
+    synthetic_name,
 )
 from mrcontrast.data.scanned import scanned_slices
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.inference.contrast_names import SUFFIXES, other_contrast
+from mrcontrast.inference.contrast_names import contrast_refusal
 from mrcontrast.inference.mask_files import mask_beside, mask_in
+from mrcontrast.inference.session_files import gathered, names_of, volumes_of
 
 
 @dataclass(frozen=True)
 class Job:
-    """One volume to translate.
+    """One volume to make.
 
     Attributes:
         name: Of the subject or file, for messages.
-        source: Volume to read.
+        sources: Volumes to read, in the order of the model's sources; the first gives the grid.
         mask: Brain mask on its grid; None takes the largest non-zero component.
         output: Volume to write.
         seed: Of the noise.
-        prepared: Whether the source is normalised and on the model's spacing already.
+        prepared: Whether the sources are normalised and on the model's spacing already.
         stands_for: Volume of the same shape whose place in space the output takes, voxel for voxel;
-            None leaves it where the source is.
+            None leaves it where the first source is.
         strip_skull: Whether deepbet finds the brain; only where there is no ``mask``.
         refusal: Why the volume is not to be translated; None if it is.
         scanned_slices: First and last axial slice of a prepared volume that were scanned; None is
@@ -40,7 +39,7 @@ class Job:
     """
 
     name: str
-    source: Path
+    sources: tuple[Path, ...]
     mask: Path | None
     output: Path
     seed: int
@@ -51,10 +50,14 @@ class Job:
     scanned_slices: tuple[int, int] | None = None
 
     @property
+    def source(self) -> Path:
+        """The volume on whose grid the output is."""
+        return self.sources[0]
+
+    @property
     def inputs(self) -> list[Path]:
         """Files that are read."""
-        files = (self.source, self.mask, self.stands_for)
-        return [path for path in files if path is not None]
+        return [*self.sources, *(path for path in (self.mask, self.stands_for) if path)]
 
     def stripped(self) -> "Job":
         """Return the job with its skull to be stripped, unless it has a mask of a person's."""
@@ -65,144 +68,133 @@ class Job:
 
 
 def file_job(
-    source: Path,
+    files: Mapping[str, Path],
+    target: str,
     output: Path,
-    contrast: str,
     mask: Path | None,
     seed: int,
     any_contrast: bool = False,
 ) -> Job:
-    """Return the job of one file; an output that is a folder gets the file's BIDS-like name.
+    """Return the job of the files of one subject.
+
+    Args:
+        files: By the names of the model's sources, in its order.
+        target: Contrast that the model makes.
+        output: NIfTI file, or a folder, in which the volume gets the first file's BIDS-like name.
+        mask: Brain mask; None takes the one next to the first file.
+        seed: Of the noise.
+        any_contrast: Whether names and sidecars that name another contrast do not count.
 
     Raises:
-        UsageError: The file's name or sidecar says that it has another contrast than the model
-            takes, the output is no NIfTI name, or the mask is a folder.
+        UsageError: The name or sidecar of a file names another contrast, the output is no NIfTI
+            name, or the mask is a folder.
     """
-    if not any_contrast and (reason := contrast_refusal(source, contrast)):
-        raise UsageError(reason)
+    for name, path in files.items():
+        if not any_contrast and (reason := contrast_refusal(path, name)):
+            raise UsageError(reason)
+    first, *_ = files.values()
     if output.is_dir():
-        output = output / prediction_name(source.name)
+        output = output / prediction_name(first.name, target)
     if not output.name.endswith(ENDINGS):
         raise UsageError(f"Expected OUT to end in .nii.gz or .nii, got {output.name}. Rename it.")
     if mask is not None and not mask.is_file():
         raise UsageError(f"Expected a mask file for a file, got {mask}. Check the path.")
-    return Job(source.name, source, mask or mask_beside(source), output, seed)
-
-
-def contrast_refusal(source: Path, contrast: str) -> str | None:
-    """Say why a file has another contrast than a model takes; None if nothing says so.
-
-    Autoencoders take T1w and return it: FLAIR through one would look like a translation.
-    """
-    if (found := other_contrast(source, contrast)) is None:
-        return None
-    return (
-        f"Expected {SUFFIXES[contrast][1:]} for this model, got {source.name}, which is {found}. "
-        "Name another model or file, or pass --any-contrast if that is wrong."
-    )
+    return Job(first.name, tuple(files.values()), mask or mask_beside(first), output, seed)
 
 
 def folder_jobs(
     folder: Path,
+    source: Sequence[str],
+    target: str,
     out_dir: Path,
-    contrast: str,
     masks: Path | None,
     seed: int,
     any_contrast: bool = False,
 ) -> list[Job]:
-    """Return the jobs of all volumes of one contrast in a folder; outputs mirror its tree.
+    """Return the jobs of all sessions in a folder; outputs mirror its tree.
 
     Args:
-        folder: Flat or BIDS; files end in ``_FLAIR.nii.gz``, or ``_T1w.nii.gz`` for a stage that
-            takes T1w.
+        folder: Flat or BIDS; files end in the suffix of their contrast, such as ``_FLAIR.nii.gz``.
+        source: Names of the model's sources; each volume of the first gives a job.
+        target: Contrast that the model makes.
         out_dir: Gets the outputs.
-        contrast: ``keys.FLAIR`` or ``keys.T1W``.
-        masks: Folder of brain masks, found by their sub and ses entities; None looks beside.
+        masks: Folder of brain masks, found by their sub and ses entities; None looks next to the
+            volumes.
         seed: Each volume has a seed of its own, made from this and its name; see ``names_of``.
         any_contrast: Whether sidecars that name another contrast do not count.
 
     Raises:
-        MrcontrastError: There is no such volume, or a mask is missing or ambiguous.
+        MrcontrastError: There is no volume of a source, or a mask is missing or ambiguous.
     """
-    suffix, out = SUFFIXES[contrast], out_dir.resolve()
-    inside = folder.resolve() in out.parents  # then its volumes are outputs
-    sources = [
-        path
-        for ending in ENDINGS
-        for path in sorted(folder.rglob(f"*{suffix}{ending}"))
-        if SYNTHETIC not in path.name
-        and not path.name.startswith(".")  # "._x" is what a Mac leaves beside x
-        and not (inside and out in (path.parent.resolve() / path.name).parents)
-    ]
-    if not sources:
-        raise MrcontrastError(
-            f"Expected files that end in {suffix}.nii.gz, got none ({folder}). Rename or convert."
-        )
-    return [
-        Job(
-            name=name,
-            source=source,
-            mask=mask_beside(source) if masks is None else mask_in(masks, source),
-            output=out_dir / source.relative_to(folder).parent / prediction_name(source.name),
-            seed=seed_of(name, seed),
-            refusal=None if any_contrast else contrast_refusal(source, contrast),
-        )
-        for source, name in zip(sources, names_of(sources, folder), strict=True)
-    ]
-
-
-def names_of(sources: Sequence[Path], folder: Path) -> list[str]:
-    """Return the file names without endings, with their paths below a folder where they repeat.
-
-    >>> paths = [Path("in/a/x.nii"), Path("in/b/x.nii"), Path("in/b/y.nii")]
-    >>> names_of(paths, Path("in"))
-    ['a/x', 'b/x', 'y']
-    """
-    uses = Counter(stem(source) for source in sources)
-    return [
-        name if uses[name] == 1 else (source.relative_to(folder).parent / name).as_posix()
-        for source in sources
-        for name in [stem(source)]
-    ]
+    found = {name: volumes_of(folder, name, out_dir) for name in source}
+    firsts = found[source[0]]
+    jobs = []
+    for path, name in zip(firsts, names_of(firsts, folder), strict=True):
+        files, refusal = gathered(path, found)
+        if refusal is None and not any_contrast:
+            refusals = (contrast_refusal(file, key) for key, file in files.items())
+            refusal = next(filter(None, refusals), None)
+        mask = mask_beside(path) if masks is None else mask_in(masks, path)
+        output = out_dir / path.relative_to(folder).parent / prediction_name(path.name, target)
+        job = Job(name, tuple(files.values()), mask, output, seed_of(name, seed))
+        jobs.append(replace(job, refusal=refusal))
+    return jobs
 
 
 def record_jobs(
     records: Sequence[Record],
-    contrast: str,
+    sources: Mapping[str, str | None],
+    target: str,
     out_dir: Path,
     shuffle: bool = False,
     seed: int = 0,
-    normaliser: str | None = None,
 ) -> list[Job]:
-    """Return the jobs of prepared subjects; outputs lie side by side in ``out_dir``.
+    """Return the jobs of prepared subjects; all outputs are in ``out_dir``.
 
     Args:
         records: Prepared subjects.
-        contrast: ``keys.FLAIR`` or ``keys.T1W``.
-        out_dir: Gets ``<record.name>_desc-synth_T1w.nii.gz``.
-        shuffle: Give each subject the volume and mask of the next other subject.
+        sources: Names of the model's sources, each with the name of the normaliser of its training
+            data; None takes any.
+        target: Contrast that the model makes.
+        out_dir: Gets ``<record.name>_desc-synth_<suffix>.nii.gz``.
+        shuffle: Give each subject the volumes and mask of the next other subject.
         seed: Each subject has a seed of its own, made from this and its name.
-        normaliser: Name of what the model's training data were normalised with; None takes any.
 
     Raises:
         UsageError: There is no other subject.
-        MrcontrastError: A subject was normalised in another way.
+        MrcontrastError: A subject lacks a source, or was normalised in another way.
     """
-    jobs = []
+    jobs, first = [], next(iter(sources))
     for index, record in enumerate(records):
         giver = next_other(records, index) if shuffle else record
-        source, fitted = giver.images[contrast], giver.normalisers[contrast]
-        if normaliser not in (None, fitted["name"]):
-            raise MrcontrastError(
-                f"Expected volumes normalised by {normaliser}, got {fitted['name']} ({source}). "
-                "Prepare the data as those that the model was trained on."
-            )
-        output = out_dir / f"{record.name}{SYNTHETIC}.nii.gz"
-        own_seed = seed_of(record.name, seed)
-        own_place = record.images["t1w"] if shuffle else None
-        job = Job(record.name, source, giver.brain_mask, output, own_seed, True, own_place)
-        jobs.append(replace(job, scanned_slices=scanned_slices(giver)))
+        for contrast, normaliser in sources.items():
+            check_source(giver, contrast, normaliser)
+        job = Job(
+            record.name,
+            tuple(giver.images[contrast] for contrast in sources),
+            giver.brain_mask,
+            out_dir / synthetic_name(record.name, target),
+            seed_of(record.name, seed),
+            prepared=True,
+            stands_for=record.images[first] if shuffle else None,
+            scanned_slices=scanned_slices(giver),
+        )
+        jobs.append(job)
     return jobs
+
+
+def check_source(record: Record, contrast: str, normaliser: str | None) -> None:
+    """Refuse a prepared subject without a source, or with one normalised in another way."""
+    if contrast not in record.images:
+        raise MrcontrastError(
+            f"Expected {contrast} of {record.name} for this model, got "
+            f"{', '.join(record.images)} ({record.brain_mask.parent}). Name another model."
+        )
+    if normaliser not in (None, found := record.normalisers[contrast]["name"]):
+        raise MrcontrastError(
+            f"Expected volumes normalised by {normaliser}, got {found} "
+            f"({record.images[contrast]}). Prepare the data as those that the model was trained on."
+        )
 
 
 def split_records(root: Path, split: str) -> list[Record]:

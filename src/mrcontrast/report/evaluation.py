@@ -8,6 +8,7 @@ from typing import Any
 
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.evaluation.metric_list import metrics_of
+from mrcontrast.evaluation.roles import USUAL
 from mrcontrast.evaluation.statistics import Row, by_subject, read_csv
 from mrcontrast.metrics.metric import Metric
 
@@ -34,6 +35,21 @@ class Evaluation:
     def methods(self) -> list[str]:
         """Names of the methods, in the order of the evaluation."""
         return list(self.summary["methods"])
+
+    @property
+    def target(self) -> str:
+        """Contrast of the images; one of an earlier version does not say it."""
+        return str(self.summary["inputs"].get("target", USUAL))
+
+    @property
+    def sources(self) -> list[str]:
+        """Contrasts that the models were given, as far as they are known."""
+        return list(self.summary["inputs"].get("sources", ()))
+
+    @property
+    def is_at_full_grid(self) -> bool:
+        """Whether the references are the raw files of a study."""
+        return str(self.summary["inputs"]["references"]).endswith("of the manifest")
 
     @property
     def names(self) -> list[str]:

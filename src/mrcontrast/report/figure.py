@@ -11,6 +11,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from mrcontrast.data.contrasts import title_of
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.metrics.voxelwise import peak_signal_to_noise
 from mrcontrast.storage.files import replacing
@@ -35,26 +36,28 @@ class FigureRow:
 
     Attributes:
         subject: Name below the pictures.
-        flair: Source, (X, Y, Z), in the intensity range of the figure's window.
+        sources: Source by title, (X, Y, Z) each, in the intensity range of the figure's window.
         real: Real target, (X, Y, Z).
         synthetic: Synthetic target by method, (X, Y, Z) each.
         mask: The brain, (X, Y, Z) bool, not empty; slices and PSNR follow it.
         spacing_mm: Distance of voxels along each axis.
         spread: Standard deviation of the samples of some methods, (X, Y, Z) each.
+        title: Title of the target.
     """
 
     subject: str
-    flair: np.ndarray
+    sources: Mapping[str, np.ndarray]
     real: np.ndarray
     synthetic: Mapping[str, np.ndarray]
     mask: np.ndarray
     spacing_mm: tuple[float, float, float] = (1.0, 1.0, 1.0)
     spread: Mapping[str, np.ndarray] = field(default_factory=dict)
+    title: str = ""
 
     @property
     def titles(self) -> list[str]:
         """Titles of the columns."""
-        found = ["FLAIR", "real T1w"]
+        found = [*self.sources, f"real {self.title}".strip()]
         for name in self.synthetic:
             found += [f"synthetic: {name}", f"|{name} - real|"]
             found += [f"spread: {name}"] if name in self.spread else []
@@ -87,8 +90,8 @@ def comparison_figure(
 ) -> None:
     """Write a PNG with a line for each subject, and all three planes of the first.
 
-    Columns: FLAIR, real T1w, then for each method a synthetic T1w, its error map and its spread, if
-    any. All images share one grey window, all maps one colour scale.
+    Columns: sources, real image, then for each method a synthetic one, its error map and its
+    spread, if any. All images share one grey window, all maps one colour scale.
 
     Args:
         rows: The subjects; all with the same methods.
@@ -116,36 +119,39 @@ def comparison_figure(
 
 def read_row(
     subject: str,
-    flair: Path,
+    sources: Mapping[str, Path],
     real: Path,
     synthetic: Mapping[str, Path],
     mask: Path | None = None,
     spread: Mapping[str, Path] | None = None,
+    target: str = "",
 ) -> FigureRow:
     """Read the files of one subject, all on one grid, and turn their axes to RAS.
 
     Args:
         subject: Name below the pictures.
-        flair: Source volume.
+        sources: Source volumes by contrast.
         real: Real target.
         synthetic: Synthetic target by method.
         mask: Brain mask; None takes the non-zero voxels of ``real``.
         spread: Standard deviation of the samples by method.
+        target: Contrast of the target.
 
     Raises:
         MrcontrastError: A file cannot be read or is on another grid.
     """
-    target = read_volume(real)
-    brain = mask_from_nonzero(target) if mask is None else read_mask(mask, target, real)
-    turned = to_ras(target)
+    like = read_volume(real)
+    brain = mask_from_nonzero(like) if mask is None else read_mask(mask, like, real)
+    turned = to_ras(like)
     return FigureRow(
         subject,
-        _read_like(flair, target, real),
+        {title_of(name): _read_like(path, like, real) for name, path in sources.items()},
         turned.data,
-        {name: _read_like(path, target, real) for name, path in synthetic.items()},
-        to_ras(Volume(brain, target.affine)).data,
+        {name: _read_like(path, like, real) for name, path in synthetic.items()},
+        to_ras(Volume(brain, like.affine)).data,
         turned.spacing_mm,
-        {name: _read_like(path, target, real, zeros=True) for name, path in (spread or {}).items()},
+        {name: _read_like(path, like, real, zeros=True) for name, path in (spread or {}).items()},
+        title_of(target),
     )
 
 
@@ -216,7 +222,9 @@ def _draw_line(axes: np.ndarray, row: FigureRow, cut: Cut, window: tuple[float, 
     low, high = window
     grey = {"cmap": "gray", "norm": Normalize(low, high)}
     fire = {"cmap": ERROR_COLOURS, "norm": Normalize(0, ERROR_SHARE * (high - low))}
-    shown = [(row.flair, grey, cut.plane), (row.real, grey, row.subject)]
+    labels = [cut.plane, *[""] * (len(row.sources) - 1), row.subject]
+    images = [*row.sources.values(), row.real]
+    shown = [(image, grey, label) for image, label in zip(images, labels, strict=True)]
     for name, image in row.synthetic.items():
         psnr = peak_signal_to_noise(image, row.real, high - low, row.mask)
         error = np.abs(image - row.real)

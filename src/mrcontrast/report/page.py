@@ -24,7 +24,7 @@ from mrcontrast.report.tables import further_tables, other_tables, region_tables
 from mrcontrast.report.viewer import Viewer
 from mrcontrast.storage.files import write_text
 
-PAGE_SIGN = "<title>Synthetic T1w: evaluation</title>"  # in the template
+PAGE_SIGN = ": evaluation</title>"  # in the template
 NIIVUE = "0.69.0"
 PICTURES_EACH = 2  # still pictures of the worst, and of the best
 BRAIN = "brain"
@@ -40,14 +40,14 @@ class Choices:
         metric: Ranks the subjects; None takes PSNR.
         max_subjects: Most subjects in the viewer.
         max_megabytes: Most MB of volumes in the page.
-        flairs: Folder of source images, for an evaluation that does not know them.
+        sources: Folder of source images, for an evaluation that does not know them.
     """
 
     method: str | None = None
     metric: str | None = None
     max_subjects: int = 10
     max_megabytes: float = 56.0
-    flairs: Path | None = None
+    sources: Path | None = None
 
 
 @dataclass
@@ -87,7 +87,7 @@ def write_report(source: Path, out: Path | None = None, choices: Choices | None 
     folder = evaluation.folder if evaluation.folder == Path(source) else Path(source) / "report"
     path = Path(out) if out is not None else folder / "report.html"
     check_replaces_own(path, PAGE_SIGN, "--out")
-    sessions = find_sessions(evaluation, choices.flairs)
+    sessions = find_sessions(evaluation, choices.sources)
     method = evaluation.choose_method(choices.method, _with_spread(sessions, evaluation))
     metric = evaluation.choose_metric(choices.metric)
     regions = evaluation.regions

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.image import imsave
 
+from mrcontrast.data.contrasts import title_of
 from mrcontrast.report.colours import colour_map
 from mrcontrast.report.figure import FigureRow, make_cut
 from mrcontrast.report.sessions import Images
@@ -50,13 +51,16 @@ def draw_strip(
         ("Synthetic", synthetic, "image", low, high),
         ("Error", Volume(synthetic.data - real.data, real.affine), "error", -error, error),
     ]
-    if images.flair is not None and np.allclose(images.flair.affine, real.affine, atol=1e-3):
-        shown.insert(0, ("FLAIR", images.flair, "image", 0.0, 1.0))
+    shown[:0] = [
+        (title_of(contrast), source, "image", 0.0, 1.0)
+        for contrast, source in images.sources.items()
+        if np.allclose(source.affine, real.affine, atol=1e-3)
+    ]
     if method in images.spread:
         shown.append(("Uncertainty", images.spread[method], "spread", 0.0, error / 2))
     turned = to_ras(real)
     mask = to_ras(Volume(images.mask, real.affine)).data
-    cut = make_cut(FigureRow(name, turned.data, turned.data, {}, mask, turned.spacing_mm), "axial")
+    cut = make_cut(FigureRow(name, {}, turned.data, {}, mask, turned.spacing_mm), "axial")
     return [
         Picture(
             title,

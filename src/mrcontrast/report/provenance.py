@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mrcontrast.data.contrasts import title_of
 from mrcontrast.data.manifest import MANIFEST, Manifest
 from mrcontrast.data.predictions import PredictionFiles
 from mrcontrast.errors import MrcontrastError
@@ -52,22 +53,25 @@ def missing_notes(evaluation: Evaluation) -> list[str]:
 def _manifest_facts(evaluation: Evaluation) -> Facts:
     """Return the hashes and the grid of a prepared data set; of another folder its name."""
     references = evaluation.summary["inputs"]["references"]
-    raw = references.startswith("raw T1w files")
+    raw = evaluation.is_at_full_grid
     study = evaluation.folder.parent
     folder = study / "data" if raw else locate(Path(references), study)
     if not (folder / MANIFEST).is_file():
         return {"References": folder.name}
     manifest = Manifest.read(folder)
     record = manifest.records[0]
-    names = [str(each["name"]) for each in record.normalisers.values()]
-    both = f"{names[0]} (FLAIR), {names[-1]} (T1w)"
+    shown = [*evaluation.sources, evaluation.target]
+    named: dict[str, list[str]] = {}
+    for contrast, fitted in record.normalisers.items():
+        if contrast in shown or not evaluation.sources:
+            named.setdefault(str(fitted["name"]), []).append(title_of(contrast))
     grid = f"{' × '.join(map(str, record.shape))} voxels of {record.spacing_mm:g} mm"
     return {
         "Data hash": manifest.data_hash[:HASH_LENGTH],
         "Split hash": manifest.split_hash[:HASH_LENGTH],
         "Sites": ", ".join(sorted({each.site for each in manifest.records})),
         "Grid": "the subjects' own" if raw else grid,
-        "Normalised by": both if len(set(names)) == 2 else f"{names[0]} (FLAIR, T1w)",
+        "Normalised by": ", ".join(f"{by} ({', '.join(of)})" for by, of in named.items()),
     }
 
 

@@ -2,17 +2,18 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
+from mrcontrast.data.contrasts import contrast_of_name, title_of
 from mrcontrast.data.manifest import MANIFEST, Manifest
-from mrcontrast.data.predictions import SYNTHETIC, PredictionFiles
+from mrcontrast.data.predictions import PredictionFiles, synthetic_name
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.evaluation.collection import collect
+from mrcontrast.evaluation.collection import Rules, collect
 from mrcontrast.evaluation.masks import DERIVED_MASKS, MASKS_BESIDE
-from mrcontrast.evaluation.pairing import Case, index_folder, listing, match
+from mrcontrast.evaluation.pairing import IMAGE, Case, group_folder, listing, match, only, stem_of
 from mrcontrast.evaluation.reference import axial_axis, read_like
 from mrcontrast.evaluation.scoring import read_reference
 from mrcontrast.inference.originals import originals
@@ -24,9 +25,8 @@ from mrcontrast.storage.volume import Volume, read_volume
 from mrcontrast.transforms.brain import mask_from_nonzero
 from mrcontrast.transforms.standardise import normaliser_from_name
 
-FLAIRS = (r"(^|_)FLAIR$", r"(?i)flair")
 TOLERANCE = 1e-4  # of the intensity range: the scores were computed from the same voxels
-OWN_SCALE = ReferenceRange()  # of a FLAIR in scanner units
+OWN_SCALE = ReferenceRange()  # of a source in scanner units
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,12 @@ class Session:
 
     Attributes:
         case: Reference, mask and predictions.
-        flair: Source image, or None where unknown.
+        sources: Source images by contrast, as far as they are known.
         labels: Tissue labels on the reference's grid, or None.
     """
 
     case: Case
-    flair: Path | None = None
+    sources: Mapping[str, Path] = field(default_factory=dict)
     labels: Path | None = None
 
     def spread(self, method: str) -> Path | None:
@@ -52,14 +52,14 @@ class Session:
 
 @dataclass(frozen=True)
 class Images:
-    """The volumes of one session in the units of the scores; all but FLAIR are on one grid.
+    """The volumes of one session in the units of the scores; all but sources are on one grid.
 
     Attributes:
         real: Reference.
         mask: The brain, (X, Y, Z) bool.
         synthetic: Prediction by method.
         spread: Standard deviation over draws, by method.
-        flair: Source in [0, 1], or None.
+        sources: Sources in [0, 1], by contrast.
         labels: (X, Y, Z), whole numbers, or None.
     """
 
@@ -67,16 +67,16 @@ class Images:
     mask: np.ndarray
     synthetic: dict[str, Volume]
     spread: dict[str, Volume]
-    flair: Volume | None
+    sources: dict[str, Volume]
     labels: np.ndarray | None
 
 
-def find_sessions(evaluation: Evaluation, flairs: Path | None = None) -> dict[str, Session]:
+def find_sessions(evaluation: Evaluation, sources: Path | None = None) -> dict[str, Session]:
     """Find the files of all scored sessions again, by name.
 
     Args:
         evaluation: Names the folders; a missing one is searched for next to the evaluation.
-        flairs: Folder of source images; None takes those of a prepared data set.
+        sources: Folder of source images; None takes those of a prepared data set.
 
     Raises:
         MrcontrastError: A folder or a file has gone.
@@ -86,19 +86,20 @@ def find_sessions(evaluation: Evaluation, flairs: Path | None = None) -> dict[st
         name: locate(Path(folder), study) for name, folder in inputs["predictions"].items()
     }
     references = inputs["references"]
-    if references.startswith("raw T1w files"):
-        found = _originals(evaluation.names, predictions, study)
+    if evaluation.is_at_full_grid:
+        found = _originals(evaluation, predictions)
     else:
         masks, folder = inputs["masks"], locate(Path(references), study)
-        given = masks != DERIVED_MASKS and not masks.endswith(MASKS_BESIDE)
-        found = _collected(predictions, folder, locate(Path(masks), study) if given else None)
+        told = masks != DERIVED_MASKS and not masks.endswith(MASKS_BESIDE)
+        given = locate(Path(masks), study) if told else None
+        found = _collected(evaluation, predictions, folder, given)
     if lost := set(evaluation.names) - set(found):
         raise MrcontrastError(
             f"Expected the volumes that were scored, got none of {listing(lost)} "
             f"({evaluation.folder}). Put them back or evaluate again."
         )
     sessions = {name: found[name] for name in evaluation.names}
-    return sessions if flairs is None else _with_flairs(sessions, flairs)
+    return sessions if sources is None else _with_sources(sessions, sources, evaluation.target)
 
 
 def locate(folder: Path, study: Path) -> Path:
@@ -141,7 +142,7 @@ def read_images(session: Session, evaluation: Evaluation) -> Images:
             for method in session.case.predictions
             if (path := session.spread(method)) is not None
         },
-        None if session.flair is None else _read_flair(session.flair),
+        {name: _read_source(path) for name, path in session.sources.items()},
         None
         if session.labels is None
         else read_like(session.labels, reference, session.case, mask).data,
@@ -151,45 +152,66 @@ def read_images(session: Session, evaluation: Evaluation) -> Images:
 
 
 def _collected(
-    predictions: Mapping[str, Path], references: Path, masks: Path | None
+    evaluation: Evaluation,
+    predictions: Mapping[str, Path],
+    references: Path,
+    masks: Path | None,
 ) -> dict[str, Session]:
-    """Find the sessions as the evaluation did, with FLAIR and labels of a prepared data set."""
+    """Find the sessions as the evaluation did; a prepared data set has sources and labels."""
     known = Manifest.read(references).records if (references / MANIFEST).is_file() else []
     records = {record.name: record for record in known}
     splits = {name: record.split for name, record in records.items()}
-    folders = predictions, references, masks
-    cases = collect(*folders, True, splits, shared=False, any_reference=True).cases
+    rules = Rules(allow_missing=True, any_reference=True, shared=False)
+    given = predictions, references, evaluation.target, splits, masks
     return {
-        case.name: Session(case, records[case.name].images["flair"], records[case.name].labels)
+        case.name: Session(case, _sources(records[case.name].images, evaluation), labels)
         if case.name in records
         else Session(case)
-        for case in cases
+        for case in collect(*given, rules=rules).cases
+        for labels in [records[case.name].labels if case.name in records else None]
     }
 
 
-def _originals(
-    names: list[str], predictions: Mapping[str, Path], study: Path
-) -> dict[str, Session]:
+def _sources(images: Mapping[str, Path], evaluation: Evaluation) -> dict[str, Path]:
+    """Return the sources of a session: those that are known, else all images but the target."""
+    names = evaluation.sources or [name for name in images if name != evaluation.target]
+    return {name: images[name] for name in names if name in images}
+
+
+def _originals(evaluation: Evaluation, predictions: Mapping[str, Path]) -> dict[str, Session]:
     """Find the raw files of a study that scored on the subjects' own grids."""
-    records = [r for r in Manifest.read(study / "data").records if r.name in names]
+    study, target = evaluation.folder.parent, evaluation.target
+    records = [r for r in Manifest.read(study / "data").records if r.name in evaluation.names]
+    contrasts = [target, *(_sources(records[0].images, evaluation) if records else ())]
     found = {}
-    for raw in originals(records, study / "masks_full_grid"):
-        files = {m: folder / f"{raw.name}{SYNTHETIC}.nii.gz" for m, folder in predictions.items()}
-        found[raw.name] = Session(Case(raw.name, raw.t1w, raw.mask, files), raw.flair)
+    for raw in originals(records, study / "masks_full_grid", contrasts):
+        files = {m: folder / synthetic_name(raw.name, target) for m, folder in predictions.items()}
+        case = Case(raw.name, raw.images[target], raw.mask, files)
+        found[raw.name] = Session(case, _sources(raw.images, evaluation))
     return found
 
 
-def _with_flairs(sessions: Mapping[str, Session], folder: Path) -> dict[str, Session]:
-    """Give each session its source image from a folder; some may lack one."""
-    index = index_folder(folder, FLAIRS)
-    index = {re.sub(r"(?i)_?flair$", "", name): path for name, path in index.items()}
-    flairs, _ = match(index, sessions, folder)
-    if not flairs:
+def _with_sources(sessions: Mapping[str, Session], folder: Path, target: str) -> dict[str, Session]:
+    """Give each session its source images from a folder, by the contrasts in their names."""
+    found: dict[str, dict[str, Path]] = {}
+    for name, paths in group_folder(folder, (IMAGE,)).items():
+        for contrast in dict.fromkeys(contrast_of_name(stem_of(path)) for path in paths):
+            if contrast not in (None, target):
+                same = [path for path in paths if contrast_of_name(stem_of(path)) == contrast]
+                bare = re.sub(f"(?i)[_-]?{contrast}$", "", name)
+                found.setdefault(str(contrast), {})[bare] = only(same, name, folder)
+    matched = {contrast: match(index, sessions, folder)[0] for contrast, index in found.items()}
+    if not any(matched.values()):
         raise MrcontrastError(
-            f"Expected FLAIR images of the scored subjects, got none ({folder}). "
-            "Name them like the references, with FLAIR in the name."
+            f"Expected images of another contrast than {title_of(target)} of the scored subjects, "
+            f"got none ({folder}). Name them like the references, with the contrast at the end."
         )
-    return {name: replace(item, flair=flairs.get(name)) for name, item in sessions.items()}
+    return {
+        name: replace(
+            item, sources={c: files[name] for c, files in matched.items() if name in files}
+        )
+        for name, item in sessions.items()
+    }
 
 
 def _ends(session: Session, evaluation: Evaluation) -> tuple[float, float]:
@@ -204,7 +226,7 @@ def _scaled(volume: Volume, low: float, high: float) -> Volume:
     return replace(volume, data=(volume.data - np.float32(low)) / np.float32(high - low))
 
 
-def _read_flair(path: Path) -> Volume:
+def _read_source(path: Path) -> Volume:
     """Read a source image; one in scanner units is brought to [0, 1] by its own percentiles."""
     volume = read_volume(path)
     if is_unit(float(volume.data.min()), float(volume.data.max())):

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
+from mrcontrast.data.contrasts import title_of
 from mrcontrast.report.colours import stops
 from mrcontrast.report.embedding import Embedded, embed
 from mrcontrast.report.evaluation import Evaluation
@@ -79,15 +80,16 @@ class Viewer:
             "window": list(self.window),
             "error": self.error,
             "colours": {kind: stops(kind) for kind in kinds},
-            "hasFlair": any(session["flair"] for session in self.sessions),
+            "sources": {name: title_of(name) for s in self.sessions for name in s["sources"]},
+            "target": title_of(evaluation.target),
             "hasSpread": any(name.endswith("-spread") for name in self.volumes),
         }
 
     def _embed(self, key: str, images: Images) -> dict[str, Embedded]:
         """Return the volumes of one session as text, by name."""
         found = {f"{key}-real": embed(images.real, self.width)}
-        if images.flair is not None:
-            found[f"{key}-flair"] = embed(images.flair, 1.0)
+        for name, volume in images.sources.items():
+            found[f"{key}-source-{name}"] = embed(volume, 1.0)
         for number, (method, volume) in enumerate(images.synthetic.items()):
             found[f"{key}-{number}"] = embed(volume, self.width)
             if method in images.spread:
@@ -110,7 +112,7 @@ class Viewer:
         return {
             "name": name,
             "real": f"{key}-real",
-            "flair": f"{key}-flair" if images.flair is not None else None,
+            "sources": {name: f"{key}-source-{name}" for name in images.sources},
             "centre": _to_mm(images.real, ndimage.center_of_mass(images.mask)),
             "extent": _extent_mm(images.real, images.mask),
             "methods": methods,

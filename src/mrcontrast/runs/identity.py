@@ -4,7 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 # Keys that may change between the parts of one training.
-FREE_KEYS = ("resume", "overwrite", "logger", "paths", "out", "workers", "save_every_n_steps")
+FREE_KEYS = (
+    *("resume", "overwrite", "logger", "paths", "out", "workers", "save_every_n_steps"),
+    "overrides",  # as typed; the other keys have their values
+)
 EARLIER_FREE_KEYS = ("run_dir",)  # in older runs
 FREE_PATHS = ("data.num_workers", "stage.store.folder")
 FREE_CALLBACK_KEYS = ("folder", "path", "dirpath", "every_n_steps", "every_seconds", "count")

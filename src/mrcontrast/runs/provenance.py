@@ -17,6 +17,7 @@ from mrcontrast.config.rules import (
 )
 
 NUMBER = optional(FINITE)
+EARLIER = {"source": ["flair"], "target": "t1w"}
 START = {"seconds": NUMBER, "path": optional(TEXT)}
 
 
@@ -31,9 +32,13 @@ def is_data(value: Any) -> bool:  # noqa: ANN401
     if not isinstance(value, dict):
         return False
     shape, spacing = value.get("shape", [1, 1, 1]), value.get("spacing_mm", 1.0)
-    normalisers = [value.get(f"normaliser_{name}", {}) for name in ("flair", "t1w")]
+    normalisers = [node for key, node in value.items() if str(key).startswith("normaliser_")]
+    sources = value.get("source", [])
     return (
-        isinstance(shape, list)
+        isinstance(value.get("target", ""), str)
+        and isinstance(sources, list)
+        and all(isinstance(name, str) for name in sources)
+        and isinstance(shape, list)
         and len(shape) == 3
         and all(type(size) is int and size > 0 for size in shape)
         and isinstance(spacing, int | float)
@@ -64,5 +69,11 @@ TYPES: Mapping[str, Rule] = {
 
 
 def read_provenance(path: Path) -> dict[str, Any]:
-    """Read the provenance of a run; raise MrcontrastError if it is damaged."""
-    return read_table(path, TYPES, "the provenance of a run", "Restore the file.", dict)
+    """Read the provenance of a run; raise MrcontrastError if it is damaged.
+
+    A run of an earlier version makes T1w from FLAIR.
+    """
+    found = read_table(path, TYPES, "the provenance of a run", "Restore the file.", dict)
+    if isinstance(data := found.get("data"), dict):
+        found["data"] = EARLIER | data
+    return found

@@ -6,6 +6,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from mrcontrast.config.arguments import check_folder, check_name, check_own_folder
+from mrcontrast.config.option_names import renamed_node
 from mrcontrast.errors import UsageError
 from mrcontrast.storage.folder_lock import alone
 from mrcontrast.study import results, steps
@@ -15,7 +16,7 @@ from mrcontrast.study.results import EVALUATION, FULL_GRID_EVALUATION
 
 KEYS = {
     "train": {"overrides", "parents", "start_from"},
-    "predict": {"model", *steps.DRAW_KEYS, "shuffle_flair", "full_grid"},
+    "predict": {"model", *steps.DRAW_KEYS, "shuffle_source", "full_grid"},
 }
 TABLES = ("In the brain", "Whole image", "Costs")  # to print
 EVALUATIONS = {EVALUATION: "As prepared", FULL_GRID_EVALUATION: "On the subjects' own grids"}
@@ -87,6 +88,7 @@ def plan(config: DictConfig, folder: Path) -> list[Step]:
             "Expected a folder of raw data, got none (study.source). "
             "Add study.source=FOLDER, or set MRCONTRAST_REAL_DATA."
         )
+    plain["predict"] = {name: renamed_node(node) for name, node in plain["predict"].items()}
     for key, known in KEYS.items():
         check_nodes(plain[key], known, f"study.{key}")
     full = [name for name, node in plain["predict"].items() if node.get("full_grid")]

@@ -59,9 +59,11 @@ def added_metrics(plain: dict[str, Any]) -> dict[str, Any]:
     """Return the setting "metrics": the content of the YAML that the study names; {} without."""
     if plain.get("metrics") is None:
         return {}
-    from mrcontrast.evaluation.added_metrics import read_nodes
+    from mrcontrast.evaluation.added_metrics import build_metrics, read_nodes
 
-    return {"metrics": read_nodes(plain["metrics"])}
+    found = read_nodes(plain["metrics"])
+    build_metrics(found)  # a fault shows before the first training
+    return {"metrics": found}
 
 
 def evaluate_full_grid_step(methods: list[str], plain: dict[str, Any], folder: Path) -> Step:
@@ -109,24 +111,27 @@ def report_step(evaluation: str, methods: list[str], plain: dict[str, Any], fold
 
 
 def figure_step(plain: dict[str, Any], folder: Path) -> Step:
-    """Plot FLAIR, real and synthetic T1w and the error, as prepared."""
+    """Plot sources, real and synthetic images and the error, as prepared."""
     shown = {"spread": []} | plain["figure"]
     check_figure(shown, plain["predict"])
     output = folder / "figures"
 
     def run() -> None:
         from mrcontrast.data.manifest import Manifest
-        from mrcontrast.data.predictions import PredictionFiles
+        from mrcontrast.data.predictions import PredictionFiles, synthetic_name
+        from mrcontrast.evaluation.roles import find_roles
         from mrcontrast.report.figure import comparison_figure, read_row
 
-        rows = []
+        found, rows = predictions_of(shown["methods"], folder), []
+        roles = find_roles(found)
         for record in Manifest.read(folder / "data").split("test")[: shown["subjects"]]:
-            file = f"{record.name}_desc-synth_T1w.nii.gz"
-            found = predictions_of(shown["methods"], folder)
+            file = synthetic_name(record.name, roles.target)
             synthetic = {name: place / file for name, place in found.items()}
             spread = {name: PredictionFiles(synthetic[name]).std for name in shown["spread"]}
-            pair = (record.images["flair"], record.images["t1w"])
-            rows.append(read_row(record.name, *pair, synthetic, record.brain_mask, spread))
+            sources = {name: record.images[name] for name in roles.sources}
+            real, mask = record.images[roles.target], record.brain_mask
+            images = sources, real, synthetic, mask, spread
+            rows.append(read_row(record.name, *images, roles.target))
         comparison_figure(rows, output / "comparison.png")
 
     inputs, files = after(shown["methods"]), ("comparison.png",)

@@ -109,16 +109,16 @@ def predict_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
     """Translate the held-out subjects by one method, as prepared or on their own grids.
 
     Raises:
-        UsageError: The model is not trained here, or FLAIR is shuffled between different grids.
+        UsageError: The model is not trained here, or sources are shuffled between different grids.
     """
     node = plain["predict"][name]
     draws = draws_of(name, node)
     model, full_grid = node["model"], node.get("full_grid", False)
-    shuffled = node.get("shuffle_flair", False)
+    shuffled = node.get("shuffle_source", False)
     outside = outside_runs([model], f"study.predict.{name}", plain, folder)
     if full_grid and shuffled:
         raise UsageError(
-            f"Expected full_grid or shuffle_flair, got both (study.predict.{name}). "
+            f"Expected full_grid or shuffle_source, got both (study.predict.{name}). "
             "Leave one out: raw files of two subjects need not share a grid."
         )
     output = folder / "predictions" / name
@@ -133,9 +133,10 @@ def predict_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
         options = {key: node[key] for key in RUN_KEYS if key in node}
         translator = from_run(str(where(model, outside, folder)), draws, **options)
         if full_grid:
-            translate_originals(originals(records, folder / MASKS), translator, output)
+            scanned = originals(records, folder / MASKS, tuple(translator.source))
+            translate_originals(scanned, translator, output)
         else:
-            translate_records(records, translator, output, shuffle_flair=shuffled)
+            translate_records(records, translator, output, shuffle_source=shuffled)
 
     title = f"Translate held-out subjects: {name}"
     settings = {**node, **hashes_of(outside)}

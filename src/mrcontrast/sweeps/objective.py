@@ -6,6 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from mrcontrast.config.option_names import renamed_node
 from mrcontrast.errors import MrcontrastError
 
 
@@ -21,8 +22,8 @@ def method_of(config: DictConfig) -> str:
     """Return the method that ranks a study: the configured one, or the last unshuffled one."""
     if config.objective.method is not None:
         return str(config.objective.method)
-    predicted = config.study.predict
-    return str([name for name, node in predicted.items() if not node.get("shuffle_flair")][-1])
+    predicted = {name: renamed_node(node) for name, node in config.study.predict.items()}
+    return str([name for name, node in predicted.items() if not node.get("shuffle_source")][-1])
 
 
 def score_of(config: DictConfig) -> float:

@@ -1,7 +1,7 @@
 """The weights that a training begins with: of parents, of its own, of an earlier run like it."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,17 @@ from mrcontrast.errors import UsageError
 from mrcontrast.runs.folder import RunFolder
 from mrcontrast.stages.contract import Stage
 from mrcontrast.tracking.references import open_run
-from mrcontrast.training.lineage import LOCAL, adopt_weights, check_run, check_same
+from mrcontrast.training.lineage import (
+    PARENTS,
+    adopt_weights,
+    check_dims,
+    check_run,
+    check_same,
+)
 
 log = logging.getLogger(__name__)
 PATCH_SIZE = "data.items.patch_size"
+LOCAL = "mrcontrast.networks.local"  # networks without norms over the image
 
 
 def find_start(config: DictConfig) -> RunFolder | None:
@@ -35,7 +42,8 @@ def find_start(config: DictConfig) -> RunFolder | None:
             f"Expected start_from to be another run than out, got {run.path} twice. "
             "Add name=NAME or out=FOLDER."
         )
-    check_run(run, "start_from", [module_name(config.stage._target_)], config)
+    check_run(run, "start_from", [module_name(config.stage._target_)])
+    check_dims(run, "start_from", config)
     return run
 
 
@@ -45,7 +53,8 @@ def take_over(
     """Give a freshly built stage all weights that it begins with, in place.
 
     First the frozen parts of its parents, then its own ``initialise()``, which may copy from them,
-    and over that the trainable parts of the run that it starts from.
+    and over that the trainable parts of the run that it starts from, with those frozen parts for
+    which no parent is named.
 
     Raises:
         UsageError: It starts from a run and has nothing to train.
@@ -54,11 +63,17 @@ def take_over(
     adopt_weights(stage, parents)
     stage.initialise()
     if start is not None:
-        load_trainable(stage, start)
+        load_start(stage, start, parents)
 
 
-def load_trainable(stage: nn.Module, run: RunFolder) -> None:
-    """Load what a stage trains from a run of the same stage, in place; see ``take_over``."""
+def load_start(stage: nn.Module, run: RunFolder, parents: Iterable[str] = ()) -> None:
+    """Load weights from a run of the same stage, in place; see ``take_over``.
+
+    Args:
+        stage: Freshly built.
+        run: The run that it starts from.
+        parents: Names of parents, whose frozen parts are there already.
+    """
     named = dict(stage.named_parameters())
     parts = {name.split(".")[0] for name, value in named.items() if value.requires_grad}
     frozen = {name for name, value in named.items() if not value.requires_grad}
@@ -68,17 +83,26 @@ def load_trainable(stage: nn.Module, run: RunFolder) -> None:
             f"Expected a stage with weights to train, got {name} ({run.path}). "
             "Leave start_from out."
         )
+    adopted = {part for name in parents for part in PARENTS[name].weights}
+    lent = {part for parent in PARENTS.values() for part in parent.weights}
+
+    def is_taken(key: str) -> bool:
+        if key.split(".")[0] in parts and key not in frozen:
+            return True
+        return is_below(key, lent) and not is_below(key, adopted)
+
     wanted, found = (
-        {
-            key: value
-            for key, value in state.items()
-            if key.split(".")[0] in parts and key not in frozen
-        }
+        {key: value for key, value in state.items() if is_taken(key)}
         for state in (stage.state_dict(), run.read_weights())
     )
     check_same(wanted, found, run.weights_path)
     for key, value in found.items():
         wanted[key].copy_(value)
+
+
+def is_below(key: str, names: Iterable[str]) -> bool:
+    """Return whether a tensor is one of some modules or buffers, or inside one."""
+    return any(f"{key}.".startswith(f"{name}.") for name in names)
 
 
 def warn_of_other_data(start: RunFolder, data: Mapping[str, Any] | None) -> None:
@@ -91,8 +115,8 @@ def warn_of_other_data(start: RunFolder, data: Mapping[str, Any] | None) -> None
     before = start.provenance.get("data")
     if before is None or data is None:
         return
-    for key in ("spacing_mm", "normaliser_flair", "normaliser_t1w"):
-        if before[key] != data[key]:
+    for key in [key for key in data if key != "shape"]:
+        if before.get(key, data[key]) != data[key]:
             log.warning(
                 "The weights to start from (%s) have seen %s %s, this data set has %s. "
                 "Prepare it alike, unless that is meant.",
@@ -122,7 +146,7 @@ def warn_of_patches(parents: Mapping[str, RunFolder], config: DictConfig) -> Non
 
 def origin_of(parents: Mapping[str, RunFolder], start: RunFolder | None = None) -> dict[str, Any]:
     """Return what provenance says of earlier runs: parents' and grandparents' hashes, the start."""
-    hashes: dict[str, str] = {}
+    hashes: dict[str, str] = {} if start is None else dict(start.provenance.get("parents", {}))
     for name, parent in parents.items():
         hashes |= parent.provenance.get("parents", {})
         hashes[name] = parent.provenance["weights_sha256"]

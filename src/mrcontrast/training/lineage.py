@@ -11,6 +11,7 @@ from mrcontrast.config.build import module_name
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.runs.folder import RunFolder
 from mrcontrast.tracking.references import open_run
+from mrcontrast.training.start_settings import follow, limit_rates, typed_keys
 
 
 @dataclass(frozen=True)
@@ -69,15 +70,10 @@ PARENTS = {
 }
 
 
-LOCAL = "mrcontrast.networks.local"  # networks without norms over the image
-FAMILIES = {LOCAL, "monai.networks.nets"}  # the same names
-NORMS = ("_target_", "norm_name", "norm_num_groups")
-
-
 def inherit(config: DictConfig) -> tuple[DictConfig, dict[str, RunFolder]]:
     """Fill the ``???`` of a stage with the parts of its parents.
 
-    Networks get the norms of the run that their weights start from, if there is one.
+    A training that starts from a run first takes its settings; see ``start_settings``.
 
     Args:
         config: Of ``mrcontrast train``; ``config.autoencoder`` and its like name runs.
@@ -91,6 +87,16 @@ def inherit(config: DictConfig) -> tuple[DictConfig, dict[str, RunFolder]]:
             number of dimensions, or the autoencoder is not the diffusion model's own.
     """
     config = config.copy()
+    typed = typed_keys(config)
+    start = None if config.get("start_from") is None else open_run(config.start_from)
+    if start is not None:
+        check_run(start, "start_from", [module_name(config.stage._target_)])
+        named = [name for name in PARENTS if config.get(name) is not None]
+        gaps = [path for name in named for path in PARENTS[name].parts]
+        follow(config, start.checked_config(), typed, gaps, start.path)
+        limit_rates(config, typed)
+    with open_dict(config):
+        config.pop("start_lr", None)
     wanted = [name for name in PARENTS if is_wanted(config, PARENTS[name])]
     parents = {name: find_parent(config, name) for name in wanted}
     for name in PARENTS:
@@ -98,10 +104,6 @@ def inherit(config: DictConfig) -> tuple[DictConfig, dict[str, RunFolder]]:
             check_spare(config, name, parents)
     for name, parent in parents.items():
         copy_parts(config, parent, PARENTS[name])
-    start = None if config.get("start_from") is None else open_run(config.start_from)
-    if start is not None and start.config_path.is_file():
-        with open_dict(config):
-            follow_norms(config.stage, start.checked_config().stage)
     return config, parents
 
 
@@ -127,22 +129,34 @@ def find_parent(config: DictConfig, name: str) -> RunFolder:
     if config.get(name) is None:
         raise UsageError(f"Expected {name}=RUN for stage {stage}, got none. Add {name}=RUN.")
     parent = open_run(config[name])
-    check_run(parent, name, PARENTS[name].stages, config)
+    check_run(parent, name, PARENTS[name].stages)
+    check_dims(parent, name, config)
     return parent
 
 
-def check_run(run: RunFolder, key: str, stages: Sequence[str], config: DictConfig) -> None:
+def check_run(run: RunFolder, key: str, stages: Sequence[str]) -> None:
     """Refuse a run that ``config.<key>`` must not name.
 
     Raises:
-        MrcontrastError: It is missing, unfinished, changed, of another stage or other dimensions.
+        MrcontrastError: It is missing, unfinished, changed or of another stage.
     """
     run.verify()
     if (found := run.stage_name) not in stages:
+        beside = sorted(path.parent for path in run.path.parent.glob("*/provenance.json"))
+        fitting = [path for path in beside if RunFolder(path).provenance.get("stage") in stages]
+        other = f"{key}={fitting[0]}" if fitting else f"another run with {key}=RUN"
         raise MrcontrastError(
             f"Expected a run of stage {' or '.join(stages)}, got {found} ({run.path}). "
-            f"Name another run with {key}=RUN."
+            f"Name {other}."
         )
+
+
+def check_dims(run: RunFolder, key: str, config: DictConfig) -> None:
+    """Refuse a run of other dimensions.
+
+    Raises:
+        MrcontrastError: It has another ``spatial_dims`` than the config.
+    """
     ours, theirs = config.get("spatial_dims"), run.config.get("spatial_dims")
     if ours != theirs:
         raise MrcontrastError(
@@ -194,23 +208,6 @@ def fill_gaps(
                     f"Expected a part {source}, got none ({where}). Name another run."
                 )
             OmegaConf.update(config, path, part, force_add=True)
-
-
-def follow_norms(stage: DictConfig, theirs: DictConfig) -> None:
-    """Give networks the norms of those whose weights they start from, in place.
-
-    Args:
-        stage: Node of a stage, or of a part of it.
-        theirs: Resolved node of the same stage in the earlier run.
-    """
-    for key in [str(key) for key in stage if not OmegaConf.is_missing(stage, key)]:
-        node = None if OmegaConf.is_interpolation(stage, key) else stage[key]
-        other = theirs.get(key)
-        if isinstance(node, DictConfig) and isinstance(other, DictConfig):
-            follow_norms(node, other)
-    ours, other = stage.get("_target_"), theirs.get("_target_")
-    if {str(ours).rpartition(".")[0], str(other).rpartition(".")[0]} == FAMILIES:
-        stage.update({name: theirs[name] for name in NORMS if name in theirs})
 
 
 def adopt_weights(stage: nn.Module, parents: Mapping[str, RunFolder]) -> None:

@@ -20,7 +20,7 @@
   function windowOf(kind, name) {
     if (kind === "error") return [-errorEnd(), errorEnd()];
     if (kind === "spread") return [0, errorEnd() / 2];
-    return name === "flair" ? [0, 1] : data.window;
+    return name.startsWith("source-") ? [0, 1] : data.window;
   }
 
   function format(value) {
@@ -106,15 +106,18 @@
     say(`Decoding ${chosen.name} …`);
     const began = performance.now();
     const load = (id) => (id ? decode(id) : null);
-    const [flair, real, synthetic, spread] = await Promise.all(
-      [chosen.flair, chosen.real, known?.synthetic, known?.spread].map(load));
+    const titles = Object.entries(data.sources);
+    const [real, synthetic, spread, ...sources] = await Promise.all(
+      [chosen.real, known?.synthetic, known?.spread, ...titles.map(([key]) => chosen.sources[key])].map(load));
     const files = {
-      flair: [flair, flair ? `FLAIR of ${chosen.name}` : "no FLAIR of this subject"],
-      real: [real, `Real T1w of ${chosen.name}`],
-      synthetic: [synthetic, synthetic ? `Synthetic T1w of ${what}` : "not predicted by this method"],
-      error: [synthetic && subtract(synthetic, real), synthetic ? `Synthetic minus real T1w of ${what}` : "no prediction, no error"],
+      real: [real, `Real ${data.target} of ${chosen.name}`],
+      synthetic: [synthetic, synthetic ? `Synthetic ${data.target} of ${what}` : "not predicted by this method"],
+      error: [synthetic && subtract(synthetic, real), synthetic ? `Synthetic minus real ${data.target} of ${what}` : "no prediction, no error"],
       spread: [spread, spread ? `Standard deviation over draws of ${what}` : "no uncertainty map"],
     };
+    titles.forEach(([key, title], i) => {
+      files[`source-${key}`] = [sources[i], sources[i] ? `${title} of ${chosen.name}` : `no ${title} of this subject`];
+    });
     link(false);
     for (const name of panes.keys()) await put(name, ...files[name]);
     link(true);

@@ -1,0 +1,67 @@
+"""The interface of a translator, and a translated volume."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from mrcontrast.inference.sampling import Progress
+from mrcontrast.storage.volume import Volume
+
+Volumes = Volume | Sequence[Volume]
+
+
+@dataclass(frozen=True)
+class Translation:
+    """A synthetic volume and how it came about.
+
+    Attributes:
+        mean: Mean of the draws, on the grid of the input, in [0, 1], 0 outside the brain.
+        std: Standard deviation of the draws, on the same grid; None for one draw.
+        normaliser: What the input was normalised with, ``FittedNormaliser.to_dict()``, by contrast
+            if there are several; None for input that was normalised before.
+        seconds: Time that it took, reading and writing left out.
+        tiles: Tiles that were used, "autoencoder,denoiser" in voxels, 0 for whole; None if nobody
+            asked for them.
+        cost: What a sidecar says of costs, see ``mrcontrast.inference.cost``; None if unknown.
+        remarks: What a reader of the output should know, one sentence each.
+    """
+
+    mean: Volume
+    std: Volume | None
+    normaliser: dict[str, Any] | None
+    seconds: float
+    tiles: str | None = None
+    cost: dict[str, Any] | None = None
+    remarks: tuple[str, ...] = ()
+
+
+class Translator(Protocol):
+    """What translates volumes: a trained stage, or any other system behind the same face.
+
+    Attributes:
+        source: Contrasts that are read, each with the name of the normaliser that prepared volumes
+            of it must have; None if it does not matter.
+        target: Contrast that is made.
+        progress: Called with the part of a volume that is done, in [0, 1]; None tells nobody.
+    """
+
+    source: Mapping[str, str | None]
+    target: str
+    progress: Progress | None
+
+    def translate(self, volumes: Volumes, mask: np.ndarray | None, seed: int) -> Translation:
+        """Translate the volumes of one session as a scanner gives them."""
+
+    def translate_prepared(
+        self,
+        volumes: Volumes,
+        mask: np.ndarray,
+        seed: int,
+        scanned_slices: tuple[int, int] | None = None,
+    ) -> Translation:
+        """Translate volumes of a prepared data set: normalised, on the model's spacing."""
+
+    def describe(self) -> dict[str, Any]:
+        """Return model and options as JSON; equal descriptions give equal volumes."""

@@ -1,0 +1,115 @@
+"""Settings that a training takes from the run that it starts from: networks, losses, data grid."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from mrcontrast.errors import UsageError
+from mrcontrast.runs.model_config import walk
+
+OWN = ("source", "target", "optimisation", "discriminator_optimisation", "store", "checkpoint")
+ABSENT = object()
+
+
+def typed_keys(config: DictConfig) -> list[str]:
+    """Remove the typed overrides from a training's config and return their keys, dotted.
+
+    >>> typed_keys(OmegaConf.create({"overrides": ["stage/process=flow", "+stage.kl_weight=1"]}))
+    ['stage.process', 'stage.kl_weight']
+    """
+    with open_dict(config):
+        overrides = config.pop("overrides", None) or []
+    return [text.lstrip("+~").partition("=")[0].replace("/", ".") for text in overrides]
+
+
+def follow(
+    config: DictConfig,
+    theirs: DictConfig,
+    typed: Iterable[str],
+    gaps: Iterable[str],
+    where: str | Path,
+) -> None:
+    """Set the stage and the data grid of a config to those of an earlier run, in place.
+
+    Typed keys keep their values. The optimiser, the latent store, the checkpoint rule and the
+    contrasts are not part of a network and stay as they are.
+
+    Args:
+        config: Config of a training of the same stage.
+        theirs: Checked config of the earlier run.
+        typed: Keys of typed overrides.
+        gaps: Config paths that runs named by their own keys fill.
+        where: Place of the earlier run, for messages.
+
+    Raises:
+        UsageError: ``data.context_slices`` is typed and differs from the run.
+    """
+    keys = set(typed)
+    with open_dict(config):
+        follow_data(config, theirs, keys, where)
+        ours: Any = OmegaConf.to_container(config.stage, resolve=False)
+        merged: Any = OmegaConf.to_container(theirs.stage)
+        roles = ["contrasts"] if keys & {"data.source", "data.target"} else []
+        for key in [*(ours.keys() - merged.keys()), *OWN, *roles, *inside(keys, "stage")]:
+            put(merged, key, find(ours, key))
+        for path in inside(gaps, "stage"):
+            if find(ours, path) in (ABSENT, "???") and find(merged, path) is not ABSENT:
+                put(merged, path, "???")
+        config.stage = merged
+
+
+def follow_data(config: DictConfig, theirs: DictConfig, typed: set[str], where: str | Path) -> None:
+    """Set dimensions, neighbouring slices and contrasts to those of an earlier run, in place."""
+    if "spatial_dims" not in typed and "spatial_dims" in theirs:
+        config.spatial_dims = theirs.spatial_dims
+    for role in ("source", "target"):
+        if role in theirs.stage and role in config.data and f"data.{role}" not in typed:
+            config.data[role] = theirs.stage[role]
+    plain = OmegaConf.to_container(theirs)
+    found = [value for key, value in walk(plain) if key.endswith("context_slices")]
+    if not found or "context_slices" not in config.data:
+        return
+    if "data.context_slices" in typed and config.data.context_slices != found[0]:
+        raise UsageError(
+            f"Expected data.context_slices={found[0]}, as in the run to start from, got "
+            f"{config.data.context_slices} ({where}). Leave data.context_slices out."
+        )
+    config.data.context_slices = found[0]
+
+
+def limit_rates(config: DictConfig, typed: Iterable[str]) -> None:
+    """Lower learning rates above ``start_lr`` that are not typed to it, in place."""
+    most = config.get("start_lr")
+    plain: Any = OmegaConf.to_container(config.stage, resolve=False)
+    for path, node in walk(plain, "stage"):
+        lr = node.get("lr") if isinstance(node, dict) and path.endswith(".optimizer") else None
+        chosen = any(f"{path}.lr.".startswith(f"stage.{key}.") for key in inside(typed, "stage"))
+        if most is not None and isinstance(lr, float) and not chosen:
+            OmegaConf.update(config, f"{path}.lr", min(lr, most))
+
+
+def inside(paths: Iterable[str], node: str) -> Iterator[str]:
+    """Yield the paths below a node, without its name."""
+    return (path.removeprefix(f"{node}.") for path in paths if path.startswith(f"{node}."))
+
+
+def find(node: Any, path: str) -> Any:  # noqa: ANN401 - a nest of plain values
+    """Return the value at a dotted path of a nest, ABSENT if there is none."""
+    for key in path.split("."):
+        node = node.get(key, ABSENT) if isinstance(node, dict) else ABSENT
+    return node
+
+
+def put(node: dict[str, Any], path: str, value: Any) -> None:  # noqa: ANN401
+    """Set the value at a dotted path of a nest; ABSENT removes it."""
+    *above, last = path.split(".")
+    for key in above:
+        if not isinstance(node.get(key), dict):
+            node[key] = {}
+        node = node[key]
+    if value is ABSENT:
+        node.pop(last, None)
+    else:
+        node[last] = value
