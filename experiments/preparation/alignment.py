@@ -89,7 +89,7 @@ def overlaid_cases(root: Path, part: str) -> Iterator[Case]:
         subject = entry.pair.load()
         brain = subject.brain_mask
         assert brain is not None
-        pair = Brain(entry.name, subject.flair, subject.t1w, brain)
+        pair = Brain(entry.name, *subject.images.values(), brain)
         yield check(TRUE, pair, pair.t1w)
         if number % 10 == 0:
             yield moved(pair, 4.0, "mm", rng)
@@ -104,7 +104,7 @@ def phantoms(count: int) -> list[Brain]:
     config = PhantomConfig(2.0, anatomy_spacing_mm=2.0, scanner=HARD)
     subjects = [make_subject(seed, config) for seed in range(count)]
     return [
-        Brain(f"phantom-{seed}", subject.flair, subject.t1w, subject.brain_mask)
+        Brain(f"phantom-{seed}", *subject.images.values(), subject.brain_mask)
         for seed, subject in enumerate(subjects)
     ]
 

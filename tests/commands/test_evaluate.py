@@ -470,8 +470,8 @@ def test_every_evaluation_of_ours_is_checked(
         (tmp_path / "ours" / f"{record.name}_desc-synth_T1w.json").write_text('{"Samples": 8}')
     summary = evaluate(predictions, prepared_root, tmp_path / "out")
     checks = summary["checks"]
-    assert checks["shuffled_flair"]["methods"]["ours"]["change"]["correlation"]["mean"] > 0.5
-    assert checks["shuffled_flair"]["untested"] == ["thief", "autoencoder"]
+    assert checks["shuffled_source"]["methods"]["ours"]["change"]["correlation"]["mean"] > 0.5
+    assert checks["shuffled_source"]["untested"] == ["thief", "autoencoder"]
     gap = checks["autoencoder_ceiling"]["ceilings"]["autoencoder"]["gap"]
     assert gap["ours"]["psnr"]["mean"] == pytest.approx(60 - 20, abs=1)
     spread_found = checks["uncertainty"]["methods"]

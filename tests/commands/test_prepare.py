@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from mrcontrast.commands.prepare import prepare
+from mrcontrast.commands.prepare import prepare, recipe_of_today
 from mrcontrast.config.build import build, compose
 from mrcontrast.data.manifest import Manifest
 from mrcontrast.errors import MrcontrastError, UsageError
@@ -184,3 +184,58 @@ def test_raw_scans_on_different_grids_are_refused(
     with pytest.raises(MrcontrastError, match="got 4 faulty"):
         prepare(compose("prepare", ["recipe=bids_pairs", *overrides]))
     assert "dropped sub-01_ses-2 by FilePair" in capsys.readouterr().err
+
+
+def test_keys_of_earlier_recipes_are_renamed_with_a_hint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    percentiles = {"_target_": "mrcontrast.transforms.normalise.PercentileNormaliser"}
+    room = "mrcontrast.preparation"
+    old = {
+        "_target_": f"{room}.recipe.Recipe",
+        "sources": [
+            {
+                "_target_": f"{room}.bids.BidsPairs",
+                "root": str(tmp_path),
+                "pattern": "*_acq-3d_FLAIR.nii*",
+                "t1w_entities": {"acq": "mprage"},
+            },
+            {
+                "_target_": f"{room}.folders.FolderPairs",
+                "root": str(tmp_path),
+                "flair": "f/{subject}.nii",
+                "t1w": "t/{subject}.nii",
+                "brain_mask": None,
+            },
+        ],
+        "operators": [
+            {"_target_": f"{room}.operators.Register", "moving": "flair"},
+            {
+                "_target_": f"{room}.operators.Normalise",
+                "flair": "${recipe.normaliser_flair}",
+                "t1w": "${recipe.normaliser_t1w}",
+            },
+        ],
+        "normaliser_flair": percentiles,
+        "normaliser_t1w": percentiles | {"upper": 99.9},
+    }
+    config = compose("prepare", [f"out={tmp_path / 'out'}"])
+    config.recipe = old
+    today = OmegaConf.to_container(recipe_of_today(config))
+    assert today["sources"][0] == {
+        "_target_": f"{room}.bids.BidsPairs",
+        "root": str(tmp_path),
+        "patterns": {"flair": "*_acq-3d_FLAIR.nii*"},
+        "entities": {"t1w": {"acq": "mprage"}},
+        "contrasts": ["flair", "t1w"],
+    }
+    patterns = {"flair": "f/{subject}.nii", "t1w": "t/{subject}.nii", "brain_mask": None}
+    assert today["sources"][1]["patterns"] == patterns
+    assert today["operators"][0] == {"_target_": f"{room}.operators.Register", "fixed": "t1w"}
+    normalisers = {"flair": percentiles, "t1w": percentiles | {"upper": 99.9}}
+    assert today["operators"][1]["normalisers"] == today["normalisers"] == normalisers
+    assert not {"normaliser_flair", "normaliser_t1w"} & set(today)
+    (hint,) = capsys.readouterr().err.splitlines()
+    assert hint.startswith("hint: pattern, t1w_entities, flair, t1w, brain_mask, moving")
+    recipe_of_today(compose("prepare", [f"out={tmp_path / 'out'}"]))
+    assert capsys.readouterr().err == ""

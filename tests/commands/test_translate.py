@@ -182,7 +182,7 @@ def test_fault_without_a_file_gets_one(bids: Path, model: str, tmp_path: Path) -
 def test_finished_volumes_are_kept(
     tiny_records: list[Record], translator: StageTranslator, tmp_path: Path
 ) -> None:
-    jobs = record_jobs(tiny_records[:2], "flair", tmp_path)
+    jobs = record_jobs(tiny_records[:2], {"flair": None}, "t1w", tmp_path)
     first = translate_files(jobs, translator, Existing.REFUSE)
     stamps = [job.output.stat().st_mtime_ns for job in jobs]
     jobs[1].output.unlink()
@@ -224,7 +224,7 @@ def test_weights_are_known_wherever_the_run_lies(
             Inverse(), grid, {"flair": PercentileNormaliser()}, identity=identity
         )
 
-    jobs = record_jobs(tiny_records[:1], "flair", tmp_path)
+    jobs = record_jobs(tiny_records[:1], {"flair": None}, "t1w", tmp_path)
     translate_files(jobs, named("here"), Existing.REFUSE)
     assert translate_files(jobs, named("there"), Existing.REFUSE).kept == ["sub-01"]
 
@@ -367,7 +367,7 @@ def test_records_come_out_on_the_prepared_grid(
 def test_shuffled_flair_is_that_of_the_next(
     tiny_records: list[Record], translator: StageTranslator, tmp_path: Path
 ) -> None:
-    paths = translate_records(tiny_records[3:], translator, tmp_path, shuffle_flair=True)
+    paths = translate_records(tiny_records[3:], translator, tmp_path, shuffle_source=True)
     for index, path in enumerate(paths):
         own, giver = tiny_records[3 + index], tiny_records[3 + (index + 1) % 3]
         assert path.name.startswith(own.name)
@@ -381,14 +381,14 @@ def test_shuffled_flair_is_that_of_the_next(
 def test_shuffling_never_stays_with_one_subject(tiny_records: list[Record]) -> None:
     first, other = tiny_records[0], tiny_records[1]
     records = [replace(first, session="ses-1"), replace(first, session="ses-2"), other]
-    jobs = record_jobs(records, "flair", Path("out"), shuffle=True)
+    jobs = record_jobs(records, {"flair": None}, "t1w", Path("out"), shuffle=True)
     assert [job.source for job in jobs] == [
         other.images["flair"],
         other.images["flair"],
         first.images["flair"],
     ]
     with pytest.raises(UsageError, match="two subjects"):
-        record_jobs(records[:2], "flair", Path("out"), shuffle=True)
+        record_jobs(records[:2], {"flair": None}, "t1w", Path("out"), shuffle=True)
 
 
 def test_split_of_a_prepared_data_set(
@@ -423,8 +423,8 @@ def test_mask_for_a_prepared_data_set_is_refused(
 def test_samples_write_a_deviation(
     tiny_records: list[Record], translator: StageTranslator, tmp_path: Path
 ) -> None:
-    grid, normaliser = translator.grid, translator.normaliser
-    twice = StageTranslator(Inverse(), grid, {"flair": normaliser}, Draws(samples=2))
+    grid, normaliser = translator.grid, translator.normalisers
+    twice = StageTranslator(Inverse(), grid, normaliser, Draws(samples=2))
     (path,) = translate_records(tiny_records[:1], twice, tmp_path)
     std = tmp_path / "sub-01_desc-synthstd_T1w.nii.gz"
     assert PredictionFiles(path).std == std
@@ -444,7 +444,7 @@ def test_folder_of_masks(bids: Path, tmp_path: Path, tiny_records: list[Record])
         (masks / name).mkdir(parents=True)
         shutil.copy(tiny_records[0].brain_mask, masks / name / f"{name}_desc-brain_mask.nii.gz")
         (masks / name / f"{name}_label-lesion_mask.nii.gz").touch()
-    jobs = folder_jobs(bids, tmp_path / "out", "flair", masks, 0)
+    jobs = folder_jobs(bids, ["flair"], "t1w", tmp_path / "out", masks, 0)
     assert [job.mask.parent.name for job in jobs] == ["sub-01", "sub-02_ses-1", "sub-03"]
     shutil.rmtree(masks / "sub-03")
     with pytest.raises(MrcontrastError, match=r"got none \(sub-03_FLAIR"):
@@ -462,7 +462,7 @@ def test_two_sources_of_one_output_are_refused(
 ) -> None:
     source = bids / "sub-01" / "anat" / "sub-01_FLAIR.nii.gz"
     shutil.copy(source, source.with_name("sub-01_desc-n4_FLAIR.nii.gz"))
-    jobs = folder_jobs(bids, tmp_path / "out", "flair", None, 0)
+    jobs = folder_jobs(bids, ["flair"], "t1w", tmp_path / "out", None, 0)
     with pytest.raises(UsageError, match="one source of sub-01_desc-synth"):
         translate_files(jobs, translator, Existing.REFUSE)
 

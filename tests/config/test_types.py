@@ -33,7 +33,7 @@ def test_it_is_named(override: str, words: str) -> None:
 def test_a_recipe_is_looked_at_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     assert main(["prepare", "recipe=phantom", f"out={out}", "recipe.grid.spacing_mm=wide"]) == 2
-    assert "float, got wide (recipe" in capsys.readouterr().err
+    assert "spacing_mm). Change it." in capsys.readouterr().err
     assert not out.exists()
 
 

@@ -92,16 +92,21 @@ def test_a_trusted_module_leads_to_no_other(tmp_path: Path, target: str) -> None
 
 def test_a_metric_that_is_none_is_refused(tmp_path: Path) -> None:
     function = "{_target_: mrcontrast.metrics.overlap.dice, _partial_: true}"
-    with pytest.raises(UsageError, match="new metric, got psnr"):
-        build_metrics(read_nodes(write(tmp_path, function, name="psnr")))
+    for name in ("psnr", "region"):  # a metric of the list, and a column of subjects.csv
+        with pytest.raises(UsageError, match=f"new metric, got {name}"):
+            build_metrics(read_nodes(write(tmp_path, function, name=name)))
+    with pytest.raises(MrcontrastError, match="name of lower-case letters"):
+        build_metrics(read_nodes(write(tmp_path, function, name="Share")))
     with pytest.raises(UsageError, match="unexpected keyword argument 'color'"):
         build_metrics(read_nodes(write(tmp_path, function, more="  color: red\n")))
     with pytest.raises(MrcontrastError, match="per: region, brain, lesion, got slice"):
         build_metrics(read_nodes(write(tmp_path, function, more="  per: slice\n")))
     with pytest.raises(MrcontrastError, match=r"interpolation \$\{oc\.env:HOME\}"):
         read_nodes(write(tmp_path, "${oc.env:HOME}"))
-    with pytest.raises(UsageError, match="title, words and function of a metric, got 3"):
-        build_metrics({"share": 3})
+    shared = {"title": "Share", "words": "w"}
+    for node in (3, shared, shared | {"function": "my_parts.share"}, {"_target_": "a.B"}):
+        with pytest.raises(UsageError, match="title, words and a function of a metric, got"):
+            build_metrics({"share": node})
     with pytest.raises(UsageError, match=r"path of --metrics or study\.metrics"):
         read_nodes(tmp_path / "absent.yaml")
     assert read_nodes(None) == {}
@@ -126,14 +131,14 @@ def test_metrics_of_another_target_are_left_out_with_a_line(
     assert not {m.name for m in METRICS if m.targets} & set(brain)
     assert "contrast_kept" not in summary["methods"]["ours"]["lesion"]
     assert set(summary["metrics"]) == {m.name for m in METRICS if not m.targets} | {"brightness"}
-    assert summary["checks"]["shuffled_flair"]["methods"] == {}
+    assert summary["checks"]["shuffled_source"]["methods"] == {}
     (line,) = summary["left_out"]
-    assert line.startswith("left out, not defined for flair: dice_csf, dice_gm,")
-    assert line.endswith("contrast_kept, the check of shuffled FLAIR")
+    assert line.startswith("left out, not defined for FLAIR: dice_csf, dice_gm,")
+    assert line.endswith("contrast_kept, the check of shuffled sources")
     assert line in to_markdown(summary)
     t1w = evaluate(predictions, prepared_root, tmp_path / "t1w", protocol=Protocol(metrics=(own,)))
-    assert t1w["left_out"] == ["left out, not defined for t1w: brightness"]
-    assert "ours" in t1w["checks"]["shuffled_flair"]["methods"]
+    assert t1w["left_out"] == ["left out, not defined for T1w: brightness"]
+    assert "ours" in t1w["checks"]["shuffled_source"]["methods"]
 
 
 @pytest.mark.usefixtures("module")
@@ -149,6 +154,9 @@ def test_a_study_repeats_its_evaluation_if_the_file_changes(tmp_path: Path) -> N
     assert before["metrics"]["share"]["function"]["above"] == 0.5  # type: ignore[index]
     write(tmp_path, TRUSTED, more="  digits: 1\n")
     assert settings() != before
+    write(tmp_path, TRUSTED, more="  colour: red\n")
+    with pytest.raises(UsageError, match="unexpected keyword argument 'colour'"):
+        settings()
     path.unlink()
     with pytest.raises(UsageError, match=r"study\.metrics"):
         settings()

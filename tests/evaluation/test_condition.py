@@ -52,15 +52,15 @@ def test_only_a_translation_follows_flair(
         for name, make in METHODS.items()
         for suffix, shift in (("", 0), ("_shuffled", 1))
     }
-    check = evaluate(folders, root, tmp_path / "out")["checks"]["shuffled_flair"]
-    verdicts = {name: found["follows_flair"] for name, found in check["methods"].items()}
+    check = evaluate(folders, root, tmp_path / "out")["checks"]["shuffled_source"]
+    verdicts = {name: found["follows_source"] for name, found in check["methods"].items()}
     assert verdicts == {name: None if subjects < 5 else name == "ours" for name in METHODS}
     assert check["untested"] == []
     constant = check["methods"]["constant"]["change"]
     assert [constant[name]["mean"] for name in ("psnr", "mae", "correlation")] == [0, 0, 0]
     assert 0.6 < check["methods"]["constant"]["share"]["mean"] < 1
     words = ["unknown"] * 5 if subjects < 5 else ["yes", "NO", "NO", "NO", "NO"]
-    sheet = next(s for s in check_sheets({"checks": {"shuffled_flair": check}}))
+    sheet = next(s for s in check_sheets({"checks": {"shuffled_source": check}}))
     assert [row[1] for row in sheet.rows] == words
 
 
@@ -93,6 +93,6 @@ def test_a_small_gain_of_all_subjects_is_no_verdict_of_following() -> None:
         return {f"sub-{n}_ses-{s}": Swap(own, other, 0.9) for n in range(5) for s in (1, 2)}
 
     found = check_condition({"a": swaps(0.05), "b": swaps(0.3)}, ["a", "a_shuffled", "b", "c"])
-    assert [found["methods"][name]["follows_flair"] for name in "ab"] == [False, True]
+    assert [found["methods"][name]["follows_source"] for name in "ab"] == [False, True]
     assert found["methods"]["a"]["change"]["correlation"]["n"] == 5
     assert found["untested"] == ["c"]

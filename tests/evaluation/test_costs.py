@@ -5,14 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.stages.conftest import make_regressor, make_stage
+from tests.stages.conftest import make_controlnet, make_regressor, make_stage, regressed
 
 from mrcontrast.config.build import compose
 from mrcontrast.evaluation.costs import Source, add_costs, read_costs, training_minutes
 from mrcontrast.evaluation.table import to_markdown
 from mrcontrast.evaluation.terminal import to_rich
 from mrcontrast.inference.cost import cost_of, count_parameters
-from mrcontrast.latent.conditions import RegressedPixels
 from mrcontrast.storage.files import write_json
 from mrcontrast.study.command import plan
 from mrcontrast.study.runs import runs_of
@@ -56,8 +55,7 @@ def test_calls_of_all_draws_count(name: str, samples: int, calls: int) -> None:
 
 
 def test_a_regression_in_the_condition_counts() -> None:
-    stage = make_stage("controlnet", 2)
-    stage.condition = RegressedPixels(make_regressor(2), 2, [4, 8])
+    stage = make_controlnet(2, regressed(make_regressor(2)))
     assert stage.network_calls(4) == 9  # two steps a draw, and the regression once for all
 
 

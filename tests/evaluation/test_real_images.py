@@ -62,7 +62,7 @@ def test_name_and_sidecar_tell(
 ) -> None:
     if sidecar is not None:
         (tmp_path / f"{name}.json").write_text(json.dumps(sidecar))
-    assert doubt(tmp_path / f"{name}.nii.gz", Sidecars(tmp_path)) == words
+    assert doubt(tmp_path / f"{name}.nii.gz", Sidecars(tmp_path), "t1w") == words
 
 
 def test_sidecars_of_the_data_set_hold_for_its_images(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_sidecars_of_the_data_set_hold_for_its_images(tmp_path: Path) -> None:
     anat.mkdir(parents=True)
     for name in ("sub-1_acq-a_T1w.nii.gz", "sub-2_acq-b_T1w.nii.gz"):
         (anat / name).touch()
-    doubts = find_doubts(index_references(anat), anat)
+    doubts = find_doubts(index_references(anat, "t1w"), anat, "t1w")
     assert doubts == {"sub-1": "synthetic, by its sidecar"}
 
 

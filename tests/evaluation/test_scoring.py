@@ -32,7 +32,7 @@ def test_draws_that_are_all_alike_have_a_spread_of_zero(
     files = PredictionFiles(tmp_path / "ours" / f"{record.name}_desc-synth_T1w.nii.gz")
     row = read_row(
         record.name,
-        record.images["flair"],
+        {"flair": record.images["flair"]},
         record.images["t1w"],
         {"ours": files.volume},
         record.brain_mask,

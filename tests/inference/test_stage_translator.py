@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -385,6 +386,40 @@ def test_prepared_volume_of_another_spacing_is_refused(tiny_records: list[Record
         translator(Identity(2)).translate_prepared(flair, flair.data > 0)
 
 
+class Mean(Identity):
+    """Return the mean of two sources, or of the middle slices of both."""
+
+    def forward(
+        self, batch: dict[str, Tensor], noise: Tensor | None = None, generator: Generators = None
+    ) -> Tensor:
+        first, second = batch["source"].chunk(2, dim=1)
+        middle = first.shape[1] // 2
+        return (first[:, middle] + second[:, middle]).unsqueeze(1) / 2
+
+
+@pytest.mark.parametrize(("spatial_dims", "context"), [(2, 0), (2, 1), (3, 0)])
+def test_several_sources_are_given_together(
+    volume: Volume, spatial_dims: int, context: int
+) -> None:
+    """Each is normalised by itself; the result is on the grid of the first."""
+    stage = Mean(spatial_dims, context_slices=context)
+    normalisers = {name: PercentileNormaliser(0, 100) for name in ("flair", "t2w")}
+    both = StageTranslator(stage, GRID, normalisers)
+    second = replace(volume, data=np.where(volume.data > 0, 5000 - 3 * volume.data, 0))
+    alone = [
+        StageTranslator(Identity(spatial_dims), GRID, {"flair": PercentileNormaliser(0, 100)})
+        .translate(each, volume.data > 0)
+        .mean.data
+        for each in (volume, second)
+    ]
+    result = both.translate([volume, second], volume.data > 0)
+    np.testing.assert_allclose(result.mean.data, sum(alone) / 2, atol=1e-5)
+    assert result.normaliser is not None
+    assert set(result.normaliser) == {"flair", "t2w"}
+    with pytest.raises(UsageError, match="a volume of each of flair, t2w, got 1"):
+        both.translate(volume)
+
+
 def test_stage_may_take_t1w(ras: Volume) -> None:
     machine = translator(Identity(2, takes="target"))
     assert list(machine.source) == ["flair"]  # the names of its normalisers
@@ -463,7 +498,7 @@ def test_another_setting_of_the_sampler_or_guidance_is_another_prediction(
     write_volume(tmp_path / "source.nii.gz", ras)
     files.write(ras, None, facts, tmp_path / "source.nii.gz")
     assert files.made_by(translator(stage).describe())
-    stage.prompt.guidance = 2.0
+    stage.guidance = 2.0
     assert not files.made_by(translator(stage).describe())
     stage.prompt.guidance, sampler.shift = 3.0, 2.0
     assert not files.made_by(translator(stage).describe())
@@ -493,7 +528,7 @@ def test_run_becomes_a_translator(tmp_path: Path, ras: Volume) -> None:
     machine = from_run(str(folder.path), device="cpu")
     assert machine.grid.spacing_mm == 5.0
     assert machine.grid.shape == (32, 40, 24)
-    assert machine.normaliser == PercentileNormaliser(0, 100)
+    assert machine.normalisers == {"flair": PercentileNormaliser(0, 100)}
     sha256 = folder.provenance["weights_sha256"]
     assert machine.describe() == {
         "Model": str(folder.path),

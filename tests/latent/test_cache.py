@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from monai.transforms import Lambdad, RandAffined, RandFlipd
-from tests.stages.conftest import make_codec, make_regressor
+from tests.stages.conftest import latents, make_codec, make_regressor, pixels
 from torch.utils.data import DataLoader
 
 from mrcontrast.data.datamodule import ContrastDataModule
@@ -21,18 +21,13 @@ from mrcontrast.data.manifest import Manifest
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.latent.cache import LatentDataset, LatentStore
 from mrcontrast.latent.codec import LatentStatistics, Posterior
-from mrcontrast.latent.conditions import (
-    FoldedCondition,
-    LatentCondition,
-    PixelCondition,
-    RegressionAnchor,
-)
+from mrcontrast.latent.signals import Pixels, RegressionAnchor
 from mrcontrast.storage.volume import read_volume, write_labels
 from toy.runs import end_of, in_child
 
 LATENTS = ("target_mean", "target_sigma")
 KEYS = ["source", "target", "brain_mask"]
-PIXELS = PixelCondition(1, [4, 8])
+PIXELS = pixels()
 
 
 def augmentation(prob=0.5):
@@ -164,9 +159,8 @@ def test_the_key_is_that_of_all_facts(prepared_root, tmp_path):
         LatentStore("", 1).key(plain, stretched, None),
         LatentStore("", 1).key(plain, scaled, None),
         LatentStore("", 1).key(plain, tiled, None),
-        LatentStore("", 1).key(plain, make_codec(2), FoldedCondition(4)),
-        LatentStore("", 1).key(plain, make_codec(2), RegressionAnchor(regressor, 7)),
-        LatentStore("", 1).key(plain, make_codec(2), RegressionAnchor(other_regressor, 7)),
+        LatentStore("", 1).key(plain, make_codec(2), RegressionAnchor(regressor)),
+        LatentStore("", 1).key(plain, make_codec(2), RegressionAnchor(other_regressor)),
         LatentStore("", 1).key(
             make_data(prepared_root, augmentation=[lambda item: item]), codec, None
         ),
@@ -175,7 +169,7 @@ def test_the_key_is_that_of_all_facts(prepared_root, tmp_path):
         ),
         LatentStore("", 1).key(plain, codec, None),
         LatentStore("", 2).key(plain, codec, None),
-        LatentStore("", 1).key(plain, codec, PIXELS),
+        LatentStore("", 1).key(plain, codec, Pixels()),
         LatentStore("", 1).key(plain, other, None),
         LatentStore("", 1).key(plain, wider, None),
         LatentStore("", 1).key(plain, grouped, None),
@@ -189,7 +183,7 @@ def test_the_key_is_that_of_all_facts(prepared_root, tmp_path):
     again = LatentStore(str(tmp_path), 1, batch_size=3).key(
         make_data(prepared_root, batch_size=2, seed=5), make_codec(2), None
     )
-    assert again == keys[9]  # the order of training is no fact of the cache
+    assert again == keys[8]  # the order of training is no fact of the cache
 
 
 def test_a_changed_brain_mask_is_another_key(make_root):
@@ -232,7 +226,7 @@ def test_a_cache_from_elsewhere_is_named_and_made_again(prepared_root, tmp_path,
     spy = Spy(codec)
     with caplog.at_level("WARNING"):
         module = installed(prepared_root, tmp_path, codec)
-    found = f"Latents in {tmp_path / key} cannot be used: cache.json tells of other data"
+    found = f"Latents in {tmp_path / key} cannot be used: cache.json has other data"
     assert found in caplog.text
     assert spy.items == len(module.train_items)
 
@@ -337,7 +331,7 @@ def test_a_cache_that_is_cut_while_it_is_opened_is_named(prepared_root, tmp_path
     installed(prepared_root, tmp_path, make_codec(2))
     cut_array(only_cache(tmp_path))
     with pytest.raises(MrcontrastError, match=r"whole latent cache, .*target_mean\.npy.*cut"):
-        LatentDataset(only_cache(tmp_path))
+        LatentDataset([only_cache(tmp_path)])
 
 
 def test_of_two_processes_one_builds_and_both_read(prepared_root, tmp_path):
@@ -432,10 +426,10 @@ def test_half_precision_would_err_where_a_channel_lies_far_from_zero():
 
 def test_the_latent_of_flair_is_cached_in_the_place_of_its_pixels(prepared_root, tmp_path):
     codec = make_codec(2)
-    condition = LatentCondition(3, [4])
+    condition = latents([4])
     module = installed(prepared_root, tmp_path, codec, condition=condition)
     item, plain = module.train_items[4], module.plain_items[4]
     assert "source" not in item
-    direct = condition({"source": plain["source"][None]}, codec)
+    direct = condition(condition.compute({"source": plain["source"][None]}, codec), codec)
     cached = condition({"source_latent": item["source_latent"][None]}, codec)
     torch.testing.assert_close(cached, direct, rtol=0, atol=1e-5)

@@ -31,7 +31,7 @@ def pair(mask: np.ndarray | None = None) -> Pair:
 )
 def test_values_out_of_range_are_refused(values: dict[str, Any], words: str) -> None:
     with pytest.raises(MrcontrastError, match=words):
-        Metric(**{"name": "a", "title": "A", "words": "w", **values})
+        Metric(**{"name": "a", "title": "A", "words": "w", "function": len, **values})
 
 
 def test_a_pair_knows_its_voxels_and_is_checked() -> None:
@@ -78,6 +78,7 @@ def test_facts_are_read_back_from_a_summary() -> None:
     again = Metric.from_facts("a", facts)
     assert again.facts == {key: value for key, value in facts.items() if key != "k"}
     assert Metric.from_facts("glow_kept", {}).heading == "glow kept"
+    assert Metric.from_facts("Glow, kept", {"unit": "%"}).heading == "Glow, kept (%)"
 
 
 def test_targets_limit_a_metric() -> None:

@@ -1,13 +1,14 @@
 """Fused attention: the same values in less memory, wherever values stay the same."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 import torch
 from monai.networks.blocks import SABlock
 from monai.networks.blocks.crossattention import CrossAttentionBlock
 from monai.networks.nets import AutoencoderKL, ControlNet, DiffusionModelUNet
-from tests.stages.conftest import PixelCondition, adam, make_process
+from tests.stages.conftest import adam, make_process, pixels
 from torch import nn
 
 from mrcontrast.latent.codec import AutoencoderCodec
@@ -73,13 +74,9 @@ def test_all_networks_of_a_stage_have_it() -> None:
     """Also that of a run whose config has no such key."""
     autoencoder = AutoencoderKL(2, 1, 1, **NET, latent_channels=3)
     assert all(part.use_flash_attention for part in blocks(Autoencoder(autoencoder, adam(), 1e-6)))
-    controlnet = ControlNet(
-        2, 3, **NET, num_head_channels=8, conditioning_embedding_num_channels=(4, 8)
-    )
     codec = AutoencoderCodec(AutoencoderKL(2, 1, 1, **NET, latent_channels=3))
-    stage = ControlNetDiffusion(
-        codec, denoiser(2), controlnet, PixelCondition(1, [4, 8]), make_process(), adam()
-    )
+    parts = codec, partial(DiffusionModelUNet, **NET, num_head_channels=8), partial(ControlNet)
+    stage = ControlNetDiffusion(*parts, pixels(), make_process(), adam())
     for network in (stage.codec, stage.denoiser, stage.controlnet):
         found = [part.use_flash_attention for part in blocks(network)]
         assert found

@@ -27,20 +27,22 @@ def test_guidance_goes_from_null_past_the_prompt(guidance, expected, calls):
     prompt.null.fill_(1.0)
     asked = []
 
-    def predict(context):
+    def call(condition, z_t, t, context):
         asked.append(context)
         return context[:, 0]
 
-    assert prompt.guided(predict, 2).tolist() == [[expected], [expected]]
+    z_t = torch.zeros(2, 1, 4, 4)
+    assert prompt.guided(call, [], z_t, torch.zeros(2)).tolist() == [[expected], [expected]]
     assert len(asked) == prompt.calls == calls
 
 
-def test_the_mean_token_goes_beside_the_latent():
+def test_the_mean_token_is_concatenated_to_the_latent():
     prompt = Prompt(tokens=2, width=3, concatenated=True).eval()
     z = torch.zeros(2, 1, 4, 5, 6)
-    beside = prompt.beside(z, prompt(2))
-    assert beside.shape == (2, 4, 4, 5, 6)
-    torch.testing.assert_close(beside[0, 1:, 1, 2, 3], prompt.prompt.mean(dim=0))
+    joined = prompt.concatenate(z, prompt(2))
+    assert prompt.channels == 3
+    assert joined.shape == (2, 4, 4, 5, 6)
+    torch.testing.assert_close(joined[0, 1:, 1, 2, 3], prompt.prompt.mean(dim=0))
 
 
 def test_it_is_stored_with_the_weights_and_always_the_same():

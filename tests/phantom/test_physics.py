@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mrcontrast.phantom.physics import Flair, Mprage, null_ti_ms, sensitivity
+from mrcontrast.phantom.physics import Flair, Mprage, SpinEcho, null_ti_ms, sensitivity
 from mrcontrast.phantom.tissue import Relaxation
 
 WATER = Relaxation(np.array([1000.0]), np.array([100.0]), np.array([1.0]))
@@ -57,3 +57,15 @@ def test_sensitivity_to_t2_by_hand() -> None:
     signal = sequence.signal(WATER)
     np.testing.assert_allclose(by_t2, signal * 100.0 / 100.0, rtol=1e-6)  # S * TE / T2
     np.testing.assert_allclose(by_t1, -2 * np.exp(-1) * np.exp(-1), rtol=1e-6)
+
+
+def test_spin_echo_by_hand() -> None:
+    # (1 - 1/e) / e = 0.632121 * 0.367879
+    signal = SpinEcho(tr_ms=1000.0, te_ms=100.0).signal(WATER)
+    assert signal[0] == pytest.approx(0.2325442, abs=1e-6)
+
+
+def test_a_long_inversion_recovery_is_a_spin_echo() -> None:
+    tissue = Relaxation(np.array([850.0, 1400.0]), np.array([70.0, 95.0]), np.array([0.7, 0.8]))
+    recovered = Flair(tr_ms=4000.0, te_ms=90.0, ti_ms=0.0).signal(tissue)  # inverted at once
+    np.testing.assert_allclose(SpinEcho(4000.0, 90.0).signal(tissue), -recovered, rtol=1e-9)

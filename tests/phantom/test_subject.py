@@ -14,6 +14,7 @@ from mrcontrast.phantom import (
     ScannerRanges,
     make_subject,
 )
+from mrcontrast.phantom.config import SequenceRanges, SpinEchoRanges
 
 CSF, GM, WM, LESION = 1, 2, 3, 4
 
@@ -85,6 +86,41 @@ def test_lesions_are_bright_on_flair_and_dark_on_t1w(subjects: list[PhantomSubje
             assert np.median(subject.images["t1w"].data[lesion]) < 0.95 * np.median(
                 subject.images["t1w"].data[wm]
             )
+
+
+def test_further_contrasts_leave_flair_and_t1w_as_they_are(coarse: PhantomConfig) -> None:
+    two = make_subject(7, coarse)
+    four = make_subject(7, coarse, ["t2w", "t1w", "pd", "flair"])
+    assert list(four.images) == ["t2w", "t1w", "pd", "flair"]
+    for name, volume in two.images.items():
+        np.testing.assert_array_equal(volume.data, four.images[name].data)
+    alone = make_subject(7, coarse, ["t2w"])
+    np.testing.assert_array_equal(alone.images["t2w"].data, four.images["t2w"].data)
+    assert two.tags.items() < four.tags.items()
+    assert not set(alone.tags) & {"t1w_tr_ms", "flair_tr_ms"}
+
+
+def test_t2w_and_pd_order_the_tissues(coarse: PhantomConfig) -> None:
+    for seed in range(3):
+        subject = make_subject(seed, coarse, ["t2w", "pd"])
+        csf, gm, wm = means(subject.images["t2w"].data, subject.labels)
+        assert csf > gm > 1.2 * wm
+        _, gm, wm = means(subject.images["pd"].data, subject.labels)
+        assert gm > 1.03 * wm
+        lesion = subject.lesion_mask
+        for image in (subject.images["t2w"].data, subject.images["pd"].data):
+            if lesion.sum() > 5:
+                assert np.median(image[lesion]) > 1.05 * np.median(image[subject.labels == WM])
+
+
+def test_a_contrast_that_the_config_names_is_drawn(coarse: PhantomConfig) -> None:
+    echo = SpinEchoRanges((2000.0, 2000.0), (50.0, 50.0), slice_thickness_mm=8.0)
+    sequences = SequenceRanges(spin_echo={"mixed": echo})
+    config = replace(coarse, scanner=ScannerRanges(sequences=sequences))
+    subject = make_subject(1, config, ["mixed"])
+    assert (subject.tags["mixed_te_ms"], subject.tags["mixed_slice_thickness_mm"]) == (50.0, 8.0)
+    with pytest.raises(UsageError, match=r"among t1w, flair, mixed, got t2w"):
+        make_subject(1, config, ["t2w"])
 
 
 def test_masks_and_labels_agree(subjects: list[PhantomSubject]) -> None:

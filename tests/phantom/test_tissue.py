@@ -3,7 +3,7 @@ import pytest
 
 from mrcontrast.errors import UsageError
 from mrcontrast.phantom.config import ScannerRanges
-from mrcontrast.phantom.protocol import draw_protocol
+from mrcontrast.phantom.protocol import draw_protocol, draw_spin_echo
 from mrcontrast.phantom.tissue import RANGES, TISSUES, draw_relaxation
 
 
@@ -37,3 +37,11 @@ def test_every_protocol_orders_the_tissues_as_mri_does(field_strength_t: float) 
         assert flair[lesion] > 1.25 * flair[wm]
         assert 1500 < protocol.scans["flair"].sequence.ti_ms < 3000
         assert protocol.field_strength_t == field_strength_t
+        t2w, pd = (
+            draw_spin_echo(np.random.default_rng(seed), ranges, name).sequence.signal(
+                protocol.relaxation
+            )
+            for name in ("t2w", "pd")
+        )
+        assert t2w[csf] > t2w[lesion] > t2w[cortex] > t2w[wm]
+        assert pd[lesion] > pd[cortex] > pd[wm]

@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(find_browser() is None, reason="no Chromium on this machine"),
 ]
-PANES = ("flair", "real", "synthetic", "error", "spread")
+PANES = ("source-flair", "real", "synthetic", "error", "spread")
 STATE = "document.getElementById('viewer-box').dataset.state"
 PLACES = (
     "Object.fromEntries([...mrcontrastReport.panes].map(([name, {viewer}]) =>"
@@ -99,7 +99,7 @@ def test_a_click_moves_the_crosshair_of_all_panes(page: Page, worst: Images) -> 
     values = {name: number(text) for name, text in page.run(VALUES).items()}
     assert values["error"] == pytest.approx(values["synthetic"] - values["real"], abs=2e-3)
     for name, volume in (
-        ("flair", worst.flair),
+        ("source-flair", worst.sources["flair"]),
         ("real", worst.real),
         ("synthetic", worst.synthetic["draws"]),
         ("spread", worst.spread["draws"]),

@@ -27,7 +27,9 @@ def make_row(subject: str = "sub-01", **synthetic: np.ndarray) -> FigureRow:
     mask[2:10, 3:14, 2:8] = True
     mask[4:8, 5:9, 5] = False
     real = np.where(mask, 0.5, 0.0)
-    return FigureRow(subject, 0.8 * real, real, synthetic, mask, (1.0, 1.0, 2.0))
+    return FigureRow(
+        subject, {"FLAIR": 0.8 * real}, real, synthetic, mask, (1.0, 1.0, 2.0), title="T1w"
+    )
 
 
 def count_brightest(path: Path) -> int:
@@ -89,7 +91,7 @@ def test_rows_of_other_methods_and_empty_masks_are_refused(tmp_path: Path) -> No
     image = np.zeros(SHAPE)
     with pytest.raises(MrcontrastError, match=r"same methods, got \[\['a'\], \['b'\]\]"):
         comparison_figure([make_row(a=image), make_row(b=image)], tmp_path / "x.png")
-    row = FigureRow("sub-09", image, image, {}, image > 0)
+    row = FigureRow("sub-09", {}, image, {}, image > 0)
     with pytest.raises(MrcontrastError, match=r"empty one \(sub-09\)"):
         comparison_figure([row], tmp_path / "x.png")
     assert not list(tmp_path.iterdir())
@@ -106,13 +108,13 @@ def test_files_of_any_orientation_are_turned(tiny_records: list[Record], tmp_pat
         write_volume(paths[name], Volume(volume.data[::-1], flipped))
     straight = read_row(
         "x",
-        record.images["flair"],
+        {"flair": record.images["flair"]},
         record.images["t1w"],
         {"self": record.images["t1w"]},
         record.brain_mask,
     )
-    turned = read_row("x", paths["flair"], paths["t1w"], {"self": paths["t1w"]})
-    np.testing.assert_array_equal(turned.flair, straight.flair)
+    turned = read_row("x", {"flair": paths["flair"]}, paths["t1w"], {"self": paths["t1w"]})
+    np.testing.assert_array_equal(turned.sources["FLAIR"], straight.sources["FLAIR"])
     np.testing.assert_array_equal(turned.synthetic["self"], straight.real)
     assert (turned.mask == straight.mask).mean() > 0.95
     assert turned.spacing_mm == straight.spacing_mm == (5.0, 5.0, 5.0)

@@ -101,18 +101,22 @@ def test_the_worst_subject_comes_first_and_the_method_with_uncertainty(page: Rea
     assert [option.get("value") for option in page.all("option")][:6] == [
         f"sub-{number:02d}" for number in (6, 5, 4, 1, 2, 3)
     ]
-    volumes = {name for session in data["sessions"] for name in (session["real"], session["flair"])}
+    volumes = {
+        name
+        for session in data["sessions"]
+        for name in (session["real"], *session["sources"].values())
+    }
     assert volumes < page.scripts.keys()
 
 
 def test_another_system_has_no_flair_and_no_uncertainty(foreign: Path, tmp_path: Path) -> None:
     page = read(write_report(foreign, tmp_path / "report.html"))
     data = json.loads(page.scripts["viewer-data"])
-    assert (data["hasFlair"], data["hasSpread"], data["window"]) == (False, False, [0.0, 1.0])
+    assert (data["sources"], data["hasSpread"], data["window"]) == ({}, False, [0.0, 1.0])
     panes = [figure["id"] for figure in page.all("figure") if figure.get("class") == "pane"]
     assert panes == ["pane-real", "pane-synthetic", "pane-error"]
     assert "another system" in page.text
-    assert "No FLAIR is known" in page.text
+    assert "No source image is known" in page.text
 
 
 def test_volumes_stay_within_the_allowed_size(evaluated: Path, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def test_a_prepared_data_set_knows_flair_labels_and_spread(
     assert set(images.synthetic) == {"smooth", "draws"}
     assert set(images.spread) == {"draws"}
     assert images.spread["draws"].data[images.mask].max() == pytest.approx(0.1)
-    assert images.flair is not None
+    assert set(images.sources) == {"flair"}
     assert images.labels is not None
     np.testing.assert_array_equal(
         images.real.data, read_volume(sessions["sub-05"].case.reference).data
@@ -36,7 +36,7 @@ def test_another_system_is_shown_in_the_units_of_its_scores(foreign: Path) -> No
     evaluation = read_evaluation(foreign)
     session = find_sessions(evaluation)["case0"]
     images = read_images(session, evaluation)
-    assert (images.flair, images.labels, images.spread) == (None, None, {})
+    assert (images.sources, images.labels, images.spread) == ({}, None, {})
     assert np.percentile(images.real.data[images.mask], 99.5) == pytest.approx(1, abs=0.01)
     error = np.abs(images.synthetic["theirs"].data - images.real.data)[images.mask].mean()
     row = evaluation.row("case0", "theirs", "brain")
@@ -50,12 +50,12 @@ def test_source_images_can_be_given(foreign: Path, prepared_root: Path, tmp_path
     write_volume(path, Volume(400 * flair.data + 30 * (flair.data > 0), flair.affine))
     evaluation = read_evaluation(foreign)
     sessions = find_sessions(evaluation, tmp_path)
-    assert [session.flair for session in sessions.values()] == [path, None, None]
-    shown = read_images(sessions["case0"], evaluation).flair
+    assert [dict(session.sources) for session in sessions.values()] == [{"flair": path}, {}, {}]
+    shown = read_images(sessions["case0"], evaluation).sources["flair"]
     assert shown is not None
     assert 0.9 < np.percentile(shown.data, 99.9) < 1.3
     path.rename(tmp_path / "other_FLAIR.nii.gz")
-    with pytest.raises(MrcontrastError, match="FLAIR images of the scored subjects, got none"):
+    with pytest.raises(MrcontrastError, match="another contrast than T1w of the scored"):
         find_sessions(evaluation, tmp_path)
 
 

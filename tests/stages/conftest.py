@@ -19,13 +19,14 @@ from mrcontrast.diffusion.schedules import RectifiedFlow
 from mrcontrast.diffusion.targets import Velocity
 from mrcontrast.diffusion.time_sampling import UniformTimes
 from mrcontrast.latent.codec import AutoencoderCodec
-from mrcontrast.latent.conditions import (
-    FlairAnchor,
-    LatentCondition,
-    PixelCondition,
+from mrcontrast.latent.conditions import AtImageSize, AtLatentSize, Condition
+from mrcontrast.latent.signals import (
+    Latent,
+    Pixels,
+    Regression,
     RegressionAnchor,
+    SourceAnchor,
 )
-from mrcontrast.networks.control import start_from_denoiser
 from mrcontrast.networks.regressor import Regressor
 from mrcontrast.stages.adversarial_autoencoder import AdversarialAutoencoder
 from mrcontrast.stages.autoencoder import Autoencoder
@@ -87,10 +88,8 @@ def make_codec(dims):
     return codec
 
 
-def make_denoiser(dims, in_channels=3):
-    return DiffusionModelUNet(
-        dims, in_channels, 3, **CHANNELS, norm_num_groups=4, num_head_channels=4
-    )
+def make_denoiser():
+    return partial(DiffusionModelUNet, **CHANNELS, norm_num_groups=4, num_head_channels=4)
 
 
 def make_process():
@@ -102,36 +101,61 @@ def adam(lr=1e-2):
 
 
 def make_regressor(dims, slices=1):
-    lists = [3, 3, 3], [1, 2, 2], [2, 2]
-    network = DynUNet(dims, slices, 1, *lists, filters=[8, 8, 8], norm_name=("group", GROUPS))
+    lists = {"kernel_size": [3, 3, 3], "strides": [1, 2, 2], "upsample_kernel_size": [2, 2]}
+    network = partial(DynUNet, **lists, filters=[8, 8, 8], norm_name=("group", GROUPS))
     return Regressor(network, dims, context_slices=slices // 2, factor=4)
 
 
 def make_pix2pix(dims):
-    discriminator = PatchDiscriminator(dims, 4, 2, num_layers_d=1)
+    discriminator = partial(PatchDiscriminator, channels=4, num_layers_d=1)
     return Pix2Pix(make_regressor(dims), discriminator, adam(), adam(), l1_weight=100.0)
 
 
+def pixels(embedder=(4, 8)):
+    return Condition({"pixels": Pixels()}, AtImageSize(), embedder)
+
+
+def folded():
+    return Condition({"pixels": Pixels()}, AtLatentSize())
+
+
+def latents(embedder=(1,)):
+    return Condition({"latent": Latent()}, AtLatentSize(), embedder)
+
+
+def source_anchor():
+    return Condition({"anchor": SourceAnchor(), "pixels": Pixels()}, AtLatentSize())
+
+
+def regression_anchor(regressor):
+    signals = {"anchor": RegressionAnchor(regressor), "pixels": Pixels()}
+    return Condition(signals, AtLatentSize())
+
+
+def regressed(regressor, keep_detail=True):
+    signals = {"pixels": Pixels(), "regression": Regression(regressor, keep_detail)}
+    return Condition(signals, AtImageSize(), [4, 8])
+
+
 def make_translation(stage, condition, dims, **options):
-    denoiser = make_denoiser(dims, 3 + condition.in_channels)
-    return stage(make_codec(dims), denoiser, condition, make_process(), adam(), **options)
+    return stage(make_codec(dims), make_denoiser(), condition, make_process(), adam(), **options)
 
 
 def make_residual(dims):
-    condition = RegressionAnchor(make_regressor(dims), 3 + 2**dims)
+    condition = regression_anchor(make_regressor(dims))
     stage = make_translation(ResidualDiffusion, condition, dims)
     stage.residual_std.fill_(0.5)
     return stage
 
 
 def make_bridge(dims):
-    return make_translation(LatentBridge, FlairAnchor(3 + 2**dims), dims, sigma=0.1)
+    return make_translation(LatentBridge, source_anchor(), dims, sigma=0.1)
 
 
 BASELINES = {
     "unet_regression": lambda dims: UNetRegression(make_regressor(dims), adam()),
     "pix2pix": make_pix2pix,
-    "concat_diffusion": lambda dims: make_translation(ConcatDiffusion, LatentCondition(3), dims),
+    "concat_diffusion": lambda dims: make_translation(ConcatDiffusion, latents(), dims),
     "latent_bridge": make_bridge,
     "residual_diffusion": make_residual,
 }
@@ -147,20 +171,18 @@ def make_stage(name, dims):
             make_autoencoder(dims), adam(), 1e-6, discriminator, adam(), 0.01, 2
         )
     if name == "latent_diffusion":
-        return LatentDiffusion(make_codec(dims), make_denoiser(dims), make_process(), adam())
+        return LatentDiffusion(make_codec(dims), make_denoiser(), make_process(), adam())
     if name in BASELINES:
         return BASELINES[name](dims)
-    controlnet = ControlNet(
-        dims,
-        3,
-        **CHANNELS,
-        norm_num_groups=4,
-        num_head_channels=4,
-        conditioning_embedding_num_channels=(4, 8),
-    )
-    denoiser = make_denoiser(dims)
-    torch.nn.init.normal_(denoiser.out[-1].conv.weight, std=0.1)  # a trained one is not silent
-    start_from_denoiser(controlnet, denoiser)
-    return ControlNetDiffusion(
-        make_codec(dims), denoiser, controlnet, PixelCondition(1, [4, 8]), make_process(), adam()
-    )
+    return make_controlnet(dims, pixels())
+
+
+def make_controlnet(dims, condition, **options):
+    torch.manual_seed(0)
+    parts = make_codec(dims), make_denoiser(), partial(ControlNet), condition
+    stage = ControlNetDiffusion(*parts, make_process(), adam(), **options)
+    torch.nn.init.normal_(
+        stage.denoiser.out[-1].conv.weight, std=0.1
+    )  # a trained one is not silent
+    stage.initialise()
+    return stage

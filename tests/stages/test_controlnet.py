@@ -5,23 +5,28 @@ import torch
 from monai.networks.nets import ControlNet
 from tests.stages.conftest import (
     CHANNELS,
+    SHAPES,
+    latents,
+    make_batch,
     make_codec,
-    make_denoiser,
+    make_controlnet,
     make_regressor,
     make_stage,
+    pixels,
+    regressed,
 )
 
 from mrcontrast.errors import UsageError
-from mrcontrast.latent.conditions import LatentCondition, PixelCondition, RegressedPixels
+from mrcontrast.latent.conditions import AtImageSize, Condition
+from mrcontrast.latent.signals import Latent
 from mrcontrast.networks.control import start_from_denoiser
-from mrcontrast.stages.controlnet import ControlNetDiffusion
 
 
 def test_before_training_it_draws_what_the_denoiser_draws(dims, batch):
     stage = make_stage("controlnet", dims).eval()
     z = torch.randn(2, *stage.noise_shape(batch["source"].shape[2:]))
     t = torch.tensor([0.2, 0.9])
-    steered = stage.conditioned_on(batch)(z, t)
+    steered = stage.predictor(stage.prepare(batch))(z, t)
     assert torch.equal(steered, stage.denoiser(z, 1000 * t))
 
 
@@ -35,9 +40,7 @@ def test_only_the_controlnet_learns(batch, dims):
 
 
 def test_an_unlocked_decoder_learns_and_its_encoder_does_not(batch, dims):
-    stage = make_stage("controlnet", dims)
-    parts = (stage.codec, stage.denoiser, stage.controlnet, stage.condition, stage.process)
-    unlocked = ControlNetDiffusion(*parts, stage.optimisation, unlock_decoder=True)
+    unlocked = make_controlnet(dims, pixels(), unlock_decoder=True)
     unlocked.loss(batch).backward()
     learning = {
         ".".join(name.split(".")[:2])
@@ -63,8 +66,8 @@ def test_flair_matters_once_a_zero_layer_has_moved(dims, batch):
             torch.nn.init.normal_(value, std=0.1)
     torch.nn.init.normal_(stage.controlnet.controlnet_cond_embedding.conv_out.conv.weight)
     z, t = torch.randn(2, *stage.noise_shape(batch["source"].shape[2:])), torch.tensor([0.5, 0.5])
-    real = stage.conditioned_on(batch)(z, t)
-    shuffled = stage.conditioned_on(batch | {"source": batch["source"].flip(0)})(z, t)
+    real = stage.predictor(stage.prepare(batch))(z, t)
+    shuffled = stage.predictor(batch | {"source": batch["source"].flip(0)})(z, t)
     assert (real - shuffled).abs().max() > 1e-3
 
 
@@ -75,7 +78,7 @@ def test_a_sampler_embeds_flair_once_and_draws_the_same(dims, batch):
     embedder, calls = stage.controlnet.controlnet_cond_embedding, []
     embedder.register_forward_hook(lambda *_: calls.append(1))
     with torch.no_grad():
-        z = stage.process.sample(stage.conditioned_on(batch), noise)
+        z = stage.process.sample(stage.predictor(stage.prepare(batch)), noise)
     assert len(calls) == stage.sampler.num_calls > 1
     calls.clear()
     drawn = stage(batch, noise)
@@ -87,7 +90,7 @@ def test_a_sampler_embeds_flair_once_and_draws_the_same(dims, batch):
 def test_the_encoder_must_be_the_denoisers(dims):
     other = ControlNet(dims, 3, **(CHANNELS | {"channels": (8, 24)}), norm_num_groups=4)
     with pytest.raises(UsageError, match="Give both the same channels"):
-        start_from_denoiser(other, make_denoiser(dims))
+        start_from_denoiser(other, make_stage("controlnet", dims).denoiser)
 
 
 def test_it_starts_from_the_denoiser_it_was_given(dims):
@@ -103,60 +106,60 @@ def test_it_starts_from_the_denoiser_it_was_given(dims):
 def test_latents_of_a_slab_become_channels():
     codec = make_codec(2)
     flair = torch.rand(2, 3, 20, 24)
-    condition = LatentCondition(9, [8])
-    condition.check(codec, context_slices=1)
-    value = condition({"source": flair}, codec)
+    condition = latents()
+    condition.attach(codec, ["flair"], context_slices=1)
+    value = condition(condition.compute({"source": flair}, codec), codec)
     assert value.shape == (2, 9, 10, 12)
+    assert condition.channels(codec) == 9
     torch.testing.assert_close(value[:, 3:6], codec.encode(flair[:, 1:2]))
     assert torch.equal(condition({"source_latent": value}, codec), value)
 
 
 def test_pixels_are_padded_and_centred():
-    value = PixelCondition(1, [4, 8])({"source": torch.ones(2, 1, 21, 24)}, make_codec(2))
+    value = pixels()({"source": torch.ones(2, 1, 21, 24)}, make_codec(2))
     assert value.shape == (2, 1, 24, 24)
     assert torch.equal(value[:, :, :21], torch.ones(2, 1, 21, 24))
     assert torch.equal(value[:, :, 21:], -torch.ones(2, 1, 3, 24))
 
 
-@pytest.mark.parametrize(
-    ("condition", "context_slices"),
-    [
-        (PixelCondition(1, [4]), 0),
-        (PixelCondition(1, [4, 8]), 1),
-        (LatentCondition(3, [4, 8]), 0),
-        (LatentCondition(4, [4]), 0),
-    ],
-)
-def test_an_embedder_of_the_wrong_size_is_refused(condition, context_slices):
-    with pytest.raises(UsageError, match="Expected an embedder of"):
-        condition.check(make_codec(2), context_slices)
+@pytest.mark.parametrize(("condition", "wanted"), [(pixels([4]), 2), (latents([4, 8]), 1)])
+def test_an_embedder_of_the_wrong_size_is_refused(condition, wanted):
+    with pytest.raises(UsageError, match=rf"Expected {wanted} stage\.condition\.embedder_channels"):
+        condition.attach(make_codec(2), ["flair"], 0)
+
+
+def test_latents_do_not_fit_an_embedder_of_images():
+    condition = Condition({"latent": Latent()}, AtImageSize(), [4, 8])
+    with pytest.raises(UsageError, match="AtLatentSize"):
+        make_controlnet(2, condition)
+
+
+def test_two_sources_with_neighbours_are_six_channels():
+    stage = make_controlnet(2, pixels(), source=["flair", "t2w"], context_slices=1)
+    batch = make_batch(SHAPES[2])
+    batch["source"] = torch.rand(2, 6, *SHAPES[2])
+    assert stage(batch).shape == (2, 1, *SHAPES[2])
+    assert list(stage.pictures(batch)) == ["FLAIR", "T2w", "synthetic", "T1w", "error"]
+    assert torch.equal(stage.pictures(batch)["T2w"], batch["source"][:, 4:5])
 
 
 def make_regressed(dims):
-    plain = make_stage("controlnet", dims)
-    embedder = {
-        "conditioning_embedding_in_channels": 2,
-        "conditioning_embedding_num_channels": (4, 8),
-    }
-    controlnet = ControlNet(dims, 3, **CHANNELS, norm_num_groups=4, num_head_channels=4, **embedder)
-    condition = RegressedPixels(make_regressor(dims), 2, [4, 8])
-    parts = (plain.codec, plain.denoiser, controlnet, condition, plain.process)
-    return ControlNetDiffusion(*parts, plain.optimisation).eval()
+    return make_controlnet(dims, regressed(make_regressor(dims))).eval()
 
 
 def test_a_draw_may_begin_from_what_the_condition_guesses(dims, batch):
     stage = make_regressed(dims)
-    regressed = stage.condition.image(batch["source"])
+    image = stage.condition.regressor.image(batch["source"])
     noise = torch.randn(2, *stage.noise_shape(batch["source"].shape[2:]))
 
     def change(start):
         stage.start = start
-        return (stage(batch, noise) - regressed).abs().mean()
+        return (stage(batch, noise) - image).abs().mean()
 
-    assert change(1e-4) < 1e-3 < change(0.2) < change(0.9)
+    assert change(1e-4) < 1e-3 < change(0.05) < change(0.9)
     stage.start = 1.0
     with torch.no_grad():
-        z = stage.process.sample(stage.conditioned_on(batch), noise)
+        z = stage.process.sample(stage.predictor(stage.prepare(batch)), noise)
     from_noise = stage.codec.decode(z, batch["source"].shape[2:])
     image = (from_noise + stage.prepare(batch)["lost"]).clamp(0, 1)
     torch.testing.assert_close(stage(batch, noise), image)

@@ -1,14 +1,21 @@
-"""FLAIR beside the noisy latent: where the paths of the three methods begin and end."""
+"""The condition as further channels: ends of the paths of the three methods."""
 
 import pytest
 import torch
-from tests.stages.conftest import make_codec, make_regressor, make_stage, make_translation
+from tests.stages.conftest import (
+    latents,
+    make_codec,
+    make_regressor,
+    make_stage,
+    make_translation,
+    regression_anchor,
+    source_anchor,
+)
 from tests.stages.test_autoencoder import Batches
 
+from mrcontrast.diffusion.process import fixed_noise
 from mrcontrast.diffusion.samplers import DDIM, DDPM
 from mrcontrast.errors import UsageError
-from mrcontrast.latent.conditions import FlairAnchor, LatentCondition, RegressionAnchor
-from mrcontrast.stages.concat_diffusion import ConcatDiffusion
 from mrcontrast.stages.latent_bridge import LatentBridge
 
 TRANSLATIONS = ("concat_diffusion", "latent_bridge", "residual_diffusion")
@@ -21,20 +28,21 @@ class Perfect(torch.nn.Module):
         super().__init__()
         self.velocity = noise - data
 
-    def forward(self, x, timesteps):
+    def forward(self, x, timesteps, context=None):
         return self.velocity
 
 
 @pytest.mark.parametrize("name", TRANSLATIONS)
 def test_a_perfect_denoiser_draws_the_truth(name, dims, batch):
     stage = make_stage(name, dims).eval()
-    z, condition = stage.codec.encode(batch["target"]), stage.condition(batch, stage.codec)
-    noise = torch.randn_like(z)
-    ends = stage.data_end(z, condition), stage.noise_end(noise, condition)
+    batch, z = stage.prepare(batch), stage.codec.encode(batch["target"])
+    noise = fixed_noise(z, seed=3)
+    ends = stage.data_end(z, batch), stage.noise_end(noise, batch)
     stage.denoiser = Perfect(*ends)
-    truth = stage.image(z, stage.prepare(batch))  # through the autoencoder
+    truth = stage.codec.decode(z, batch["target"].shape[2:])  # through the autoencoder
+    truth = (truth + batch.get("lost", 0)).clamp(0, 1)
     torch.testing.assert_close(stage(batch, noise), truth, rtol=0, atol=1e-5)
-    assert stage.error(batch, z, noise, torch.tensor([0.3, 0.8])).item() == pytest.approx(0)
+    assert stage.loss(batch, seed=3).item() == pytest.approx(0)
 
 
 @pytest.mark.parametrize("name", TRANSLATIONS)
@@ -59,16 +67,14 @@ def test_only_the_denoiser_learns(name, dims, batch):
 
 def test_a_bridge_starts_at_the_latent_of_flair(dims, batch):
     stage = make_stage("latent_bridge", dims).eval()
-    condition = stage.condition(batch, stage.codec)
     latent = stage.codec.encode(batch["source"])
     noise = torch.randn_like(latent)
-    torch.testing.assert_close(stage.noise_end(noise, condition), latent + 0.1 * noise)
+    torch.testing.assert_close(stage.noise_end(noise, stage.prepare(batch)), latent + 0.1 * noise)
     assert stage.noise_shape(batch["source"].shape[2:]) == tuple(latent.shape[1:])
 
 
 def test_a_bridge_without_noise_draws_one_thing(dims, batch):
-    condition = FlairAnchor(3 + 2**dims)
-    stage = make_translation(LatentBridge, condition, dims, sigma=0.0).eval()
+    stage = make_translation(LatentBridge, source_anchor(), dims, sigma=0.0).eval()
     assert stage.noise_shape(batch["source"].shape[2:]) is None
     assert torch.equal(stage(batch), stage(batch))
 
@@ -77,7 +83,7 @@ def test_a_bridge_refuses_samplers_that_draw_on_their_way(dims, batch):
     stage = make_stage("latent_bridge", dims).eval()
     for sampler in (DDPM(2), DDIM(2, eta=0.5)):
         stage.process.sampler = sampler
-        with pytest.raises(UsageError, match="draws noise on its way"):
+        with pytest.raises(UsageError, match="adds noise in its steps"):
             stage(batch)
     stage.process.sampler = DDIM(2)
     assert torch.isfinite(stage(batch)).all()
@@ -85,15 +91,15 @@ def test_a_bridge_refuses_samplers_that_draw_on_their_way(dims, batch):
 
 def test_a_residual_of_nothing_is_the_regression_itself(dims, batch):
     stage = make_stage("residual_diffusion", dims).eval()
-    condition = stage.condition(batch, stage.codec)
-    mean = stage.codec.encode(stage.condition.regressor.image(batch["source"]))
-    torch.testing.assert_close(stage.latent(torch.zeros_like(mean), condition), mean)
-    image = stage.condition.image(batch["source"])
-    torch.testing.assert_close(stage.image(mean, stage.prepare(batch)), image)
-    assert not torch.equal(stage.codec.decode(mean, image.shape[2:]), image)
-    data = stage.data_end(mean + 1, condition)
+    batch, image = stage.prepare(batch), stage.condition.regressor.image(batch["source"])
+    mean = stage.codec.encode(image)
+    torch.testing.assert_close(stage.latent(torch.zeros_like(mean), batch), mean)
+    decoded = stage.codec.decode(mean, image.shape[2:])
+    torch.testing.assert_close((decoded + batch["lost"]).clamp(0, 1), image)
+    assert not torch.equal(decoded, image)
+    data = stage.data_end(mean + 1, batch)
     torch.testing.assert_close(data, torch.full_like(mean, 2.0))  # its deviation is set to 0.5
-    torch.testing.assert_close(stage.latent(data, condition), mean + 1)
+    torch.testing.assert_close(stage.latent(data, batch), mean + 1)
 
 
 def test_the_residuals_deviation_is_measured_before_the_first_step(dims, batch):
@@ -107,18 +113,24 @@ def test_the_residuals_deviation_is_measured_before_the_first_step(dims, batch):
     torch.testing.assert_close(stage.residual_std, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_denoiser_of_other_channels_is_refused():
-    condition = LatentCondition(3)
-    condition.in_channels = 6  # what the denoiser is made for; FLAIR is one slice
-    with pytest.raises(UsageError, match="Expected an embedder of 3 channels"):
-        make_translation(ConcatDiffusion, condition, 2)
-    stage = make_stage("concat_diffusion", 2)
-    parts = stage.codec, make_stage("latent_diffusion", 2).denoiser, LatentCondition(3)
-    with pytest.raises(UsageError, match=r"Set stage\.denoiser\.in_channels=6"):
-        ConcatDiffusion(*parts, stage.process, stage.optimisation)
+def test_the_denoiser_gets_the_channels_of_the_condition():
+    options = {"source": ["flair", "t2w"], "context_slices": 1}
+    stage = make_translation(LatentBridge, source_anchor(), 2, sigma=0.1, **options)
+    assert stage.denoiser.in_channels == 3 + 3 + 2 * 3 * 4  # latent, anchor, folded pixels
+    batch = {"source": torch.rand(2, 6, 20, 24), "brain_mask": torch.ones(2, 1, 20, 24)}
+    assert stage(batch).shape == (2, 1, 20, 24)
+    anchor = stage.prepare(batch)["anchor"]
+    torch.testing.assert_close(anchor, stage.codec.encode(batch["source"][:, 1:2]))
 
 
-def test_a_regression_with_other_neighbours_is_refused():
-    condition = RegressionAnchor(make_regressor(2, slices=3), 3 + 4)
+def test_a_condition_without_an_anchor_is_refused():
+    with pytest.raises(UsageError, match="with an anchor for a LatentBridge, got latent"):
+        make_translation(LatentBridge, latents(), 2, sigma=0.1)
+
+
+def test_a_regression_of_other_input_is_refused():
+    condition = regression_anchor(make_regressor(2, slices=3))
     with pytest.raises(UsageError, match=r"Add data\.context_slices=1"):
-        condition.check(make_codec(2), context_slices=0)
+        condition.attach(make_codec(2), ["flair"], context_slices=0)
+    with pytest.raises(UsageError, match="Expected the source flair of the regression, got t2w"):
+        condition.attach(make_codec(2), ["t2w"], context_slices=1)

@@ -1,16 +1,16 @@
 """Stages whose denoiser has cross-attention to a constant prompt."""
 
+from functools import partial
+
 import pytest
 import torch
 from monai.networks.nets import ControlNet, DiffusionModelUNet
 
-from mrcontrast.latent.conditions import PixelCondition
-from mrcontrast.networks.control import start_from_denoiser
 from mrcontrast.networks.prompt import Prompt
 from mrcontrast.stages.controlnet import ControlNetDiffusion
 from mrcontrast.stages.latent_diffusion import LatentDiffusion
 
-from .conftest import SHAPES, adam, make_codec, make_process
+from .conftest import SHAPES, adam, make_codec, make_process, pixels
 
 SIZES = {
     "channels": (8, 16),
@@ -24,7 +24,7 @@ SIZES = {
 
 
 def wake(network):
-    """Give a fresh network the weights that it starts without: zeros hide what it is told."""
+    """Give a fresh network the weights that it starts without: zeros hide its context."""
     for value in network.parameters():
         if not value.any():
             torch.nn.init.normal_(value, std=0.1)
@@ -33,15 +33,15 @@ def wake(network):
 def make(name, dims, concatenated=False, **options):
     torch.manual_seed(0)
     prompt = Prompt(tokens=3, width=4, concatenated=concatenated, **options)
-    denoiser = DiffusionModelUNet(dims, 3 + 4 * concatenated, 3, **SIZES)
-    wake(denoiser)
-    parts = make_codec(dims), denoiser
+    parts = make_codec(dims), partial(DiffusionModelUNet, **SIZES)
+    end = make_process(), adam()
     if name == "latent_diffusion":
-        return LatentDiffusion(*parts, make_process(), adam(), prompt=prompt)
-    controlnet = ControlNet(dims, 3, conditioning_embedding_num_channels=(4, 8), **SIZES)
-    start_from_denoiser(controlnet, denoiser)
-    condition = PixelCondition(1, [4, 8])
-    return ControlNetDiffusion(*parts, controlnet, condition, make_process(), adam(), prompt=prompt)
+        stage = LatentDiffusion(*parts, *end, prompt=prompt)
+    else:
+        stage = ControlNetDiffusion(*parts, partial(ControlNet), pixels(), *end, prompt=prompt)
+    wake(stage.denoiser)
+    stage.initialise()
+    return stage
 
 
 @pytest.mark.parametrize("name", ["latent_diffusion", "controlnet"])
@@ -75,18 +75,13 @@ def test_guidance_changes_the_draw_and_costs_a_call(name, dims, batch):
 
 def test_validation_is_not_guided(dims, batch):
     plain, guided = (make("controlnet", dims, guidance=w).eval() for w in (1.0, 7.0))
-    z = plain.codec.posterior(batch).mean
-    errors = [
-        stage.process.validation_error(stage.conditioned_on(batch), z, seed=0)
-        for stage in (plain, guided)
-    ]
-    assert errors[0] == errors[1]
+    assert plain.loss(batch, seed=0) == guided.loss(batch, seed=0)
 
 
-def test_a_token_beside_the_latent_reaches_the_denoiser(dims, batch):
+def test_a_token_concatenated_to_the_latent_reaches_the_denoiser(dims, batch):
     stage = make("latent_diffusion", dims, concatenated=True).eval()
     shape = stage.noise_shape(batch["source"].shape[2:])
     z, t = torch.zeros(2, *shape), torch.full((2,), 0.5)
-    before = stage.predict(z, t)
+    before = stage.predictor(batch)(z, t)
     stage.prompt.prompt += 1
-    assert not torch.allclose(before, stage.predict(z, t))
+    assert not torch.allclose(before, stage.predictor(batch)(z, t))

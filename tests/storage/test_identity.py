@@ -22,7 +22,8 @@ from monai.transforms import (
 )
 from torch import nn
 
-from mrcontrast.latent.conditions import FlairAnchor, FoldedCondition, PixelCondition
+from mrcontrast.latent.conditions import AtImageSize, AtLatentSize, Condition
+from mrcontrast.latent.signals import Latent, Pixels, SourceAnchor
 from mrcontrast.networks.local import AutoencoderKL
 from mrcontrast.storage.identity import UnidentifiedError, identity
 
@@ -146,8 +147,11 @@ DIFFERENT: dict[str, tuple[object, object]] = {
     "one and one": (1, 1.0),
     "a word and a number": ("1", 1),
     "nesting": ([[1], 2], [1, [2]]),
-    "a condition": (PixelCondition(1), FoldedCondition(1)),
-    "a latent condition": (FlairAnchor(7), FoldedCondition(7)),
+    "a signal": (SourceAnchor(), Latent()),
+    "a placement": (
+        Condition({"pixels": Pixels()}, AtImageSize()),
+        Condition({"pixels": Pixels()}, AtLatentSize()),
+    ),
 }
 
 

@@ -127,9 +127,9 @@ def test_a_prediction_equal_to_the_raw_t1w_as_normalised_has_no_error(
     assert prepare(compose("prepare", [*overrides, f"out={tmp_path / 'data'}"])) == 0
     records, masks = Manifest.read(tmp_path / "data").split("test"), tmp_path / "masks"
     write_masks(records, masks)
-    for item in originals(records, masks):
-        real = read_volume(item.t1w)
-        brain = read_mask(item.mask, real, item.t1w)
+    for item in originals(records, masks, ["t1w"]):
+        real = read_volume(item.images["t1w"])
+        brain = read_mask(item.mask, real, item.images["t1w"])
         scaled = PercentileNormaliser(0.5, 99.5).fit(real.data, brain).apply(real.data) * brain
         name = f"{item.name}_desc-synth_T1w.nii.gz"
         write_volume(tmp_path / "same" / name, Volume(scaled, real.affine))
@@ -220,7 +220,7 @@ def test_a_study_without_a_place_of_its_own_is_refused(
 
 
 def test_what_full_grid_cannot_do_is_refused(tmp_path: Path, raw: Path) -> None:
-    node = {"model": "lookup", "full_grid": True, "shuffle_flair": True}
+    node = {"model": "lookup", "full_grid": True, "shuffle_source": True}
     with pytest.raises(UsageError, match=r"got both \(study\.predict\.lookup\)"):
         steps_of(settings(tmp_path, raw, predict={"lookup": node}))
     figure = {"subjects": 1, "methods": ["lookup", "lookup_full_grid"]}

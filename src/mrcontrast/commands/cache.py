@@ -90,9 +90,9 @@ def contents(cache: StoredCache) -> str:
     words = [
         f"{known['spatial_dims']}D" if "spatial_dims" in known else "",
         f"data {str(known['data'])[:8]}" if "data" in known else "",
-        f"autoencoder {str(facts.get('autoencoder'))[:8]}",
+        f"autoencoder {str(facts['autoencoder'])[:8]}" if facts.get("autoencoder") else "",
         f"variants {facts.get('variants')}",
-        f"with {facts['condition']}" if facts.get("condition") else "",
+        str(facts.get("signal") or facts.get("condition") or ""),
     ]
     return ", ".join(filter(None, words))
 

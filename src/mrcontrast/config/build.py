@@ -145,31 +145,20 @@ def module_name(target: str) -> str:
 
 
 def register_resolvers() -> None:
-    """Register the functions of the configs, such as ``${sum:1,2}``.
+    """Register the functions of the configs, such as ``${product:3,4}``.
 
     >>> register_resolvers()
-    >>> OmegaConf.create({"k": 2, "slices": "${sum:1,${k},${k}}", "all": "${product:3,4}"})["all"]
+    >>> OmegaConf.create({"cells": "${product:3,4}"})["cells"]
     12
     """
     resolvers: dict[str, Callable[..., Any]] = {
-        "sum": lambda *numbers: sum(numbers),
         "product": lambda *numbers: prod(numbers),
-        "cell_voxels": cell_voxels,
         "share": share,
         "beside": beside,
     }
     for name, resolver in resolvers.items():
         if not OmegaConf.has_resolver(name):
             OmegaConf.register_new_resolver(name, resolver)
-
-
-def cell_voxels(channels: Sequence[int], spatial_dims: int) -> int:
-    """Return the image voxels per latent cell of an autoencoder with these level channels.
-
-    >>> cell_voxels([32, 64, 64], 2)
-    16
-    """
-    return int(2 ** (spatial_dims * (len(channels) - 1)))
 
 
 def beside(target: str, name: str) -> str:

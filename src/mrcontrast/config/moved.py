@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from mrcontrast.config.earlier_stages import with_arguments_of_today
+
 DATA = "mrcontrast.data.datamodule.ContrastDataModule"
 # Earlier module or class -> present one.
 MOVED: dict[str, str] = {
@@ -16,7 +18,7 @@ MOVED: dict[str, str] = {
     "mrcontrast.latents": "mrcontrast.latent.codec",
     "mrcontrast.optimisation": "mrcontrast.stages.optimisation",
     "mrcontrast.regressor": "mrcontrast.networks.regressor",
-    "mrcontrast.transforms.normalise": "mrcontrast.transforms.normalise",
+    "mrcontrast.transforms.whole_volume": "mrcontrast.transforms.normalise",
 }
 
 
@@ -42,7 +44,8 @@ def with_names_of_today(node: Any) -> Any:  # noqa: ANN401 - any plain value
     changed = {key: with_names_of_today(value) for key, value in node.items()}
     if isinstance(target := changed.get("_target_"), str):
         changed["_target_"] = today(target)
-    return with_roles(changed) if changed.get("_target_") == DATA else changed
+    is_data = changed.get("_target_") == DATA
+    return with_roles(changed) if is_data else with_arguments_of_today(changed)
 
 
 def with_roles(data: dict[str, Any]) -> dict[str, Any]:

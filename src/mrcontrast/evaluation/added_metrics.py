@@ -11,6 +11,7 @@ from mrcontrast.config.build import build
 from mrcontrast.config.trust import is_trusted
 from mrcontrast.errors import UsageError
 from mrcontrast.evaluation.metric_list import BY_NAME
+from mrcontrast.evaluation.statistics import FIXED_COLUMNS
 from mrcontrast.metrics.metric import Metric
 from mrcontrast.runs.model_config import PLAIN_KEYS, read_config, walk
 
@@ -54,13 +55,13 @@ def build_metrics(found: Mapping[str, Any]) -> tuple[Metric, ...]:
 
 
 def _build(name: str, node: Any) -> Metric:  # noqa: ANN401 - any value of a YAML
-    if name in BY_NAME:
+    if name in BY_NAME or name in FIXED_COLUMNS:
         raise UsageError(f"Expected a new metric, got {name} (--metrics). Choose another name.")
-    if not isinstance(node, dict) or "_target_" in node or "function" not in node:
-        raise UsageError(
-            f"Expected title, words and function of a metric, got {node} (--metrics, {name}). "
-            "See docs/extending.md."
-        )
-    metric = build({"_target_": TARGET, "name": name, **node})
-    assert isinstance(metric, Metric)
-    return metric
+    if isinstance(node, dict) and "_target_" not in node:
+        metric: Metric = build({"_target_": TARGET, "name": name, **node})
+        if callable(metric.function):
+            return metric
+    raise UsageError(
+        f"Expected title, words and a function of a metric, got {node} (--metrics, {name}). "
+        "See docs/extending.md."
+    )

@@ -134,5 +134,7 @@ def describe(
 def metrics_of(summary: Mapping[str, Any]) -> dict[str, Metric]:
     """Return the metrics that a summary can hold: those of this list, then its own, by name."""
     described = summary.get("metrics") or {}
-    added = {name: facts for name, facts in described.items() if name not in BY_NAME}
-    return BY_NAME | {name: Metric.from_facts(name, facts) for name, facts in added.items()}
+    added = {
+        name: f for name, f in described.items() if name not in BY_NAME and isinstance(f, dict)
+    }
+    return BY_NAME | {name: Metric.from_facts(name, each) for name, each in added.items()}

@@ -124,7 +124,7 @@ def summarise_nearest(found: Mapping[str, Mapping[str, Nearest]]) -> dict[str, A
     return {
         "words": "root mean square distance on a grid of about "
         f"{SPACING_MM:g} mm to the nearest training image. ratio: of the synthetic over that of "
-        "the subject's own real image; about 1 for a new subject, a little less for a smooth image, "
+        "the subject's own real image; about 1 for a new subject, less for a smooth image, "
         f"0 for a copy. copied: below {COPIED_BELOW:g}",
         "methods": methods,
     }

@@ -1,4 +1,4 @@
-"""Measure the misalignment of a FLAIR and a T1w, in mm."""
+"""Measure in millimetres whether two contrasts of one brain overlay, whatever their headers."""
 
 from dataclasses import dataclass
 
@@ -26,7 +26,7 @@ RESIDUAL_LIMIT_MM = 2.0
 
 @dataclass(frozen=True)
 class Alignment:
-    """Alignment of a T1w with its FLAIR.
+    """Measured overlay of two images.
 
     Attributes:
         displacement_mm: Root mean square displacement of the brain's voxels by the rigid motion
@@ -35,11 +35,11 @@ class Alignment:
             for one brain, about 7 mm for two brains or a deformed one. A block that fits almost
             equally well at the motion and at its best shift has distance 0.
         similarity: Median R squared of the blocks at their best shifts, in [0, 1].
-        overlap: Share of the brain that the T1w's voxels cover, in [0, 1].
-        blocks: Number of blocks.
-        suspicion: The larger of the first two over its limit; above 1 the pair is misaligned.
-        motion: (4, 4), float64, that motion, from FLAIR to T1w points, RAS in mm; less precise
-            than `registration`.
+        overlap: Share of the brain that the moving image's voxels cover, in [0, 1].
+        blocks: How many blocks were compared.
+        suspicion: The larger of the first two over its limit; above 1 the pair does not overlay.
+        motion: (4, 4), float64, that motion, from points of the fixed image to points of the
+            moving one, RAS in mm; a hint, `registration` is more precise.
     """
 
     displacement_mm: float
@@ -62,38 +62,38 @@ class Alignment:
 
 
 def check_alignment(
-    flair: Volume,
-    t1w: Volume,
+    fixed: Volume,
+    moving: Volume,
     brain_mask: np.ndarray | None = None,
     displacement_limit_mm: float = DISPLACEMENT_LIMIT_MM,
     residual_limit_mm: float = RESIDUAL_LIMIT_MM,
 ) -> Alignment:
-    """Measure the misalignment of a T1w and its FLAIR in world space, without moving either.
+    """Measure how far one image is from another in world space; nothing is moved.
 
     Blocks of each contrast are matched to the other within 9 mm. Shifts agree under a rigid offset,
     and disagree between two brains. The limit of 2.5 mm is the mean thickness of the cortex (Fischl
     and Dale 2000, PNAS 97:11050); 2 mm is half of the least residual measured for two brains.
 
     Args:
-        flair: Any grid, with or without skull.
-        t1w: Any grid, in the same world.
-        brain_mask: (X, Y, Z), bool, brain on the FLAIR's grid; None takes the FLAIR's non-zero
-            voxels, or of a head those 15 mm inside.
-        displacement_limit_mm: Largest ``displacement_mm`` of an aligned pair.
-        residual_limit_mm: Largest ``residual_mm`` of an aligned pair.
+        fixed: Any contrast and grid, with skull or without.
+        moving: Another contrast, on any grid in the same world.
+        brain_mask: (X, Y, Z), bool, brain on the fixed grid; None takes the non-zero voxels
+            of the fixed image, or the inner part of its head, 15 mm deep.
+        displacement_limit_mm: Largest ``displacement_mm`` of a pair that overlays.
+        residual_limit_mm: Largest ``residual_mm`` of one.
 
     Raises:
-        MrcontrastError: There is no brain to compare, or the T1w covers less than half of it.
+        MrcontrastError: There is no brain to compare, or the moving image shows less than half.
     """
-    mask = foreground(flair) if brain_mask is None else np.asarray(brain_mask, bool)
-    one, other, inside, affine = _common_grid(flair, t1w, mask)
+    mask = foreground(fixed) if brain_mask is None else np.asarray(brain_mask, bool)
+    one, other, inside, affine = _common_grid(fixed, moving, mask)
     if brain_mask is None:
         inside = without_scalp(inside)
     overlap = float((other[inside] != 0).mean()) if inside.any() else 0.0
     if overlap < LEAST_OVERLAP:
         raise MrcontrastError(
-            f"Expected a T1w that covers the brain of its FLAIR, got one that covers {overlap:.0%}."
-            " Register the pair or check that it belongs together."
+            f"Expected two images of one brain, got one that covers {overlap:.0%} of the other's. "
+            "Register the pair or check that it belongs together."
         )
     core = ndimage.binary_erosion(inside)
     there = find_shifts(one, other, core, other != 0)
@@ -137,18 +137,18 @@ def without_scalp(inside: np.ndarray) -> np.ndarray:
 
 
 def _common_grid(
-    flair: Volume, t1w: Volume, mask: np.ndarray
+    fixed: Volume, moving: Volume, mask: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Resample both images and the mask to cubic voxels around the brain; return the affine too."""
     if not mask.any():
         raise MrcontrastError("Expected a brain mask with voxels, got an empty one.")
-    world = np.argwhere(mask) @ flair.affine[:3, :3].T + flair.affine[:3, 3]
+    world = np.argwhere(mask) @ fixed.affine[:3, :3].T + fixed.affine[:3, 3]
     low, high = world.min(axis=0) - BORDER_MM, world.max(axis=0) + BORDER_MM
     x, y, z = (int(n) for n in np.ceil((high - low) / GRID_MM) + 1)
     affine = np.diag([GRID_MM] * 3 + [1.0])
     affine[:3, 3] = low
-    one, other = (resample_to(volume, affine, (x, y, z)) for volume in (flair, t1w))
-    share = resample_to(Volume(mask.astype(np.float32), flair.affine), affine, (x, y, z))
+    one, other = (resample_to(volume, affine, (x, y, z)) for volume in (fixed, moving))
+    share = resample_to(Volume(mask.astype(np.float32), fixed.affine), affine, (x, y, z))
     return one, other, share > 0.5, affine
 
 

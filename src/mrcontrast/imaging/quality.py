@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 from scipy import ndimage
+from skimage.filters import threshold_otsu
 
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.storage.volume import Volume
@@ -96,14 +97,14 @@ def tissue_contrast(values: np.ndarray) -> tuple[float, float]:
         return 0.0, 0.0
     counts, edges = np.histogram(np.clip(values, low, high), BINS, (low, high))
     centres = (edges[1:] + edges[:-1]) / 2
-    below, above = np.cumsum(counts)[:-1], counts.sum() - np.cumsum(counts)[:-1]
-    sums = np.cumsum(counts * centres)
-    difference = (sums[-1] - sums[:-1]) / np.maximum(above, 1) - sums[:-1] / np.maximum(below, 1)
-    between = below * above * difference**2 / counts.sum() ** 2
-    best = int(np.argmax(between))
-    mean = sums[-1] / counts.sum()
-    variance = float(counts @ (centres - mean) ** 2) / counts.sum()
-    return float(between[best] / variance), float(difference[best])
+    below = centres <= threshold_otsu(hist=(counts, centres))
+    (few, dark), (many, bright) = (
+        (counts[side].sum() / counts.sum(), np.average(centres[side], weights=counts[side]))
+        for side in (below, ~below)
+    )
+    mean = np.average(centres, weights=counts)
+    variance = float(np.average((centres - mean) ** 2, weights=counts))
+    return float(few * many * (bright - dark) ** 2 / variance), float(bright - dark)
 
 
 def fov_margin_mm(volume: Volume, mask: np.ndarray) -> float:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
+from scipy.special import softmax
 
 SMOOTHNESS_MM = 25.0  # standard deviation of the smoothing
 COARSE_MM = 8.0  # block size for smooth fields
@@ -85,7 +86,7 @@ def _without_shading(
     voxels = image[inside]
     classes = fit_classes(voxels)
     for _ in range(BIAS_ROUNDS):
-        probability = _softmax(-classes.energies(voxels))
+        probability = softmax(-classes.energies(voxels), axis=0)
         residual = np.zeros(image.shape)
         residual[inside] = image[inside] - (probability * classes.mean).sum(axis=0)
         shading = smooth_residual(residual, inside.astype(np.float64), spacing_mm)
@@ -121,21 +122,15 @@ def fit_classes(voxels: np.ndarray, start: np.ndarray | None = None) -> Classes:
 
 def _mean_field(energy: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """Return class probabilities (3, *S) after mean-field steps over neighbours in the mask."""
-    probability = _softmax(-energy) * inside
+    probability = softmax(-energy, axis=0) * inside
     for _ in range(ITERATIONS):
         votes = np.zeros_like(probability)
         for axis in range(1, probability.ndim):
             mine, ours = np.moveaxis(votes, axis, 0), np.moveaxis(probability, axis, 0)
             mine[:-1] += ours[1:]
             mine[1:] += ours[:-1]
-        probability = _softmax(SMOOTHNESS * votes - energy) * inside
+        probability = softmax(SMOOTHNESS * votes - energy, axis=0) * inside
     return probability
-
-
-def _softmax(values: np.ndarray) -> np.ndarray:
-    """Return exp(values) over its sum along the first axis, without overflow."""
-    powers = np.exp(values - values.max(axis=0))
-    return powers / powers.sum(axis=0)
 
 
 def smooth_residual(

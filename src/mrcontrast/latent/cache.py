@@ -1,4 +1,4 @@
-"""Latents encoded once and read for ever: memory-mapped, keyed by all that they depend on."""
+"""Latents encoded once and memory-mapped, under a hash of all that decides them."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import torch
 from filelock import FileLock
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from mrcontrast import keys
@@ -19,6 +19,7 @@ from mrcontrast.latent.array_writer import ArrayWriter
 from mrcontrast.latent.codec import AutoencoderCodec
 from mrcontrast.latent.conditions import Condition
 from mrcontrast.latent.dataset import LatentDataset
+from mrcontrast.latent.signals import Signal
 from mrcontrast.latent.stored_caches import (
     CARD,
     MEAN,
@@ -35,9 +36,9 @@ from mrcontrast.storage.identity import UnidentifiedError, identity
 
 log = logging.getLogger(__name__)
 
-VERSION = 4
-CODE = [  # modules that decide what is stored, but for those of the classes in ``facts``
-    "mrcontrast.latent.conditions",
+VERSION = 5
+CODE = [  # modules that decide the stored values, besides those of the classes in ``facts``
+    "mrcontrast.latent.signals",
     "mrcontrast.data.augmentation",
     "mrcontrast.data.dataset",
     "mrcontrast.data.volume_store",
@@ -46,7 +47,7 @@ CODE = [  # modules that decide what is stored, but for those of the classes in 
 
 
 class LatentSource(Protocol):
-    """What a data module must have so that latents can take the place of its images."""
+    """The part of a data module's interface that a store uses."""
 
     train_items: Any
 
@@ -62,16 +63,18 @@ class LatentSource(Protocol):
 
 
 class LatentStore:
-    """Keeps the posterior mean and sigma of training items, so that no step encodes again.
+    """Posterior mean and sigma of training items, and signals, so that no step encodes again.
 
-    The folder's name is a hash of the data, the transforms, the autoencoder and their code: a cache
-    that no longer fits is never found, and where something cannot be hashed nothing is stored. It
-    is built aside, by one process while others wait, and renamed: half a cache is never read.
-    Latents are float32, the same as encoded at each step; FLAIR is float16, off by at most 2.5e-4.
+    Each signal of a condition has a cache of its own, and so has the posterior: stages 2 and 3
+    share it. A cache is a folder named by a hash of the data, the transforms, the autoencoder and
+    their code. One that no longer fits is never found, and where something cannot be hashed nothing
+    is stored. It is built under another name, by one process while others wait, and renamed, so
+    that half a cache is never read. Latents are float32, the same as encoded at each step; images
+    are float16, off by at most 2.5e-4.
 
     Args:
-        folder: Where caches lie, one folder each.
-        variants: How many augmented versions of each item to store; the first has none.
+        folder: Parent of the cache folders.
+        variants: Number of augmented versions of each item to store; the first has none.
         batch_size: Slices that are encoded together.
     """
 
@@ -83,18 +86,19 @@ class LatentStore:
     def install(
         self, datamodule: LatentSource, codec: AutoencoderCodec, condition: Condition | None
     ) -> None:
-        """Let the data module serve cached latents; build the cache where there is none yet.
+        """Let the data module serve cached latents; build the caches that are missing.
 
         Args:
             datamodule: Its ``train_items`` are replaced.
             codec: The frozen autoencoder.
-            condition: Keep what it can compute once beside the latents; None for stage 2.
+            condition: Its signals are stored too; None for stage 2.
 
         Raises:
-            MrcontrastError: A latent is not finite, or the cache cannot be written.
+            MrcontrastError: A latent is not finite, or a cache cannot be written.
         """
+        signals = [] if condition is None else list(condition.signals.values())
         try:
-            facts = self.facts(datamodule, codec, condition)
+            facts = {each: self.facts(datamodule, codec, each) for each in (None, *signals)}
         except UnidentifiedError as error:
             log.warning(
                 "No latents are stored, each step encodes its images: what decides them holds %s, "
@@ -102,48 +106,55 @@ class LatentStore:
                 error,
             )
             return
-        target = self.folder / name_of(facts)
-        if fault_of(target, facts) is not None:
-            try:
-                self.build(target, facts, datamodule, codec, condition)
-            except OSError as error:
-                raise MrcontrastError(
-                    f"Expected a place for latents, got: {error.strerror or error} "
-                    f"({self.folder}). Free some space or set MRCONTRAST_CACHE=<folder>."
-                ) from error
-        mark_used(target)
-        datamodule.train_items = LatentDataset(target)
-        log.info("Latents of %d training items: %s", len(datamodule.train_items), target)
+        folders = []
+        for signal, known in facts.items():
+            target = self.folder / name_of(known)
+            if fault_of(target, known) is not None:
+                self.build(target, known, datamodule, codec, signal)
+            mark_used(target)
+            folders.append(target)
+        datamodule.train_items = LatentDataset(folders)
+        names = ", ".join(folder.name for folder in folders)
+        log.info(
+            "Latents of %d training items: %s in %s",
+            len(datamodule.train_items),
+            names,
+            self.folder,
+        )
 
     def key(
-        self, datamodule: LatentSource, codec: AutoencoderCodec, condition: Condition | None
+        self, datamodule: LatentSource, codec: AutoencoderCodec, signal: Signal | None = None
     ) -> str:
-        """Return the name of the cache folder, 24 hexadecimal digits.
+        """Return the name of a cache folder, 24 hexadecimal digits.
 
         Raises:
             UnidentifiedError: As ``facts``.
         """
-        return name_of(self.facts(datamodule, codec, condition))
+        return name_of(self.facts(datamodule, codec, signal))
 
     def facts(
-        self, datamodule: LatentSource, codec: AutoencoderCodec, condition: Condition | None
+        self, datamodule: LatentSource, codec: AutoencoderCodec, signal: Signal | None = None
     ) -> dict[str, Any]:
-        """Return all that decides what a cache holds, as JSON.
+        """Return all that decides the content of the cache of a signal, or of the posterior.
 
         Raises:
-            UnidentifiedError: Something that does cannot be known.
+            UnidentifiedError: Something that decides it cannot be known.
         """
-        return {
+        facts = {
             "version": VERSION,
             "items": datamodule.fingerprint(),
             "variants": self.variants,
-            "condition": None if condition is None else condition.key,
-            "conditioned_by": identity(condition),
+            "signal": None if signal is None else signal.key,
+            "computed_by": identity(signal),
+            "code": identity([type(datamodule), type(codec), *map(import_module, CODE)]),
+        }
+        if signal is not None and not signal.uses_codec:
+            return facts
+        return facts | {
             "autoencoder": identity(codec.autoencoder),
             "standardised_by": identity([codec.mean, codec.std, codec.scale]),
             "multiple": codec.multiple,
             "tiling": identity(codec.tiling),
-            "code": identity([type(datamodule), type(codec), *map(import_module, CODE)]),
         }
 
     def build(
@@ -152,52 +163,70 @@ class LatentStore:
         facts: dict[str, Any],
         datamodule: LatentSource,
         codec: AutoencoderCodec,
-        condition: Condition | None,
+        signal: Signal | None,
     ) -> None:
-        """Encode all items into ``target``, which appears whole, unless another process did."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(lock_path(target)):
-            fault = fault_of(target, facts)
-            if fault is None:
-                return
-            if target.exists():
-                log.warning("Latents in %s cannot be used: %s. Encoding again.", target, fault)
-            log.info("Encoding the training items, once, into %s", target)
-            partial = target.with_suffix(PARTIAL)
-            for leftover in (partial, target):
-                delete(leftover)
-            partial.mkdir()
-            try:
-                arrays = self.encode(partial, datamodule, codec, condition)
-                created = datetime.now(UTC).isoformat(timespec="seconds")
-                write_json(partial / CARD, {"arrays": arrays, "created": created, "facts": facts})
-                partial.rename(target)
-            except BaseException:
-                delete(partial)  # on a full disk it would hold all the space that is left
-                raise
+        """Compute all items into ``target``, whole, unless another process has.
+
+        Raises:
+            MrcontrastError: The folder cannot be written.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(lock_path(target)):
+                fault = fault_of(target, facts)
+                if fault is None:
+                    return
+                if target.exists():
+                    log.warning("Latents in %s cannot be used: %s. Encoding again.", target, fault)
+                log.info("Encoding the training items, once, into %s", target)
+                self.write(target, facts, datamodule, codec, signal)
+        except OSError as error:
+            raise MrcontrastError(
+                f"Expected a place for latents, got: {error.strerror or error} "
+                f"({self.folder}). Free some space or set MRCONTRAST_CACHE=<folder>."
+            ) from error
+
+    def write(
+        self,
+        target: Path,
+        facts: dict[str, Any],
+        datamodule: LatentSource,
+        codec: AutoencoderCodec,
+        signal: Signal | None,
+    ) -> None:
+        """Compute all items under another name, and rename the folder."""
+        partial = target.with_suffix(PARTIAL)
+        for leftover in (partial, target):
+            delete(leftover)
+        partial.mkdir()
+        try:
+            arrays = self.encode(partial, datamodule, codec, signal)
+            created = datetime.now(UTC).isoformat(timespec="seconds")
+            write_json(partial / CARD, {"arrays": arrays, "created": created, "facts": facts})
+            partial.rename(target)
+        except BaseException:
+            delete(partial)  # on a full disk it would hold all the space that is left
+            raise
 
     def encode(
         self,
         folder: Path,
         datamodule: LatentSource,
         codec: AutoencoderCodec,
-        condition: Condition | None,
+        signal: Signal | None,
     ) -> dict[str, list[int]]:
         """Write the arrays of a cache and return their shapes by name."""
         datasets = [datamodule.variant(index) for index in range(self.variants)]
         length = sum(len(dataset) for dataset in datasets)
         with (
             on_fastest_device(codec) as device,
-            on_fastest_device(condition),
+            on_fastest_device(None if signal is None else signal.regressor),
             ArrayWriter(folder, length, PRECISION) as writer,
         ):
             for batch in (batch for dataset in datasets for batch in self.batches(dataset)):
-                images = {name: batch[name].to(device) for name in keys.CONTRASTS}
-                posterior = codec.moments(images[keys.TARGET])
-                found = {MEAN: posterior.mean, SIGMA: posterior.sigma}
-                if condition is not None:
-                    found[condition.key] = condition.compute(images, codec)  # type: ignore[arg-type]
-                writer.append(found)
+                images: keys.Batch = {"source": batch["source"], "target": batch["target"]}
+                images = {name: image.to(device) for name, image in images.items()}  # type: ignore
+                writer.append(values_of(images, codec, signal))
             return writer.finish()
 
     def batches(self, dataset: Dataset) -> DataLoader:
@@ -206,19 +235,26 @@ class LatentStore:
         return DataLoader(dataset, 1 if volumes else self.batch_size, generator=torch.Generator())
 
 
+def values_of(
+    batch: keys.Batch, codec: AutoencoderCodec, signal: Signal | None
+) -> dict[str, Tensor]:
+    """Return the arrays of a signal, or the raw posterior of the target, for a batch."""
+    if signal is not None:
+        return {signal.key: signal.compute(batch, codec)}
+    posterior = codec.moments(batch["target"])
+    return {MEAN: posterior.mean, SIGMA: posterior.sigma}
+
+
 def name_of(facts: Mapping[str, Any]) -> str:
     """Return the name of the folder of a cache with these facts."""
     return json_hash(facts)[:24]
 
 
 @contextmanager
-def on_fastest_device(module: object) -> Iterator[torch.device]:
-    """Lend a module to the CUDA device, if there is one, and bring it back.
-
-    Anything else than a module has no place and is left alone.
-    """
+def on_fastest_device(module: nn.Module | None) -> Iterator[torch.device]:
+    """Move a module, if there is one, to the CUDA device, if there is one, and back."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if not isinstance(module, nn.Module):
+    if module is None:
         yield device
         return
     home = next(module.parameters()).device

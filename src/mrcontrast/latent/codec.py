@@ -1,4 +1,4 @@
-"""The frozen autoencoder as later stages see it: latents of zero mean and unit variance."""
+"""The frozen autoencoder of later stages: latents of zero mean and unit variance."""
 
 import logging
 from collections.abc import Sequence
@@ -49,7 +49,7 @@ class AutoencoderCodec(nn.Module):
         tile_overlap: Part of a tile that it shares with its neighbour, in (0, 0.5].
         scale: One factor for all latents in the place of the measured statistics, as older recipes
             type it by hand; None measures.
-        contrasts: What the autoencoder was trained on, "t1w" or "flair"; None is not known.
+        contrasts: Names of the contrasts that the autoencoder was trained on; None if unknown.
 
     Source: Rombach et al. 2022, arXiv 2112.10752, appendix G (one scale for all channels; ours has
     one for each, and a shift).
@@ -84,13 +84,22 @@ class AutoencoderCodec(nn.Module):
 
     @property
     def multiple(self) -> int:
-        """Return what image axes are padded to a multiple of."""
+        """Image axes are padded to multiples of this."""
         return self.factor * self.latent_multiple
 
     def latent_shape(self, image_shape: Sequence[int]) -> tuple[int, ...]:
         """Return (C, *S / f) of an image of axes ``image_shape``, after padding."""
         axes = (-(-size // self.multiple) * self.latent_multiple for size in image_shape)
         return (self.autoencoder.latent_channels, *axes)
+
+    def network_sizes(self, further_channels: int = 0) -> dict[str, int]:
+        """Return the sizes of a network from noisy latents and further channels to latents."""
+        channels = len(self.mean)
+        return {
+            "spatial_dims": self.spatial_dims,
+            "in_channels": channels + further_channels,
+            "out_channels": channels,
+        }
 
     def cells(self, z: Tensor) -> tuple[int, ...]:
         """Return how many cells of ``multiple`` image voxels the axes of a latent hold."""
@@ -101,7 +110,7 @@ class AutoencoderCodec(nn.Module):
         return super().train(False)
 
     def check(self) -> None:
-        """Say what the autoencoder can do at best, and refuse one that later stages cannot use.
+        """Log the PSNR of the autoencoder, an upper bound, and check that later stages can use it.
 
         Raises:
             MrcontrastError: A latent standard deviation is missing, zero or not finite; or its
@@ -135,7 +144,7 @@ class AutoencoderCodec(nn.Module):
         return Posterior(*both.chunk(2, dim=1))
 
     def posterior(self, batch: keys.Batch) -> Posterior:
-        """Return the standardised posterior of the T1w latent, from the cache if there is one."""
+        """Return the standardised posterior of the target, from the cache if there is one."""
         if "target_mean" in batch:
             return self.standardise(Posterior(batch["target_mean"], batch["target_sigma"]))
         return self.standardise(self.moments(batch["target"]))

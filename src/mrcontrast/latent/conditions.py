@@ -1,8 +1,8 @@
-"""What a network is told of FLAIR: its pixels, its latent, or both."""
+"""The condition of a network: signals, and the place at which they enter it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -10,272 +10,165 @@ from torch import Tensor, nn
 from mrcontrast import keys
 from mrcontrast.errors import UsageError
 from mrcontrast.latent.codec import AutoencoderCodec
+from mrcontrast.latent.signals import Signal
 from mrcontrast.networks.padding import pad_to_multiple
-from mrcontrast.networks.regressor import Regressor
 
 
-class Condition(ABC):
-    """Turns FLAIR into what a ControlNet's embedder takes, or a denoiser beside its noisy latent.
-
-    Attributes:
-        key: Name in a batch of what can be computed once for each item.
-        encodes_flair: Whether FLAIR goes through the autoencoder.
-        calls: How often it runs a network of its own for an image.
-        guesses: Whether it prepares a ``guess`` at the T1w, from which a draw may begin.
-
-    Args:
-        in_channels: Channels of the condition.
-        embedder_channels: The embedder's; it halves the axes once less than the list is long. One
-            entry, whatever it is, means none: the condition has the latent's size.
-    """
-
-    key: ClassVar[str]
-    encodes_flair: ClassVar[bool] = False
-    calls: ClassVar[int] = 0
-    guesses: ClassVar[bool] = False
-
-    def __init__(self, in_channels: int, embedder_channels: Sequence[int] = (1,)) -> None:
-        self.in_channels = in_channels
-        self.embedder_channels = list(embedder_channels)
-
-    def __call__(self, batch: keys.Batch, codec: AutoencoderCodec) -> Tensor:
-        """Return the condition, (B, in_channels, ...), for a batch."""
-        known: Tensor | None = batch.get(self.key)  # type: ignore[assignment]
-        return self.present(self.compute(batch, codec) if known is None else known, codec)
+class Placement(ABC):
+    """Brings images in [0, 1] to the size at which a network takes its condition."""
 
     @abstractmethod
-    def compute(self, batch: keys.Batch, codec: AutoencoderCodec) -> Tensor:
-        """Return what ``key`` holds, from the batch's FLAIR (B, 1 + 2k, *S)."""
+    def place(self, image: Tensor, codec: AutoencoderCodec) -> Tensor:
+        """Pad images (B, C, *S) as the codec does, map them to [-1, 1] and place them."""
 
     @abstractmethod
-    def present(self, value: Tensor, codec: AutoencoderCodec) -> Tensor:
-        """Return the condition for what ``key`` holds."""
-
-    def prepare(self, batch: keys.Batch, codec: AutoencoderCodec) -> keys.Batch:
-        """Return the batch with all that draws of its images share, computed only once."""
-        if self.key in batch:
-            return batch
-        return {**batch, self.key: self.compute(batch, codec)}  # type: ignore[misc]
-
-    @abstractmethod
-    def expected(self, codec: AutoencoderCodec, slices: int) -> tuple[int, int]:
-        """Return the condition's channels, and its axes over those of the latent."""
-
-    def check(self, codec: AutoencoderCodec, context_slices: int) -> None:
-        """Refuse channels or an embedder that do not bring FLAIR to the latent's size.
+    def channels(self, signal: Signal, codec: AutoencoderCodec) -> int:
+        """Return the channels of a placed signal.
 
         Raises:
-            UsageError: They are off, where MONAI would broadcast or fail; or FLAIR would go
-                through an autoencoder that has never seen any.
+            UsageError: The signal cannot be placed here.
         """
-        if self.encodes_flair and codec.contrasts and "flair" not in codec.contrasts:
-            raise UsageError(
-                "Expected an autoencoder of flair too, got one of "
-                f"{', '.join(codec.contrasts)}. Train it with stage.contrasts=[t1w,flair], or "
-                "take stage/condition=pixel."
-            )
-        expected = self.expected(codec, 1 + 2 * context_slices)
-        found = (self.in_channels, 2 ** (len(self.embedder_channels) - 1))
-        if found != expected:
-            raise UsageError(
-                f"Expected an embedder of {expected[0]} channels that downsamples {expected[1]} "
-                f"times, got {found[0]} and {found[1]}. Set stage.condition.in_channels to "
-                f"{expected[0]} and give stage.condition.embedder_channels "
-                f"{expected[1].bit_length()} entries (without an embedder: 1)."
-            )
+
+    @abstractmethod
+    def downsampling(self, codec: AutoencoderCodec) -> int:
+        """Return the factor between the axes of the placed condition and of the latent."""
 
 
-class PixelCondition(Condition):
-    """FLAIR pixels; the embedder brings them to the latent's size.
+class AtImageSize(Placement):
+    """Images at full size, for the embedder of a ControlNet.
 
     Source: Zhang et al. 2023, arXiv 2302.05543, section 3.2.
     """
 
-    key = keys.SOURCE
+    def place(self, image: Tensor, codec: AutoencoderCodec) -> Tensor:
+        """Return (B, C, *S)."""
+        return 2 * pad_to_multiple(image, codec.multiple) - 1
 
-    def compute(self, batch: keys.Batch, codec: AutoencoderCodec) -> Tensor:
-        """Return FLAIR as it is, (B, 1 + 2k, *S)."""
-        return batch["source"]
+    def channels(self, signal: Signal, codec: AutoencoderCodec) -> int:
+        """Return the signal's own channels."""
+        if signal.at_latent_size:
+            raise UsageError(
+                f"Expected a signal of the image's size, got a {type(signal).__name__} "
+                "(stage.condition). Take the placement mrcontrast.latent.conditions.AtLatentSize."
+            )
+        return signal.channels(codec)
 
-    def present(self, value: Tensor, codec: AutoencoderCodec) -> Tensor:
-        """Return FLAIR padded as the codec pads, mapped to [-1, 1]."""
-        return 2 * pad_to_multiple(value, codec.multiple) - 1
-
-    def expected(self, codec: AutoencoderCodec, slices: int) -> tuple[int, int]:
-        """Return one channel a slice, and the codec's downsampling."""
-        return slices, codec.factor
-
-
-class LatentCondition(Condition):
-    """The standardised latent of FLAIR; the autoencoder must have learnt FLAIR too."""
-
-    key = keys.SOURCE_LATENT
-    encodes_flair = True
-
-    def compute(self, batch: keys.Batch, codec: AutoencoderCodec) -> Tensor:
-        """Return the latents of the slices of FLAIR, stacked: (B, C * (1 + 2k), *S / f)."""
-        flair = batch["source"]
-        return torch.cat([codec.encode(part) for part in flair.split(1, dim=1)], dim=1)
-
-    def present(self, value: Tensor, codec: AutoencoderCodec) -> Tensor:
-        """Return the latents as they are."""
-        return value
-
-    def expected(self, codec: AutoencoderCodec, slices: int) -> tuple[int, int]:
-        """Return the latent's channels for each slice, and no downsampling."""
-        return slices * len(codec.mean), 1
+    def downsampling(self, codec: AutoencoderCodec) -> int:
+        """Return that of the autoencoder."""
+        return codec.factor
 
 
-class FoldedCondition(Condition):
-    """FLAIR pixels folded into channels at the latent's size: nothing of FLAIR is lost.
+class AtLatentSize(Placement):
+    """Channels at the latent's size: latents as they are, images folded without loss.
 
     Source: Shi et al. 2016, arXiv 1609.05158, section 3.1, the other way round.
     """
 
-    key = keys.SOURCE
+    def place(self, image: Tensor, codec: AutoencoderCodec) -> Tensor:
+        """Return (B, C * f ** dims, *S / f)."""
+        return fold(2 * pad_to_multiple(image, codec.multiple) - 1, codec.factor)
 
-    def compute(self, batch: keys.Batch, codec: AutoencoderCodec) -> Tensor:
-        """Return FLAIR as it is, (B, 1 + 2k, *S)."""
-        return batch["source"]
+    def channels(self, signal: Signal, codec: AutoencoderCodec) -> int:
+        """Return the signal's own channels, or those of its folded images."""
+        cell = 1 if signal.at_latent_size else codec.factor**codec.spatial_dims
+        return signal.channels(codec) * cell
 
-    def present(self, value: Tensor, codec: AutoencoderCodec) -> Tensor:
-        """Return FLAIR padded as the codec pads, in [-1, 1], (B, (1 + 2k) * f ** dims, *S / f)."""
-        return fold(2 * pad_to_multiple(value, codec.multiple) - 1, codec.factor)
-
-    def expected(self, codec: AutoencoderCodec, slices: int) -> tuple[int, int]:
-        """Return f ** dims channels for each slice, and no downsampling."""
-        return slices * codec.factor**codec.spatial_dims, 1
-
-
-class AnchoredCondition(Condition):
-    """A latent to start from or to add to, the anchor, and the folded pixels of FLAIR beside it."""
-
-    key = keys.ANCHOR
-
-    @abstractmethod
-    def image(self, flair: Tensor) -> Tensor:
-        """Return the image (B, 1, *S) in [0, 1] whose latent is the anchor."""
-
-    def anchor(self, value: Tensor, codec: AutoencoderCodec) -> Tensor:
-        """Return the anchor, (B, C, *S / f), of a condition."""
-        return value[:, : len(codec.mean)]
-
-    def compute(self, batch: keys.Batch, codec: AutoencoderCodec) -> Tensor:
-        """Return anchor and folded pixels, (B, C + (1 + 2k) * f ** dims, *S / f)."""
-        flair = batch["source"]
-        pixels = fold(2 * pad_to_multiple(flair, codec.multiple) - 1, codec.factor)
-        return torch.cat([codec.encode(self.image(flair)), pixels], dim=1)
-
-    def present(self, value: Tensor, codec: AutoencoderCodec) -> Tensor:
-        """Return both as they are."""
-        return value
-
-    def expected(self, codec: AutoencoderCodec, slices: int) -> tuple[int, int]:
-        """Return the latent's channels and f ** dims for each slice, and no downsampling."""
-        return len(codec.mean) + slices * codec.factor**codec.spatial_dims, 1
+    def downsampling(self, codec: AutoencoderCodec) -> int:
+        """Return 1."""
+        return 1
 
 
-class FlairAnchor(AnchoredCondition):
-    """The latent of FLAIR as anchor; the autoencoder must have learnt FLAIR too."""
-
-    encodes_flair = True
-
-    def image(self, flair: Tensor) -> Tensor:
-        """Return the slice itself of a slab (B, 1 + 2k, *S)."""
-        return flair[:, flair.shape[1] // 2].unsqueeze(1)
-
-
-class Regressed(Condition, nn.Module):
-    """What holds a trained regression, frozen; mixed into the conditions that look at its image.
+class Condition(nn.Module):
+    """Signals as one tensor, for a ControlNet or as further channels of a denoiser.
 
     Args:
-        regressor: Frozen here.
-        in_channels: Channels of the condition.
-        embedder_channels: See ``Condition``.
+        signals: By name, in the order of their channels; at most one runs a regression.
+        placement: Where they enter the network.
+        embedder_channels: Channels of a ControlNet's embedder, which halves the axes once less
+            than the list is long; a denoiser has none.
+
+    Raises:
+        UsageError: Two signals run a regression.
     """
-
-    calls = 1
-
-    def __init__(
-        self, regressor: Regressor, in_channels: int, embedder_channels: Sequence[int] = (1,)
-    ) -> None:
-        nn.Module.__init__(self)
-        Condition.__init__(self, in_channels, embedder_channels)
-        self.regressor = regressor.eval().requires_grad_(False)
-
-    def train(self, mode: bool = True) -> "Regressed":
-        """Stay in evaluation mode: the regression is frozen."""
-        return super().train(False)
-
-    @torch.no_grad()
-    def image(self, flair: Tensor) -> Tensor:
-        """Return the regression's T1w image."""
-        return self.regressor.image(flair)
-
-    def check(self, codec: AutoencoderCodec, context_slices: int) -> None:
-        """Refuse a regression that wants other neighbours; else as ``Condition.check``.
-
-        Raises:
-            UsageError: It does, or the channels are off.
-        """
-        if (theirs := self.regressor.context_slices) != context_slices:
-            raise UsageError(
-                f"Expected context_slices {theirs} as the regression has, got {context_slices}. "
-                f"Add data.context_slices={theirs} or name another regression=RUN."
-            )
-        super().check(codec, context_slices)
-
-
-class RegressionAnchor(Regressed, AnchoredCondition):
-    """The latent of what a trained regression makes of FLAIR as anchor."""
-
-
-class RegressedPixels(Regressed, PixelCondition):
-    """FLAIR pixels, and beside them what a trained regression makes of FLAIR.
-
-    The regression is to a ControlNet what an edge or depth detector is in Zhang et al. 2023,
-    arXiv 2302.05543, section 4: a preprocessor of its condition.
-
-    Args:
-        regressor: As in ``Regressed``, like the next two.
-        in_channels: As there.
-        embedder_channels: As there.
-        keep_detail: Add to a draw what the autoencoder loses of the regression's image, so that it
-            blurs only what the draw changes in it, as in ``ResidualDiffusion``.
-    """
-
-    key = keys.REGRESSED
-    guesses = True
 
     def __init__(
         self,
-        regressor: Regressor,
-        in_channels: int,
+        signals: Mapping[str, Signal],
+        placement: Placement,
         embedder_channels: Sequence[int] = (1,),
-        keep_detail: bool = True,
     ) -> None:
-        super().__init__(regressor, in_channels, embedder_channels)
-        self.keep_detail = keep_detail
+        super().__init__()
+        self.signals = dict(signals)
+        self.placement = placement
+        self.embedder_channels = list(embedder_channels)
+        regressors = [each.regressor for each in self.signals.values() if each.regressor]
+        if len(regressors) > 1:
+            raise UsageError(
+                f"Expected at most one signal of a regression, got {len(regressors)} "
+                "(stage.condition.signals). Leave the others out."
+            )
+        for regressor in regressors:
+            self.regressor = regressor
 
-    def compute(self, batch: keys.Batch, codec: AutoencoderCodec) -> Tensor:
-        """Return FLAIR and the regression's image, (B, 2 + 2k, *S)."""
-        return torch.cat([batch["source"], self.image(batch["source"])], dim=1)
+    def attach(self, codec: AutoencoderCodec, source: Sequence[str], context_slices: int) -> None:
+        """Set contrasts and slices of all signals.
+
+        Raises:
+            UsageError: A signal or the embedder does not fit the codec.
+        """
+        for signal in self.signals.values():
+            signal.attach(codec, source, context_slices)
+        factor, found = self.placement.downsampling(codec), len(self.embedder_channels)
+        if found != factor.bit_length():
+            raise UsageError(
+                f"Expected {factor.bit_length()} stage.condition.embedder_channels, which "
+                f"downsample {factor} times, got {found}. Set a list of that length."
+            )
+
+    def channels(self, codec: AutoencoderCodec) -> int:
+        """Return the channels of the condition."""
+        return sum(self.placement.channels(signal, codec) for signal in self.signals.values())
+
+    def has(self, key: str) -> bool:
+        """Return whether a signal has a batch key."""
+        return any(signal.key == key for signal in self.signals.values())
+
+    @property
+    def guesses(self) -> bool:
+        """Whether ``prepare`` adds a ``guess``, from which sampling can start."""
+        return any(signal.guesses for signal in self.signals.values())
+
+    @property
+    def calls(self) -> int:
+        """Calls of networks of its own for an image."""
+        return sum(signal.calls for signal in self.signals.values())
+
+    def train(self, mode: bool = True) -> Self:
+        """Stay in evaluation mode: a regression is frozen."""
+        return super().train(False)
+
+    def compute(self, batch: keys.Batch, codec: AutoencoderCodec) -> keys.Batch:
+        """Return the batch with the values of all signals; those that it has are kept."""
+        for signal in self.signals.values():
+            if signal.key not in batch:
+                batch = {**batch, signal.key: signal.compute(batch, codec)}  # type: ignore[misc]
+        return batch
 
     def prepare(self, batch: keys.Batch, codec: AutoencoderCodec) -> keys.Batch:
-        """Return the batch with the regression's latent as ``guess``, and what is ``lost``."""
-        batch = super().prepare(batch, codec)
-        if "guess" in batch:
-            return batch
-        regressed = batch["regressed"][:, -1:]
-        guess = codec.encode(regressed)
-        if not self.keep_detail:
-            return {**batch, "guess": guess}
-        lost = regressed - codec.decode(guess, regressed.shape[2:])
-        return {**batch, "guess": guess, "lost": lost}
+        """Return the batch with all results that its samples share, each computed once."""
+        batch = self.compute(batch, codec)
+        for signal in self.signals.values():
+            batch = signal.prepare(batch, codec)
+        return batch
 
-    def expected(self, codec: AutoencoderCodec, slices: int) -> tuple[int, int]:
-        """Return one channel a slice and one for the image, and the codec's downsampling."""
-        return slices + 1, codec.factor
+    def forward(self, batch: keys.Batch, codec: AutoencoderCodec) -> Tensor:
+        """Return the condition, (B, channels, ...), of a batch with the values of all signals."""
+        parts = []
+        for signal in self.signals.values():
+            value: Tensor = batch[signal.key]  # type: ignore[literal-required]
+            placed = value if signal.at_latent_size else self.placement.place(value, codec)
+            parts.append(placed)
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
 
 def fold(image: Tensor, factor: int) -> Tensor:

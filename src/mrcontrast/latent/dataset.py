@@ -1,6 +1,6 @@
 """Cached latents as training items."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,34 +9,28 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.latent.stored_caches import MEAN, UnusableError, read_card
+from mrcontrast.latent.stored_caches import UnusableError, read_card
 
 
 class LatentDataset(Dataset):
-    """Training items read from a finished cache folder, variant after variant.
+    """Training items read from finished cache folders, variant after variant.
 
-    Each item has "target_mean" and "target_sigma", (C, *S / f), and what the condition computes
-    once; all are float32. It pickles to worker processes as a path: each maps the files for itself.
+    Each item has "target_mean" and "target_sigma", (C, *S / f), and the signals of a condition; all
+    are float32. It pickles to worker processes as paths: each process maps the files for itself.
 
     Args:
-        folder: A cache that ``LatentStore`` has built.
+        folders: Caches that ``LatentStore`` has built for the same items.
 
     Raises:
-        MrcontrastError: The cache is not there or not whole.
+        MrcontrastError: A cache is missing or not whole.
     """
 
-    def __init__(self, folder: Path) -> None:
-        try:
-            card = read_card(folder)
-        except UnusableError as error:
-            raise MrcontrastError(
-                f"Expected a whole latent cache, got a fault: {error} ({folder}). Run again."
-            ) from error
-        self.folder = folder
-        self.arrays = {name: np.load(folder / f"{name}.npy", "r") for name in card["arrays"]}
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self.folders = tuple(folders)
+        self.arrays = {name: array for folder in folders for name, array in mapped(folder).items()}
 
     def __len__(self) -> int:
-        return len(self.arrays[MEAN])
+        return min(map(len, self.arrays.values()))
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         return {
@@ -44,6 +38,21 @@ class LatentDataset(Dataset):
             for name, array in self.arrays.items()
         }
 
-    def __reduce__(self) -> tuple[Callable[[Path], "LatentDataset"], tuple[Path]]:
-        """Leave the open maps behind: they would pickle as full copies."""
-        return LatentDataset, (self.folder,)
+    def __reduce__(self) -> tuple[Callable[..., "LatentDataset"], tuple[tuple[Path, ...]]]:
+        """Leave out the open maps, which would pickle as full copies."""
+        return LatentDataset, (self.folders,)
+
+
+def mapped(folder: Path) -> dict[str, np.ndarray]:
+    """Return the memory-mapped arrays of a cache by name.
+
+    Raises:
+        MrcontrastError: It is missing or not whole.
+    """
+    try:
+        card = read_card(folder)
+    except UnusableError as error:
+        raise MrcontrastError(
+            f"Expected a whole latent cache, got a fault: {error} ({folder}). Run again."
+        ) from error
+    return {name: np.load(folder / f"{name}.npy", "r") for name in card["arrays"]}

@@ -1,4 +1,4 @@
-"""Latent caches as folders on disk: whether they are whole, what they hold, how they go."""
+"""Latent caches as folders on disk: check, list and delete them."""
 
 import json
 import os
@@ -36,14 +36,14 @@ class StoredCache:
     """One cache folder.
 
     Attributes:
-        folder: Where it lies.
+        folder: Its path.
         state: "finished"; "building" while a process writes it; "broken" when half written or
             damaged.
         size_bytes: Of all its files.
         items: Items it holds, all variants together; 0 unless finished.
         created: When it was built, UTC; None unless finished.
         used: When a training last opened it, UTC, or when a broken one was last written to.
-        facts: What its name is a hash of; empty unless finished.
+        facts: Values whose hash is its name; empty unless finished.
     """
 
     folder: Path
@@ -65,14 +65,14 @@ def fault_of(folder: Path, facts: Mapping[str, Any] | None = None) -> str | None
 
     Args:
         folder: Anything may be there, or nothing.
-        facts: What its name is a hash of; None takes any.
+        facts: Values whose hash is its name; None takes any.
     """
     try:
         card = read_card(folder)
     except UnusableError as error:
         return str(error)
     if facts is not None and card["facts"] != facts:
-        return f"{CARD} tells of other data, another autoencoder or another version"
+        return f"{CARD} has other data, another autoencoder or another version"
     return None
 
 
@@ -81,7 +81,7 @@ class UnusableError(ValueError):
 
 
 def read_card(folder: Path) -> dict[str, Any]:
-    """Return what a cache says of itself, compared with its arrays.
+    """Return the card of a cache, compared with its arrays.
 
     Raises:
         UnusableError: It and its arrays are not whole.
@@ -92,7 +92,7 @@ def read_card(folder: Path) -> dict[str, Any]:
         if not (isinstance(card["facts"], dict) and card["facts"] and arrays and made):
             raise UnusableError(f"{CARD} is empty")
         if unknown := set(arrays) - set(PRECISION):
-            raise UnusableError(f"{CARD} tells of an unknown array, {min(unknown)}")
+            raise UnusableError(f"{CARD} has an unknown array, {min(unknown)}")
         lengths = {shape_of(folder, name, shape) for name, shape in arrays.items()}
     except OSError as error:
         raise UnusableError(f"{CARD} cannot be read") from error
@@ -127,14 +127,15 @@ def shape_of(folder: Path, name: str, expected: Sequence[int]) -> int:
 def stored_caches(folder: Path) -> list[StoredCache]:
     """Return the caches in a folder, the largest first; other folders there are left out."""
     paths = [path for path in folder.glob("*") if NAME.fullmatch(path.name) and is_cache(path)]
-    return sorted(map(look_at, paths), key=lambda cache: -cache.size_bytes)
+    return sorted(map(cache_at, paths), key=lambda cache: -cache.size_bytes)
 
 
 def is_cache(folder: Path) -> bool:
     """Return whether a folder is a cache, whole or not, and holds nothing else."""
     if folder.is_symlink() or not folder.is_dir() or foreign(folder):
         return False
-    return folder.suffix == PARTIAL or any((folder / n).exists() for n in (CARD, f"{MEAN}.npy"))
+    names = (CARD, *(f"{name}.npy" for name in PRECISION))
+    return folder.suffix == PARTIAL or any((folder / name).exists() for name in names)
 
 
 def foreign(folder: Path) -> list[str]:
@@ -148,7 +149,7 @@ def foreign(folder: Path) -> list[str]:
     )
 
 
-def look_at(folder: Path) -> StoredCache:
+def cache_at(folder: Path) -> StoredCache:
     """Return the state of one cache folder."""
     whole = folder.suffix != PARTIAL and fault_of(folder) is None
     card = read_card(folder) if whole else None

@@ -161,7 +161,8 @@ class Metric:
         return -values if self.better == "higher" else values
 
     def _has_name(self) -> bool:
-        return isinstance(self.name, str) and NAME.fullmatch(self.name) is not None
+        computed = self.function is not None  # a summary from elsewhere may have any names
+        return isinstance(self.name, str) and not (computed and not NAME.fullmatch(self.name))
 
     def _has_direction(self) -> bool:
         number = isinstance(self.better, int | float) and not isinstance(self.better, bool)

@@ -1,10 +1,11 @@
-"""How a ControlNet starts from a trained denoiser, and how it sees a condition only once."""
+"""Start a ControlNet from a trained denoiser, and embed its condition only once."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from inspect import signature
 from typing import Any
 
-from monai.networks.nets import ControlNet, DiffusionModelUNet
+from monai.networks.nets import ControlNet
 from torch import Tensor, nn
 
 from mrcontrast.errors import UsageError
@@ -12,7 +13,7 @@ from mrcontrast.errors import UsageError
 ITS_OWN = ("controlnet_cond_embedding.", "controlnet_down_blocks.", "controlnet_mid_block.")
 
 
-def start_from_denoiser(controlnet: ControlNet, denoiser: DiffusionModelUNet) -> None:
+def start_from_denoiser(controlnet: nn.Module, denoiser: nn.Module) -> None:
     """Copy the denoiser's encoder into the ControlNet; its own layers keep their zero start.
 
     Args:
@@ -38,7 +39,7 @@ def start_from_denoiser(controlnet: ControlNet, denoiser: DiffusionModelUNet) ->
 
 
 @contextmanager
-def embedded_once(controlnet: ControlNet, condition: Tensor) -> Iterator[Tensor]:
+def embedded_once(controlnet: nn.Module, condition: Tensor) -> Iterator[Tensor]:
     """Embed a condition now; within this block the ControlNet takes the result in its place.
 
     A sampler calls the ControlNet many times with one condition, and where that is an image of
@@ -46,10 +47,10 @@ def embedded_once(controlnet: ControlNet, condition: Tensor) -> Iterator[Tensor]
 
     Args:
         controlnet: Network that is about to be called; as before after the block.
-        condition: (B, C, *S), what its embedder takes.
+        condition: Input of its embedder, (B, C, *S).
 
     Yields:
-        What stands for the condition, (B, C', *S / f).
+        The embedded condition, (B, C', *S / f).
     """
     part: Any = controlnet
     embedder = part.controlnet_cond_embedding
@@ -59,3 +60,13 @@ def embedded_once(controlnet: ControlNet, condition: Tensor) -> Iterator[Tensor]
         yield embedded
     finally:
         part.controlnet_cond_embedding = embedder
+
+
+def encoder_settings(denoiser: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those settings of a denoiser that MONAI's ControlNet has too: of the encoder.
+
+    >>> encoder_settings({"channels": [8], "out_channels": 3, "norm_eps": 1e-6})
+    {'channels': [8], 'norm_eps': 1e-06}
+    """
+    names = signature(ControlNet).parameters
+    return {name: value for name, value in denoiser.items() if name in names}

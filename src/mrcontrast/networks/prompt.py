@@ -1,6 +1,6 @@
-"""What cross-attention is told when every image is told the same: a constant prompt."""
+"""A constant prompt embedding for cross-attention."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -12,18 +12,18 @@ from mrcontrast.errors import MrcontrastError, UsageError
 class Prompt(nn.Module):
     """One constant sequence of embedded tokens, and one null sequence, for cross-attention.
 
-    The two are buffers: encoded once, stored with the stage's weights, never trained. Training
-    shows the null sequence now and then, so that sampling can be guided away from it.
+    The two are buffers: encoded once, stored with the stage's weights, never trained. Some training
+    items get the null sequence, so that sampling can be guided away from it.
 
     Args:
         tokens: Length of a sequence, N.
         width: Width of a token, D; ``cross_attention_dim`` of the denoiser.
-        dropout: Part of the training items that see the null sequence, in [0, 1].
-        guidance: w of null + w (prompt - null) when images are drawn; 1 is the prompt alone and 0
+        dropout: Share of the training items that get the null sequence, in [0, 1].
+        guidance: w of null + w (prompt - null) in sampling; 1 is the prompt alone and 0
             the null sequence alone, both for one network call, anything else for two.
         path: Safetensors file with "prompt" and "null", (N, D) each, as a text encoder made them;
-            None draws both from a seed. A network that is trained with either does not care.
-        concatenated: Whether the mean token also goes beside the noisy latent, as D channels.
+            None draws both from a fixed seed, which serves a network trained with them as well.
+        concatenated: Whether the mean token is also concatenated to the noisy latent, D channels.
 
     Raises:
         UsageError: A number is out of range.
@@ -57,34 +57,47 @@ class Prompt(nn.Module):
 
     @property
     def calls(self) -> int:
-        """Return how many network calls a guided prediction takes."""
+        """Network calls of a guided prediction."""
         return 1 if self.guidance in (0.0, 1.0) else 2
+
+    @property
+    def channels(self) -> int:
+        """Channels that ``concatenate`` adds to a latent."""
+        return self.prompt.shape[-1] if self.concatenated else 0
 
     def forward(self, count: int) -> Tensor:
         """Return the context of a batch, (B, N, D); in training some items get the null one."""
-        told = self.prompt.expand(count, -1, -1)
+        prompts = self.prompt.expand(count, -1, -1)
         if not self.training or self.dropout == 0:
-            return told
-        dropped = torch.rand(count, 1, 1, device=told.device) < self.dropout
-        return torch.where(dropped, self.null, told)
+            return prompts
+        dropped = torch.rand(count, 1, 1, device=prompts.device) < self.dropout
+        return torch.where(dropped, self.null, prompts)
 
-    def beside(self, z: Tensor, context: Tensor) -> Tensor:
-        """Return what the denoiser takes for latents (B, C, *S) under a context (B, N, D)."""
+    def concatenate(self, z: Tensor, context: Tensor) -> Tensor:
+        """Return the denoiser's input for latents (B, C, *S) and a context (B, N, D)."""
         if not self.concatenated:
             return z
         values = context.mean(dim=1)
         planes = values.view(*values.shape, *[1] * (z.ndim - 2)).expand(-1, -1, *z.shape[2:])
         return torch.cat([z, planes.to(z)], dim=1)
 
-    def guided(self, predict: Callable[[Tensor], Tensor], count: int) -> Tensor:
-        """Return the guided prediction of a function of the context (B, N, D)."""
-        told, null = (value.expand(count, -1, -1) for value in (self.prompt, self.null))
+    def plain(
+        self, call: Callable[..., Tensor], condition: Sequence[Tensor], z_t: Tensor, t: Tensor
+    ) -> Tensor:
+        """Return a network's prediction under the prompt; see ``LatentStage.network``."""
+        return call(condition, z_t, t, self(len(z_t)))
+
+    def guided(
+        self, call: Callable[..., Tensor], condition: Sequence[Tensor], z_t: Tensor, t: Tensor
+    ) -> Tensor:
+        """Return a network's guided prediction, with the condition in both branches."""
+        prompts, null = (value.expand(len(z_t), -1, -1) for value in (self.prompt, self.null))
         if self.guidance == 0:
-            return predict(null)
+            return call(condition, z_t, t, null)
         if self.guidance == 1:
-            return predict(told)
-        empty = predict(null)
-        return empty + self.guidance * (predict(told) - empty)
+            return call(condition, z_t, t, prompts)
+        empty = call(condition, z_t, t, null)
+        return empty + self.guidance * (call(condition, z_t, t, prompts) - empty)
 
 
 def draw_prompt(tokens: int, width: int) -> dict[str, Tensor]:

@@ -1,5 +1,7 @@
 """A network that turns the source into the target in one call, for images of any size."""
 
+from collections.abc import Callable, Sequence
+
 from torch import Tensor, nn
 
 from mrcontrast.networks.memory_format import channels_last
@@ -10,20 +12,30 @@ class Regressor(nn.Module):
     """A U-Net, or a similar network, with padding of its input.
 
     Args:
-        network: (B, N * (1 + 2k), *S) -> (B, 1, *S), for axes that ``factor`` divides.
+        network: Builds the network for spatial_dims, in_channels and out_channels: from
+            (B, N * (1 + 2k), *S) to (B, 1, *S), for axes that ``factor`` divides.
         spatial_dims: 2 or 3.
         context_slices: Neighbouring slices on each side that come with each source in 2D, k.
         factor: What the network's axes must be multiples of: the product of its strides.
+        source: Names of the N contrasts that it is given.
     """
 
     def __init__(
-        self, network: nn.Module, spatial_dims: int, context_slices: int, factor: int
+        self,
+        network: Callable[..., nn.Module],
+        spatial_dims: int,
+        context_slices: int,
+        factor: int,
+        source: Sequence[str] = ("flair",),
     ) -> None:
         super().__init__()
-        self.network = network
+        self.in_channels = len(source) * (1 + 2 * context_slices)
+        sizes = {"in_channels": self.in_channels, "out_channels": 1}
+        self.network = network(spatial_dims=spatial_dims, **sizes)
         self.spatial_dims = spatial_dims
         self.context_slices = context_slices
         self.factor = factor
+        self.source = tuple(source)
         channels_last(self)
 
     def forward(self, source: Tensor) -> Tensor:

@@ -38,8 +38,10 @@ PARTS = frozenset(
             networks.regressor.Regressor stages.optimisation.Optimisation
         """,
         "mrcontrast.latent.conditions": """
-            FlairAnchor FoldedCondition LatentCondition PixelCondition RegressedPixels
-            RegressionAnchor
+            AtImageSize AtLatentSize Condition
+        """,
+        "mrcontrast.latent.signals": """
+            Latent Pixels Regression RegressionAnchor SourceAnchor
         """,
         "mrcontrast.diffusion": """
             process.DiffusionProcess samplers.DDIM samplers.DDPM samplers.DPMSolverPP2M

@@ -129,8 +129,7 @@ class Stage(LightningModule, ABC):
 
     def source_images(self, batch: keys.Batch) -> dict[str, Tensor]:
         """Return the source images (B, 1, *S) by contrast, without neighbouring slices."""
-        slabs = batch["source"].chunk(len(self.source), dim=1)
-        middles = [slab[:, slab.shape[1] // 2].unsqueeze(1) for slab in slabs]
+        middles = keys.middle_slices(batch["source"], len(self.source))
         return dict(zip(self.source, middles, strict=True))
 
     def loss(self, batch: keys.Batch) -> Tensor:

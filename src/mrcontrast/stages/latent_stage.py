@@ -1,28 +1,33 @@
 """The shared base of stages that diffuse latents of a frozen autoencoder."""
 
-from collections.abc import Sequence
-from typing import Any
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 
+import torch
 from lightning import LightningDataModule
-from monai.networks.nets import DiffusionModelUNet
-from torch import nn
+from torch import Tensor, nn
 
 from mrcontrast import keys
-from mrcontrast.diffusion.process import DiffusionProcess
-from mrcontrast.diffusion.sampling import Sampler
+from mrcontrast.diffusion.process import DiffusionProcess, fixed_noise
+from mrcontrast.diffusion.sampling import Generators, Predict, Sampler
 from mrcontrast.latent.cache import LatentStore
 from mrcontrast.latent.codec import AutoencoderCodec
 from mrcontrast.latent.conditions import Condition
+from mrcontrast.networks.prompt import Prompt
 from mrcontrast.networks.tiling import DENOISER_PASSES, Tiling
 from mrcontrast.stages.contract import Stage
 from mrcontrast.stages.optimisation import Optimisation
 
 
 class LatentStage(Stage):
-    """Codec, denoiser and process, and all of a training that does not depend on the condition.
+    """Codec, denoiser and process, and how they train and sample with any condition.
 
-    A stage adds ``forward``, ``loss``, and ``trained`` if more than the denoiser learns. Shapes and
-    ranges: mrcontrast.keys; latents are (B, C, *S / f).
+    A stage adds ``network``, and ``trained`` if more than the denoiser learns. As it stands the
+    process leads from the target's latent to noise. A method with another path overrides its ends:
+    ``data_end`` with ``latent``, its inverse, and ``noise_end``. Shapes and ranges:
+    mrcontrast.keys; latents are (B, C, *S / f), standardised.
 
     Args:
         codec: The frozen autoencoder.
@@ -30,36 +35,34 @@ class LatentStage(Stage):
         process: Noise schedule, target, training times and sampler.
         optimisation: Optimiser and learning-rate schedule.
         store: Where latents are kept so that they are encoded once, or None to encode each step.
-        condition: Input of the network besides the noisy latent, or None.
-        context_slices: See ``Stage``.
-        source: See ``Stage``.
-        target: See ``Stage``.
-
-    Raises:
-        UsageError: Condition and codec do not fit together.
+        condition: Input besides the noisy latent, attached to the source; None for none.
+        prompt: Context of cross-attention, None if the networks have none.
+        context_slices: See ``Stage``, like the next two.
+        source: As there.
+        target: As there.
     """
 
     def __init__(  # noqa: PLR0913 - each a choice of the config
         self,
         codec: AutoencoderCodec,
-        denoiser: DiffusionModelUNet,
+        denoiser: nn.Module,
         process: DiffusionProcess,
         optimisation: Optimisation,
         store: LatentStore | None,
         condition: Condition | None = None,
+        prompt: Prompt | None = None,
         context_slices: int = 0,
         source: Sequence[str] = ("flair",),
         target: str = "t1w",
     ) -> None:
         super().__init__(source, target, codec.spatial_dims, codec.multiple, context_slices)
-        if condition is not None:
-            condition.check(codec, context_slices)
         self.codec = codec
         self.denoiser = denoiser
         self.process = process
         self.optimisation = optimisation
         self.store = store
-        self.condition: Any = condition
+        self.condition = condition
+        self.prompt = prompt
         self.tiling = Tiling(None, codec.tiling.overlap, codec.multiple, DENOISER_PASSES)
 
     @property
@@ -72,28 +75,135 @@ class LatentStage(Stage):
         self.process.sampler = value
 
     @property
+    def guidance(self) -> float | None:
+        """Weight of the guidance by the prompt, None without a prompt."""
+        return None if self.prompt is None else self.prompt.guidance
+
+    @property
     def trained(self) -> nn.Module:
         """The network that learns; the rest is frozen."""
+        return self.denoiser
+
+    @property
+    def networks(self) -> nn.Module:
+        """All that ``network`` runs."""
         return self.denoiser
 
     def noise_shape(self, image_shape: Sequence[int]) -> tuple[int, ...] | None:
         """Return the shape (C, *S / f) of the noise for an image of axes (*S)."""
         return self.codec.latent_shape(image_shape)
 
-    def batch_shape(self, batch: keys.Batch) -> tuple[int, ...]:
-        """Return the shape (B, C, *S / f) of a batch of latents."""
-        source = batch["source"]
-        return (len(source), *self.codec.latent_shape(source.shape[2:]))
-
     def prepare(self, batch: keys.Batch) -> keys.Batch:
-        """Return the batch with the condition, computed once for all samples."""
+        """Return the batch with the signals of the condition, computed once for all samples."""
         return batch if self.condition is None else self.condition.prepare(batch, self.codec)
 
     def network_calls(self, samples: int) -> int:
         """Return the network calls; a ControlNet and its denoiser count as one."""
-        once = 0 if self.condition is None else int(self.condition.calls)
-        guided = 1 if self.guidance in (None, 0.0, 1.0) else 2
+        once = 0 if self.condition is None else self.condition.calls
+        guided = 1 if self.prompt is None else self.prompt.calls
         return once + samples * self.sampler.num_calls * guided
+
+    def data_end(self, z: Tensor, batch: keys.Batch) -> Tensor:
+        """Return the end of the path at t = 0 for a target's latent."""
+        return z
+
+    def latent(self, data: Tensor, batch: keys.Batch) -> Tensor:
+        """Return the target's latent for the end of the path at t = 0."""
+        return data
+
+    def noise_end(self, noise: Tensor, batch: keys.Batch) -> Tensor:
+        """Return the end of the path at t = 1 for standard normal noise."""
+        return noise
+
+    @abstractmethod
+    def network(
+        self, condition: Sequence[Tensor], z_t: Tensor, t: Tensor, context: Tensor | None = None
+    ) -> Tensor:
+        """Run the networks once.
+
+        Args:
+            condition: The condition, or nothing.
+            z_t: Noisy latents, (B, C, *S / f).
+            t: Times in [0, 1], (B,).
+            context: Embedded prompts, (B, N, D); None without cross-attention.
+        """
+
+    def predictor(self, batch: keys.Batch, guided: bool = False) -> Predict:
+        """Return ``predict(z_t, t)`` for the condition of a batch: tiled(guided(network)).
+
+        Args:
+            batch: With the signals of the condition.
+            guided: Whether the prompt guides, as in sampling; else it may drop out, as in training.
+        """
+        condition = [] if self.condition is None else [self.condition(batch, self.codec)]
+        return self.tiled(self.prompted(guided), condition)
+
+    def prompted(self, guided: bool) -> Callable[..., Tensor]:
+        """Return ``network`` with the context of the prompt, if there is one."""
+        if self.prompt is None:
+            return self.network
+        return partial(self.prompt.guided if guided else self.prompt.plain, self.network)
+
+    def tiled(self, call: Callable[..., Tensor], condition: Sequence[Tensor]) -> Predict:
+        """Return ``predict(z_t, t)`` of a call for a condition, in tiles if there are any."""
+        if self.tiling.tile_voxels is None:
+            return partial(call, condition)
+
+        def predict(z_t: Tensor, t: Tensor) -> Tensor:
+            def on_tile(z: Tensor, *parts: Tensor) -> Tensor:
+                return call(parts, z, t)
+
+            return self.tiling(on_tile, [z_t, *condition], self.codec.cells(z_t), self.networks)
+
+        return predict
+
+    @contextmanager
+    def sampling(self, batch: keys.Batch) -> Iterator[Predict]:
+        """Yield ``predict(z_t, t)`` for all steps of a sampler."""
+        yield self.predictor(batch, guided=True)
+
+    @torch.no_grad()
+    def forward(
+        self, batch: keys.Batch, noise: Tensor | None = None, generator: Generators = None
+    ) -> Tensor:
+        """Sample the target image of each item, (B, 1, *S) in [0, 1]; see ``Stage.forward``."""
+        image_shape = batch["source"].shape[2:]
+        if noise is None:
+            noise = torch.randn(len(batch["source"]), *self.codec.latent_shape(image_shape))
+        batch = self.prepare(batch)
+        noise = self.noise_end(noise.to(self.device), batch)
+        with self.sampling(batch) as predict:
+            data = self.process.sample(predict, noise, generator, self.start, batch.get("guess"))
+        image = self.codec.decode(self.latent(data, batch), image_shape)
+        return (image + batch["lost"]).clamp(0, 1) if "lost" in batch else image
+
+    def loss(self, batch: keys.Batch, seed: int | None = None) -> Tensor:
+        """Return the mean squared error of the prediction, a scalar.
+
+        Args:
+            batch: Images, or cached latents and signals.
+            seed: None takes random latents, times and noise; a number takes mean latents, times
+                spread evenly over the batch, and noise of that seed.
+        """
+        posterior = self.codec.posterior(batch)
+        if seed is None:
+            z = posterior.sample()
+            t = self.process.times.sample(len(z), device=z.device)
+            noise = torch.randn_like(z)
+        else:
+            z, noise = posterior.mean, fixed_noise(posterior.mean, seed)
+            t = (torch.arange(len(z), device=z.device) + 0.5) / len(z)
+        if self.condition is not None:
+            batch = self.condition.compute(batch, self.codec)
+        ends = self.data_end(z, batch), self.noise_end(noise, batch)
+        return self.process.error(self.predictor(batch), *ends, t)
+
+    def validation_step(self, batch: keys.Batch, batch_idx: int) -> None:
+        """Log the loss at fixed times and noise, and the masked PSNR of one sample each."""
+        source = batch["source"]
+        shape = (len(source), *self.codec.latent_shape(source.shape[2:]))
+        noise = fixed_noise(torch.empty(shape), seed=batch_idx)
+        self.log_scores(batch, self.loss(batch, seed=batch_idx), self(batch, noise))
 
     def before_fit(self, datamodule: LightningDataModule) -> None:
         """Check the codec and let training read cached latents in the place of images."""

@@ -1,14 +1,11 @@
-"""What the stages share that see FLAIR as channels beside a noisy T1w latent."""
+"""The shared base of stages whose denoiser takes the condition as further channels."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
-from monai.networks.nets import DiffusionModelUNet
-from torch import Tensor
+from torch import Tensor, nn
 
-from mrcontrast import keys
-from mrcontrast.diffusion.process import DiffusionProcess, fixed_noise
-from mrcontrast.diffusion.sampling import Generators, Predict
+from mrcontrast.diffusion.process import DiffusionProcess
 from mrcontrast.errors import UsageError
 from mrcontrast.latent.cache import LatentStore
 from mrcontrast.latent.codec import AutoencoderCodec
@@ -20,31 +17,30 @@ from mrcontrast.stages.optimisation import Optimisation
 
 
 class LatentTranslation(LatentStage):
-    """Learn p(T1w latent | FLAIR) with one denoiser. Shapes and ranges: mrcontrast.keys.
-
-    As it stands the path of the process leads from the T1w latent to noise. A method with another
-    path overrides its ends: ``data_end`` with ``latent``, its inverse, and ``noise_end``. Latents
-    are (B, C, *S / f), standardised; conditions (B, K, *S / f).
+    """Learn p(target latent | source) with one denoiser. Shapes and ranges: mrcontrast.keys.
 
     Args:
-        codec: As in ``LatentStage``, like all that say "as there".
-        denoiser: Takes noisy latent and condition as C + K channels; predicts C.
-        condition: What the denoiser is told of FLAIR, at the latent's size.
+        codec: See ``LatentStage``, like all that are not explained here.
+        denoiser: Builds the network for spatial_dims, in_channels (noisy latent and condition)
+            and out_channels.
+        condition: Further channels of the denoiser, at the latent's size.
         process: As there.
         optimisation: As there.
         store: As there.
         context_slices: As there.
-        source: See ``Stage``.
-        target: See ``Stage``.
+        source: As there.
+        target: As there.
 
     Raises:
-        UsageError: Condition, codec and denoiser do not fit together.
+        UsageError: The condition does not fit the codec, or lacks an anchor that the stage needs.
     """
+
+    needs_anchor = False
 
     def __init__(  # noqa: PLR0913 - each a choice of the config
         self,
         codec: AutoencoderCodec,
-        denoiser: DiffusionModelUNet,
+        denoiser: Callable[..., nn.Module],
         condition: Condition,
         process: DiffusionProcess,
         optimisation: Optimisation,
@@ -53,83 +49,20 @@ class LatentTranslation(LatentStage):
         source: Sequence[str] = ("flair",),
         target: str = "t1w",
     ) -> None:
-        parts = codec, denoiser, process, optimisation, store, condition, context_slices
-        super().__init__(*parts, source, target)
-        check_channels(denoiser, len(codec.mean) + condition.in_channels)
+        if self.needs_anchor and not condition.has("anchor"):
+            raise UsageError(
+                f"Expected a condition with an anchor for a {type(self).__name__}, got "
+                f"{', '.join(condition.signals)}. Take stage/condition=source_anchor or "
+                "regression_anchor."
+            )
+        condition.attach(codec, source, context_slices)
+        network = denoiser(**codec.network_sizes(condition.channels(codec)))
+        parts = codec, network, process, optimisation, store, condition
+        super().__init__(*parts, context_slices=context_slices, source=source, target=target)
         channels_last(self)
 
-    def data_end(self, z: Tensor, condition: Tensor) -> Tensor:
-        """Return what lies at t = 0 for a T1w latent."""
-        return z
-
-    def latent(self, data: Tensor, condition: Tensor) -> Tensor:
-        """Return the T1w latent for what lies at t = 0."""
-        return data
-
-    def noise_end(self, noise: Tensor, condition: Tensor) -> Tensor:
-        """Return what lies at t = 1 for standard normal noise."""
-        return noise
-
-    @torch.no_grad()
-    def forward(
-        self, batch: keys.Batch, noise: Tensor | None = None, generator: Generators = None
+    def network(
+        self, condition: Sequence[Tensor], z_t: Tensor, t: Tensor, context: Tensor | None = None
     ) -> Tensor:
-        """Draw the T1w image of each FLAIR, (B, 1, *S) in [0, 1]."""
-        batch = self.prepare(batch)
-        condition = self.condition(batch, self.codec)
-        if noise is None:
-            noise = torch.randn(self.batch_shape(batch))
-        start = self.noise_end(noise.to(self.device), condition)
-        data = self.process.sample(self.conditioned_on(condition), start, generator)
-        return self.image(self.latent(data, condition), batch)
-
-    def image(self, z: Tensor, batch: keys.Batch) -> Tensor:
-        """Return the image (B, 1, *S) in [0, 1] of a T1w latent, for a batch that is prepared."""
-        return self.codec.decode(z, batch["source"].shape[2:])
-
-    def conditioned_on(self, condition: Tensor) -> Predict:
-        """Return ``predict(z_t, t)`` for a condition; it fuses tiles if there are any."""
-
-        def fused(z_t: Tensor, t: Tensor) -> Tensor:
-            def predict(z: Tensor, part: Tensor) -> Tensor:
-                return self.predict(z, t, part)
-
-            return self.tiling(predict, [z_t, condition], self.codec.cells(z_t), self.denoiser)
-
-        return fused
-
-    def predict(self, z_t: Tensor, t: Tensor, condition: Tensor) -> Tensor:
-        """Run the denoiser once at times ``t`` (B,) in [0, 1]."""
-        return self.denoiser(torch.cat([z_t, condition], dim=1), network_time(t))
-
-    def error(self, batch: keys.Batch, z: Tensor, noise: Tensor, t: Tensor) -> Tensor:
-        """Return the mean squared error at given latents, noise and times (B,), a scalar."""
-        condition = self.condition(batch, self.codec)
-        ends = self.data_end(z, condition), self.noise_end(noise, condition)
-        return self.process.error(self.conditioned_on(condition), *ends, t)
-
-    def loss(self, batch: keys.Batch) -> Tensor:
-        """Return the mean squared error of the prediction, a scalar, at random times."""
-        z = self.codec.posterior(batch).sample()
-        t = self.process.times.sample(len(z), device=z.device)
-        return self.error(batch, z, torch.randn_like(z), t)
-
-    def validation_step(self, batch: keys.Batch, batch_idx: int) -> None:
-        """Log the loss at fixed times and noise, and the masked PSNR of one draw each."""
-        z, size = self.codec.posterior(batch).mean, len(batch["target"])
-        t = (torch.arange(size, device=z.device) + 0.5) / size
-        noise = fixed_noise(z, seed=batch_idx)
-        self.log_scores(batch, self.error(batch, z, noise, t), self(batch, noise))
-
-
-def check_channels(denoiser: DiffusionModelUNet, expected: int) -> None:
-    """Refuse a denoiser that takes another number of channels.
-
-    Raises:
-        UsageError: It does.
-    """
-    if (found := denoiser.in_channels) != expected:
-        raise UsageError(
-            f"Expected a denoiser of {expected} channels, latent and condition together, got "
-            f"{found}. Set stage.denoiser.in_channels={expected}."
-        )
+        """Run the denoiser once; see ``LatentStage.network``."""
+        return self.denoiser(torch.cat([z_t, *condition], dim=1), network_time(t))

@@ -1,12 +1,11 @@
 """Baseline: a conditional GAN whose generator is the regression's U-Net."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from monai.networks.nets import PatchDiscriminator
-from torch import Tensor
+from torch import Tensor, nn
 
 from mrcontrast import keys
 from mrcontrast.diffusion.sampling import Generators
@@ -21,7 +20,8 @@ class Pix2Pix(Stage):
 
     Args:
         regressor: The generator.
-        discriminator: Classifies patches of source and target together, (B, N (1 + 2k) + 1, *S).
+        discriminator: Builds a network for spatial_dims and in_channels that classifies patches of
+            source and target together, (B, N (1 + 2k) + 1, *S).
         optimisation: Optimiser and learning-rate schedule of the generator.
         discriminator_optimisation: The same for the discriminator.
         l1_weight: Weight of the L1 term; the adversarial term has weight 1.
@@ -39,7 +39,7 @@ class Pix2Pix(Stage):
     def __init__(
         self,
         regressor: Regressor,
-        discriminator: PatchDiscriminator,
+        discriminator: Callable[..., nn.Module],
         optimisation: Optimisation,
         discriminator_optimisation: Optimisation,
         l1_weight: float,
@@ -50,7 +50,8 @@ class Pix2Pix(Stage):
         super().__init__(source, target, *sizes)
         self.automatic_optimization = False
         self.regressor = regressor
-        self.discriminator = discriminator
+        pair = self.regressor.in_channels + 1
+        self.discriminator = discriminator(spatial_dims=self.spatial_dims, in_channels=pair)
         self.optimisation = optimisation
         self.discriminator_optimisation = discriminator_optimisation
         self.l1_weight = l1_weight

@@ -1,18 +1,17 @@
-"""Diffusion of what a regression leaves over, in latent space."""
+"""Diffusion of the residual of a regression, in latent space."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 
 import torch
 from lightning import LightningDataModule
-from monai.networks.nets import DiffusionModelUNet
-from torch import Tensor
+from torch import Tensor, nn
 
 from mrcontrast import keys
 from mrcontrast.diffusion.process import DiffusionProcess
 from mrcontrast.latent.cache import LatentStore
 from mrcontrast.latent.codec import AutoencoderCodec, LatentStatistics, Posterior
-from mrcontrast.latent.conditions import AnchoredCondition
+from mrcontrast.latent.conditions import Condition
 from mrcontrast.stages.latent_translation import LatentTranslation
 from mrcontrast.stages.optimisation import Optimisation
 
@@ -21,35 +20,37 @@ LEAST_STD = 1e-3  # of a residual, in latent units; a regression without error h
 
 
 class ResidualDiffusion(LatentTranslation):
-    """Learn p(T1w latent - latent of a regression's image | FLAIR): the regression is the mean.
+    """Learn p(target latent - latent of a regression's image | source).
 
     The residual is divided by its standard deviation for each channel, measured on training items
-    before the first step, so that the process meets data of unit variance. A regression that knows
-    its training subjects by heart leaves too little over there, and draws differ too little.
+    before the first step, so that the process gets data of unit variance. A regression that
+    overfits leaves too small a residual there, and samples differ too little. The sample gets back
+    the detail of the regression's image that the autoencoder loses: only the residual loses detail,
+    and a residual of 0 gives the regression itself.
 
     Args:
-        codec: As all arguments but one, see ``LatentTranslation``.
+        codec: See ``LatentTranslation``, like all that are not explained here.
         denoiser: As there.
         condition: As there; its anchor is the latent of the regression's image.
         process: As there.
         optimisation: As there.
         store: As there.
         context_slices: As there.
-        source: See ``Stage``.
-        target: See ``Stage``.
+        source: As there.
+        target: As there.
 
     Source: Mardani et al. 2023, "CorrDiff", arXiv 2309.15214, eq. 3 and 4; ours in latent space,
-    where the denoiser sees the mean and FLAIR, and added to the mean in the image.
+    where the denoiser gets the mean and the source, and added to the mean in the image.
     """
 
-    condition: AnchoredCondition
+    needs_anchor = True
     residual_std: Tensor
 
     def __init__(  # noqa: PLR0913 - each a choice of the config
         self,
         codec: AutoencoderCodec,
-        denoiser: DiffusionModelUNet,
-        condition: AnchoredCondition,
+        denoiser: Callable[..., nn.Module],
+        condition: Condition,
         process: DiffusionProcess,
         optimisation: Optimisation,
         store: LatentStore | None = None,
@@ -61,34 +62,13 @@ class ResidualDiffusion(LatentTranslation):
         super().__init__(*parts, source, target)
         self.register_buffer("residual_std", torch.full((len(codec.mean),), torch.nan))
 
-    def data_end(self, z: Tensor, condition: Tensor) -> Tensor:
-        """Return the residual of a T1w latent, of unit variance."""
-        return (z - self.condition.anchor(condition, self.codec)) / self.scale(z)
+    def data_end(self, z: Tensor, batch: keys.Batch) -> Tensor:
+        """Return the residual of a target's latent, of unit variance."""
+        return (z - batch["anchor"]) / self.scale(z)
 
-    def latent(self, data: Tensor, condition: Tensor) -> Tensor:
+    def latent(self, data: Tensor, batch: keys.Batch) -> Tensor:
         """Add a residual to the mean."""
-        return self.condition.anchor(condition, self.codec) + self.scale(data) * data
-
-    def prepare(self, batch: keys.Batch) -> keys.Batch:
-        """Return the batch with what decoding loses of the regression's image as ``lost``."""
-        batch = super().prepare(batch)
-        if "lost" in batch:
-            return batch
-        regressed = self.condition.image(batch["source"])
-        anchor = self.condition.anchor(self.condition(batch, self.codec), self.codec)
-        lost = regressed - self.codec.decode(anchor, regressed.shape[2:])
-        return {**batch, "lost": lost}
-
-    def network_calls(self, samples: int) -> int:
-        """Return the network calls; the regression runs for its latent, and for itself."""
-        return super().network_calls(samples) + int(self.condition.calls)
-
-    def image(self, z: Tensor, batch: keys.Batch) -> Tensor:
-        """Return the decoded latent with what decoding loses of the regression's image.
-
-        So the autoencoder blurs the residual alone, and no residual is the regression itself.
-        """
-        return (super().image(z, batch) + batch["lost"]).clamp(0, 1)
+        return batch["anchor"] + self.scale(data) * data
 
     def scale(self, like: Tensor) -> Tensor:
         """Return the residual's standard deviation, shaped (C, 1, ...) to meet latents."""
@@ -98,9 +78,10 @@ class ResidualDiffusion(LatentTranslation):
     def before_fit(self, datamodule: LightningDataModule) -> None:
         """Install the latents, then measure the residual's standard deviation."""
         super().before_fit(datamodule)
+        assert self.condition is not None
         statistics = LatentStatistics()
         for batch in islice(datamodule.train_dataloader(), STATISTICS_BATCHES):
             posterior = self.codec.posterior(batch)
-            anchor = self.condition.anchor(self.condition(batch, self.codec), self.codec)
+            anchor = self.condition.compute(batch, self.codec)["anchor"]
             statistics.update(Posterior(posterior.mean - anchor, posterior.sigma))
         self.residual_std.copy_(statistics.compute()[1].clamp_min(LEAST_STD))

@@ -1,4 +1,10 @@
-"""Read and write NIfTI volumes with their place in the world."""
+"""Read and write NIfTI: one volume with its place in the world.
+
+MONAI's LoadImage and SaveImage are not used, after a trial of 1.6.1. SaveImage writes the affine
+as sform and qform without a unit, so that a qform of its own is lost, and leaves half a file on a
+full disk. LoadImage accepts a ``.gz`` with a missing or wrong checksum, voxels that are NaN, and
+metres as if they were millimetres.
+"""
 
 from dataclasses import dataclass
 from itertools import product

@@ -59,9 +59,11 @@ def added_metrics(plain: dict[str, Any]) -> dict[str, Any]:
     """Return the setting "metrics": the content of the YAML that the study names; {} without."""
     if plain.get("metrics") is None:
         return {}
-    from mrcontrast.evaluation.added_metrics import read_nodes
+    from mrcontrast.evaluation.added_metrics import build_metrics, read_nodes
 
-    return {"metrics": read_nodes(plain["metrics"])}
+    found = read_nodes(plain["metrics"])
+    build_metrics(found)  # a fault shows before the first training
+    return {"metrics": found}
 
 
 def evaluate_full_grid_step(methods: list[str], plain: dict[str, Any], folder: Path) -> Step:

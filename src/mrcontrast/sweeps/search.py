@@ -89,10 +89,10 @@ class OptunaSearch:
 
     sampler: Any
     n_trials: int
-    params: Mapping[str, str] | None = None
+    params: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.params = dict(self.params or {})
+        self.params = dict(self.params or {})  # null in configs
         self.asked = 0
         self.unfinished: list[Point] = []
         self.trials: dict[str, Any] = {}

@@ -61,7 +61,10 @@ PARENTS = {
     ),
     "regression": Inheritance(
         stages=("unet_regression",),
-        parts={"stage.condition.regressor": "stage.regressor"},
+        parts={
+            "stage.condition.signals.regression.regressor": "stage.regressor",
+            "stage.condition.signals.anchor.regressor": "stage.regressor",
+        },
         weights={"condition.regressor": "regressor"},
     ),
 }

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -92,8 +93,8 @@ class MonaiTransform:
         data = np.asarray(convert_to_numpy(result), np.float32)
         if data.ndim != 4 or len(data) != 1 or getattr(result, "pending_operations", None):
             raise self._fault("one channel of three axes, not lazy", f"shape {data.shape}", name)
-        affine = np.array(getattr(result, "affine", affine), np.float64)
-        return Volume(np.ascontiguousarray(data[0]), affine)
+        placed = convert_to_numpy(getattr(result, "affine", affine))
+        return Volume(np.ascontiguousarray(data[0]), np.asarray(placed, np.float64))
 
     def _fault(self, expected: str, got: str, name: str) -> MrcontrastError:
         step = type(self.transform).__name__
@@ -122,6 +123,8 @@ def described(value: Any) -> str:  # noqa: ANN401 - any setting of a transform
         return f"{{{', '.join(f'{key}={described(item)}' for key, item in value.items())}}}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(described, value))}]"
+    if isinstance(value, Enum):
+        return str(value.value)
     if type(value).__module__.startswith("monai.") and hasattr(value, "__dict__"):
         settings = described(dict(sorted(vars(value).items())))
         return f"{type(value).__module__}.{type(value).__qualname__}{settings}"

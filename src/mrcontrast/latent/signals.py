@@ -1,0 +1,233 @@
+"""Inputs of a conditioned network, each computed once for an item."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from mrcontrast import keys
+from mrcontrast.errors import UsageError
+from mrcontrast.latent.codec import AutoencoderCodec
+from mrcontrast.networks.regressor import Regressor
+
+
+class Signal(ABC):
+    """One input of a condition.
+
+    Attributes:
+        key: Name of its values in a batch and in a latent cache.
+        at_latent_size: Whether its values have the axes of the latent, else those of the image.
+        uses_codec: Whether the autoencoder decides its values.
+        calls: Calls of its own network for an image.
+        guesses: Whether ``prepare`` adds a ``guess`` of the target's latent.
+        regressor: Frozen network that it runs, or None.
+        contrasts: Names of the sources, once it is attached.
+        slices: Slices of each source, 1 + 2k, once it is attached.
+    """
+
+    key: ClassVar[str]
+    at_latent_size: ClassVar[bool] = False
+    uses_codec: ClassVar[bool] = False
+    calls: ClassVar[int] = 0
+    guesses: ClassVar[bool] = False
+    regressor: Regressor | None = None
+    contrasts: tuple[str, ...] = ()
+    slices = 1
+
+    def attach(self, codec: AutoencoderCodec, source: Sequence[str], context_slices: int) -> None:
+        """Set contrasts and slices of the stage.
+
+        Raises:
+            UsageError: They do not fit the autoencoder or the regression.
+        """
+        self.contrasts, self.slices = tuple(source), 1 + 2 * context_slices
+
+    @abstractmethod
+    def channels(self, codec: AutoencoderCodec) -> int:
+        """Return the channels of its values."""
+
+    @abstractmethod
+    def compute(self, batch: keys.Batch, codec: AutoencoderCodec) -> Tensor:
+        """Return its values for the source of a batch, (B, channels, ...)."""
+
+    def prepare(self, batch: keys.Batch, codec: AutoencoderCodec) -> keys.Batch:
+        """Return the batch, which holds its values, with the other results that samples share."""
+        return batch
+
+
+class Pixels(Signal):
+    """The source images, (B, N * (1 + 2k), *S) in [0, 1]."""
+
+    key = keys.SOURCE
+
+    def channels(self, codec: AutoencoderCodec) -> int:
+        """Return one channel for each slice of each source."""
+        return len(self.contrasts) * self.slices
+
+    def compute(self, batch: keys.Batch, codec: AutoencoderCodec) -> Tensor:
+        """Return the source."""
+        return batch["source"]
+
+
+class Latent(Signal):
+    """The standardised latents of the source, (B, C * N * (1 + 2k), *S / f)."""
+
+    key = keys.SOURCE_LATENT
+    at_latent_size = True
+    uses_codec = True
+
+    def attach(self, codec: AutoencoderCodec, source: Sequence[str], context_slices: int) -> None:
+        """See ``Signal``; the autoencoder must be trained on each source."""
+        super().attach(codec, source, context_slices)
+        check_encoded(codec, source)
+
+    def channels(self, codec: AutoencoderCodec) -> int:
+        """Return the latent's channels for each slice of each source."""
+        return len(codec.mean) * len(self.contrasts) * self.slices
+
+    def compute(self, batch: keys.Batch, codec: AutoencoderCodec) -> Tensor:
+        """Encode the slices of the source."""
+        return torch.cat([codec.encode(part) for part in batch["source"].split(1, dim=1)], dim=1)
+
+
+class SourceAnchor(Signal):
+    """The latent of the first source, (B, C, *S / f), to start from or to add to."""
+
+    key = keys.ANCHOR
+    at_latent_size = True
+    uses_codec = True
+
+    def attach(self, codec: AutoencoderCodec, source: Sequence[str], context_slices: int) -> None:
+        """See ``Signal``; the autoencoder must be trained on the first source."""
+        super().attach(codec, source, context_slices)
+        check_encoded(codec, source[:1])
+
+    def channels(self, codec: AutoencoderCodec) -> int:
+        """Return the latent's channels."""
+        return len(codec.mean)
+
+    def compute(self, batch: keys.Batch, codec: AutoencoderCodec) -> Tensor:
+        """Encode the first source without its neighbouring slices."""
+        return codec.encode(keys.middle_slices(batch["source"], len(self.contrasts))[0])
+
+
+class Regression(Signal):
+    """The image of a trained regression, (B, 1, *S) in [0, 1].
+
+    The regression is to a ControlNet what an edge or depth detector is in Zhang et al. 2023,
+    arXiv 2302.05543, section 4: a preprocessor of its condition.
+
+    Args:
+        regressor: Frozen here.
+        keep_detail: Add to a sample the detail of this image that the autoencoder loses, so that
+            only the changes of the sample lose detail, as in ``ResidualDiffusion``.
+    """
+
+    key = keys.REGRESSED
+    calls = 1
+    guesses = True
+    regressor: Regressor
+
+    def __init__(self, regressor: Regressor, keep_detail: bool = True) -> None:
+        self.regressor = regressor.eval().requires_grad_(False)
+        self.keep_detail = keep_detail
+
+    def attach(self, codec: AutoencoderCodec, source: Sequence[str], context_slices: int) -> None:
+        """See ``Signal``; the regression must take the same source and slices."""
+        super().attach(codec, source, context_slices)
+        check_regressor(self.regressor, self.contrasts, context_slices)
+
+    def channels(self, codec: AutoencoderCodec) -> int:
+        """Return 1."""
+        return 1
+
+    @torch.no_grad()
+    def compute(self, batch: keys.Batch, codec: AutoencoderCodec) -> Tensor:
+        """Run the regression."""
+        return self.regressor.image(batch["source"])
+
+    def prepare(self, batch: keys.Batch, codec: AutoencoderCodec) -> keys.Batch:
+        """Return the batch with the image's latent as ``guess`` and its detail as ``lost``."""
+        if "guess" in batch:
+            return batch
+        regressed = batch["regressed"]
+        guess = codec.encode(regressed)
+        if not self.keep_detail:
+            return {**batch, "guess": guess}
+        lost = regressed - codec.decode(guess, regressed.shape[2:])
+        return {**batch, "guess": guess, "lost": lost}
+
+
+class RegressionAnchor(Signal):
+    """The latent of a trained regression's image, (B, C, *S / f), to add to.
+
+    Args:
+        regressor: Frozen here.
+    """
+
+    key = keys.ANCHOR
+    at_latent_size = True
+    uses_codec = True
+    calls = 2  # for its latent, and for the detail that the latent lacks
+    regressor: Regressor
+
+    def __init__(self, regressor: Regressor) -> None:
+        self.regressor = regressor.eval().requires_grad_(False)
+
+    def attach(self, codec: AutoencoderCodec, source: Sequence[str], context_slices: int) -> None:
+        """See ``Signal``; the regression must take the same source and slices."""
+        super().attach(codec, source, context_slices)
+        check_regressor(self.regressor, self.contrasts, context_slices)
+
+    def channels(self, codec: AutoencoderCodec) -> int:
+        """Return the latent's channels."""
+        return len(codec.mean)
+
+    @torch.no_grad()
+    def compute(self, batch: keys.Batch, codec: AutoencoderCodec) -> Tensor:
+        """Encode the image of the regression."""
+        return codec.encode(self.regressor.image(batch["source"]))
+
+    @torch.no_grad()
+    def prepare(self, batch: keys.Batch, codec: AutoencoderCodec) -> keys.Batch:
+        """Return the batch with the detail of the image that its latent lacks as ``lost``."""
+        if "lost" in batch:
+            return batch
+        regressed = self.regressor.image(batch["source"])
+        return {**batch, "lost": regressed - codec.decode(batch["anchor"], regressed.shape[2:])}
+
+
+def check_encoded(codec: AutoencoderCodec, source: Sequence[str]) -> None:
+    """Check that an autoencoder is trained on the contrasts that it is to encode.
+
+    Raises:
+        UsageError: One is missing.
+    """
+    missing = [name for name in source if codec.contrasts and name not in codec.contrasts]
+    if missing:
+        known = ", ".join(codec.contrasts or ())
+        raise UsageError(
+            f"Expected an autoencoder of {missing[0]} too, got one of {known}. Train it with "
+            f"stage.contrasts=[{','.join([*(codec.contrasts or ()), *missing])}], or take "
+            "stage/condition=pixel."
+        )
+
+
+def check_regressor(regressor: Regressor, source: Sequence[str], context_slices: int) -> None:
+    """Check that a regression takes the input of the stage that runs it.
+
+    Raises:
+        UsageError: It takes other contrasts or slices.
+    """
+    if (theirs := regressor.context_slices) != context_slices:
+        raise UsageError(
+            f"Expected context_slices {theirs} as the regression has, got {context_slices}. "
+            f"Add data.context_slices={theirs} or name another regression=RUN."
+        )
+    if regressor.source != tuple(source):
+        raise UsageError(
+            f"Expected the source {', '.join(regressor.source)} of the regression, got "
+            f"{', '.join(source)}. Set data.source or name another regression=RUN."
+        )
