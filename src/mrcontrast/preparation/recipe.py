@@ -42,7 +42,7 @@ class Recipe:
     Args:
         sources: Sources of sessions; a subject comes from one of them only.
         operators: All steps on one session, in order; MONAI's dictionary transforms are operators.
-        grid: Grid of the data set: each session lies on it in the end.
+        grid: Grid of the data set: each session is on it in the end.
         normalisers: Normalisers of the data set, by contrast, "default" for all others.
         split: Sides of the split.
         select: Selects sessions by name before anything is read; None takes all.

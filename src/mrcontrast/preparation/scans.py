@@ -153,7 +153,7 @@ def _rank(scans: Sequence[Scan]) -> tuple[Any, ...]:
 
 
 def _order(scan: Scan) -> tuple[int, tuple[int, str], str]:
-    """Return what puts the scans of one contrast in order."""
+    """Return the sort key of the scans of one contrast."""
     return len(scan.entities), _number(scan.run), scan.path.name
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-# Our tag, the sidecar's key, and what its numbers are multiplied by.
+# Tag, key of the sidecar, and factor of its numbers.
 SCAN_NUMBERS = {
     "tr_ms": ("RepetitionTime", 1000.0),
     "te_ms": ("EchoTime", 1000.0),

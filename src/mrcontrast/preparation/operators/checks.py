@@ -87,7 +87,7 @@ class CheckAlignment:
         Raises:
             RefusedError: A contrast does not overlay the reference.
             MrcontrastError: A contrast covers less than half of the brain, or too little of a brain
-                is there to compare. Without a mask the foreground of the reference stands for it.
+                is there to compare. Without a mask, the foreground of the reference is used.
         """
         limits = (self.displacement_limit_mm, self.residual_limit_mm)
         measures: dict[str, float] = {}
