@@ -136,7 +136,7 @@ def store(folder: RunFolder, name: str, uri: str) -> str:
             registered_model_name=name,
             python_model=registered_model.__file__,
             artifacts={"run": str(files)},
-            signature=registered_model.signature_of(),
+            signature=registered_model.signature_of(folder),
             input_example=registered_model.example_of(folder),
             pip_requirements=[f"mrcontrast=={__version__}"],
         )

@@ -41,7 +41,9 @@ def find_roles(predictions: Mapping[str, Path], target: str = "") -> Roles:
     Raises:
         UsageError: The names are of several contrasts.
     """
-    made, plain, sources = set(), set(), []
+    made: set[str | None] = set()
+    plain: set[str | None] = set()
+    sources: list[str] = []
     for folder in predictions.values():
         files = [path for path in files_in(folder) if is_volume(path)]
         ours = [path for path in files if SYNTHETIC.search(stem_of(path))]
