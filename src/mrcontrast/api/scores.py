@@ -20,6 +20,7 @@ from mrcontrast.evaluation.protocol import (
     name_predictions,
     read_features,
 )
+from mrcontrast.evaluation.roles import USUAL
 
 METHOD = "prediction"  # name of the method of a single image
 
@@ -66,7 +67,7 @@ def evaluate(
             methods, references = methods_of(prediction), folder_of(reference)
             masks = None if mask is None else folder_of(mask)
             return command.evaluate(methods, references, place, masks, protocol=protocol)
-        protocol = Protocol(reference_normaliser=normalise_references)
+        protocol = Protocol(reference_normaliser=normalise_references, target=USUAL)
         check_normaliser(protocol, prepared=False)
         images: dict[str, Any] = {"prediction": prediction, "reference": reference}
         images |= {} if mask is None else {MASK: mask}

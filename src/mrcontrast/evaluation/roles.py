@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mrcontrast.config.earlier_stages import ROLES
 from mrcontrast.data.contrasts import contrast_of_name
 from mrcontrast.data.predictions import SUFFIX, SYNTHETIC, read_sidecar
 from mrcontrast.errors import UsageError
 from mrcontrast.evaluation.pairing import files_in, is_volume, stem_of
 
-USUAL = "t1w"  # of predictions that do not say
+USUAL = str(ROLES["target"])  # of predictions that do not say
 
 
 @dataclass(frozen=True)
