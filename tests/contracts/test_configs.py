@@ -8,7 +8,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from mrcontrast.commands.estimate import training_configs
 from mrcontrast.config.build import build, compose, config_dir
-from mrcontrast.config.moved import today
+from mrcontrast.config.moved import with_names_of_today
 from mrcontrast.config.types import check_types
 from mrcontrast.runs.model_config import PARTS
 from mrcontrast.runs.released import MODELS
@@ -34,10 +34,10 @@ def experiments_of(study: str) -> set[str]:
 
 
 def targets(node: object) -> list[str]:
-    """Return the present name of each ``_target_`` below a config node that is not computed."""
+    """Return each ``_target_`` below a config node that is not computed."""
     if isinstance(node, dict):
         name = str(node.get("_target_", "${"))
-        own = [] if name.startswith("${") else [today(name)]
+        own = [] if name.startswith("${") else [name]
         return own + [name for value in node.values() for name in targets(value)]
     if isinstance(node, list):
         return [name for value in node for name in targets(value)]
@@ -52,6 +52,11 @@ def test_every_target_exists(path):
         assert callable(get_object(name)), name
 
 
+def of_today(path: Path) -> object:
+    """Return the values of a file with the names and arguments of today."""
+    return with_names_of_today(OmegaConf.to_container(OmegaConf.load(path), resolve=False))
+
+
 STAGE_FILES = sorted((ROOT / "stage").rglob("*.yaml"))
 MODEL_FILES = sorted(MODELS.glob("*/*/config.yaml"))
 
@@ -59,8 +64,7 @@ MODEL_FILES = sorted(MODELS.glob("*/*/config.yaml"))
 @pytest.mark.parametrize("path", STAGE_FILES + MODEL_FILES, ids=lambda path: path.as_posix()[-40:])
 def test_a_run_may_name_every_part_of_a_stage(path):
     """Add a new class to PARTS: else no run that has it can be used."""
-    found = targets(OmegaConf.to_container(OmegaConf.load(path), resolve=False))
-    assert set(found) <= PARTS
+    assert set(targets(of_today(path))) <= PARTS
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
@@ -71,7 +75,7 @@ def test_a_run_may_name_every_part_of_an_experiment(experiment):
 
 def test_no_part_is_named_in_vain():
     files = STAGE_FILES + MODEL_FILES
-    found = [targets(OmegaConf.to_container(OmegaConf.load(path))) for path in files]
+    found = [targets(of_today(path)) for path in files]
     others = {
         "torch.optim.Adam",  # of experiments
         "mrcontrast.networks.local.ControlNet",  # as the denoiser that it belongs to
@@ -213,4 +217,4 @@ def test_a_controlnet_takes_each_condition_without_a_run_of_its_own(condition):
     config = training_configs(study)["controlnet"]
     with FakeTensorMode(allow_non_fake_inputs=True):
         stage = build_without_values(config.stage)
-    stage.condition.check(stage.codec, config.data.context_slices)
+    assert stage.controlnet.get_submodule("controlnet_cond_embedding.conv_in")

@@ -75,8 +75,14 @@ def test_all_networks_of_a_stage_have_it() -> None:
     autoencoder = AutoencoderKL(2, 1, 1, **NET, latent_channels=3)
     assert all(part.use_flash_attention for part in blocks(Autoencoder(autoencoder, adam(), 1e-6)))
     codec = AutoencoderCodec(AutoencoderKL(2, 1, 1, **NET, latent_channels=3))
-    parts = codec, partial(DiffusionModelUNet, **NET, num_head_channels=8), partial(ControlNet)
-    stage = ControlNetDiffusion(*parts, pixels(), make_process(), adam())
+    stage = ControlNetDiffusion(
+        partial(ControlNet),
+        codec=codec,
+        denoiser=partial(DiffusionModelUNet, **NET, num_head_channels=8),
+        condition=pixels(),
+        process=make_process(),
+        optimisation=adam(),
+    )
     for network in (stage.codec, stage.denoiser, stage.controlnet):
         found = [part.use_flash_attention for part in blocks(network)]
         assert found

@@ -137,8 +137,18 @@ def regressed(regressor, keep_detail=True):
     return Condition(signals, AtImageSize(), [4, 8])
 
 
+def latent_parts(dims):
+    torch.manual_seed(0)
+    return {
+        "codec": make_codec(dims),
+        "denoiser": make_denoiser(),
+        "process": make_process(),
+        "optimisation": adam(),
+    }
+
+
 def make_translation(stage, condition, dims, **options):
-    return stage(make_codec(dims), make_denoiser(), condition, make_process(), adam(), **options)
+    return stage(**latent_parts(dims), condition=condition, **options)
 
 
 def make_residual(dims):
@@ -168,19 +178,24 @@ def make_stage(name, dims):
     if name == "adversarial":
         discriminator = PatchDiscriminator(dims, 4, 1, num_layers_d=1)
         return AdversarialAutoencoder(
-            make_autoencoder(dims), adam(), 1e-6, discriminator, adam(), 0.01, 2
+            discriminator,
+            adam(),
+            0.01,
+            2,
+            autoencoder=make_autoencoder(dims),
+            optimisation=adam(),
+            kl_weight=1e-6,
         )
     if name == "latent_diffusion":
-        return LatentDiffusion(make_codec(dims), make_denoiser(), make_process(), adam())
+        return LatentDiffusion(**latent_parts(dims))
     if name in BASELINES:
         return BASELINES[name](dims)
     return make_controlnet(dims, pixels())
 
 
 def make_controlnet(dims, condition, **options):
-    torch.manual_seed(0)
-    parts = make_codec(dims), make_denoiser(), partial(ControlNet), condition
-    stage = ControlNetDiffusion(*parts, make_process(), adam(), **options)
+    parts = latent_parts(dims) | {"controlnet": partial(ControlNet), "condition": condition}
+    stage = ControlNetDiffusion(**parts, **options)
     torch.nn.init.normal_(
         stage.denoiser.out[-1].conv.weight, std=0.1
     )  # a trained one is not silent

@@ -149,11 +149,9 @@ def test_training_reads_the_cache_and_not_the_images(
         tuple(sorted(json.loads(path.read_text())["arrays"]))
         for path in (root / "cache" / "latents").glob("*/cache.json")
     }
-    assert caches == {
-        ("source_latent", "target_mean", "target_sigma"),
-        ("anchor", "target_mean", "target_sigma"),
-    }
-    assert len(list((root / "cache" / "latents").glob("*/cache.json"))) == 3  # two anchors
+    assert caches == {("target_mean", "target_sigma"), ("source_latent",), ("anchor",), ("source",)}
+    # Two autoencoders, one of them with two stages; two anchors, and pixels for both.
+    assert len(list((root / "cache" / "latents").glob("*/cache.json"))) == 6
 
 
 def test_a_wrong_parent_is_refused(
@@ -185,4 +183,4 @@ def test_a_finished_run_is_rebuilt_without_its_parents(runs: dict[str, RunFolder
     unet = load_stage(runs["unet_regression"].path)
     shape = (16, 20, 12)[: stage.spatial_dims]
     flair = torch.rand(1, 1, *shape)
-    assert torch.equal(stage.condition.image(flair), unet({"source": flair}))
+    assert torch.equal(stage.condition.regressor.image(flair), unet({"source": flair}))

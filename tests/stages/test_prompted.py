@@ -10,7 +10,7 @@ from mrcontrast.networks.prompt import Prompt
 from mrcontrast.stages.controlnet import ControlNetDiffusion
 from mrcontrast.stages.latent_diffusion import LatentDiffusion
 
-from .conftest import SHAPES, adam, make_codec, make_process, pixels
+from .conftest import SHAPES, latent_parts, pixels
 
 SIZES = {
     "channels": (8, 16),
@@ -33,12 +33,12 @@ def wake(network):
 def make(name, dims, concatenated=False, **options):
     torch.manual_seed(0)
     prompt = Prompt(tokens=3, width=4, concatenated=concatenated, **options)
-    parts = make_codec(dims), partial(DiffusionModelUNet, **SIZES)
-    end = make_process(), adam()
+    parts = latent_parts(dims)
+    parts |= {"denoiser": partial(DiffusionModelUNet, **SIZES), "prompt": prompt}
     if name == "latent_diffusion":
-        stage = LatentDiffusion(*parts, *end, prompt=prompt)
+        stage = LatentDiffusion(**parts)
     else:
-        stage = ControlNetDiffusion(*parts, partial(ControlNet), pixels(), *end, prompt=prompt)
+        stage = ControlNetDiffusion(partial(ControlNet), condition=pixels(), **parts)
     wake(stage.denoiser)
     stage.initialise()
     return stage

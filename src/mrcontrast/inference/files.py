@@ -179,7 +179,7 @@ def facts_of(job: Job, translator: Translator) -> dict[str, Any]:
     return {
         **translator.describe(),
         "Seed": job.seed,
-        "SourceSHA256": hashes[0] if len(hashes) == 1 else hashes,
+        "SourceSHA256": hashes if len(hashes) > 1 else hashes[0],
         "BrainMaskSHA256": None if job.mask is None else hash_of(job.mask),
         **({"SkullStripped": "deepbet"} if job.strip_skull else {}),
         "PreparedSource": job.prepared,

@@ -1,7 +1,8 @@
 """Start a ControlNet from a trained denoiser, and embed its condition only once."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from inspect import signature
 from typing import Any
 
@@ -62,11 +63,12 @@ def embedded_once(controlnet: nn.Module, condition: Tensor) -> Iterator[Tensor]:
         part.controlnet_cond_embedding = embedder
 
 
-def encoder_settings(denoiser: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those settings of a denoiser that MONAI's ControlNet has too: of the encoder.
+def encoder_settings(denoiser: Callable[..., nn.Module]) -> dict[str, Any]:
+    """Return those settings of the partial of a denoiser that MONAI's ControlNet has: its encoder.
 
-    >>> encoder_settings({"channels": [8], "out_channels": 3, "norm_eps": 1e-6})
+    >>> encoder_settings(partial(nn.Module, channels=[8], out_channels=3, norm_eps=1e-6))
     {'channels': [8], 'norm_eps': 1e-06}
     """
     names = signature(ControlNet).parameters
-    return {name: value for name, value in denoiser.items() if name in names}
+    known = denoiser.keywords if isinstance(denoiser, partial) else {}
+    return {name: value for name, value in known.items() if name in names}

@@ -38,7 +38,7 @@ def estimate_memory(stage: nn.Module, image_shape: tuple[int, ...], batch_size: 
     watch = LiveBytes()
     noise_shape = part.noise_shape(image_shape)
     with probing(stage), torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True), watch:
-        slices = 1 + 2 * part.context_slices
+        slices = len(part.inputs) * (1 + 2 * part.context_slices)
         image = torch.empty(batch_size, slices, *image_shape, device=device)
         mask = torch.empty(batch_size, 1, *image_shape, device=device)
         batch = {part.takes: image, "brain_mask": mask}

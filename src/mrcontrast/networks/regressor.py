@@ -38,6 +38,15 @@ class Regressor(nn.Module):
         self.source = tuple(source)
         channels_last(self)
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Arguments of ``Stage`` for a stage that runs this network."""
+        return {
+            "spatial_dims": self.spatial_dims,
+            "factor": self.factor,
+            "context_slices": self.context_slices,
+        }
+
     def forward(self, source: Tensor) -> Tensor:
         """Return the target (B, 1, *S), not clamped, of a source (B, N * (1 + 2k), *S)."""
         return crop(self.network(pad_to_multiple(source, self.factor)), source.shape[2:])

@@ -95,16 +95,8 @@ class BidsPairs:
         self.one_grid = one_grid
         self.allow = check_allow(allow)
         self.remarks: list[Remark] = []
-
-    @property
-    def folders(self) -> list[str]:
-        """The raw data set, which is never written to."""
-        return [str(self.root)]
-
-    @property
-    def wanted(self) -> str:
-        """The files of a session, in words."""
-        return f"sub-*/[ses-*/]anat/{' and '.join(self.patterns.values())} in {self.root}"
+        self.folders = [str(self.root)]
+        self.wanted = f"sub-*/[ses-*/]anat/{' and '.join(self.patterns.values())} in {self.root}"
 
     def index(self) -> tuple[list[Entry], list[Dropped]]:
         """Find the sessions; one that lacks images is dropped, with the files that are there."""

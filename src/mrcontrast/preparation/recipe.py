@@ -10,6 +10,7 @@ from mrcontrast.errors import MrcontrastError, UsageError, may_pass, one_line
 from mrcontrast.preparation.duplicates import Deduplicate
 from mrcontrast.preparation.operators.intensity import normaliser_of
 from mrcontrast.preparation.operators.monai_transform import as_operator
+from mrcontrast.preparation.outcome import Trail
 from mrcontrast.preparation.pairs import escaped, readable, with_content
 from mrcontrast.preparation.session import (
     BROKEN,
@@ -21,7 +22,6 @@ from mrcontrast.preparation.session import (
     Source,
 )
 from mrcontrast.preparation.subject import Inspector, Operator, RefusedError, Subject
-from mrcontrast.preparation.trail import Trail
 from mrcontrast.transforms.grid import ModelGrid
 from mrcontrast.transforms.normalise import Normaliser
 

@@ -1,14 +1,15 @@
 """Stage 1 with a patch discriminator in addition to the reconstruction loss."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from typing import Unpack
 
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from monai.losses.adversarial_loss import PatchAdversarialLoss
-from monai.networks.nets import AutoencoderKL, PatchDiscriminator
-from torch import Tensor, nn
+from monai.networks.nets import PatchDiscriminator
+from torch import Tensor
 
 from mrcontrast import keys
-from mrcontrast.stages.autoencoder import Autoencoder, total
+from mrcontrast.stages.autoencoder import Autoencoder, AutoencoderArguments, total
 from mrcontrast.stages.optimisation import Optimisation, descend
 
 
@@ -20,7 +21,7 @@ class AdversarialAutoencoder(Autoencoder):
         discriminator_optimisation: Its optimiser and learning-rate schedule.
         adversarial_weight: Weight of the generator's adversarial term.
         adversarial_start_step: Steps of the autoencoder before the discriminator joins.
-        parts: The arguments of :class:`Autoencoder`.
+        arguments: See :class:`Autoencoder`.
 
     Source: Esser et al. 2021, arXiv 2012.09841, section 3.1; with least squares (Mao et al. 2017,
     arXiv 1611.04076) and a fixed weight.
@@ -29,35 +30,15 @@ class AdversarialAutoencoder(Autoencoder):
     training_only = ("discriminator", "perceptual")
     clips_gradients = True
 
-    def __init__(  # noqa: PLR0913 - the plain autoencoder's arguments and four more
+    def __init__(
         self,
-        autoencoder: AutoencoderKL,
-        optimisation: Optimisation,
-        kl_weight: float,
         discriminator: PatchDiscriminator,
         discriminator_optimisation: Optimisation,
         adversarial_weight: float,
         adversarial_start_step: int,
-        perceptual: nn.Module | None = None,
-        perceptual_weight: float = 0.0,
-        contrasts: Sequence[str] | None = None,
-        initial_sigma: float | None = 0.01,
-        statistics_batches: int = 50,
-        source: Sequence[str] = ("flair",),
-        target: str = "t1w",
+        **arguments: Unpack[AutoencoderArguments],
     ) -> None:
-        super().__init__(
-            autoencoder,
-            optimisation,
-            kl_weight,
-            perceptual,
-            perceptual_weight,
-            contrasts,
-            initial_sigma,
-            statistics_batches,
-            source,
-            target,
-        )
+        super().__init__(**arguments)
         self.automatic_optimization = False
         self.discriminator = discriminator
         self.discriminator_optimisation = discriminator_optimisation

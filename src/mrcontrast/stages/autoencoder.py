@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import islice
+from typing import Required, Unpack
 
 import torch
 import torch.nn.functional as F
@@ -20,8 +21,21 @@ from mrcontrast.networks.padding import crop, pad_to_multiple
 from mrcontrast.networks.posterior import quieten_posterior
 from mrcontrast.networks.sizes import downsampling, spatial_dims
 from mrcontrast.stages.autoencoder_card import examine
-from mrcontrast.stages.contract import Stage
+from mrcontrast.stages.contract import Roles, Stage
 from mrcontrast.stages.optimisation import Optimisation
+
+
+class AutoencoderArguments(Roles, total=False):
+    """Arguments of ``Autoencoder``."""
+
+    autoencoder: Required[AutoencoderKL]
+    optimisation: Required[Optimisation]
+    kl_weight: Required[float]
+    perceptual: nn.Module | None
+    perceptual_weight: float
+    contrasts: Sequence[str] | None
+    initial_sigma: float | None
+    statistics_batches: int
 
 
 class Autoencoder(Stage):
@@ -38,8 +52,7 @@ class Autoencoder(Stage):
         initial_sigma: Initial deviation of the posterior, see ``quieten_posterior``; None keeps
             that of the network.
         statistics_batches: Batches over which the latents' mean and deviation are measured.
-        source: See ``Stage``.
-        target: See ``Stage``.
+        roles: See ``Roles``.
 
     ``finish`` sets ``report_card`` and, in buffers that later stages copy, mean and deviation (C,)
     of the latents of training items and ``psnr_db`` of validation items.
@@ -49,12 +62,13 @@ class Autoencoder(Stage):
     """
 
     takes = keys.TARGET
-    training_only = ("perceptual",)
+    training_only: tuple[str, ...] = ("perceptual",)
+    optimisation: Optimisation
     latent_mean: Tensor
     latent_std: Tensor
     psnr_db: Tensor
 
-    def __init__(  # noqa: PLR0913 - each a choice of the config
+    def __init__(
         self,
         autoencoder: AutoencoderKL,
         optimisation: Optimisation,
@@ -64,14 +78,15 @@ class Autoencoder(Stage):
         contrasts: Sequence[str] | None = None,
         initial_sigma: float | None = 0.01,
         statistics_batches: int = 50,
-        source: Sequence[str] = ("flair",),
-        target: str = "t1w",
+        **roles: Unpack[Roles],
     ) -> None:
-        super().__init__(source, target, spatial_dims(autoencoder), downsampling(autoencoder))
-        self.contrasts = (target,) if contrasts is None else tuple(contrasts)
-        if unknown := sorted(set(self.contrasts) - {*self.source, target}):
+        sizes = {"spatial_dims": spatial_dims(autoencoder), "factor": downsampling(autoencoder)}
+        super().__init__(**roles, **sizes)
+        self.contrasts = (self.target,) if contrasts is None else tuple(contrasts)
+        if unknown := sorted(set(self.contrasts) - {*self.source, self.target}):
+            known = ", ".join([self.target, *self.source])
             raise UsageError(
-                f"Expected contrasts among {', '.join([target, *source])}, got {unknown[0]} "
+                f"Expected contrasts among {known}, got {unknown[0]} "
                 "(stage.contrasts). Add it to data.source or leave it out."
             )
         self.autoencoder = autoencoder

@@ -1,6 +1,6 @@
 """Baselines that need no gradient: the intensity look-up."""
 
-from collections.abc import Sequence
+from typing import Unpack
 
 import torch
 from lightning import LightningDataModule
@@ -9,7 +9,7 @@ from torch import Tensor
 from mrcontrast import keys
 from mrcontrast.diffusion.sampling import Generators
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.stages.contract import Stage
+from mrcontrast.stages.contract import Roles, Stage
 
 
 class IntensityLookup(Stage):
@@ -21,21 +21,14 @@ class IntensityLookup(Stage):
     Args:
         levels: Source levels in [0, 1]; between two the table is interpolated linearly.
         spatial_dims: 2 or 3.
-        source: See ``Stage``.
-        target: See ``Stage``.
+        roles: See ``Roles``.
     """
 
     learns_by_steps = False
     table: Tensor
 
-    def __init__(
-        self,
-        levels: int,
-        spatial_dims: int,
-        source: Sequence[str] = ("flair",),
-        target: str = "t1w",
-    ) -> None:
-        super().__init__(source, target, spatial_dims)
+    def __init__(self, levels: int, spatial_dims: int, **roles: Unpack[Roles]) -> None:
+        super().__init__(**roles, spatial_dims=spatial_dims)
         self.levels = levels
         self.register_buffer("table", torch.full((levels,), torch.nan))
 

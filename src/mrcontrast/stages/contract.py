@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,13 @@ from mrcontrast.diffusion.sampling import Generators, Sampler
 from mrcontrast.errors import UsageError
 from mrcontrast.metrics.online import masked_psnr
 from mrcontrast.stages.optimisation import Optimisation
+
+
+class Roles(TypedDict, total=False):
+    """Arguments of each stage that name contrasts; see ``Stage``."""
+
+    source: Sequence[str]
+    target: str
 
 
 class Stage(LightningModule, ABC):
@@ -146,7 +153,7 @@ class Stage(LightningModule, ABC):
         self.log("train/loss", loss, prog_bar=True)
         return loss
 
-    def validation_step(self, batch: keys.Batch, batch_idx: int) -> STEP_OUTPUT:
+    def validation_step(self, batch: keys.Batch, batch_idx: int) -> None:
         """Log L1 and masked PSNR of the images of one batch."""
         image = self(batch)
         self.log_scores(batch, F.l1_loss(image, batch["target"]), image)

@@ -3,45 +3,33 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import Unpack
 
 from torch import Tensor, nn
 
 from mrcontrast import keys
-from mrcontrast.diffusion.process import DiffusionProcess
 from mrcontrast.diffusion.sampling import Predict
 from mrcontrast.errors import UsageError
-from mrcontrast.latent.cache import LatentStore
-from mrcontrast.latent.codec import AutoencoderCodec
 from mrcontrast.latent.conditions import Condition
 from mrcontrast.networks.control import embedded_once, encoder_settings, start_from_denoiser
 from mrcontrast.networks.memory_format import channels_last
-from mrcontrast.networks.prompt import Prompt
 from mrcontrast.networks.time import network_time
-from mrcontrast.stages.latent_stage import LatentStage
-from mrcontrast.stages.optimisation import Optimisation
+from mrcontrast.stages.latent_stage import LatentArguments, LatentStage
 
 
 class ControlNetDiffusion(LatentStage):
     """Learn p(target latent | source). Shapes and ranges: mrcontrast.keys; latents (B, C, *S / f).
 
     Args:
-        codec: See ``LatentStage``, like all that are not explained here.
-        denoiser: Builds the denoiser of stage 2; frozen here.
         controlnet: Builds the network that adds the condition's residuals to the denoiser's
             features; it gets the settings of the denoiser's encoder.
-        condition: Input of the ControlNet's embedder.
-        process: Noise schedule and target of stage 2; training times and sampler of this one.
-        optimisation: As there.
-        store: As there.
-        context_slices: As there.
-        prompt: That of stage 2, or None if there is none.
         unlock_decoder: Train the denoiser's decoder too, from where stage 2 has left it; its
             encoder stays frozen.
         start: Time at which sampling begins, in (0, 1]. 1 begins from noise; below, from the
             condition's guess at the latent with noise of that time (see ``DiffusionProcess``):
             training has few times near 1, which decide levels over large areas.
-        source: As there.
-        target: As there.
+        arguments: See ``LatentStage``. The denoiser, prompt, schedule and target are those of
+            stage 2; the condition is the input of the ControlNet's embedder.
 
     Raises:
         UsageError: Condition and codec do not fit, or the start is out of range or has no guess.
@@ -52,35 +40,24 @@ class ControlNetDiffusion(LatentStage):
 
     condition: Condition
 
-    def __init__(  # noqa: PLR0913 - each a choice of the config
+    def __init__(
         self,
-        codec: AutoencoderCodec,
-        denoiser: "partial[nn.Module]",
         controlnet: Callable[..., nn.Module],
-        condition: Condition,
-        process: DiffusionProcess,
-        optimisation: Optimisation,
-        store: LatentStore | None = None,
-        context_slices: int = 0,
-        prompt: Prompt | None = None,
         unlock_decoder: bool = False,
         start: float = 1.0,
-        source: Sequence[str] = ("flair",),
-        target: str = "t1w",
+        **arguments: Unpack[LatentArguments],
     ) -> None:
-        condition.attach(codec, source, context_slices)
-        network = denoiser(**codec.network_sizes(0 if prompt is None else prompt.channels))
-        network.eval().requires_grad_(False)
-        parts = codec, network, process, optimisation, store, condition, prompt, context_slices
-        super().__init__(*parts, source, target)
+        super().__init__(**arguments)
+        self.denoiser.eval().requires_grad_(False)
         self.controlnet = controlnet(
-            **encoder_settings(denoiser.keywords),
-            spatial_dims=codec.spatial_dims,
-            in_channels=len(codec.mean),
-            conditioning_embedding_in_channels=condition.channels(codec),
-            conditioning_embedding_num_channels=condition.embedder_channels,
+            **encoder_settings(arguments["denoiser"]),
+            spatial_dims=self.spatial_dims,
+            in_channels=len(self.codec.mean),
+            conditioning_embedding_in_channels=self.condition.channels(self.codec),
+            conditioning_embedding_num_channels=self.condition.embedder_channels,
         )
-        self.unlocked = [network.up_blocks, network.out] if unlock_decoder else []
+        decoder = [self.denoiser.get_submodule(name) for name in ("up_blocks", "out")]
+        self.unlocked = decoder if unlock_decoder else []
         for part in self.unlocked:
             part.requires_grad_(True)
         self.start = start

@@ -1,20 +1,15 @@
 """Stage 2: learn the distribution of target latents, without any condition."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from mrcontrast import keys
 from mrcontrast.data.contrasts import title_of
-from mrcontrast.diffusion.process import DiffusionProcess, fixed_noise
-from mrcontrast.latent.cache import LatentStore
-from mrcontrast.latent.codec import AutoencoderCodec
+from mrcontrast.diffusion.process import fixed_noise
 from mrcontrast.metrics.online import masked_psnr
-from mrcontrast.networks.memory_format import channels_last
-from mrcontrast.networks.prompt import Prompt
 from mrcontrast.networks.time import network_time
 from mrcontrast.stages.latent_stage import LatentStage
-from mrcontrast.stages.optimisation import Optimisation
 
 VALIDATION_TIME = 0.5  # of the one-step denoising that validation scores as an image
 
@@ -22,36 +17,12 @@ VALIDATION_TIME = 0.5  # of the one-step denoising that validation scores as an 
 class LatentDiffusion(LatentStage):
     """Learn p(target latent). Shapes and ranges: mrcontrast.keys; latents are (B, C, *S / f).
 
-    Args:
-        codec: See ``LatentStage``, like all that are not explained here.
-        denoiser: Builds the network for spatial_dims, in_channels and out_channels.
-        process: As there.
-        optimisation: As there.
-        store: As there.
-        prompt: As there.
-        source: As there; only the size of the source counts.
-        target: As there.
+    Arguments: ``LatentStage``, without a condition; only the size of the source counts.
 
     Source: Rombach et al. 2022, arXiv 2112.10752, eq. 2.
     """
 
     uses_source = False
-
-    def __init__(
-        self,
-        codec: AutoencoderCodec,
-        denoiser: Callable[..., nn.Module],
-        process: DiffusionProcess,
-        optimisation: Optimisation,
-        store: LatentStore | None = None,
-        prompt: Prompt | None = None,
-        source: Sequence[str] = ("flair",),
-        target: str = "t1w",
-    ) -> None:
-        network = denoiser(**codec.network_sizes(0 if prompt is None else prompt.channels))
-        parts = codec, network, process, optimisation, store
-        super().__init__(*parts, prompt=prompt, source=source, target=target)
-        channels_last(self)
 
     def network(
         self, condition: Sequence[Tensor], z_t: Tensor, t: Tensor, context: Tensor | None = None

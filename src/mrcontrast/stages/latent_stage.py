@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import Required, Unpack
 
 import torch
 from lightning import LightningDataModule
@@ -15,10 +16,24 @@ from mrcontrast.diffusion.sampling import Generators, Predict, Sampler
 from mrcontrast.latent.cache import LatentStore
 from mrcontrast.latent.codec import AutoencoderCodec
 from mrcontrast.latent.conditions import Condition
+from mrcontrast.networks.memory_format import channels_last
 from mrcontrast.networks.prompt import Prompt
 from mrcontrast.networks.tiling import DENOISER_PASSES, Tiling
-from mrcontrast.stages.contract import Stage
+from mrcontrast.stages.contract import Roles, Stage
 from mrcontrast.stages.optimisation import Optimisation
+
+
+class LatentArguments(Roles, total=False):
+    """Arguments of ``LatentStage``."""
+
+    codec: Required[AutoencoderCodec]
+    denoiser: Required[Callable[..., nn.Module]]
+    process: Required[DiffusionProcess]
+    optimisation: Required[Optimisation]
+    store: LatentStore | None
+    condition: Condition | None
+    prompt: Prompt | None
+    context_slices: int
 
 
 class LatentStage(Stage):
@@ -31,39 +46,49 @@ class LatentStage(Stage):
 
     Args:
         codec: The frozen autoencoder.
-        denoiser: Network that predicts the process's target from a noisy latent and a time.
+        denoiser: Builds the network, for spatial_dims, in_channels and out_channels, that predicts
+            the process's target from a noisy latent and a time.
         process: Noise schedule, target, training times and sampler.
         optimisation: Optimiser and learning-rate schedule.
         store: Where latents are kept so that they are encoded once, or None to encode each step.
-        condition: Input besides the noisy latent, attached to the source; None for none.
+        condition: Input besides the noisy latent, None for none.
         prompt: Context of cross-attention, None if the networks have none.
-        context_slices: See ``Stage``, like the next two.
-        source: As there.
-        target: As there.
+        context_slices: See ``Stage``.
+        roles: See ``Roles``.
+
+    Raises:
+        UsageError: Condition and codec do not fit together.
     """
 
-    def __init__(  # noqa: PLR0913 - each a choice of the config
+    concatenates = False  # whether the condition is further channels of the denoiser
+
+    def __init__(
         self,
         codec: AutoencoderCodec,
-        denoiser: nn.Module,
+        denoiser: Callable[..., nn.Module],
         process: DiffusionProcess,
         optimisation: Optimisation,
-        store: LatentStore | None,
+        store: LatentStore | None = None,
         condition: Condition | None = None,
         prompt: Prompt | None = None,
         context_slices: int = 0,
-        source: Sequence[str] = ("flair",),
-        target: str = "t1w",
+        **roles: Unpack[Roles],
     ) -> None:
-        super().__init__(source, target, codec.spatial_dims, codec.multiple, context_slices)
+        sizes = {"factor": codec.multiple, "context_slices": context_slices}
+        super().__init__(**roles, spatial_dims=codec.spatial_dims, **sizes)
+        further = 0 if prompt is None else prompt.channels
+        if condition is not None:
+            condition.attach(codec, self.source, context_slices)
+            further += condition.channels(codec) if self.concatenates else 0
         self.codec = codec
-        self.denoiser = denoiser
+        self.denoiser = denoiser(**codec.network_sizes(further))
         self.process = process
         self.optimisation = optimisation
         self.store = store
         self.condition = condition
         self.prompt = prompt
         self.tiling = Tiling(None, codec.tiling.overlap, codec.multiple, DENOISER_PASSES)
+        channels_last(self)
 
     @property
     def sampler(self) -> Sampler:
@@ -209,4 +234,4 @@ class LatentStage(Stage):
         """Check the codec and let training read cached latents in the place of images."""
         self.codec.check()
         if self.store is not None:
-            self.store.install(datamodule, self.codec, self.condition)
+            self.store.install(datamodule, self.codec, self.condition)  # type: ignore[arg-type]

@@ -1,6 +1,7 @@
 """Baseline: a conditional GAN whose generator is the regression's U-Net."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import Unpack
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +12,7 @@ from mrcontrast import keys
 from mrcontrast.diffusion.sampling import Generators
 from mrcontrast.networks.memory_format import channels_last
 from mrcontrast.networks.regressor import Regressor
-from mrcontrast.stages.contract import Stage
+from mrcontrast.stages.contract import Roles, Stage
 from mrcontrast.stages.optimisation import Optimisation, descend
 
 
@@ -25,8 +26,7 @@ class Pix2Pix(Stage):
         optimisation: Optimiser and learning-rate schedule of the generator.
         discriminator_optimisation: The same for the discriminator.
         l1_weight: Weight of the L1 term; the adversarial term has weight 1.
-        source: See ``Stage``.
-        target: See ``Stage``.
+        roles: See ``Roles``.
 
     Source: Isola et al. 2017, arXiv 1611.07004, eq. 4, the generator's term in its non-saturating
     form and the discriminator's halved as there. Ours is deterministic, like most reuse of it;
@@ -35,6 +35,7 @@ class Pix2Pix(Stage):
 
     training_only = ("discriminator",)
     clips_gradients = True
+    optimisation: Optimisation
 
     def __init__(
         self,
@@ -43,11 +44,9 @@ class Pix2Pix(Stage):
         optimisation: Optimisation,
         discriminator_optimisation: Optimisation,
         l1_weight: float,
-        source: Sequence[str] = ("flair",),
-        target: str = "t1w",
+        **roles: Unpack[Roles],
     ) -> None:
-        sizes = regressor.spatial_dims, regressor.factor, regressor.context_slices
-        super().__init__(source, target, *sizes)
+        super().__init__(**roles, **regressor.sizes)
         self.automatic_optimization = False
         self.regressor = regressor
         pair = self.regressor.in_channels + 1

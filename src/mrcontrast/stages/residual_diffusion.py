@@ -1,19 +1,16 @@
 """Diffusion of the residual of a regression, in latent space."""
 
-from collections.abc import Callable, Sequence
 from itertools import islice
+from typing import Unpack
 
 import torch
 from lightning import LightningDataModule
-from torch import Tensor, nn
+from torch import Tensor
 
 from mrcontrast import keys
-from mrcontrast.diffusion.process import DiffusionProcess
-from mrcontrast.latent.cache import LatentStore
-from mrcontrast.latent.codec import AutoencoderCodec, LatentStatistics, Posterior
-from mrcontrast.latent.conditions import Condition
+from mrcontrast.latent.codec import LatentStatistics, Posterior
+from mrcontrast.stages.latent_stage import LatentArguments
 from mrcontrast.stages.latent_translation import LatentTranslation
-from mrcontrast.stages.optimisation import Optimisation
 
 STATISTICS_BATCHES = 50
 LEAST_STD = 1e-3  # of a residual, in latent units; a regression without error has none
@@ -29,15 +26,8 @@ class ResidualDiffusion(LatentTranslation):
     and a residual of 0 gives the regression itself.
 
     Args:
-        codec: See ``LatentTranslation``, like all that are not explained here.
-        denoiser: As there.
-        condition: As there; its anchor is the latent of the regression's image.
-        process: As there.
-        optimisation: As there.
-        store: As there.
-        context_slices: As there.
-        source: As there.
-        target: As there.
+        arguments: See ``LatentTranslation``; the condition's anchor is the latent of the
+            regression's image.
 
     Source: Mardani et al. 2023, "CorrDiff", arXiv 2309.15214, eq. 3 and 4; ours in latent space,
     where the denoiser gets the mean and the source, and added to the mean in the image.
@@ -46,21 +36,9 @@ class ResidualDiffusion(LatentTranslation):
     needs_anchor = True
     residual_std: Tensor
 
-    def __init__(  # noqa: PLR0913 - each a choice of the config
-        self,
-        codec: AutoencoderCodec,
-        denoiser: Callable[..., nn.Module],
-        condition: Condition,
-        process: DiffusionProcess,
-        optimisation: Optimisation,
-        store: LatentStore | None = None,
-        context_slices: int = 0,
-        source: Sequence[str] = ("flair",),
-        target: str = "t1w",
-    ) -> None:
-        parts = codec, denoiser, condition, process, optimisation, store, context_slices
-        super().__init__(*parts, source, target)
-        self.register_buffer("residual_std", torch.full((len(codec.mean),), torch.nan))
+    def __init__(self, **arguments: Unpack[LatentArguments]) -> None:
+        super().__init__(**arguments)
+        self.register_buffer("residual_std", torch.full((len(self.codec.mean),), torch.nan))
 
     def data_end(self, z: Tensor, batch: keys.Batch) -> Tensor:
         """Return the residual of a target's latent, of unit variance."""

@@ -1,6 +1,6 @@
 """Baseline: a U-Net that regresses the target on the source."""
 
-from collections.abc import Sequence
+from typing import Unpack
 
 import torch
 import torch.nn.functional as F
@@ -9,7 +9,7 @@ from torch import Tensor
 from mrcontrast import keys
 from mrcontrast.diffusion.sampling import Generators
 from mrcontrast.networks.regressor import Regressor
-from mrcontrast.stages.contract import Stage
+from mrcontrast.stages.contract import Roles, Stage
 from mrcontrast.stages.optimisation import Optimisation
 
 
@@ -22,22 +22,16 @@ class UNetRegression(Stage):
     Args:
         regressor: The network.
         optimisation: Optimiser and learning-rate schedule.
-        source: See ``Stage``.
-        target: See ``Stage``.
+        roles: See ``Roles``.
 
     Source: Ronneberger et al. 2015, arXiv 1505.04597; with L1 on the image in the place of a
     segmentation loss, and padding so that no border is lost.
     """
 
     def __init__(
-        self,
-        regressor: Regressor,
-        optimisation: Optimisation,
-        source: Sequence[str] = ("flair",),
-        target: str = "t1w",
+        self, regressor: Regressor, optimisation: Optimisation, **roles: Unpack[Roles]
     ) -> None:
-        sizes = regressor.spatial_dims, regressor.factor, regressor.context_slices
-        super().__init__(source, target, *sizes)
+        super().__init__(**roles, **regressor.sizes)
         self.regressor = regressor
         self.optimisation = optimisation
 
