@@ -52,7 +52,7 @@ class Tiles:
 
 
 @dataclass
-class Fitting:
+class MemoryPlan:
     """Chooses the tiles of a stage for each size of image.
 
     Attributes:

@@ -94,7 +94,7 @@ class OneCall:
     """Call the network as a sampler does, once: all of its calls take the same memory."""
 
     num_steps = 1
-    draws_on_its_way = False
+    adds_noise = False
 
     def sample(self, predict: Predict, noise: Tensor, *_: object) -> Tensor:
         """Return something like data, (B, C, *S)."""
