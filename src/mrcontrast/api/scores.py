@@ -74,10 +74,10 @@ def evaluate(
         with as_files(images, affine, np.eye(4)) as files:
             made = {METHOD: files["prediction"]}
             case = Case("image", files["reference"], files.get(MASK), made)
-            masks = "non-zero voxels of the reference" if mask is None else "given"
-            inputs = {"predictions": {METHOD: "an image"}, "references": "an image"}
-            inputs |= {"masks": masks, "splits": None}
-            summary = compare(Collection([case], masks, {}), inputs, place, protocol)
+            found = "non-zero voxels of the reference" if mask is None else "given"
+            inputs: dict[str, Any] = {"predictions": {METHOD: "an image"}}
+            inputs |= {"references": "an image", "masks": found, "splits": None}
+            summary = compare(Collection([case], found, {}), inputs, place, protocol)
         scores = summary["methods"][METHOD]["brain"]
         return {name: values["mean"] for name, values in scores.items()}
 

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from mrcontrast.inference.sampling import Progress
+from mrcontrast.inference.volume_sampler import Progress
 from mrcontrast.storage.volume import Volume
 
 Volumes = Volume | Sequence[Volume]
