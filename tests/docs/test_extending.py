@@ -135,7 +135,7 @@ def test_the_operator_stands_in_a_recipe_and_refuses(example, tmp_path):
     recipe.operators = [entry, *recipe.operators]
     operator = build(recipe).operators[0]
     scan = Volume(np.zeros((4, 5, 6), np.float32), np.diag([1.0, 1.0, 3.0, 1.0]))
-    subject = Subject(scan, scan)
+    subject = Subject({"flair": scan, "t1w": scan})
     assert operator(subject).measures["flair_slice_mm"] == pytest.approx(3.0)
     with pytest.raises(MrcontrastError, match="at most 2 mm, got 3 mm"):
         type(operator)(most_mm=2.0)(subject)

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from mrcontrast.phantom.anatomy import draw_centres, draw_lesions, stamp_lesion
 from mrcontrast.phantom.config import LesionRanges
-from mrcontrast.phantom.lesions import draw_centres, draw_lesions, stamp_lesion
 
 
 @pytest.mark.parametrize("spacing_mm", [0.5, 0.4])

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from mrcontrast.phantom.physics import Flair, Mprage, SpinEcho, null_ti_ms, sensitivity
-from mrcontrast.phantom.tissue import Relaxation
+from mrcontrast.phantom.physics import Flair, Mprage, Relaxation, SpinEcho, null_ti_ms, sensitivity
 
 WATER = Relaxation(np.array([1000.0]), np.array([100.0]), np.array([1.0]))
 

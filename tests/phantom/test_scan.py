@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mrcontrast.phantom.scan import AxialSlices, add_rician_noise, blur, draw_bias_field
+from mrcontrast.phantom.subject import AxialSlices, add_rician_noise, blur, draw_bias_field
 
 
 def test_rician_noise_without_signal_is_rayleigh() -> None:

@@ -3,8 +3,8 @@ import pytest
 
 from mrcontrast.errors import UsageError
 from mrcontrast.phantom.config import ScannerRanges
+from mrcontrast.phantom.physics import RANGES, TISSUES, draw_relaxation
 from mrcontrast.phantom.protocol import draw_protocol, draw_spin_echo
-from mrcontrast.phantom.tissue import RANGES, TISSUES, draw_relaxation
 
 
 @pytest.mark.parametrize("field_strength_t", [1.5, 3.0])

@@ -10,12 +10,11 @@ from scipy import ndimage
 from browser import Page, find_browser
 from mrcontrast.preparation.bids import BidsPairs
 from mrcontrast.preparation.dataset import prepare_dataset
-from mrcontrast.preparation.outcome import Outcome
+from mrcontrast.preparation.outcome import Change, Outcome
 from mrcontrast.preparation.pictures import draw_pictures, edges
+from mrcontrast.preparation.quality_page import histograms, in_order, measured, suspicions
 from mrcontrast.preparation.session import LEFT_OUT, Dropped
 from mrcontrast.preparation.subject import Subject
-from mrcontrast.preparation.suspicion import histograms, in_order, measured, suspicions
-from mrcontrast.preparation.trail import Change
 from mrcontrast.storage.volume import Volume
 from preparation_files import AFFINE, brain, raw_volume, recipe_of
 

@@ -22,11 +22,12 @@ from mrcontrast.commands.prepare import conclude
 from mrcontrast.data.manifest import Manifest
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.preparation.bids import BidsPairs
-from mrcontrast.preparation.dataset import Prepared, Workers, prepare_dataset
+from mrcontrast.preparation.dataset import Prepared, prepare_dataset
 from mrcontrast.preparation.operators import Require
 from mrcontrast.preparation.recipe import Recipe
 from mrcontrast.preparation.session import BROKEN, FAULT
 from mrcontrast.preparation.subject import Subject
+from mrcontrast.preparation.workers import Workers
 from preparation_files import raw_volume, recipe_of
 from toy.sources import ToySource
 
@@ -233,7 +234,7 @@ def test_two_runs_on_one_folder_are_refused(tmp_path: Path, bids: Path) -> None:
 
 def test_nobody_answers_at_the_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("distributed")
-    monkeypatch.setattr("mrcontrast.preparation.cluster.CONNECT_S", 0.2)
+    monkeypatch.setattr("mrcontrast.preparation.workers.CONNECT_S", 0.2)
     with pytest.raises(UsageError, match=r"none that answers \(tcp://127.0.0.1:9"):
         run(
             recipe_of(ToySource(("good", "good"))),

@@ -34,7 +34,8 @@ def prepare(config: DictConfig) -> int:
     check(config)
     node = recipe_of_today(config)
     check_types(node)
-    from mrcontrast.preparation.dataset import Workers, prepare_dataset
+    from mrcontrast.preparation.dataset import prepare_dataset
+    from mrcontrast.preparation.workers import Workers
 
     recipe, text = build(node), OmegaConf.to_yaml(node)
     workers = Workers(config.workers, config.scheduler)
@@ -95,7 +96,7 @@ def conclude(result: "Prepared", allow_dropped: bool) -> int:
     )
     sys.stdout.write(f"{count} sessions ({sizes}) at {grid} in {manifest.root}: {how}\n")
     if manifest.split("train") and not manifest.split("val"):
-        from mrcontrast.preparation.sides import EMPTY_VAL
+        from mrcontrast.preparation.dataset import EMPTY_VAL
 
         _say(EMPTY_VAL.format(len({record.subject for record in manifest.records})))
     if result.changed_sides:

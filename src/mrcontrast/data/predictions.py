@@ -16,7 +16,7 @@ from mrcontrast.data.claims import FILES, REPLACED, Claims, hashes_of, is_claime
 from mrcontrast.data.contrasts import TABLE, ending_of
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.storage.files import replacing, sha256_file, write_json
-from mrcontrast.storage.volume import Volume, write_labels, write_volume
+from mrcontrast.storage.volume import Like, Volume, write_labels, write_volume
 
 ENDINGS = (".nii.gz", ".nii")
 SYNTHETIC = re.compile(r"_desc-synth_([A-Za-z0-9]+)$")
@@ -149,7 +149,7 @@ class PredictionFiles:
         mean: Volume,
         std: Volume | None,
         sidecar: Mapping[str, Any],
-        source: Path,
+        source: Like,
         mask: np.ndarray | None = None,
     ) -> None:
         """Write all files or none, in place of earlier ones of ours.
@@ -161,7 +161,7 @@ class PredictionFiles:
             mean: In [0, 1], on the grid of the source.
             std: On the same grid, or None.
             sidecar: What made it: model, options, sources.
-            source: File whose geometry is kept.
+            source: File or image whose geometry is kept.
             mask: (X, Y, Z), bool, the brain, where it is to be written.
 
         Raises:

@@ -19,7 +19,7 @@ from mrcontrast.data.predictions import Existing, PredictionFiles
 from mrcontrast.errors import MrcontrastError, UsageError, one_line, printable
 from mrcontrast.imaging.header import geometry_remarks
 from mrcontrast.inference.collisions import refuse_collisions
-from mrcontrast.inference.translation import Translator
+from mrcontrast.inference.translation import Translation, Translator
 from mrcontrast.inference.translation_jobs import Job
 from mrcontrast.storage.files import sha256_file
 from mrcontrast.storage.nifti import check_present
@@ -87,8 +87,17 @@ def translate_one(
     Returns:
         Seconds that the translation took, reading and writing left out, and remarks.
     """
+    result = translate_job(job, translator)
+    made = facts | made_by(job, translator, result)
+    found = result.brain if job.strip_skull else None
     place = job.stands_for or job.source
-    remarks = [] if job.prepared else geometry_remarks(place)
+    PredictionFiles(job.output).write(result.mean, result.std, made, place, found)
+    return result.seconds, list(result.remarks)
+
+
+def translate_job(job: Job, translator: Translator) -> Translation:
+    """Read and translate one volume; the remarks on its geometry come first."""
+    remarks = [] if job.prepared else geometry_remarks(job.stands_for or job.source)
     volumes = read_sources(job)
     mask = brain_of(job, volumes[0])
     if job.stands_for is not None:
@@ -99,8 +108,13 @@ def translate_one(
         result = translator.translate_prepared(volumes, mask, job.seed, job.scanned_slices)
     else:
         result = translator.translate(volumes, mask, job.seed)
-    remarks += result.remarks
-    made = {
+    brain = result.brain if mask is None else mask
+    return replace(result, remarks=(*remarks, *result.remarks), brain=brain)
+
+
+def made_by(job: Job, translator: Translator, result: Translation) -> dict[str, Any]:
+    """Return the entries of a sidecar on the making of a volume, beside ``facts_of``."""
+    return {
         "IntensityUnits": UNITS.format(title_of(translator.target)),
         "Sources": [str(path) for path in (*job.sources, job.mask) if path is not None],
         "SourceContrasts": list(translator.source),
@@ -111,11 +125,8 @@ def translate_one(
         "Seconds": round(result.seconds, 3),
         "Cost": result.cost,
         "GeneratedBy": [{"Name": "mrcontrast", "Version": __version__}],
-        **({"Remarks": remarks} if remarks else {}),
+        **({"Remarks": list(result.remarks)} if result.remarks else {}),
     }
-    found = mask if job.strip_skull else None
-    PredictionFiles(job.output).write(result.mean, result.std, facts | made, place, found)
-    return result.seconds, remarks
 
 
 def read_sources(job: Job) -> list[Volume]:
@@ -164,21 +175,12 @@ def facts_of(job: Job, translator: Translator) -> dict[str, Any]:
     Raises:
         MrcontrastError: A source cannot be read.
     """
-    hashes = []
-    for path in (job.source, job.mask):
-        if path is not None:
-            check_present(path, "a NIfTI file")
-        try:
-            hashes.append(None if path is None else sha256_file(path))
-        except OSError as error:
-            raise MrcontrastError(
-                f"Expected a file that can be read, got {error.strerror} ({path}). Check the path."
-            ) from error
+    hashes = [hash_of(path) for path in job.sources]
     return {
         **translator.describe(),
         "Seed": job.seed,
-        "SourceSHA256": hashes[0],
-        "BrainMaskSHA256": hashes[1],
+        "SourceSHA256": hashes if len(hashes) > 1 else hashes[0],
+        "BrainMaskSHA256": None if job.mask is None else hash_of(job.mask),
         **({"SkullStripped": "deepbet"} if job.strip_skull else {}),
         "PreparedSource": job.prepared,
     }

@@ -23,9 +23,9 @@ def estimate_memory(stage: Stage, image_shape: tuple[int, ...], batch_size: int 
 
     The stage runs on tensors without values, which takes no memory and little time, and every
     operator is counted: the peak is the largest sum of tensors alive at once. Kernels
-    (``KERNEL_SHARE``, ``KERNEL_BYTES``), weights and ``VOLUME_COPIES`` volumes are added. Eight runs
-    on a CPU of 0.1 to 1.5 GiB took 16 % more to 10 % less than the estimate. Small tiles of small
-    networks can take 0.2 GiB more, in pieces that malloc keeps. Not measured on CUDA.
+    (``KERNEL_SHARE``, ``KERNEL_BYTES``), weights and ``VOLUME_COPIES`` volumes are added. Eight
+    runs on a CPU of 0.1 to 1.5 GiB took 16 % more to 10 % less than the estimate. Small tiles of
+    small networks can take 0.2 GiB more, in pieces that malloc keeps. Not measured on CUDA.
 
     Args:
         stage: With its tiling.

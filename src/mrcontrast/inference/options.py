@@ -23,7 +23,7 @@ IN_HELP = "a NIfTI file, a folder, or a prepared data set"
 
 SOURCE_HELP = (
     "in place of IN, the files of one subject for a model of several sources, all on one grid, "
-    "such as flair=A.nii.gz t2w=B.nii.gz"
+    "such as pd=A.nii.gz t2w=B.nii.gz"
 )
 
 OUT_HELP = "a NIfTI file, or a folder if IN is one; --out OUT says the same"

@@ -131,7 +131,7 @@ class StageTranslator:
         remarks += self.sampler.remarks(gridded.mask, spacing_mm)
         normalised = {name: fit.to_dict() for name, fit in fitted.items()}
         by = normalised if others else next(iter(normalised.values()))
-        return Translation(mean, std, by, seconds, tiles, cost, remarks)
+        return Translation(mean, std, by, seconds, tiles, cost, remarks, brain)
 
     def translate_prepared(
         self,

@@ -26,6 +26,7 @@ class Translation:
             asked for them.
         cost: What a sidecar says of costs, see ``mrcontrast.inference.cost``; None if unknown.
         remarks: What a reader of the output should know, one sentence each.
+        brain: (X, Y, Z), bool, the brain on the grid of the input.
     """
 
     mean: Volume
@@ -35,6 +36,7 @@ class Translation:
     tiles: str | None = None
     cost: dict[str, Any] | None = None
     remarks: tuple[str, ...] = ()
+    brain: np.ndarray | None = None
 
 
 class Translator(Protocol):
@@ -47,9 +49,12 @@ class Translator(Protocol):
         progress: Called with the part of a volume that is done, in [0, 1]; None tells nobody.
     """
 
-    source: Mapping[str, str | None]
     target: str
     progress: Progress | None
+
+    @property
+    def source(self) -> Mapping[str, str | None]:
+        """Contrasts that are read; see the attributes."""
 
     def translate(self, volumes: Volumes, mask: np.ndarray | None, seed: int) -> Translation:
         """Translate the volumes of one session as a scanner gives them."""

@@ -1,19 +1,22 @@
-"""What each voxel of a subject is made of."""
+"""The tissue of each voxel of a subject, lesions included."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from mrcontrast.phantom import template as maps
 from mrcontrast.phantom.config import AnatomyRanges, LesionRanges, between
 from mrcontrast.phantom.deformation import draw_deformation
 from mrcontrast.phantom.fields import draw_smooth_field, frame_shape, upsample
-from mrcontrast.phantom.lesions import draw_lesions
 
 LABELS = {"background": 0, "csf": 1, "gm": 2, "wm": 3, "lesion": 4}
+EDGE_MM = 0.7
+"""A lesion's share of a voxel falls from 0.73 to 0.27 over twice this distance."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +58,10 @@ def draw_anatomy(
     spacing_mm: float,
     anatomy_spacing_mm: float,
 ) -> Anatomy:
-    """Draw the tissue of one subject.
+    """Draw the tissue of one subject; each part has its own stream of random numbers.
 
     Args:
-        rng: Source of randomness; each part takes its own stream, so that a change of one range
-            leaves the other parts as they were.
+        rng: Source of randomness.
         ranges: Shape of the brain.
         lesions: White-matter lesions.
         spacing_mm: Voxel size of the result (mm).
@@ -86,7 +88,7 @@ def draw_anatomy(
 def draw_atrophy(
     rng: np.random.Generator, ranges: AnatomyRanges, lesions: LesionRanges
 ) -> dict[str, float]:
-    """Draw how much tissue is lost; ventricles, sulci and lesions follow it, each loosely."""
+    """Draw the atrophy; ventricles, sulci and lesions correlate with it."""
     atrophy = rng.random()
     ventricle, sulcus, lesion = (0.7 * atrophy + 0.3 * float(u) for u in rng.random(3))
     return {
@@ -104,10 +106,10 @@ def draw_tissue(
     sulcal_csf: float,
     spacing_mm: float,
 ) -> Tensor:
-    """Turn warped log probabilities into crisp shares of tissue.
+    """Return shares of CSF, cortex, deep GM and WM, (4, X, Y, Z), float32, in [0, 1].
 
-    The cortex is sharpened by a soft-max at low temperature, after fine noise has moved its
-    boundaries; thalamus, pallidum and brain stem are true mixtures of GM and WM and stay so.
+    Fine noise moves the boundaries of the cortex, and a soft-max at low temperature sharpens it;
+    thalamus, pallidum and brain stem stay mixtures of GM and WM.
 
     Args:
         rng: Source of randomness.
@@ -115,9 +117,6 @@ def draw_tissue(
         warped: Channels of the template at the subject's voxels, (6, X, Y, Z).
         sulcal_csf: Log odds added to CSF outside the deep grey matter.
         spacing_mm: Voxel size (mm).
-
-    Returns:
-        Shares of CSF, cortex, deep GM and WM, (4, X, Y, Z), float32, in [0, 1].
     """
     deep = warped[maps.DEEP]
     cortical = 1 - deep
@@ -129,3 +128,78 @@ def draw_tissue(
     log_odds /= ranges.cortex_softness * cortical + deep
     csf, gm, wm = F.softmax(log_odds, dim=0) * warped[maps.BRAIN]
     return torch.stack([csf, gm * cortical, gm * deep, wm])
+
+
+def draw_lesions(
+    rng: np.random.Generator,
+    ranges: LesionRanges,
+    count: int,
+    wm: Tensor,
+    near: Tensor,
+    spacing_mm: float,
+) -> Tensor:
+    """Draw the share of lesion in each voxel, (X, Y, Z), float32, in [0, wm].
+
+    Args:
+        rng: Source of randomness.
+        ranges: Diameters (mm) and places.
+        count: Number of lesions.
+        wm: Share of white matter, (X, Y, Z), in [0, 1].
+        near: Nearness to the lateral ventricles, (X, Y, Z), in [0, 1].
+        spacing_mm: Voxel size (mm).
+    """
+    lesion = torch.zeros_like(wm)
+    if count == 0:
+        return lesion
+    ripple = upsample(draw_smooth_field(rng, 4.0), (wm.shape[0], wm.shape[1], wm.shape[2]))[0]
+    beside = rng.random(count) < ranges.periventricular_fraction
+    for centre in draw_centres(rng, beside, wm, near):
+        stamp_lesion(lesion, ripple, centre, draw_axes(rng, ranges) / spacing_mm, spacing_mm)
+    return lesion.mul_(wm)
+
+
+def draw_centres(
+    rng: np.random.Generator, beside: np.ndarray, wm: Tensor, near: Tensor
+) -> np.ndarray:
+    """Draw a voxel index for each lesion, (n, 3), int; fewer rows where no voxel fits.
+
+    ``beside``, (n,), is True for lesions at the ventricles, False for those in deep white matter.
+    """
+    every = (slice(None, None, 2),) * 3  # eight times fewer candidates are still plenty
+    around = F.avg_pool3d(wm[None, None], 5, stride=1, padding=2)[0, 0][every]
+    body = (wm[every] > 0.8) & (around > 0.6)  # spares thin bundles, such as the fornix
+    periventricular = torch.nonzero(body & (near[every] > 0.3)).numpy()
+    deep = torch.nonzero((around > 0.93) & (near[every] < 0.15)).numpy()
+    centres = []
+    for one, draw in zip(beside, rng.random(len(beside)), strict=True):
+        places = periventricular if one else deep
+        if len(places):
+            centres.append(2 * places[int(draw * len(places))])
+    return np.array(centres, dtype=int).reshape(-1, 3)
+
+
+def draw_axes(rng: np.random.Generator, ranges: LesionRanges) -> np.ndarray:
+    """Draw the half axes (mm) of a lesion, columns of a (3, 3); its diameter is log-uniform."""
+    diameter_mm = np.exp(between([math.log(d) for d in ranges.diameter_mm], rng.random()))
+    stretch = np.exp(rng.normal(0, 0.3, 3))
+    stretch /= np.prod(stretch) ** (1 / 3)
+    return Rotation.random(rng=rng).as_matrix() @ np.diag(diameter_mm / 2 * stretch)
+
+
+def stamp_lesion(
+    lesion: Tensor, ripple: Tensor, centre: np.ndarray, axes: np.ndarray, spacing_mm: float
+) -> None:
+    """Add one lesion, in place, to the map ``lesion`` (X, Y, Z), in [0, 1].
+
+    ``ripple`` (X, Y, Z), of standard deviation 1, makes the outline irregular; ``axes`` (3, 3) has
+    the half axes as columns, in voxels.
+    """
+    reach = np.ceil(1.8 * np.linalg.norm(axes, axis=1) + 2 * EDGE_MM / spacing_mm).astype(int)
+    low = np.maximum(centre - reach, 0)
+    high = np.minimum(centre + reach + 1, lesion.shape)
+    box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    offset = np.array(np.mgrid[box]) - centre.reshape(3, 1, 1, 1)
+    radius = np.linalg.norm(np.einsum("ij,jxyz->ixyz", np.linalg.inv(axes), offset), axis=0)
+    mean_radius_mm = spacing_mm * float(np.abs(np.linalg.det(axes))) ** (1 / 3)
+    depth_mm = (1 + 0.3 * ripple[box] - torch.from_numpy(radius)) * mean_radius_mm
+    lesion[box] = torch.maximum(lesion[box], torch.sigmoid(depth_mm / EDGE_MM).float())

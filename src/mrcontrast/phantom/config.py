@@ -12,7 +12,7 @@ from mrcontrast.errors import UsageError
 
 
 def check_ranges(config: object, names: Sequence[str]) -> None:
-    """Raise UsageError unless each named field of ``config`` is (lowest, highest)."""
+    """Raise UsageError unless each named field is (lowest, highest)."""
     for name in names:
         value = getattr(config, name)
         ordered = (
@@ -199,15 +199,12 @@ class ScannerRanges:
 
 @dataclass(frozen=True)
 class PhantomConfig:
-    """All of the above, and the voxels.
+    """All ranges, and the voxels.
 
     Attributes:
         spacing_mm: Size of the cubic voxels (mm), 12 mm over a whole number.
         anatomy_spacing_mm: Largest voxel (mm) on which tissue is drawn before it is averaged to
             ``spacing_mm``; 2.0 is four times faster than 1.0, and smoother.
-        anatomy: Shape of the brain.
-        lesions: White-matter lesions.
-        scanner: Scanner and artefacts.
     """
 
     spacing_mm: float = 2.0

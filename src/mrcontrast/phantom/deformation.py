@@ -49,14 +49,7 @@ class Deformation:
 def draw_deformation(
     rng: np.random.Generator, ranges: AnatomyRanges, template: Template, growth_mm: float
 ) -> Deformation:
-    """Draw the deformation of one subject.
-
-    Args:
-        rng: Source of randomness.
-        ranges: Amplitude and smoothness at each scale, size, rotation.
-        template: Tells where the ventricles are.
-        growth_mm: Outward shift of the walls of the lateral ventricles (mm).
-    """
+    """Draw the deformation of one subject, whose ventricles grow outward by ``growth_mm``."""
     centres = torch.from_numpy(voxel_centres(COARSE_MM))
     smooth = exponentiate(draw_velocity(rng, ranges.deformation_mm, ranges.deformation_scale_mm))
     turned = apply_affine(draw_affine(rng, ranges), centres + smooth)
@@ -76,17 +69,9 @@ def draw_velocity(
 
 
 def exponentiate(velocity: Tensor, squarings: int = 6) -> Tensor:
-    """Flow along a velocity field for unit time; the result is invertible.
+    """Flow along a velocity field (3, X, Y, Z) (mm) for unit time; the displacement is invertible.
 
-    Args:
-        velocity: (3, X, Y, Z) in mm, on the coarse voxels.
-        squarings: The flow is the first-order step over 2^-squarings, composed with itself.
-
-    Returns:
-        Displacement (mm), of the same shape.
-
-    Source:
-        Arsigny et al. 2006, MICCAI, LNCS 4190:924 (scaling and squaring).
+    Source: Arsigny et al. 2006, MICCAI, LNCS 4190:924 (scaling and squaring).
     """
     centres = torch.from_numpy(voxel_centres(COARSE_MM))
     displacement = velocity / 2**squarings
@@ -111,10 +96,7 @@ def apply_affine(matrix: np.ndarray, positions: Tensor) -> Tensor:
 
 
 def ventricle_flow(template: Template) -> Tensor:
-    """Return the direction towards the lateral ventricles, at most 1 long, (3, X, Y, Z).
-
-    Pulled back along it, tissue beside the ventricles becomes ventricle: they grow.
-    """
+    """Return the direction towards the lateral ventricles, at most 1 long, (3, X, Y, Z)."""
     centres = torch.from_numpy(voxel_centres(COARSE_MM))
     channel = slice(PERIVENTRICULAR, PERIVENTRICULAR + 1)
     near = gaussian_filter(template.sample(channel, centres)[0].numpy(), 1.0)

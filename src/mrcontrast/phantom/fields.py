@@ -63,13 +63,9 @@ def voxel_centres(spacing_mm: float) -> np.ndarray:
 def draw_smooth_field(rng: np.random.Generator, smoothing_mm: float, channels: int = 1) -> Tensor:
     """Draw Gaussian fields over the field of view, standard deviation 1, mean about 0.
 
-    Args:
-        rng: Source of the noise.
-        smoothing_mm: Standard deviation of the Gaussian kernel that smooths the noise (mm).
-        channels: How many independent fields.
-
     Returns:
-        Float32, (channels, X, Y, Z), on voxels of two thirds of ``smoothing_mm``: see `upsample`.
+        Float32, (channels, X, Y, Z), smoothed by a Gaussian of ``smoothing_mm``, on voxels of two
+        thirds of it: see `upsample`.
     """
     shape = [max(4, round(1.5 * length / smoothing_mm)) for length in FOV_MM]
     noise = rng.standard_normal((channels, *shape), dtype=np.float32)

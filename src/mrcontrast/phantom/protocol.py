@@ -8,8 +8,15 @@ import numpy as np
 
 from mrcontrast.errors import UsageError
 from mrcontrast.phantom.config import ScannerRanges, SequenceRanges, between
-from mrcontrast.phantom.physics import Flair, Mprage, Sequence, SpinEcho, null_ti_ms
-from mrcontrast.phantom.tissue import Relaxation, draw_relaxation
+from mrcontrast.phantom.physics import (
+    Flair,
+    Mprage,
+    Relaxation,
+    Sequence,
+    SpinEcho,
+    draw_relaxation,
+    null_ti_ms,
+)
 
 MPRAGE_TRAIN_LENGTH = 176
 GAIN = (500.0, 2000.0)

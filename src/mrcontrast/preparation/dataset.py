@@ -1,13 +1,14 @@
-"""From a recipe to a prepared data set on disk, in processes here or on a cluster."""
+"""From a recipe to a prepared data set on disk."""
 
-from collections.abc import Callable, Iterator
+import csv
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
-from mrcontrast.data.manifest import Manifest
-from mrcontrast.preparation.cluster import on_cluster
+from mrcontrast.data.manifest import MANIFEST, Manifest, Record
+from mrcontrast.errors import MrcontrastError
 from mrcontrast.preparation.duplicates import Compared
-from mrcontrast.preparation.header_remarks import header_remarks
 from mrcontrast.preparation.outcome import Outcome, read_outcome, write_outcome
 from mrcontrast.preparation.output import (
     check_content,
@@ -15,29 +16,32 @@ from mrcontrast.preparation.output import (
     remove_strangers,
     write_descriptions,
 )
-from mrcontrast.preparation.processes import in_processes
 from mrcontrast.preparation.publishing import replaced, same_data, staged
 from mrcontrast.preparation.quality_page import write_quality_page
 from mrcontrast.preparation.recipe import Recipe
 from mrcontrast.preparation.session import LEFT_OUT, Dropped, Entry, Remark
-from mrcontrast.preparation.sides import EMPTY_VAL, changed_sides, check_split, with_splits
-from mrcontrast.preparation.tables import write_tables
-from mrcontrast.preparation.work import Work, lost
+from mrcontrast.preparation.tables import header_remarks, write_tables
+from mrcontrast.preparation.work import Work
+from mrcontrast.preparation.workers import Workers
 
 Report = Callable[[str], None]
+EMPTY_VAL = (
+    "warning: the validation split is empty for {} subjects; raise recipe.split.val or add "
+    "subjects. Another split of a finished data set takes seconds: its sessions are kept"
+)
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a run of a recipe has made.
+    """Result of a run of a recipe.
 
     Attributes:
-        manifest: Of the data set as it stands on disk.
-        dropped: What was left out, and why.
-        remarks: What a person should look at.
-        reused: Sessions that an earlier run had finished.
+        manifest: Manifest of the data set on disk.
+        dropped: Sessions that were left out.
+        remarks: Findings to check.
+        reused: Number of sessions that an earlier run had finished.
         unchanged: Whether the folder is as it was before the run.
-        changed_sides: Subjects that stood on another side of the split before the run.
+        changed_sides: Subjects that were on another side of the split before the run.
     """
 
     manifest: Manifest
@@ -46,25 +50,6 @@ class Prepared:
     reused: int = 0
     unchanged: bool = False
     changed_sides: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Workers:
-    """Where sessions are prepared.
-
-    Attributes:
-        count: Processes on this machine, >= 1; not used with a scheduler.
-        scheduler: Address of a Dask scheduler, such as "tcp://10.0.0.5:8786", or None.
-    """
-
-    count: int = 1
-    scheduler: str | None = None
-
-    def run(self, work: Work, entries: list[Entry]) -> Iterator[Outcome]:
-        """Yield the outcomes in the order of the entries."""
-        if self.scheduler is None:
-            return in_processes(work, entries, self.count, lost)
-        return on_cluster(work, entries, self.scheduler, work.stage, lost)
 
 
 def prepare_dataset(
@@ -76,10 +61,10 @@ def prepare_dataset(
     files and the operators are the same.
 
     Args:
-        recipe: What to do.
+        recipe: The recipe.
         out: Folder of the data set; replaced if the same recipe, up to its split, made it.
         recipe_text: The resolved recipe as YAML, stored with the data.
-        workers: Where to work; a number means processes of this machine.
+        workers: Workers, or a number of processes of this machine.
         report: Called with one line for each session.
 
     Raises:
@@ -126,7 +111,7 @@ def dropped_line(item: Dropped) -> str:
 
 
 def _compared(recipe: Recipe, outcomes: list[Outcome], stage: Path, report: Report) -> Compared:
-    """Let the recipe compare all sessions with each other; remember those that drop out."""
+    """Compare all sessions with each other; write the outcomes of those that drop out."""
     if recipe.deduplicate is None:
         return Compared(outcomes)
     compared = recipe.deduplicate.compare(outcomes)
@@ -143,3 +128,71 @@ def _line(outcome: Outcome) -> str:
     if outcome.dropped is not None:
         return dropped_line(outcome.dropped)
     return f"{'reused' if outcome.reused else 'prepared'} {outcome.name}"
+
+
+def check_split(
+    recipe: Recipe, entries: Sequence[Entry], dropped: Sequence[Dropped], earlier: Sequence[Path]
+) -> dict[str, str]:
+    """Assign a side to each subject that was found, before any of them is prepared.
+
+    A split that fails for all subjects may succeed for those that the ``earlier`` runs, finished
+    or not, have not dropped.
+
+    Raises:
+        MrcontrastError: The split cannot be made of these subjects.
+    """
+    try:
+        return _sides(recipe, entries, dropped)
+    except MrcontrastError:
+        known = [_dropped_before(entry, earlier) for entry in entries]
+        left = [entry for entry, gone in zip(entries, known, strict=True) if not gone]
+        if len(left) in (0, len(entries)):
+            raise
+        return _sides(recipe, left, [*dropped, *(item for item in known if item is not None)])
+
+
+def _sides(recipe: Recipe, entries: Sequence[Entry], dropped: Sequence[Dropped]) -> dict[str, str]:
+    """Return the side of each subject."""
+    sites = {entry.subject: entry.site for entry in entries}
+    return recipe.split.assign(
+        sorted(sites), {item.subject for item in dropped} - set(sites), sites
+    )
+
+
+def _dropped_before(entry: Entry, earlier: Sequence[Path]) -> Dropped | None:
+    """Return how an earlier run has dropped a session, or None."""
+    outcomes = (read_outcome(entry.name, root) for root in earlier)
+    return next((outcome.dropped for outcome in outcomes if outcome is not None), None)
+
+
+def with_splits(
+    recipe: Recipe,
+    records: list[Record],
+    dropped: list[Dropped],
+    person_of: Mapping[str, str] = MappingProxyType({}),
+) -> list[Record]:
+    """Assign to each record the side of its person, who may have several subject names."""
+    if not records:
+        first = dropped[0].reason if dropped else "none"
+        raise MrcontrastError(
+            f"Expected at least one good pair, got {len(dropped)} faulty; the first: {first}"
+        )
+    subjects = sorted({record.subject for record in records})
+    first_of = {person_of.get(subject, subject): subject for subject in reversed(subjects)}
+    stands_for = {subject: first_of[person_of.get(subject, subject)] for subject in subjects}
+    names = sorted(first_of.values())
+    gone = {*(item.subject for item in dropped), *subjects} - set(names)
+    sites = {record.subject: record.site for record in records if record.subject in names}
+    sides = recipe.split.assign(names, gone, sites)
+    return [replace(record, split=sides[stands_for[record.subject]]) for record in records]
+
+
+def changed_sides(manifest: Manifest, out: Path) -> list[str]:
+    """Return the subjects that are on another side of the split in an earlier data set."""
+    if not (out / MANIFEST).is_file():
+        return []
+    with (out / MANIFEST).open(encoding="utf-8", newline="") as file:
+        rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+        earlier = {row.get("subject"): row.get("split") for row in rows}
+    pairs = {(record.subject, record.split) for record in manifest.records}
+    return sorted(subject for subject, side in pairs if earlier.get(subject, side) != side)

@@ -1,4 +1,4 @@
-"""One scan under two names, one person under two ids: what only a look at all sessions shows."""
+"""One scan under two names, one person under two ids: found by comparing all sessions."""
 
 import base64
 from collections import defaultdict
@@ -23,13 +23,7 @@ NAME = "Deduplicate"
 
 @dataclass(frozen=True)
 class Compared:
-    """What a look at all sessions has shown.
-
-    Attributes:
-        outcomes: All, those of doubles as dropped.
-        remarks: What should be looked at.
-        person_of: Subject to the name of the person, for those who go under several ids.
-    """
+    """All outcomes, those of doubles as dropped, remarks, and the person of each shared id."""
 
     outcomes: list[Outcome]
     remarks: list[Remark] = field(default_factory=list)
@@ -38,11 +32,11 @@ class Compared:
 
 @dataclass(frozen=True)
 class Deduplicate:
-    """Drop sessions whose voxels another session has too; report who looks like one person.
+    """Drop sessions whose voxels another session has too; report anatomy that looks the same.
 
-    The session whose name comes first stays. Two ids that share a FLAIR or a T1w are one person,
-    whose sessions all stand on one side of the split. Looks are compared on the grid of the data
-    set, so that a person is found again only where ``ToMni`` has brought both scans to one pose.
+    The session whose name comes first stays. Two ids that share an image are one person, whose
+    sessions all stand on one side of the split. Looks are compared on the grid of the data set, so
+    that a person is found again only after ``ToMni``.
 
     Attributes:
         same_person: Correlation of two looks, in (0, 1), from which different ids are reported;
@@ -52,7 +46,7 @@ class Deduplicate:
     same_person: float | None = None
 
     def compare(self, outcomes: Sequence[Outcome]) -> Compared:
-        """Find doubles and people with several ids among all sessions of a data set."""
+        """Find doubles and people with several ids."""
         every = sorted(outcomes, key=lambda outcome: outcome.name)
         ready = [outcome for outcome in every if outcome.record is not None]
         remarks, doubles, person_of = [], dict[str, Dropped](), dict[str, str]()
@@ -119,7 +113,7 @@ def _unpacked(look: str) -> np.ndarray:
 
 
 def _alike(outcomes: list[Outcome], print_of: str) -> list[tuple[Outcome, Outcome]]:
-    """Return pairs of sessions with the same raw voxels of one contrast."""
+    """Return pairs of sessions with the same raw voxels of a contrast."""
     groups: dict[str, list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
         if print_of in outcome.prints:
@@ -134,7 +128,7 @@ def _subject(outcome: Outcome) -> str:
 
 
 def _unite(person_of: dict[str, str], one: str, other: str) -> None:
-    """Note that two subjects are one person, and with them all who are the same as either."""
+    """Record that two subjects, and all who are the same as either, are one person."""
     person, gone = person_of.setdefault(one, one), person_of.setdefault(other, other)
     for subject, known in person_of.items():
         if known == gone:
@@ -145,19 +139,13 @@ def _double(first: Outcome, second: Outcome) -> Dropped:
     """Return the row of a session that exists twice."""
     assert second.record is not None
     persons = "" if _subject(first) == _subject(second) else ": one person under two ids"
-    return Dropped(
-        second.record.subject,
-        second.record.session,
-        NAME,
-        f"Expected voxels of its own, got those of {first.name}{persons}. Remove one of the two.",
-        "same_voxels_as",
-        first.name,
-        "none",
-    )
+    reason = f"Expected voxels of its own, got those of {first.name}{persons}. Remove one."
+    who = (second.record.subject, second.record.session)
+    return Dropped(*who, NAME, reason, "same_voxels_as", first.name, "none")
 
 
 def _remark(first: Outcome, second: Outcome, measure: str, value: float, bound: str) -> Remark:
-    """Return what should be looked at: two ids, maybe one person."""
+    """Report two ids that may be one person."""
     text = (
         f"{first.name} and {second.name} look like one person under two ids ({measure} "
         f"{value:.3g}). If they are, give both one id, or they may stand on two sides of the split."
@@ -166,7 +154,7 @@ def _remark(first: Outcome, second: Outcome, measure: str, value: float, bound: 
 
 
 def _one_contrast(first: Outcome, second: Outcome, contrast: str) -> Remark:
-    """Return what should be mended at the source: one file in two subjects."""
+    """Report one file in two subjects."""
     text = (
         f"{first.name} and {second.name} have the same {contrast} voxels: one person under two "
         "ids, or a wrong file. All that both have stands on one side of the split. Correct it."
@@ -175,7 +163,7 @@ def _one_contrast(first: Outcome, second: Outcome, contrast: str) -> Remark:
 
 
 def _one_person(first: Outcome, second: Outcome) -> Remark:
-    """Return what should be mended at the source: two ids that share a session."""
+    """Report two ids that share a session."""
     text = (
         f"{first.name} and {second.name} have the same voxels: {_subject(first)} and "
         f"{_subject(second)} are taken for one person, and all that is left of both stands on one "

@@ -67,6 +67,8 @@ class FolderPairs:
             name: (patterns.get(name) or patterns.get(DEFAULT) or "").replace(CONTRAST, name)
             for name in self.contrasts
         }
+        self.folders = [str(self.root)]
+        self.wanted = f"{' and '.join(self.patterns.values())} in {self.root}"
         masks = {key: patterns.get(key) for key in ("brain_mask", "lesion_mask")}
         self.patterns |= {key: pattern for key, pattern in masks.items() if pattern}
         for key, pattern in self.patterns.items():
@@ -75,17 +77,6 @@ class FolderPairs:
                     f'Expected a relative pattern with {SUBJECT}, got "{pattern}" ({key}). '
                     f'Write it as "flair/{SUBJECT}.nii.gz".'
                 )
-
-    @property
-    def folders(self) -> list[str]:
-        """The raw folder, which is never written to."""
-        return [str(self.root)]
-
-    @property
-    def wanted(self) -> str:
-        """The files of a session, in words."""
-        patterns = [self.patterns[name] for name in self.contrasts]
-        return f"{' and '.join(patterns)} in {self.root}"
 
     def index(self) -> tuple[list[Entry], list[Dropped]]:
         """Find sessions by any contrast; one that lacks a file or has another ending is dropped."""

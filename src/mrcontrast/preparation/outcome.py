@@ -1,4 +1,4 @@
-"""What became of one session, as it is remembered on disk: ``sessions/<name>.json``."""
+"""The outcome of one session and the changes of each operator: ``sessions/<name>.json``."""
 
 import hashlib
 import json
@@ -8,30 +8,109 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mrcontrast import __version__
 from mrcontrast.data.manifest import Record, columns_of, from_row, to_row
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.preparation.session import BROKEN, Dropped, Entry
-from mrcontrast.preparation.trail import Change
+from mrcontrast.preparation.subject import Subject
 from mrcontrast.storage.files import sha256_file, write_json
 
 SESSIONS = "sessions"
+PERCENTILES = (1, 50, 99)
+Value = str | float
+
+
+@dataclass(frozen=True)
+class Change:
+    """One measure that an operator made or changed.
+
+    Attributes:
+        step: Place in the list of operators; 0 is the load.
+        operator: Class.
+        measure: Name of the value.
+        before: None where it was unknown.
+        after: None where it is unknown from now on.
+    """
+
+    step: int
+    operator: str
+    measure: str
+    before: Value | None
+    after: Value | None
+
+
+class Trail:
+    """Compare a session before and after each operator.
+
+    Attributes:
+        changes: Changes so far, in order.
+        last: The session after the last operator that succeeded, None before it is loaded.
+    """
+
+    def __init__(self) -> None:
+        self.changes: list[Change] = []
+        self.last: Subject | None = None
+        self._state: dict[str, Value] = {}
+        self._known: dict[int, tuple[object, dict[str, Value]]] = {}
+        self._step = 0
+
+    def __call__(self, operator: str, subject: Subject) -> None:
+        """Record the changes that ``operator`` has made."""
+        state = self._measure(subject)
+        for name in [*state, *(name for name in self._state if name not in state)]:
+            before, after = self._state.get(name), state.get(name)
+            if before != after:
+                self.changes.append(Change(self._step, operator, name, before, after))
+        self._state, self.last = state, subject
+        self._step += 1
+
+    def _measure(self, subject: Subject) -> dict[str, Value]:
+        """Return all measures of a session."""
+        state: dict[str, Value] = {}
+        for name, volume in subject.images.items():
+            grid = {
+                "shape": "x".join(map(str, volume.shape)),
+                "spacing_mm": "x".join(f"{step:.4g}" for step in volume.spacing_mm),
+                "orientation": volume.orientation,
+                "origin_mm": ",".join(f"{place:.2f}" for place in volume.affine[:3, 3]),
+            }
+            state |= {f"{name}_{key}": value for key, value in grid.items()}
+            state |= {f"{name}_{k}": v for k, v in self._intensities(volume.data).items()}
+        for name in ("brain_mask", "lesion_mask"):
+            mask = getattr(subject, name)
+            if mask is not None:
+                state[f"{name}_voxels"] = int(mask.sum())
+        return state | subject.measures
+
+    def _intensities(self, data: np.ndarray) -> dict[str, Value]:
+        """Return extremes, mean and percentiles of an array; the last two arrays are cached."""
+        known: tuple[object, dict[str, Value]] = self._known.get(id(data), (None, {}))
+        if known[0] is not data:
+            values = [data.min(), data.max(), data.mean(dtype=np.float64)]
+            names = ["min", "max", "mean", *(f"p{share}" for share in PERCENTILES)]
+            values += list(np.percentile(data[::2, ::2, ::2], PERCENTILES))
+            pairs = zip(names, values, strict=True)
+            known = (data, {name: float(f"{value:.6g}") for name, value in pairs})
+            self._known = dict([*list(self._known.items())[-1:], (id(data), known)])
+        return known[1]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one session.
+    """Result of the preparation of one session.
 
     Attributes:
-        name: Of the session.
+        name: Name of the session.
         key: Hash of its inputs and of the operators; the same key needs no second run.
         record: Its row of the manifest, without a split; None if it was dropped.
-        dropped: Why it was left out, or None.
-        changes: What each operator did to it.
+        dropped: Reason for leaving it out, or None.
+        changes: Changes that operators made.
         pictures: Small pictures as URLs, by title.
-        prints: Hashes of the raw voxels of "flair" and "t1w", where they could be read.
-        look: The T1w's anatomy in short, for comparison with others: see ``duplicates.look_of``.
-        seconds: That it took.
+        prints: Hashes of the raw voxels by contrast, where they could be read.
+        look: Anatomy in short, for comparison with others: see ``duplicates.look_of``.
+        seconds: Duration.
         reused: Whether an earlier run made it.
     """
 
@@ -48,7 +127,7 @@ class Outcome:
 
 
 def key_of(entry: Entry, identity: list[str]) -> str:
-    """Return the hash of all that decides the outcome of a session: it reads the raw files."""
+    """Return the hash of all inputs of a session; it reads the raw files."""
     who = [entry.subject, entry.session, entry.site]
     facts = [__version__, identity, who, entry.pair.identity()]
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
@@ -65,7 +144,7 @@ def write_outcome(outcome: Outcome, root: Path) -> None:
 
 
 def read_outcome(name: str, root: Path) -> Outcome | None:
-    """Return what was remembered of a session under ``root``; None if nothing that can be read."""
+    """Read the outcome of a session under ``root``; None if there is none that can be read."""
     try:
         plain: dict[str, Any] = json.loads(_path(name, root).read_text(encoding="utf-8"))
         record, dropped = plain.pop("record"), plain.pop("dropped")
@@ -83,11 +162,8 @@ def read_outcome(name: str, root: Path) -> Outcome | None:
 def find_finished(entry: Entry, key: str, stage: Path, earlier: Path) -> Outcome | None:
     """Return the outcome of a session that needs no second run, with its files under ``stage``.
 
-    Args:
-        entry: The session.
-        key: What an outcome must have been made from.
-        stage: Where an interrupted run has left its sessions.
-        earlier: Data set of an earlier run; its files are linked or copied, never moved.
+    It is of an interrupted run in ``stage``, or of an ``earlier`` data set, whose files are linked
+    or copied, never moved. ``key`` must be the same.
     """
     for root in (stage, earlier):
         outcome = read_outcome(entry.name, root)

@@ -21,13 +21,9 @@ TABLES = ("dropped.tsv", "measures.tsv", "remarks.tsv", "quality.html")
 
 
 def write_subject(subject: Subject, entry: Entry, root: Path, spacing_mm: float) -> Record:
-    """Write a finished session under ``root`` and describe it; its split is decided later.
+    """Write a finished session under ``root`` and return its record, without a split.
 
-    Args:
-        subject: With masks and normalisers, on the grid of the data set.
-        entry: Where it comes from.
-        root: Folder of the data set.
-        spacing_mm: What the recipe promises; the session keeps it up to rounding.
+    ``spacing_mm`` is that of the recipe; the session has it up to rounding.
 
     Raises:
         MrcontrastError: The folder cannot be written.
@@ -68,13 +64,7 @@ def session_files(entry: Entry, root: Path) -> list[Path]:
 
 
 def write_descriptions(root: Path, recipe: str, sources: list[str]) -> None:
-    """Write ``recipe.yaml`` and ``dataset_description.json``.
-
-    Args:
-        root: Folder of the data set.
-        recipe: The resolved recipe as YAML.
-        sources: Folders of raw data.
-    """
+    """Write ``recipe.yaml``, resolved, and ``dataset_description.json`` with the raw folders."""
     write_text(root / RECIPE, recipe)
     description = {
         "Name": "Images prepared by mrcontrast",
@@ -87,13 +77,7 @@ def write_descriptions(root: Path, recipe: str, sources: list[str]) -> None:
 
 
 def remove_strangers(root: Path, wanted: set[Path], sessions: set[str]) -> None:
-    """Remove files of sessions that are not in the data set, and folders that become empty.
-
-    Args:
-        root: Folder of the data set.
-        wanted: Files that the manifest names.
-        sessions: Names of the sessions that are remembered.
-    """
+    """Remove files that are not ``wanted``, outcomes of other sessions, and empty folders."""
     for path in sorted(root.glob("sub-*/**/*"), reverse=True):
         if path.is_dir():
             if not any(path.iterdir()):
@@ -122,11 +106,7 @@ def own_files(root: Path) -> list[Path]:
 
 
 def refuse_others(stage: Path) -> None:
-    """Refuse a folder for unfinished work that holds anything but the parts of a data set.
-
-    Raises:
-        UsageError: Other files, which would be removed.
-    """
+    """Raise UsageError if a folder for unfinished work holds other files, which would be lost."""
     parts = (*TABLES, RECIPE, DESCRIPTION, MANIFEST, SESSIONS)
     names = (path.name for path in stage.iterdir() if not path.name.startswith(("sub-", ".")))
     if others := sorted(name for name in names if name not in parts):
@@ -172,9 +152,7 @@ def check_content(out: Path, recipe: str) -> None:
     same = out / RECIPE
     if not (out / MANIFEST).is_file() or not same.is_file():
         found = "a folder with other content"
-    elif _without_split(same.read_text(encoding="utf-8", errors="replace")) != _without_split(
-        recipe
-    ):
+    elif _without_split(same.read_text("utf-8", "replace")) != _without_split(recipe):
         found = "a data set of another recipe"
     else:
         return

@@ -28,9 +28,7 @@ class FilePair:
     """The images of one session as files, with masks where there are some.
 
     Attributes:
-        images: Files by contrast, the reference first.
-        brain_mask: Brain mask on the grid of the reference, or None.
-        lesion_mask: Lesion mask on the grid of the reference, or None.
+        images: Files by contrast, the reference first; masks are on its grid.
         tags: Facts about subject and scans.
         one_grid: Whether a contrast on another grid than the reference is a fault.
     """
@@ -59,14 +57,14 @@ class FilePair:
             if self.one_grid:
                 same_grid(like, images[name], self.reference, path)
                 images[name] = replace(images[name], affine=like.affine)
-        masks = [
+        brain, lesions = (
             None if path is None else read_mask(path, like, self.reference)
             for path in (self.brain_mask, self.lesion_mask)
-        ]
+        )
         sources = {name: path.absolute() for name, path in self.images.items()}
         if self.brain_mask is not None:
             sources[RAW_MASK] = self.brain_mask.absolute()
-        return Subject(images, *masks, tags=dict(self.tags), sources=sources)
+        return Subject(images, brain, lesions, tags=dict(self.tags), sources=sources)
 
     @property
     def files(self) -> dict[str, Path]:
@@ -136,7 +134,7 @@ def content_fault(path: Path) -> str | None:
 
 
 def with_content(entries: list[Entry]) -> tuple[list[Entry], list[Dropped]]:
-    """Part the sessions whose files can be named and read from all others."""
+    """Split off the sessions whose files cannot be named or read."""
     left, dropped = [], []
     for entry in entries:
         reason = None
@@ -170,16 +168,12 @@ def _pointer(path: Path) -> str | None:
 
 
 def visible(paths: Iterable[Path]) -> list[Path]:
-    """Return the paths whose names do not start with a dot, sorted.
-
-    A Mac leaves ``._sub-01_FLAIR.nii.gz`` beside each file that it copies: no image, whatever it
-    is called.
-    """
+    """Return the paths without hidden files, such as a Mac's ``._sub-01_FLAIR.nii.gz``, sorted."""
     return sorted(path for path in paths if not path.name.startswith("."))
 
 
 def _refuse_labels(volume: Volume, path: Path) -> None:
-    """Refuse a mask or a segmentation that goes under the name of a scan."""
+    """Refuse a mask or a segmentation under the name of a scan."""
     found = len(np.unique(volume.data[::2, ::2, ::2]))
     if found < FEWEST_INTENSITIES:
         raise MrcontrastError(
@@ -189,7 +183,7 @@ def _refuse_labels(volume: Volume, path: Path) -> None:
 
 
 def _hash_of(path: Path) -> str:
-    """Return the hash of a file, or why it has none: ``load`` will say what to do about it."""
+    """Return the hash of a file, or why it has none; ``load`` raises the error."""
     if not path.is_file():  # opening a pipe would wait for ever
         return "no file"
     try:

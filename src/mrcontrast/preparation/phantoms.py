@@ -14,13 +14,7 @@ from mrcontrast.preparation.subject import PAIR, Subject, check_contrasts
 
 @dataclass(frozen=True)
 class PhantomPair:
-    """One phantom subject that is still to be drawn.
-
-    Attributes:
-        seed: Same seed, same voxels.
-        config: Ranges to draw from.
-        contrasts: Contrasts to draw, the reference first.
-    """
+    """One phantom subject that is still to be drawn; the same seed gives the same voxels."""
 
     seed: int
     config: PhantomConfig
@@ -71,19 +65,11 @@ class PhantomSubjects:
                 f"{first_seed} (phantom). Change them."
             )
         self.seeds = range(first_seed, first_seed + num_subjects)
+        self.folders: list[str] = []
+        self.wanted = f"{num_subjects} phantoms"
         self.config = config
         self.site = site
         self.contrasts = check_contrasts(contrasts)
-
-    @property
-    def folders(self) -> list[str]:
-        """No raw data."""
-        return []
-
-    @property
-    def wanted(self) -> str:
-        """The subjects, in words."""
-        return f"{len(self.seeds)} phantoms"
 
     def index(self) -> tuple[list[Entry], list[Dropped]]:
         """Name the subjects by their seeds."""

@@ -28,7 +28,7 @@ def draw_pictures(subject: Subject) -> dict[str, str]:
     """
     low, high = _extent(subject)
     first, *others = (title_of(name) for name in subject.images)
-    shown = {}
+    shown: dict[str, np.ndarray] = {}
     for plane, axes in (("axial", AXIAL), ("sagittal", SAGITTAL)):
         points = _plane(low, high, axes)
         image, *moved = (_grey(_sample(v, points)) for v in subject.images.values())

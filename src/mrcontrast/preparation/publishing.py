@@ -19,10 +19,10 @@ from mrcontrast.storage.files import sha256_file
 def staged(out: Path) -> Iterator[Path]:
     """Yield a folder alongside ``out`` that takes its place when the block succeeds.
 
-    The folder has the same name each time: sessions that an interrupted run has finished are found
-    in it again. An earlier data set at ``out`` stays until then, and for good if the new one is the
-    same. Files that others have put into it (caches, notes) are moved to the new one. A swap that
-    was interrupted is finished or taken back first.
+    The folder has the same name each time, so that it still holds the sessions of an interrupted
+    run. An earlier data set at ``out`` stays until then, and for good if the new one is the same;
+    files of others in it (caches, notes) move to the new one. An interrupted swap is finished or
+    taken back first.
 
     Raises:
         MrcontrastError: The operating system refuses, or another run works on ``out``.
@@ -88,11 +88,7 @@ def _same_file(one: Path, other: Path) -> bool:
 
 @contextmanager
 def _one_writer(out: Path) -> Iterator[None]:
-    """Refuse a second run on one folder at the same time, also while it is swapped in.
-
-    Raises:
-        MrcontrastError: Another process works on it.
-    """
+    """Raise MrcontrastError if another run works on the folder or swaps it in."""
     path = out.with_name(f".{out.name}.lock")
     lock = FileLock(path, timeout=0)
     try:
@@ -123,10 +119,7 @@ def _publish(stage: Path, out: Path) -> None:
 
 
 def _keep_notes(stage: Path, out: Path) -> None:
-    """Keep the notes of sessions that were done again with the same result.
-
-    Otherwise each further run would do them again: after an upgrade, for instance.
-    """
+    """Keep the outcomes of sessions that were repeated with the same result."""
     for path in (stage / SESSIONS).glob("*.json"):
         new, known = read_outcome(path.stem, stage), read_outcome(path.stem, out)
         if new is not None and (known is None or known.key != new.key):
@@ -140,7 +133,7 @@ def _keep_notes(stage: Path, out: Path) -> None:
 def _clear(old: Path, out: Path) -> None:
     """Remove our files from an earlier data set and move all others to the new one.
 
-    The manifest names our files, so it goes last: a kill in between leaves it to the next start.
+    The manifest lists our files, so it goes last: after a kill the next start goes on.
     """
     manifest = old / MANIFEST
     for path in own_files(old):

@@ -1,26 +1,73 @@
-"""The quality report: one page that needs no network, a row of pictures for each session."""
+"""The quality report: one page without a network, a row of pictures for each session."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from mrcontrast import __version__
 from mrcontrast.pages.templates import environment
 from mrcontrast.preparation.outcome import Outcome, read_outcome
-from mrcontrast.preparation.session import Dropped, Remark
-from mrcontrast.preparation.suspicion import (
-    Histogram,
-    Suspicion,
-    histograms,
-    in_order,
-    measured,
-    suspicions,
-)
+from mrcontrast.preparation.session import LEFT_OUT, Dropped, Remark
 from mrcontrast.storage.files import write_text
 
+MAD_TO_SD = 1.4826
+FAR_SDS = 3.5  # from the median: the limit for outliers of Iglewicz and Hoaglin 1993
+FEWEST = 5  # sessions, for a median to mean something
+BINS = 20
+STATE = (  # of an image, in the trail; no measure of its quality
+    *("shape", "orientation", "origin_mm", "min", "max", "mean", "p1", "p50", "p99"),
+    "mask_voxels",
+)
 QUALITY = "quality.html"
-MOST_ROWS = 300  # with pictures, the most suspicious; all stand in the table
+MOST_ROWS = 300  # with pictures, the most suspicious; the table has all
+
+
+@dataclass(frozen=True)
+class Suspicion:
+    """Distance of a session from the others.
+
+    Attributes:
+        score: 1 is the limit; higher is more suspicious.
+        reason: The deciding measure, in words.
+    """
+
+    score: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Counts of one measure between two values, of sessions that stayed and of dropped ones."""
+
+    measure: str
+    low: float
+    high: float
+    kept: list[int]
+    dropped: list[int]
+
+    def context(self) -> dict[str, Any]:
+        """Return the values of the template, with bars of heights in [0, 1]."""
+        counts = list(zip(self.kept, self.dropped, strict=True))
+        tallest = max(map(sum, counts))
+        return {
+            "measure": self.measure,
+            "low": f"{self.low:.4g}",
+            "high": f"{self.high:.4g}",
+            "tallest": tallest,
+            "bars": [
+                {
+                    "kept": kept,
+                    "dropped": left,
+                    "share": kept / tallest,
+                    "left_share": left / tallest,
+                }
+                for kept, left in counts
+            ],
+        }
 
 
 def write_quality_page(
@@ -30,24 +77,23 @@ def write_quality_page(
     remarks: Sequence[Remark],
     splits: Mapping[str, str],
 ) -> Path:
-    """Write ``quality.html`` of a data set.
-
-    Args:
-        root: Folder of the data set.
-        outcomes: All sessions that were tried.
-        dropped: All that were left out, also those that were not tried.
-        remarks: What should be looked at.
-        splits: Side of each session that stayed.
-
-    Returns:
-        The page.
-    """
+    """Write ``quality.html`` of a data set; ``splits`` has the side of each session that stayed."""
     found = suspicions(outcomes)
     rows = []
     for number, outcome in enumerate(in_order(outcomes, found)):
         whole = read_outcome(outcome.name, root) if number < MOST_ROWS else None
-        pictures = whole.pictures if whole is not None else {}
-        rows.append(_row(outcome, found[outcome.name], splits) | {"pictures": pictures})
+        rows.append(
+            {
+                "name": outcome.name,
+                "split": splits.get(outcome.name, ""),
+                "score": found[outcome.name].score,
+                "reason": found[outcome.name].reason,
+                "dropped": outcome.dropped,
+                "measures": {name: f"{value:.4g}" for name, value in measured(outcome).items()},
+                "seconds": outcome.seconds,
+                "pictures": whole.pictures if whole is not None else {},
+            }
+        )
     context = {
         "folder": root.name.removeprefix(".").removesuffix(".partial"),
         "version": __version__,
@@ -56,37 +102,78 @@ def write_quality_page(
         "most": MOST_ROWS,
         "dropped": dropped,
         "remarks": remarks,
-        "histograms": [_drawn(histogram) for histogram in histograms(outcomes)],
+        "histograms": [histogram.context() for histogram in histograms(outcomes)],
     }
     template = environment("mrcontrast.preparation").get_template("quality.html.j2")
     write_text(root / QUALITY, template.render(context))
     return root / QUALITY
 
 
-def _row(outcome: Outcome, suspicion: Suspicion, splits: Mapping[str, str]) -> dict[str, Any]:
-    """Return what the page says of one session."""
-    values = measured(outcome)
-    return {
-        "name": outcome.name,
-        "split": splits.get(outcome.name, ""),
-        "score": suspicion.score,
-        "reason": suspicion.reason,
-        "dropped": outcome.dropped,
-        "measures": {name: f"{value:.4g}" for name, value in values.items()},
-        "seconds": outcome.seconds,
+def measured(outcome: Outcome) -> dict[str, float]:
+    """Return the numbers that operators have measured, also in a dropped session."""
+    found = {
+        change.measure: float(change.after)
+        for change in outcome.changes
+        if change.measure.partition("_")[2] not in STATE and isinstance(change.after, int | float)
     }
+    if outcome.dropped is not None and isinstance(outcome.dropped.value, int | float):
+        found[str(outcome.dropped.measure)] = float(outcome.dropped.value)
+    return found
 
 
-def _drawn(histogram: Histogram) -> dict[str, Any]:
-    """Return a histogram with bars of heights in [0, 1]."""
-    tallest = max(k + d for k, d in zip(histogram.kept, histogram.dropped, strict=True))
-    return {
-        "measure": histogram.measure,
-        "low": f"{histogram.low:.4g}",
-        "high": f"{histogram.high:.4g}",
-        "tallest": tallest,
-        "bars": [
-            {"kept": kept, "dropped": left, "share": kept / tallest, "left_share": left / tallest}
-            for kept, left in zip(histogram.kept, histogram.dropped, strict=True)
-        ],
-    }
+def suspicions(outcomes: Sequence[Outcome]) -> dict[str, Suspicion]:
+    """Return the suspicion of each session, by its measures against those of the others.
+
+    It is the distance from the median in robust standard deviations, over 3.5; a measure that ends
+    with "_suspicion" has its limit at 1 already.
+    """
+    values = {outcome.name: measured(outcome) for outcome in outcomes}
+    scales = {name: _scale(name, values) for name in _names(values)}
+    found = {}
+    for session, own in values.items():
+        best = Suspicion(0.0, "")
+        for measure, value in own.items():
+            score = value if measure.endswith("_suspicion") else 0.0
+            if (scale := scales[measure]) is not None:
+                score = max(score, abs(value - scale[0]) / scale[1] / FAR_SDS)
+            if score > best.score:
+                best = Suspicion(score, f"{measure} {value:.4g}")
+        found[session] = best
+    return found
+
+
+def histograms(outcomes: Sequence[Outcome]) -> list[Histogram]:
+    """Return the histogram of each measure that differs between sessions."""
+    values = {outcome.name: measured(outcome) for outcome in outcomes}
+    dropped = {outcome.name for outcome in outcomes if outcome.dropped is not None}
+    found = []
+    for measure in _names(values):
+        every = {name: own[measure] for name, own in values.items() if measure in own}
+        low, high = min(every.values()), max(every.values())
+        if high > low:
+            kept = [value for name, value in every.items() if name not in dropped]
+            left = [value for name, value in every.items() if name in dropped]
+            counts = [np.histogram(part, BINS, (low, high))[0].tolist() for part in (kept, left)]
+            found.append(Histogram(measure, low, high, *counts))
+    return found
+
+
+def in_order(outcomes: Sequence[Outcome], found: Mapping[str, Suspicion]) -> list[Outcome]:
+    """Return the wanted sessions: dropped ones first, then the most suspicious."""
+    wanted = [o for o in outcomes if o.dropped is None or o.dropped.kind != LEFT_OUT]
+    return sorted(wanted, key=lambda o: (o.dropped is None, -found[o.name].score, o.name))
+
+
+def _names(values: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Return the measures of all sessions, in the order in which they were made."""
+    return list(dict.fromkeys(name for own in values.values() for name in own))
+
+
+def _scale(measure: str, values: Mapping[str, Mapping[str, float]]) -> tuple[float, float] | None:
+    """Return median and robust standard deviation of a measure; None for too few sessions."""
+    every = np.array([own[measure] for own in values.values() if measure in own])
+    if len(every) < FEWEST:
+        return None
+    median = float(np.median(every))
+    spread = MAD_TO_SD * float(np.median(np.abs(every - median)))
+    return median, max(spread, 0.02 * abs(median), 1e-6)  # equal values must not divide by 0

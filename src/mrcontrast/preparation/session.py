@@ -11,22 +11,11 @@ FAULT, BROKEN, LEFT_OUT = "fault", "broken", "left out"
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A session that a source has found and not read yet; worker processes receive it.
-
-    Attributes:
-        subject: With its prefix, such as "sub-03".
-        session: With its prefix, such as "ses-1", or None.
-        site: Scanner or data set.
-        origin: File or seed that it comes from, for messages.
-        pair: Reads or generates the volumes.
-    """
+class Session:
+    """Subject and session, or None, with their prefixes, such as "sub-03" and "ses-1"."""
 
     subject: str
     session: str | None
-    site: str
-    origin: str
-    pair: "Pair"
 
     @property
     def name(self) -> str:
@@ -35,23 +24,33 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Dropped:
+class Entry(Session):
+    """A session that a source has found and not read yet; worker processes receive it.
+
+    Attributes:
+        site: Scanner or data set.
+        origin: File or seed that it comes from, for messages.
+        pair: Reads or generates the volumes.
+    """
+
+    site: str
+    origin: str
+    pair: "Pair"
+
+
+@dataclass(frozen=True)
+class Dropped(Session):
     """A session that was left out: a row of ``dropped.tsv``.
 
     Attributes:
-        subject: With its prefix, or the name in its place where no subject is known.
-        session: With its prefix, or None.
         operator: Class that refused it.
         reason: One line.
         measure: Name of the deciding value, such as "flair_snr"; None for other faults.
-        value: The value.
         threshold: Accepted values, such as ">= 8".
         kind: FAULT of the data; BROKEN operator, so that the next run tries again; LEFT_OUT by
             the recipe's choice.
     """
 
-    subject: str
-    session: str | None
     operator: str
     reason: str
     measure: str | None = None
@@ -59,22 +58,15 @@ class Dropped:
     threshold: str | None = None
     kind: str = FAULT
 
-    @property
-    def name(self) -> str:
-        """Name of the session: "sub-03" or "sub-03_ses-1"."""
-        return self.subject if self.session is None else f"{self.subject}_{self.session}"
-
 
 @dataclass(frozen=True)
 class Remark:
-    """A finding that a person should check, although nothing was left out for it.
+    """A finding to check, although nothing was left out: a row of ``remarks.tsv``.
 
     Attributes:
         item: Session or sessions.
         operator: Class that found it.
-        measure: Name of the value.
-        value: The value.
-        threshold: Values without a remark.
+        threshold: Values of the measure without a remark.
         text: One line.
     """
 
@@ -112,14 +104,9 @@ class Source(Protocol):
         wanted: Folder and patterns, in words.
     """
 
-    @property
-    def remarks(self) -> Sequence[Remark]: ...  # noqa: D102
-
-    @property
-    def folders(self) -> list[str]: ...  # noqa: D102
-
-    @property
-    def wanted(self) -> str: ...  # noqa: D102
+    remarks: Sequence[Remark]
+    folders: list[str]
+    wanted: str
 
     def index(self) -> tuple[list[Entry], list[Dropped]]:
         """Return the sessions to prepare, and those without all files, with the reason."""

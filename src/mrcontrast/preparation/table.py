@@ -68,18 +68,10 @@ class TablePairs:
                 f"Expected the columns {', '.join(self.needed)}, got no {', '.join(missing)} "
                 f"({self.table}). Add them; cells are separated by tabs."
             )
-
-    @property
-    def folders(self) -> list[str]:
-        """Folders of the files in the rows, which are never written to."""
-        keys = (*self.contrasts, *MASKS)
-        cells = [row.get(key) for row in self.rows for key in keys]
-        return sorted({str((self.table.parent / c).parent) for c in cells if c and c != ABSENT})
-
-    @property
-    def wanted(self) -> str:
-        """The sessions, in words."""
-        return f"rows of {self.table}"
+        cells = [row.get(key) for row in self.rows for key in (*self.contrasts, *MASKS)]
+        places = {(self.table.parent / c).parent for c in cells if c and c != ABSENT}
+        self.folders = sorted(map(str, places))
+        self.wanted = f"rows of {self.table}"
 
     def index(self) -> tuple[list[Entry], list[Dropped]]:
         """Return a session for each row; one without its files is dropped, with its line."""

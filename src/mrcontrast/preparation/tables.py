@@ -1,15 +1,22 @@
-"""The tables beside the volumes: what was left out, what was measured, what to look at."""
+"""Tables of a data set: sessions left out, measures, and remarks, those on headers included."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from mrcontrast.data.manifest import ABSENT
+from mrcontrast.data.manifest import ABSENT, MASKS
+from mrcontrast.imaging.header import FORMS_AGREE_MM
 from mrcontrast.preparation.outcome import Outcome
 from mrcontrast.preparation.session import Dropped, Remark
 from mrcontrast.storage.files import write_text
 
 DROPPED, MEASURES, REMARKS = "dropped.tsv", "measures.tsv", "remarks.tsv"
+TEXTS = {  # by the name of a finding: its text and limit
+    "qform_sform_mm": ("qform and sform are {} mm apart; the sform counts", f"<= {FORMS_AGREE_MM}"),
+    "affine": ("{}, so its orientation is a guess", "one form set"),
+    "sheared": ("the sform is sheared: {}", "right angles"),
+    "units": ("the unit is {}", "mm"),
+}
 
 
 def write_tables(
@@ -46,3 +53,25 @@ def _cell(value: Any) -> str:  # noqa: ANN401 - whatever stands in a table
     """
     text = f"{value:.7g}" if isinstance(value, float) else str("" if value is None else value)
     return " ".join(text.split()) or ABSENT
+
+
+def header_remarks(outcomes: Sequence[Outcome]) -> list[Remark]:
+    """Return a remark for each uncertain place of a scan that ``CheckHeader`` has measured."""
+    return [remark for outcome in outcomes for remark in _of_session(outcome)]
+
+
+def _of_session(outcome: Outcome) -> Iterator[Remark]:
+    """Read the measures ``flair_header`` and so on of one session."""
+    measures = {change.measure: change.after for change in outcome.changes}
+    for measure, facts in measures.items():
+        contrast = measure.removesuffix("_header")
+        if contrast in (measure, *MASKS):
+            continue
+        for found in str(facts or "").split("; "):
+            name, _, value = found.partition(" ")
+            if name not in TEXTS or (name, value) == ("units", "unknown"):
+                continue
+            text, limit = TEXTS[name]
+            number = float(value) if name == "qform_sform_mm" else 1.0
+            line = f"{outcome.name}: {contrast}: {text.format(value)}"
+            yield Remark(outcome.name, "CheckHeader", f"{contrast}_{name}", number, limit, line)

@@ -1,4 +1,4 @@
-"""What a worker does: one session from its raw files to its files in the data set."""
+"""The work on one session, from its raw files to its files in the data set."""
 
 import hashlib
 import time
@@ -9,23 +9,22 @@ import numpy as np
 
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.preparation.duplicates import look_of
-from mrcontrast.preparation.outcome import Outcome, find_finished, key_of, write_outcome
+from mrcontrast.preparation.outcome import Outcome, Trail, find_finished, key_of, write_outcome
 from mrcontrast.preparation.output import session_files, write_subject
 from mrcontrast.preparation.pictures import draw_pictures
 from mrcontrast.preparation.recipe import Recipe, broken
 from mrcontrast.preparation.session import BROKEN, Dropped, Entry
 from mrcontrast.preparation.subject import Subject
-from mrcontrast.preparation.trail import Trail
 
 
 @dataclass(frozen=True)
 class Work:
-    """Prepares one session after the other; it is sent to worker processes.
+    """Prepare one session after the other; worker processes receive it.
 
     Attributes:
-        recipe: What to do.
-        stage: Folder that takes the sessions; all workers see it under this name.
-        earlier: Data set of an earlier run, or where there would be one.
+        recipe: The recipe.
+        stage: Folder for the sessions; all workers see it under this name.
+        earlier: Data set of an earlier run, or its place.
     """
 
     recipe: Recipe
@@ -33,7 +32,7 @@ class Work:
     earlier: Path
 
     def __call__(self, entry: Entry) -> Outcome:
-        """Return what has become of a session, of now or of an earlier run.
+        """Return the outcome of a session, of now or of an earlier run.
 
         Raises:
             UsageError: The recipe itself is at fault.
@@ -45,11 +44,10 @@ class Work:
         return replace(outcome, pictures={})  # they stay on disk: thousands would fill the memory
 
     def _prepare(self, entry: Entry, key: str) -> Outcome:
-        """Take a session through the recipe and write it; its own file comes last."""
+        """Apply the recipe to a session and write it; its own file comes last."""
         began, trail = time.monotonic(), FirstLook()
         result = self.recipe.apply(entry, trail)
-        for left in session_files(entry, self.stage):
-            left.unlink(missing_ok=True)
+        self._clear(entry)
         outcome = Outcome(entry.name, key, changes=trail.changes, prints=trail.prints)
         outcome = replace(outcome, pictures=_pictures(trail.last))
         try:
@@ -60,13 +58,17 @@ class Work:
             raise
         except Exception as error:  # one broken session must not end the run of the others
             outcome = Outcome(entry.name, key, dropped=broken(entry, "write", error))
-            for left in session_files(entry, self.stage):
-                left.unlink(missing_ok=True)
+            self._clear(entry)
             write_outcome(outcome, self.stage)
         return outcome
 
+    def _clear(self, entry: Entry) -> None:
+        """Remove the files that a session has left."""
+        for left in session_files(entry, self.stage):
+            left.unlink(missing_ok=True)
+
     def _written(self, outcome: Outcome, result: Subject | Dropped, entry: Entry) -> Outcome:
-        """Write what the recipe has made of a session, and note it."""
+        """Write the result of the recipe and add it to the outcome."""
         if isinstance(result, Dropped):
             return replace(outcome, dropped=result)
         record = write_subject(result, entry, self.stage, self.recipe.grid.spacing_mm)
@@ -75,36 +77,31 @@ class Work:
 
 
 class FirstLook(Trail):
-    """A trail that also takes the prints of the raw voxels.
-
-    Attributes:
-        prints: Hashes of the voxels of each contrast as they were loaded.
-    """
+    """A trail that also hashes the raw voxels of each contrast, as ``prints``."""
 
     def __init__(self) -> None:
         super().__init__()
         self.prints: dict[str, str] = {}
 
     def __call__(self, operator: str, subject: Subject) -> None:
-        """Note what ``operator`` has made of the session."""
+        """Record the changes that ``operator`` has made."""
         if self.last is None:
             self.prints = {name: _print(v.data) for name, v in subject.images.items()}
         super().__call__(operator, subject)
 
 
 def lost(entry: Entry, reason: str) -> Outcome:
-    """Return the outcome of a session whose worker has died; it is tried again in the next run."""
+    """Return the outcome of a session whose worker has died; the next run tries it again."""
     text = (
         f"Expected a worker that lives, got one that died {reason} ({entry.origin}). "
         "Lower workers, or leave the session out."
     )
-    return Outcome(
-        entry.name, "", dropped=Dropped(entry.subject, entry.session, "worker", text, kind=BROKEN)
-    )
+    dropped = Dropped(entry.subject, entry.session, "worker", text, kind=BROKEN)
+    return Outcome(entry.name, "", dropped=dropped)
 
 
 def _pictures(subject: Subject | None) -> dict[str, str]:
-    """Draw a session as far as it came; one that cannot be drawn is shown without pictures."""
+    """Draw a session; one that cannot be drawn has no pictures."""
     try:
         return {} if subject is None else draw_pictures(subject)
     except Exception:  # the session counts, not its picture
@@ -112,6 +109,6 @@ def _pictures(subject: Subject | None) -> dict[str, str]:
 
 
 def _print(data: np.ndarray) -> str:
-    """Return the hash of voxels, whatever file they came from."""
+    """Return the hash of voxels, whatever their file."""
     whole = np.ascontiguousarray(data, np.float32)
     return hashlib.sha256(str(whole.shape).encode() + whole.tobytes()).hexdigest()

@@ -124,9 +124,8 @@ def _plausible(spacing_mm: np.ndarray) -> bool:
     return bool(SPACING_MM[0] <= spacing_mm.min() and spacing_mm.max() <= SPACING_MM[1])
 
 
-def geometry_of(path: Path) -> tuple[type[nib.Nifti1Image], nib.Nifti1Header]:
-    """Return the class of a file and a new header with its geometry and spatial unit alone."""
-    image = open_nifti(path)
+def geometry_of(image: nib.Nifti1Image) -> tuple[type[nib.Nifti1Image], nib.Nifti1Header]:
+    """Return the class of an image and a new header with its geometry and spatial unit alone."""
     given, header = image.header, type(image.header)()
     for name in FORMS:
         header[name] = given[name]

@@ -24,6 +24,7 @@ from mrcontrast.storage.nifti import (
     times,
 )
 
+Like = str | Path | nib.Nifti1Image
 LEAST_IN_MASK = -0.5  # splines may overshoot below 0; labels of -1 may mean inside or outside
 
 
@@ -101,14 +102,14 @@ def read_mask(path: str | Path, like: Volume, like_path: str | Path = "its image
     return mask.data > 0.5
 
 
-def write_volume(path: str | Path, volume: Volume, like_header: str | Path | None = None) -> None:
+def write_volume(path: str | Path, volume: Volume, like_header: Like | None = None) -> None:
     """Write a volume as float32 NIfTI, completely or not at all; missing folders are created.
 
     Args:
         path: ``.nii`` or ``.nii.gz``; the same voxels give the same bytes.
         volume: Its affine becomes sform and qform, in mm.
-        like_header: File on the same grid whose sform, qform, codes and unit are written instead;
-            no other field of its header is.
+        like_header: File or image on the same grid whose sform, qform, codes and unit are written
+            instead; no other field of its header is.
 
     Raises:
         MrcontrastError: The folder or the file cannot be written.
@@ -117,7 +118,7 @@ def write_volume(path: str | Path, volume: Volume, like_header: str | Path | Non
 
 
 def write_labels(
-    path: str | Path, labels: np.ndarray, affine: np.ndarray, like_header: str | Path | None = None
+    path: str | Path, labels: np.ndarray, affine: np.ndarray, like_header: Like | None = None
 ) -> None:
     """Write a mask or tissue labels, (X, Y, Z), as uint8 NIfTI, as ``write_volume`` does."""
     _write(Path(path), np.asarray(labels, np.uint8), affine, like_header)
@@ -172,19 +173,22 @@ def _read(path: Path, nan: bool = False) -> Volume:
     return Volume(data.reshape(data.shape[:3]), affine)
 
 
-def _write(
-    path: Path, data: np.ndarray, affine: np.ndarray, like_header: str | Path | None
-) -> None:
-    """Write an image with one affine as sform and qform, or with the geometry of another file."""
-    if like_header is None:
+def to_image(data: np.ndarray, affine: np.ndarray, like: Like | None) -> nib.Nifti1Image:
+    """Return voxels as an image with one affine as sform and qform, or with another's geometry."""
+    if like is None:
         image = nib.Nifti1Image(data, affine, dtype=data.dtype)
         image.set_sform(affine, 1)
         image.set_qform(affine, 1)
         image.header.set_xyzt_units("mm")
-    else:
-        kind, header = geometry_of(Path(like_header))
-        header.set_data_dtype(data.dtype)
-        image = kind(data, None, header)
+        return image
+    source = open_nifti(Path(like)) if isinstance(like, str | Path) else like
+    kind, header = geometry_of(source)
+    header.set_data_dtype(data.dtype)
+    return kind(data, source.affine, header)
+
+
+def _write(path: Path, data: np.ndarray, affine: np.ndarray, like: Like | None) -> None:
+    image = to_image(data, affine, like)
     with replacing(path) as unfinished:
         nib.save(image, unfinished)
 

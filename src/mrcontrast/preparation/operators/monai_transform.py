@@ -45,6 +45,7 @@ class MonaiTransform:
             MrcontrastError: A key names no image, or the result is no session: several channels,
                 labels that are no whole numbers, or masks on another grid than the reference.
         """
+        import torch
         from monai.data import MetaTensor
 
         arrays = {name: (volume.data, volume.affine) for name, volume in subject.images.items()}
@@ -54,7 +55,7 @@ class MonaiTransform:
         transform = self._seeded(subject, arrays)
         done = transform(
             {
-                name: MetaTensor(np.array(data[None], np.float32), affine=affine)
+                name: MetaTensor(np.array(data[None], np.float32), affine=torch.tensor(affine))
                 for name, (data, affine) in arrays.items()
             }
         )
@@ -68,7 +69,7 @@ class MonaiTransform:
             if name == "labels" and not np.array_equal(mask.data, np.rint(mask.data)):
                 raise self._fault("labels of whole numbers", "fractions; set mode: nearest", name)
             whole = mask.data.astype(np.uint8) if name == "labels" else mask.data > 0.5
-            changed = replace(changed, **{name: whole})
+            setattr(changed, name, whole)
         return changed
 
     def _seeded(self, subject: Subject, arrays: Mapping[str, Any]) -> Any:  # noqa: ANN401 - MONAI
@@ -108,7 +109,7 @@ def as_operator(operator: Any, seed: int, place: int) -> Operator:  # noqa: ANN4
     monai = sys.modules.get("monai.transforms")  # an object of its classes implies its import
     if monai is not None and isinstance(operator, monai.MapTransform):
         return MonaiTransform(operator, seed, place)
-    return operator  # type: ignore[no-any-return]
+    return operator
 
 
 def described(value: Any) -> str:  # noqa: ANN401 - any setting of a transform

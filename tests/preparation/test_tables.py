@@ -1,8 +1,7 @@
 """What headers leave uncertain is a remark of the data set."""
 
-from mrcontrast.preparation.header_remarks import header_remarks
-from mrcontrast.preparation.outcome import Outcome
-from mrcontrast.preparation.trail import Change
+from mrcontrast.preparation.outcome import Change, Outcome
+from mrcontrast.preparation.tables import header_remarks
 
 
 def outcome(**headers: str) -> Outcome:

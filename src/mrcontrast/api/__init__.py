@@ -1,0 +1,1 @@
+"""The Python interface; ``mrcontrast`` exports its names and imports them when they are used."""

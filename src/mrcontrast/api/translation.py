@@ -1,0 +1,180 @@
+"""Load a model, and translate images with it."""
+
+from argparse import Namespace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+
+from mrcontrast.api.images import MASK, Image, as_files, as_volume
+from mrcontrast.data.predictions import ENDINGS, Existing, PredictionFiles
+from mrcontrast.errors import UsageError
+from mrcontrast.inference.collisions import refuse_collisions
+from mrcontrast.inference.files import facts_of, made_by, translate_job
+from mrcontrast.inference.from_run import from_run
+from mrcontrast.inference.options import check_options, name_files
+from mrcontrast.inference.sampling_options import SamplingOptions
+from mrcontrast.inference.stage_translator import StageTranslator
+from mrcontrast.inference.translation_jobs import Job, file_job
+from mrcontrast.runs.released import check_runs_exist, released_models
+from mrcontrast.storage.nifti import open_nifti
+from mrcontrast.storage.volume import to_image
+
+
+def models() -> list[str]:
+    """Return the names of the released models; each also has a U-Net, ``NAME/unet``.
+
+    Example:
+        >>> models()
+        ['phantom-2d', 'phantom-2d-1mm', 'phantom-3d']
+    """
+    return released_models()
+
+
+def load(
+    model: str | PathLike[str],
+    *,
+    samples: int = 1,
+    steps: int | None = None,
+    sampler: str | None = None,
+    start: float | None = None,
+    temperature: float | None = None,
+    seed: int = 0,
+    device: str = "auto",
+) -> "Translator":
+    """Load a trained model; the options are those of ``mrcontrast translate``.
+
+    Args:
+        model: Name of a released model, a run folder, ``runs:/ID`` or ``models:/NAME@ALIAS``.
+        samples: Samples to average; 2 or more also give a standard deviation.
+        steps: Steps of the sampler; None keeps those of the run.
+        sampler: Name of a file in ``configs/stage/process/sampler``; None keeps that of the run.
+        start: Time in (0, 1] at which sampling begins; None keeps that of the run.
+        temperature: Standard deviation of the initial noise; None is 0.5 for one sample, else 1.
+        seed: Seed of the noise.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+
+    Raises:
+        UsageError: There is no such model, or an option does not fit it.
+        MrcontrastError: The run is unfinished or changed.
+
+    Example:
+        >>> load("phantom-2d/unet").source
+        ('flair',)
+    """
+    check_options(Namespace(batch_size=1, steps=steps, seed=seed, device=device))
+    options = SamplingOptions(samples, steps, sampler, start, temperature, seed=seed)
+    check_runs_exist({"model": str(model)})
+    return Translator(from_run(str(model), options, device=device), seed)
+
+
+class Translator:
+    """A loaded model; call it with the images of one subject.
+
+    Attributes:
+        source: Contrasts that it reads.
+        target: Contrast that it makes.
+
+    Example:
+        >>> from mrcontrast import make_phantom
+        >>> flair = make_phantom(seed=1, contrasts=["flair"], spacing_mm=6.0).images["flair"]
+        >>> result = load("phantom-2d/unet")(flair)
+        >>> result.image.shape, result.std is None
+        ((30, 36, 32), True)
+    """
+
+    def __init__(self, inner: StageTranslator, seed: int) -> None:
+        self.inner, self.seed = inner, seed
+        self.source, self.target = tuple(inner.source), inner.target
+
+    def __call__(
+        self,
+        image: "Image | Mapping[str, Image]",
+        *,
+        affine: np.ndarray | None = None,
+        mask: "Image | None" = None,
+    ) -> "Translation":
+        """Translate the images of one subject.
+
+        Args:
+            image: A file, a nibabel image or an array (X, Y, Z), in any orientation and unit; for
+                a model of several sources a dict of one for each contrast, all on one grid.
+            affine: (4, 4), from voxels to RAS in mm; needed where all images are arrays.
+            mask: Brain mask, in the forms of ``image``; None takes ``*_desc-brain_mask`` next to a
+                file, else the largest non-zero component.
+
+        Raises:
+            UsageError: The images are not those of ``source``, or an array has no affine.
+            MrcontrastError: An image or the mask cannot be read, or there is no brain.
+        """
+        images = dict(image) if isinstance(image, Mapping) else {self.source[0]: image}
+        given = images if mask is None else {**images, MASK: mask}
+        with as_files(given, affine) as files:
+            brain_mask = files.pop(MASK, None)
+            sources = name_files(Namespace(source=files), self.source)
+            job = file_job(sources, self.target, Path("out.nii.gz"), brain_mask, self.seed)
+            facts = facts_of(job, self.inner)
+            found = translate_job(job, self.inner)
+            like = open_nifti(job.source)
+        paths = [path for path in job.inputs if path.exists()]  # others were in memory
+        made = made_by(job, self.inner, found) | {"Sources": [str(path) for path in paths]}
+        if job.mask is not None and job.mask not in paths:
+            made["BrainMask"] = "a mask in memory"
+        std, affine, brain = found.std, found.mean.affine, found.brain
+        assert brain is not None
+        return Translation(
+            to_image(found.mean.data, affine, like),
+            None if std is None else to_image(std.data, affine, like),
+            to_image(brain.astype(np.uint8), affine, like),
+            found.remarks,
+            facts,
+            made,
+            tuple(paths),
+        )
+
+
+@dataclass(frozen=True)
+class Translation:
+    """A synthetic image on the grid of its input.
+
+    Attributes:
+        image: Mean of the samples, in [0, 1], 0 outside the brain.
+        std: Standard deviation of the samples; None for one sample.
+        mask: The brain, uint8.
+        remarks: Warnings, one sentence each.
+        facts: Model, options and hashes of the input, as in the sidecar.
+        made: The other entries of the sidecar.
+        inputs: Files that were read.
+    """
+
+    image: nib.Nifti1Image
+    std: nib.Nifti1Image | None
+    mask: nib.Nifti1Image
+    remarks: tuple[str, ...]
+    facts: dict[str, Any] = field(repr=False)
+    made: dict[str, Any] = field(repr=False)
+    inputs: tuple[Path, ...] = field(repr=False)
+
+    def save(self, path: str | PathLike[str], overwrite: bool = False) -> None:
+        """Write the image, its JSON sidecar and the deviation, as ``mrcontrast translate`` does.
+
+        Args:
+            path: NIfTI file, which ends in .nii.gz or .nii.
+            overwrite: Replace an earlier translation by other options.
+
+        Raises:
+            UsageError: A file would be replaced that must not be.
+            MrcontrastError: The folder cannot be written to.
+        """
+        output = Path(path)
+        if not output.name.endswith(ENDINGS):
+            raise UsageError(f"Expected a file .nii.gz or .nii, got {output.name}. Rename it.")
+        refuse_collisions([Job(output.name, self.inputs, None, output, 0)])
+        files = PredictionFiles(output)
+        if files.needed(self.facts, Existing.REDO if overwrite else Existing.REFUSE):
+            std = None if self.std is None else as_volume(self.std)
+            files.write(as_volume(self.image), std, self.facts | self.made, self.image)

@@ -1,0 +1,164 @@
+"""Sessions in processes of this machine, or on the workers of a Dask cluster."""
+
+import importlib
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.preparation.outcome import Outcome
+from mrcontrast.preparation.session import Entry
+from mrcontrast.preparation.work import Work, lost
+from mrcontrast.storage.parallel import one_thread_each
+
+Run = Callable[[Entry], Outcome]
+CONNECT_S = 20
+OUT_OF_MEMORY, ON_CLUSTER = "(out of memory?)", "several times over on the cluster"
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Processes that prepare sessions.
+
+    Attributes:
+        count: Processes on this machine, >= 1; not used with a scheduler.
+        scheduler: Address of a Dask scheduler, such as "tcp://10.0.0.5:8786", or None.
+    """
+
+    count: int = 1
+    scheduler: str | None = None
+
+    def run(self, work: Work, entries: list[Entry]) -> Iterator[Outcome]:
+        """Yield the outcomes in the order of the entries."""
+        if self.scheduler is None:
+            return in_processes(work, entries, self.count)
+        return on_cluster(work, entries, self.scheduler, work.stage)
+
+
+def in_processes(run: Run, entries: Sequence[Entry], num_workers: int) -> Iterator[Outcome]:
+    """Yield the outcomes of processes of this machine; one process works in this one.
+
+    A session that kills its worker is tried again alone, and does not end the run of the others.
+    """
+    if min(num_workers, len(entries)) <= 1:
+        yield from map(run, entries)
+        return
+    waiting, finished = list(entries), dict[str, Outcome]()
+    while waiting:
+        missing = [entry for entry in waiting if entry.name not in finished]
+        with _pool(min(num_workers, len(missing))) as pool:
+            futures = _submit(pool, run, missing)
+            try:
+                while waiting:
+                    name = waiting[0].name
+                    yield finished.pop(name) if name in finished else _result(futures, name)
+                    del waiting[0]
+            except BrokenProcessPool:
+                done = {name: each for name, each in futures.items() if _has_result(each)}
+        if not waiting:
+            return
+        left = [entry.name for entry in waiting]
+        finished |= {name: done[name].result() for name in left if name in done}
+        # The pool starts sessions in order, so one of the first unfinished ones has died.
+        suspects = [entry for entry in waiting if entry.name not in finished][:num_workers]
+        finished |= {entry.name: _alone(run, entry) for entry in suspects}
+        while waiting and waiting[0].name in finished:
+            yield finished.pop(waiting.pop(0).name)
+
+
+def _submit(
+    pool: ProcessPoolExecutor, run: Run, entries: Sequence[Entry]
+) -> dict[str, Future[Outcome]]:
+    """Submit the sessions to a pool, which starts its processes with one thread each."""
+    futures: dict[str, Future[Outcome]] = {}
+    with one_thread_each(), suppress(BrokenProcessPool):  # sessions not submitted wait
+        for entry in entries:
+            futures[entry.name] = pool.submit(run, entry)
+    return futures
+
+
+def _result(futures: dict[str, Future[Outcome]], name: str) -> Outcome:
+    """Return an outcome, or raise BrokenProcessPool."""
+    if name not in futures:
+        raise BrokenProcessPool(name)
+    return futures[name].result()
+
+
+def _alone(run: Run, entry: Entry) -> Outcome:
+    """Prepare one session in a process of its own."""
+    with _pool(1) as pool:
+        try:
+            return _result(_submit(pool, run, [entry]), entry.name)
+        except BrokenProcessPool:
+            return lost(entry, OUT_OF_MEMORY)
+
+
+@contextmanager
+def _pool(size: int) -> Iterator[ProcessPoolExecutor]:
+    """Yield spawned processes: a fork of a process with threads can hang."""
+    pool = ProcessPoolExecutor(size, multiprocessing.get_context("spawn"))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _has_result(future: Future[Outcome]) -> bool:
+    """Return whether a session was finished before its pool broke."""
+    return future.done() and not future.cancelled() and future.exception() is None
+
+
+def on_cluster(
+    run: Run, entries: Sequence[Entry], scheduler: str, stage: Path
+) -> Iterator[Outcome]:
+    """Yield the outcomes of the workers of a Dask cluster, which must see the same files.
+
+    A session whose worker dies goes to another one, as often as the scheduler's
+    ``allowed-failures``.
+
+    Raises:
+        UsageError: No scheduler answers at the address, or ``distributed`` is not installed.
+        MrcontrastError: The workers write to another file system than ours, or the scheduler dies.
+    """
+    distributed = _load()
+    try:
+        client = distributed.Client(scheduler, timeout=CONNECT_S, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"Expected a Dask scheduler, got none that answers ({scheduler}). "
+            "Start one with `dask scheduler`, or correct scheduler=."
+        ) from error
+    with client:
+        futures = client.map(run, list(entries), pure=False)
+        for entry, future in zip(entries, futures, strict=True):
+            try:
+                outcome = future.result()
+            except distributed.scheduler.KilledWorker:
+                outcome = lost(entry, ON_CLUSTER)
+            except distributed.client.FutureCancelledError as error:
+                raise MrcontrastError(
+                    f"Expected a scheduler that lives, got none any more ({scheduler}). Start it "
+                    "and run the same command: finished sessions are kept."
+                ) from error
+            if outcome.record is not None and not outcome.record.brain_mask.is_file():
+                raise MrcontrastError(
+                    f"Expected workers that write to our file system, got none of their files "
+                    f"({stage}). Choose an out= that all workers share."
+                )
+            yield outcome
+
+
+def _load() -> ModuleType:
+    """Import distributed."""
+    try:
+        return importlib.import_module("distributed")
+    except ImportError as error:
+        raise UsageError(
+            "Expected the package distributed for scheduler=, got none. "
+            'Run pip install "mrcontrast[cluster]".'
+        ) from error
