@@ -202,7 +202,7 @@ class LatentStore:
             ArrayWriter(folder, length, PRECISION) as writer,
         ):
             for batch in (batch for dataset in datasets for batch in self.batches(dataset)):
-                images = {name: batch[name].to(device) for name in keys.CONTRASTS}
+                images = {name: batch[name].to(device) for name in ("source", "target")}
                 writer.append(values_of(images, codec, signal))  # type: ignore[arg-type]
             return writer.finish()
 

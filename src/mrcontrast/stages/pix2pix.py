@@ -97,7 +97,7 @@ class Pix2Pix(Stage):
         terms["discriminator"] = self.discriminator_loss(batch, image.detach())
         descend(self, discriminator, terms["discriminator"], self.gradient_clip_val)
         for schedule in self.lr_schedulers():  # type: ignore[union-attr]
-            schedule.step()  # type: ignore[call-arg]
+            schedule.step()
         self.log_dict({f"train/{name}": value for name, value in terms.items()})
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
