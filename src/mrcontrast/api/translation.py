@@ -13,7 +13,7 @@ import numpy as np
 from mrcontrast.api.images import MASK, Image, as_files, as_volume
 from mrcontrast.data.predictions import ENDINGS, Existing, PredictionFiles
 from mrcontrast.errors import UsageError
-from mrcontrast.inference.collisions import refuse_collisions
+from mrcontrast.inference.collisions import check_collisions
 from mrcontrast.inference.files import facts_of, made_by, translate_job
 from mrcontrast.inference.from_run import from_run
 from mrcontrast.inference.options import check_options, name_files
@@ -173,7 +173,7 @@ class Translation:
         output = Path(path)
         if not output.name.endswith(ENDINGS):
             raise UsageError(f"Expected a file .nii.gz or .nii, got {output.name}. Rename it.")
-        refuse_collisions([Job(output.name, self.inputs, None, output, 0)])
+        check_collisions([Job(output.name, self.inputs, None, output, 0)])
         files = PredictionFiles(output)
         if files.needed(self.facts, Existing.REDO if overwrite else Existing.REFUSE):
             std = None if self.std is None else as_volume(self.std)

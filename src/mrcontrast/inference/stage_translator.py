@@ -17,8 +17,8 @@ from mrcontrast.inference.memory_plan import MemoryPlan
 from mrcontrast.inference.native import (
     BYTES_A_GRID_VOXEL,
     Native,
+    check_size,
     detail_remarks,
-    refuse_giant,
 )
 from mrcontrast.inference.sampling_options import BATCH_SIZE, DEFAULTS, SamplingOptions
 from mrcontrast.inference.translation import Translation, Volumes
@@ -105,7 +105,7 @@ class StageTranslator:
         volume, *others = self.given(volumes)
         native = Native.of(volume, None if mask is None else np.asarray(mask, bool))
         shape = self.grid.place(native.volume, native.brain)[1]
-        refuse_giant(shape, BYTES_A_GRID_VOXEL)
+        check_size(shape, BYTES_A_GRID_VOXEL)
         tiles = self.fit(shape)
         gridded = self.grid.to_grid(native.volume, native.brain)
         brain = native.turned.undo(native.brain)
