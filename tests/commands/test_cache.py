@@ -82,7 +82,7 @@ def test_it_lists_what_is_there(folder: Path, capsys: pytest.CaptureFixture[str]
     rows = {digit: next(line for line in lines if digit * 24 in line) for digit in "1234"}
     assert "finished" in rows["1"]
     assert "2025-03-04 05:06" in rows["1"]
-    assert "2D, data dddddddd, autoencoder aaaaaaaa, variants 2, with flair" in rows["1"]
+    assert "2D, data dddddddd, autoencoder aaaaaaaa, variants 2, flair" in rows["1"]
     assert " 6 " in rows["1"]
     assert "broken" in rows["3"]
     assert "broken" in rows["4"]

@@ -48,7 +48,7 @@ def test_two_trainings_give_the_same_bits(tmp_path: Path, prepared_root: Path) -
 
 
 def test_kernels_are_not_chosen_by_a_race(tmp_path: Path) -> None:
-    overrides = ("stage=toy_autoencoder", "+trainer.benchmark=true", "callbacks=null")
+    overrides = ("stage=toy_autoencoder", "+trainer.benchmark=true", "callbacks=none")
     for deterministic in (True, False):
         config = toy_config(tmp_path, *overrides, f"trainer.deterministic={deterministic}")
         stage = ToyAutoencoder(torch.nn.Conv2d(1, 1, 3), lr=0.1)

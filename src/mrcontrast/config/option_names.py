@@ -50,7 +50,7 @@ def renamed_keys(command: str, overrides: Sequence[str]) -> list[str]:
     for text in map(rename, overrides):
         if text.startswith("data.augmentation=["):  # a list cannot replace transforms by name
             found.append("data.augmentation=null")
-        found.append(text)
+        found.append("callbacks=none" if text == "callbacks=null" else text)
     return found
 
 

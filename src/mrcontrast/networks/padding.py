@@ -10,6 +10,7 @@ from torch import Tensor
 def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
     """Pad the end of each spatial axis of (B, C, *S) with zeros to a multiple.
 
+    >>> import torch
     >>> pad_to_multiple(torch.ones(1, 1, 5, 8), 4).shape
     torch.Size([1, 1, 8, 8])
     """

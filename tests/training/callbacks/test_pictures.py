@@ -12,17 +12,20 @@ from matplotlib.image import imread
 from torch import nn
 from torch.utils.data import DataLoader
 
+from mrcontrast.stages.contract import Stage
 from mrcontrast.training.callbacks.pictures import SamplePictures, fixed_batch, planes, save_grid
 
 
-class Stage(nn.Module):
+class Pictured(Stage):
     def __init__(self) -> None:
         super().__init__()
         self.frozen = nn.Dropout().eval()
-        self.device = torch.device("cpu")
 
     def transfer_batch_to_device(self, batch: dict, device: torch.device, index: int) -> dict:
         return batch
+
+    def forward(self, batch: dict, noise: object = None, generator: object = None) -> torch.Tensor:
+        raise NotImplementedError
 
     def pictures(self, batch: dict) -> dict:
         return {"noise": torch.rand(2, 1, 4, 6) * (not self.training)}
@@ -56,7 +59,7 @@ def test_the_front_of_the_head_is_at_the_top(tmp_path: Path, shape: tuple[int, .
 
 
 def test_drawing_moves_neither_generators_nor_modes(tmp_path: Path) -> None:
-    stage = Stage().train()
+    stage = Pictured().train()
     stage.frozen.eval()
     callback = SamplePictures(str(tmp_path), count=2)
     callback.batch = {"subject": ["a", "b"]}
@@ -87,9 +90,9 @@ def test_a_full_disk_is_told_once_and_ends_nothing(
     with monkeypatch.context() as patch, caplog.at_level(logging.WARNING, logger="mrcontrast"):
         patch.setattr("matplotlib.figure.Figure.savefig", full)
         for step in (200, 400):
-            callback.draw(MagicMock(global_step=step, loggers=[]), Stage())
+            callback.draw(MagicMock(global_step=step, loggers=[]), Pictured())
     (record,) = caplog.records
     assert "training goes on" in record.getMessage()
     assert list(tmp_path.iterdir()) == []
-    callback.draw(MagicMock(global_step=600, loggers=[]), Stage())
+    callback.draw(MagicMock(global_step=600, loggers=[]), Pictured())
     assert [path.name for path in tmp_path.iterdir()] == ["step_000600.png"]
