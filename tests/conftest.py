@@ -16,7 +16,8 @@ import torch
 from scipy import ndimage
 
 from mrcontrast.data.contrasts import ending_of
-from mrcontrast.data.manifest import Manifest, Record
+from mrcontrast.data.manifest import Manifest
+from mrcontrast.data.record import Record
 from mrcontrast.phantom import PhantomConfig, PhantomSubject, make_subject
 from mrcontrast.storage.files import sha256_file, write_text
 from mrcontrast.storage.volume import Volume, write_labels, write_volume

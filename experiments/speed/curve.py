@@ -17,7 +17,8 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from mrcontrast.data.manifest import Manifest, Record
+from mrcontrast.data.manifest import Manifest
+from mrcontrast.data.record import Record
 from mrcontrast.diffusion.samplers import DDIM
 from mrcontrast.inference.from_run import from_run, set_options
 from mrcontrast.inference.sampling_options import SamplingOptions

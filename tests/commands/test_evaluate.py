@@ -16,7 +16,8 @@ from skimage.metrics import structural_similarity
 from conftest import LESION_CENTRE
 from mrcontrast.cli import main
 from mrcontrast.commands.evaluate import evaluate
-from mrcontrast.data.manifest import Manifest, Record
+from mrcontrast.data.manifest import Manifest
+from mrcontrast.data.record import Record
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.evaluation.metric_list import METRICS, REGIONS
 from mrcontrast.evaluation.protocol import Protocol, name_predictions, read_features, read_range

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from mrcontrast.commands import translate as command
 from mrcontrast.commands.translate import translate_records
-from mrcontrast.data.manifest import Manifest, Record
+from mrcontrast.data.manifest import Manifest
 from mrcontrast.data.predictions import Existing, PredictionFiles
+from mrcontrast.data.record import Record
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.inference.files import translate_files
 from mrcontrast.inference.sampling_options import SamplingOptions

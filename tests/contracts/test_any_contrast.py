@@ -8,7 +8,8 @@ import pytest
 
 from mrcontrast.cli import main
 from mrcontrast.data.contrasts import ending_of, title_of
-from mrcontrast.data.manifest import Manifest, Record
+from mrcontrast.data.manifest import Manifest
+from mrcontrast.data.record import Record
 from mrcontrast.runs.folder import RunFolder
 from mrcontrast.storage.volume import read_volume
 

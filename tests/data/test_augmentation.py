@@ -4,7 +4,7 @@ from monai.transforms import RandAdjustContrastd, RandAffined, RandFlipd
 
 from mrcontrast.data.augmentation import AugmentedDataset, FixedDraw
 from mrcontrast.data.dataset import SliceDataset, VolumeDataset
-from mrcontrast.data.manifest import Record
+from mrcontrast.data.record import Record
 from mrcontrast.data.volume_store import open_store
 
 IMAGES = ["source", "target", "brain_mask"]

@@ -11,7 +11,7 @@ from mrcontrast.data.dataset import (
     VolumeDataset,
     collate,
 )
-from mrcontrast.data.manifest import Record
+from mrcontrast.data.record import Record
 from mrcontrast.data.scanned import measure_scanned
 from mrcontrast.data.volume_store import VolumeStore, open_store
 from mrcontrast.errors import UsageError

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from mrcontrast.data.manifest import MANIFEST, Manifest, Record
+from mrcontrast.data.manifest import Manifest
+from mrcontrast.data.record import MANIFEST, Record
 from mrcontrast.errors import MrcontrastError
 
 NORMALISER = {"name": "percentile-0-99.5", "low": -3.25, "high": 812.0625, "clip": True}

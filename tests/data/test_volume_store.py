@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from mrcontrast.data import volume_store
-from mrcontrast.data.manifest import Manifest, Record
+from mrcontrast.data.manifest import Manifest
+from mrcontrast.data.record import Record
 from mrcontrast.data.volume_store import open_store, record_key, store_folder
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.storage.files import sha256_file

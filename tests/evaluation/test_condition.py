@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from mrcontrast.commands.evaluate import evaluate
-from mrcontrast.data.manifest import Manifest, Record
+from mrcontrast.data.manifest import Manifest
+from mrcontrast.data.record import Record
 from mrcontrast.evaluation.anatomy import Anatomy
 from mrcontrast.evaluation.check_sheets import check_sheets
 from mrcontrast.evaluation.condition import Swap, check_condition, compare_swap

@@ -9,7 +9,8 @@ import pytest
 
 from mrcontrast.cli import main
 from mrcontrast.commands.evaluate import evaluate
-from mrcontrast.data.manifest import Manifest, Record
+from mrcontrast.data.manifest import Manifest
+from mrcontrast.data.record import Record
 from mrcontrast.data.sidecars import Sidecars
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.evaluation import pairing

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mrcontrast.data.manifest import Record
+from mrcontrast.data.record import Record
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.inference.originals import originals, write_masks
 from mrcontrast.storage.files import sha256_file

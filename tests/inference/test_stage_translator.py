@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
-from mrcontrast.data.manifest import Record
 from mrcontrast.data.predictions import PredictionFiles
+from mrcontrast.data.record import Record
 from mrcontrast.diffusion.samplers import DDIM, DDPM
 from mrcontrast.diffusion.sampling import Generators, draw
 from mrcontrast.diffusion.sampling import Sampler as BaseSampler

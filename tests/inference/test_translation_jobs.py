@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mrcontrast.data.manifest import Record
+from mrcontrast.data.record import Record
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.inference.translation_jobs import (
     file_job,

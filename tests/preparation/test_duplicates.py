@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mrcontrast.data.manifest import Record
+from mrcontrast.data.record import Record
 from mrcontrast.data.splits import FixedSplit, RandomSplit
 from mrcontrast.preparation.dataset import prepare_dataset
 from mrcontrast.preparation.duplicates import Deduplicate

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from mrcontrast.data.manifest import MANIFEST, Manifest
+from mrcontrast.data.manifest import Manifest
+from mrcontrast.data.record import MANIFEST
 from toy.preparing import prepare_slowly
 
 KILLS = 10  # for each state of out

@@ -8,7 +8,8 @@ from scipy import ndimage
 
 from mrcontrast.commands.prepare import prepare
 from mrcontrast.config.build import compose
-from mrcontrast.data.manifest import Manifest, Record
+from mrcontrast.data.manifest import Manifest
+from mrcontrast.data.record import Record
 from mrcontrast.errors import UsageError
 from mrcontrast.preparation.operators import CorrectBias, Register, SkullStrip
 from mrcontrast.storage.volume import Volume, read_volume, write_labels, write_volume

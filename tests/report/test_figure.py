@@ -7,7 +7,7 @@ import pytest
 from matplotlib import colormaps
 from matplotlib.image import imread
 
-from mrcontrast.data.manifest import Record
+from mrcontrast.data.record import Record
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.report.figure import (
     BAR_INCHES,

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from mrcontrast.commands.evaluate import evaluate
-from mrcontrast.data.manifest import Manifest, Record
+from mrcontrast.data.manifest import Manifest
+from mrcontrast.data.record import Record
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.evaluation.protocol import Protocol
 from mrcontrast.report.evaluation import read_evaluation

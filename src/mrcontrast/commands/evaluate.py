@@ -8,8 +8,9 @@ from typing import Any
 
 from mrcontrast.config.arguments import check_exists
 from mrcontrast.data.contrasts import title_of
-from mrcontrast.data.manifest import MANIFEST, Manifest, Record
+from mrcontrast.data.manifest import Manifest
 from mrcontrast.data.predictions import synthetic_name
+from mrcontrast.data.record import MANIFEST, Record
 from mrcontrast.errors import MrcontrastError, UsageError, printable
 from mrcontrast.evaluation.added_metrics import build_metrics, read_nodes
 from mrcontrast.evaluation.collection import Collection, Rules, collect

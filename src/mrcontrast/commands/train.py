@@ -2,7 +2,6 @@
 
 import logging
 import shlex
-import signal
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -26,7 +25,7 @@ from mrcontrast.storage.folder_lock import alone
 from mrcontrast.training.trainer import build_trainer, check_accelerator
 
 if TYPE_CHECKING:
-    from lightning import LightningDataModule, Trainer
+    from lightning import LightningDataModule
 
     from mrcontrast.stages.contract import Stage
     from mrcontrast.tracking.no_tracker import NoTracker
@@ -123,26 +122,19 @@ def train_in(
     from mrcontrast.tracking.no_tracker import NoTracker, recorded
     from mrcontrast.tracking.store import origin_tags
     from mrcontrast.training.callbacks.elapsed import Elapsed
+    from mrcontrast.training.fitting import fit, tabulate
     from mrcontrast.training.initial_weights import (
-        origin_of,
         take_over,
-        warn_of_other_data,
-        warn_of_patches,
     )
-    from mrcontrast.training.resume import check_origin, is_first_process
+    from mrcontrast.training.resume import is_first_process
 
     seed_everything(config.seed, workers=True, verbose=False)
     datamodule, stage = build(config.data), check_stage(build_stage(config.stage))
     take_over(stage, parents, earlier)
     datamodule.prepare_data()
     datamodule.setup("fit")
+    origin = checked_origin(folder, config, datamodule, parents, earlier)
     before = folder.provenance
-    origin = describe(config, datamodule) | origin_of(parents, earlier)
-    warn_of_patches(parents, config)
-    if earlier is not None:
-        warn_of_other_data(earlier, origin["data"])
-    if before:
-        check_origin(before, origin, folder)
     tracker: NoTracker = build(config.logger) if is_first_process() else NoTracker()
     if is_first_process():  # provenance first: it tells whose folder this is
         folder.write_provenance(origin | {"mlflow_run_id": before.get("mlflow_run_id")})
@@ -168,6 +160,26 @@ def train_in(
     return score["value"]
 
 
+def checked_origin(
+    folder: RunFolder,
+    config: DictConfig,
+    datamodule: "LightningDataModule",
+    parents: dict[str, RunFolder],
+    earlier: RunFolder | None,
+) -> dict[str, Any]:
+    """Return the origin of a run, after a check that a run to go on with has the same."""
+    from mrcontrast.training.initial_weights import origin_of, warn_of_other_data, warn_of_patches
+    from mrcontrast.training.resume import check_origin
+
+    origin = describe(config, datamodule) | origin_of(parents, earlier)
+    warn_of_patches(parents, config)
+    if earlier is not None:
+        warn_of_other_data(earlier, origin["data"])
+    if before := folder.provenance:
+        check_origin(before, origin, folder)
+    return origin
+
+
 def describe(config: DictConfig, datamodule: "LightningDataModule") -> dict[str, Any]:
     """Return where a run comes from, as far as it is known before training."""
     from mrcontrast.data.facts import data_facts
@@ -184,63 +196,6 @@ def describe(config: DictConfig, datamodule: "LightningDataModule") -> dict[str,
         "command": shlex.join(command),
         **software(),
     }
-
-
-def fit(
-    trainer: "Trainer",
-    stage: "Stage",
-    datamodule: "LightningDataModule",
-    checkpoint: Path | None,
-    folder: RunFolder,
-) -> dict[str, Any]:
-    """Fit, and leave the averaged weights of the best validation in the stage.
-
-    Returns:
-        The best score: monitor, value, step; value None when no validation took place.
-
-    Raises:
-        KeyboardInterrupt: Ctrl-C, which Lightning turns into a bare exit code 1.
-        MrcontrastError: The checkpoint does not fit the stage.
-    """
-    from mrcontrast.training.resume import check_checkpoint, read_checkpoint, score_of
-
-    stage.before_fit(datamodule)
-    if checkpoint is not None:
-        log.info("Going on from %s", checkpoint)
-        check_checkpoint(stage, checkpoint)
-    try:
-        trainer.fit(stage, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
-    except SystemExit as error:
-        if isinstance(error.__context__, KeyboardInterrupt):
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            raise KeyboardInterrupt from None
-        raise
-    score: dict[str, Any] = {"value": None, "step": trainer.global_step}
-    if folder.best_checkpoint.is_file():
-        best = read_checkpoint(folder.best_checkpoint)
-        stage.load_state_dict(best["state_dict"])
-        score = score_of(best)
-    stage.to(trainer.strategy.root_device).eval()
-    stage.finish(datamodule)
-    return score
-
-
-def tabulate(
-    trainer: "Trainer",
-    stage: "Stage",
-    datamodule: "LightningDataModule",
-    checkpoint: DictConfig,
-) -> dict[str, Any]:
-    """Let a stage without steps learn in its ``finish``, then validate it.
-
-    Returns:
-        Its score: monitor, value, step 0.
-    """
-    stage.finish(datamodule)
-    trainer.validate(stage, datamodule=datamodule, verbose=False)
-    found = trainer.callback_metrics.get(checkpoint.monitor)
-    value = None if found is None else float(found)
-    return {"monitor": checkpoint.monitor, "value": value, "step": 0}
 
 
 def hand_over(

@@ -16,8 +16,8 @@ from mrcontrast.storage.nifti import absence
 __all__ = ["add_arguments", "run", "translate_originals", "translate_records"]
 
 if TYPE_CHECKING:
-    from mrcontrast.data.manifest import Record
     from mrcontrast.data.predictions import Existing
+    from mrcontrast.data.record import Record
     from mrcontrast.inference.files import Outcome
     from mrcontrast.inference.originals import Original
     from mrcontrast.inference.translation import Translator

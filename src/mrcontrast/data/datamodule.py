@@ -15,7 +15,8 @@ from mrcontrast.data.augmentation import AugmentedDataset, FixedDraw
 from mrcontrast.data.dataset import Item, ItemOptions, SliceDataset, VolumeDataset, collate
 from mrcontrast.data.epoch_order import EpochOrder, LateLoader
 from mrcontrast.data.fixed_items import EvenSubset, Items, drawn_patches, fixed_items
-from mrcontrast.data.manifest import Manifest, Record
+from mrcontrast.data.manifest import Manifest
+from mrcontrast.data.record import Record
 from mrcontrast.data.scanned import scanned_slices
 from mrcontrast.data.volume_store import open_store, record_key, store_folder
 from mrcontrast.errors import MrcontrastError, UsageError

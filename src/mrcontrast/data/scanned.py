@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mrcontrast.data.manifest import Record
+from mrcontrast.data.record import Record
 
 SCANNED_SLICES = "scanned_slices"  # of a record's measures: first and last
 

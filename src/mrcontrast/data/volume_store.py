@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mrcontrast.data.manifest import Record
+from mrcontrast.data.record import Record
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.storage.files import replacing, sha256_file
 from mrcontrast.storage.volume import read_mask, read_volume, same_grid

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mrcontrast.data.manifest import RAW_MASK, Record
 from mrcontrast.data.predictions import BRAIN_MASK, synthetic_name
+from mrcontrast.data.record import RAW_MASK, Record
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.inference.translation_jobs import Job, seed_of
 from mrcontrast.storage.volume import read_volume, write_labels

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import torch
 from filelock import FileLock
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from mrcontrast import keys
@@ -31,6 +31,7 @@ from mrcontrast.latent.stored_caches import (
     lock_path,
     mark_used,
 )
+from mrcontrast.networks.devices import on_fastest_device
 from mrcontrast.storage.files import json_hash, write_json
 from mrcontrast.storage.identity import UnidentifiedError, identity
 
@@ -240,19 +241,3 @@ def renamed_at_end(target: Path) -> Iterator[Path]:
     except BaseException:
         delete(partial)  # on a full disk it would hold all the space that is left
         raise
-
-
-@contextmanager
-def on_fastest_device(module: nn.Module | None) -> Iterator[torch.device]:
-    """Move a module, if there is one, to the CUDA device, if there is one, and back."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if module is None:
-        yield device
-        return
-    home = next(module.parameters()).device
-    device = device if device.type == "cuda" else home
-    module.to(device)
-    try:
-        yield device
-    finally:
-        module.to(home)

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from mrcontrast.data.manifest import MANIFEST, Manifest, Record
+from mrcontrast.data.manifest import Manifest
+from mrcontrast.data.record import MANIFEST, Record
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.preparation.duplicates import Compared
 from mrcontrast.preparation.outcome import Outcome, read_outcome, write_outcome

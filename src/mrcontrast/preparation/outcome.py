@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mrcontrast import __version__
-from mrcontrast.data.manifest import Record, columns_of, from_row, to_row
+from mrcontrast.data.record import Record, columns_of, from_row, to_row
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.preparation.session import BROKEN, Dropped, Entry
 from mrcontrast.preparation.subject import Subject

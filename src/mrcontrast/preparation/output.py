@@ -7,7 +7,7 @@ import yaml
 
 from mrcontrast import __version__
 from mrcontrast.data.contrasts import MASK_ENDINGS, ending_of
-from mrcontrast.data.manifest import MANIFEST, MASKS, Record, contrasts_in
+from mrcontrast.data.record import MANIFEST, MASKS, Record, contrasts_in
 from mrcontrast.errors import UsageError
 from mrcontrast.preparation.outcome import SESSIONS
 from mrcontrast.preparation.session import Entry

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mrcontrast.data.manifest import RAW_MASK
+from mrcontrast.data.record import RAW_MASK
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.preparation.session import Dropped, Entry
 from mrcontrast.preparation.subject import Subject

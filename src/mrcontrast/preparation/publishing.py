@@ -8,7 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from mrcontrast.data.manifest import MANIFEST
+from mrcontrast.data.record import MANIFEST
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.preparation.outcome import SESSIONS, read_outcome
 from mrcontrast.preparation.output import DESCRIPTION, own_files, refuse_others

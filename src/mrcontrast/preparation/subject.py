@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from mrcontrast.data.contrasts import title_of
-from mrcontrast.data.manifest import FIXED, NAME, RAW_MASK
+from mrcontrast.data.record import FIXED, NAME, RAW_MASK
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.storage.volume import Volume, same_grid
 from mrcontrast.transforms.grid import resample_to

@@ -7,7 +7,7 @@ from os.path import lexists
 from pathlib import Path
 from typing import Any
 
-from mrcontrast.data.manifest import ABSENT
+from mrcontrast.data.record import ABSENT
 from mrcontrast.data.sidecars import Sidecars
 from mrcontrast.errors import UsageError
 from mrcontrast.preparation.pairs import FilePair, bids_labels

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from mrcontrast.data.manifest import ABSENT, MASKS
+from mrcontrast.data.record import ABSENT, MASKS
 from mrcontrast.imaging.header import FORMS_AGREE_MM
 from mrcontrast.preparation.outcome import Outcome
 from mrcontrast.preparation.session import Dropped, Remark

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from mrcontrast.data.contrasts import title_of
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.metrics.voxelwise import peak_signal_to_noise
+from mrcontrast.report.cut import PLANES, Cut
 from mrcontrast.storage.files import replacing
 from mrcontrast.storage.volume import Volume, read_mask, read_volume, same_grid
 from mrcontrast.transforms.brain import mask_from_nonzero
@@ -27,7 +28,6 @@ ERROR_COLOURS = "inferno"
 ERROR_SHARE = 0.3  # of the window; a larger error has the last colour
 
 # Axis that a plane cuts, and the letter of its left edge: the patient's right, or the front.
-PLANES = {"axial": (2, "R"), "coronal": (1, "R"), "sagittal": (0, "A")}
 
 
 @dataclass(frozen=True)
@@ -62,27 +62,6 @@ class FigureRow:
             found += [f"synthetic: {name}", f"|{name} - real|"]
             found += [f"spread: {name}"] if name in self.spread else []
         return found
-
-
-@dataclass(frozen=True)
-class Cut:
-    """A slice through a volume, cropped to the brain."""
-
-    plane: str
-    index: int
-    crop: tuple[slice, slice]
-    aspect: float
-
-    def show(self, volume: np.ndarray) -> np.ndarray:
-        """Return the slice with the top up and the patient's right, or the front, at the left."""
-        section = np.take(volume, self.index, axis=PLANES[self.plane][0])[self.crop]
-        return np.asarray(section)[::-1].T
-
-    @property
-    def height(self) -> float:
-        """Height of the picture in widths."""
-        width, height = (part.stop - part.start for part in self.crop)
-        return self.aspect * height / width
 
 
 def comparison_figure(

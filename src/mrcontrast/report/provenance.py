@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from mrcontrast.data.contrasts import title_of
-from mrcontrast.data.manifest import MANIFEST, Manifest
+from mrcontrast.data.manifest import Manifest
 from mrcontrast.data.predictions import PredictionFiles
+from mrcontrast.data.record import MANIFEST
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.evaluation.table import left_out
 from mrcontrast.report.evaluation import Evaluation

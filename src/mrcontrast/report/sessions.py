@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from mrcontrast.data.contrasts import contrast_of_name, title_of
-from mrcontrast.data.manifest import MANIFEST, Manifest
+from mrcontrast.data.manifest import Manifest
 from mrcontrast.data.predictions import PredictionFiles, synthetic_name
+from mrcontrast.data.record import MANIFEST
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.evaluation.collection import Rules, collect
 from mrcontrast.evaluation.masks import DERIVED_MASKS, MASKS_BESIDE
@@ -128,7 +129,11 @@ def read_images(session: Session, evaluation: Evaluation) -> Images:
     normaliser = None if name is None else normaliser_from_name(name, clip=True)
     reference, mask = read_reference(session.case, normaliser)
     own = evaluation.summary["intensity_range"]["rule"] == "reference"
-    low, high = _ends(session, evaluation) if own else (0.0, 1.0)
+    low, high = (
+        next(row.ends for row in evaluation.rows if row.name == session.case.name)
+        if own
+        else (0.0, 1.0)
+    )
     real = _scaled(reference, low, high)
     images = Images(
         real,
@@ -212,11 +217,6 @@ def _with_sources(sessions: Mapping[str, Session], folder: Path, target: str) ->
         )
         for name, item in sessions.items()
     }
-
-
-def _ends(session: Session, evaluation: Evaluation) -> tuple[float, float]:
-    """Return the intensity range of one session, in the units of its files."""
-    return next(row.ends for row in evaluation.rows if row.name == session.case.name)
 
 
 def _scaled(volume: Volume, low: float, high: float) -> Volume:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mrcontrast.data.manifest import MASKS
+from mrcontrast.data.record import MASKS
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.preparation.subject import Operator, Subject
 from mrcontrast.storage.volume import Volume
