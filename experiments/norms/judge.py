@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from mrcontrast.inference.sampling import Drawing
-from mrcontrast.inference.sampling_options import Draws
+from mrcontrast.inference.sampling_options import SamplingOptions
+from mrcontrast.inference.volume_sampler import VolumeSampler
 
 EDGES = (0.005, 0.01, 0.02, 0.05, 0.08, 1.0)  # share of a slice that brain fills
 SHARES = ("0.5-1 %", "1-2 %", "2-5 %", "5-8 %", "> 8 %")
@@ -42,10 +42,10 @@ def judge(
         spacing_mm: Of their voxels.
         trained: Axes of the volumes of training, for the relief of group norms; None: no relief.
     """
-    drawing = Drawing(stage, Draws(), 16, torch.device("cpu"), trained)
+    sampler = VolumeSampler(stage, SamplingOptions(), 16, torch.device("cpu"), trained)
 
     def draw(source: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        return drawing.draw(source, mask, 0, lambda part: None)[0]
+        return sampler.sample(source, mask, 0, lambda part: None)[0]
 
     psnrs: list[float] = []
     share: dict[str, list[np.ndarray]] = {name: [] for name in SHARES}

@@ -11,8 +11,8 @@ import torch
 from experiments.norms.judge import SHARES, sort_slices
 from experiments.norms.run import held_out, train_stage
 
-from mrcontrast.inference.sampling import Drawing
-from mrcontrast.inference.sampling_options import Draws
+from mrcontrast.inference.sampling_options import SamplingOptions
+from mrcontrast.inference.volume_sampler import VolumeSampler
 
 THIN = SHARES[:3]
 ROUNDS = 2000  # of the bootstrap
@@ -20,10 +20,10 @@ ROUNDS = 2000  # of the bootstrap
 
 def errors_of(stage: torch.nn.Module, args: argparse.Namespace) -> list[dict[str, np.ndarray]]:
     """Return for each subject the errors of brain voxels by share of the slice."""
-    drawing = Drawing(stage, Draws(args.samples), 16, torch.device("cpu"), None)
+    sampler = VolumeSampler(stage, SamplingOptions(args.samples), 16, torch.device("cpu"), None)
     found = []
     for case in held_out(args.data, args.subjects, False):
-        image = drawing.draw(case.source, case.mask, 0, lambda part: None)[0]
+        image = sampler.sample(case.source, case.mask, 0, lambda part: None)[0]
         share: dict[str, list[np.ndarray]] = {name: [] for name in SHARES}
         sort_slices(image - case.target, case.mask, share)
         found.append({name: np.concatenate(parts) for name, parts in share.items() if parts})

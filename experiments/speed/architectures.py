@@ -6,8 +6,10 @@ The 2D sizes come from configs/experiment/warvito2023.
 from dataclasses import dataclass
 
 from omegaconf import DictConfig, OmegaConf, open_dict
+from torch import nn
 
-from mrcontrast.config.build import compose, config_dir
+from mrcontrast.config.build import build, compose, config_dir
+from mrcontrast.networks.control import encoder_settings
 
 WARMUP_STEPS = 1  # run first and not counted
 
@@ -110,8 +112,6 @@ def train_config(what: Setting, stage: str, overrides: list[str]) -> DictConfig:
         third.stage.denoiser = resolved["denoiser"]
         for part in ("schedule", "target"):
             third.stage.process[part] = resolved["process"][part]
-        for name in ("with_conditioning", "cross_attention_dim"):
-            third.stage.controlnet[name] = resolved["denoiser"][name]
     return third
 
 
@@ -147,3 +147,21 @@ def data_overrides(what: Setting) -> list[str]:
     """Return overrides that make the data module serve plain slices or whole volumes."""
     least = f"data.items.min_brain_fraction={what.min_brain_fraction}"
     return ["data=prepared", least, "data.augmentation=null", "stage.store.variants=1"]
+
+
+def denoiser_of(stage: DictConfig) -> nn.Module:
+    """Build the denoiser of a stage as MONAI has it, with random weights."""
+    channels = stage.codec.autoencoder.latent_channels
+    sizes = {"spatial_dims": stage.codec.autoencoder.spatial_dims, "in_channels": channels}
+    return build(stage.denoiser)(**sizes, out_channels=channels)
+
+
+def controlnet_of(stage: DictConfig) -> nn.Module:
+    """Build the ControlNet of a stage on one channel of pixels, as MONAI has it."""
+    return build(stage.controlnet)(
+        **encoder_settings(build(stage.denoiser)),
+        spatial_dims=stage.codec.autoencoder.spatial_dims,
+        in_channels=stage.codec.autoencoder.latent_channels,
+        conditioning_embedding_in_channels=1,
+        conditioning_embedding_num_channels=list(stage.condition.embedder_channels),
+    )

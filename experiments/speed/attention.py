@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from peak_memory import GIB, peak_bytes
 
 from mrcontrast.config.build import config_dir
-from mrcontrast.networks.memory_format import channels_last
+from mrcontrast.networks.fast_kernels import use_fast_kernels
 
 SHAPE = (96, 112, 96)  # latent of a 1 mm head, f = 2
 SEED = 0
@@ -18,10 +18,10 @@ SEED = 0
 def predict(fused: bool) -> None:
     """Run the default denoiser once and print its peak (GiB) and a few outputs."""
     node = OmegaConf.load(config_dir() / "stage" / "latent_diffusion.yaml").denoiser
-    node.update({"spatial_dims": 3, "in_channels": 4, "out_channels": 4})
     torch.manual_seed(SEED)
-    network = instantiate(node, _convert_="all").eval()
-    channels_last(network)
+    build = instantiate(node, _convert_="all")
+    network = build(spatial_dims=3, in_channels=4, out_channels=4).eval()
+    use_fast_kernels(network)
     for part in network.modules():
         if hasattr(part, "use_flash_attention"):
             part.use_flash_attention = fused

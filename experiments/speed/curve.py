@@ -2,14 +2,13 @@
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from original import DDIM_STEPS, GUIDANCE
@@ -20,7 +19,8 @@ from torch import Tensor
 
 from mrcontrast.data.manifest import Manifest, Record
 from mrcontrast.diffusion.samplers import DDIM
-from mrcontrast.inference.from_run import from_run, set_sampler
+from mrcontrast.inference.from_run import from_run, set_options
+from mrcontrast.inference.sampling_options import SamplingOptions
 from mrcontrast.metrics.structural import ssim
 from mrcontrast.metrics.voxelwise import peak_signal_to_noise
 from mrcontrast.runs.folder import software
@@ -56,22 +56,20 @@ class Subject:
         return psnr, ssim(image, self.t1w, 1.0, self.brain)
 
 
-def measure(drawing: Any, subjects: list[Subject], draws: int) -> dict[str, Any]:  # noqa: ANN401
+def measure(sampler: Any, subjects: list[Subject], draws: int) -> dict[str, Any]:  # noqa: ANN401
     """Sample with the stage's current sampler; score single samples and their mean.
 
     Args:
-        drawing: The translator's ``drawing``.
+        sampler: The translator's ``sampler``.
         subjects: Held-out subjects.
         draws: Samples per subject.
     """
     single, joint, seconds = [], [], []
     for subject in subjects:
-        brain = torch.from_numpy(subject.brain)
-        image = torch.from_numpy(np.where(subject.brain, subject.flair, 0).astype(np.float32))
         images = []
         for seed in range(draws):
             start = time.perf_counter()
-            images.append(drawing.sample(image, brain, seed, lambda part: None).numpy())
+            images.append(sampler.sample(subject.flair, subject.brain, seed, lambda part: None)[0])
             seconds.append(time.perf_counter() - start)
         single += [subject.score(drawn) for drawn in images]
         joint.append(subject.score(np.mean(images, 0)))
@@ -81,12 +79,12 @@ def measure(drawing: Any, subjects: list[Subject], draws: int) -> dict[str, Any]
     return found
 
 
-def survey(stage: Any, drawing: Any, subjects: list[Subject]) -> list[dict[str, Any]]:  # noqa: ANN401
+def survey(stage: Any, sampler: Any, subjects: list[Subject]) -> list[dict[str, Any]]:  # noqa: ANN401
     """Measure the run's sampler (first and last), the others, and DDIM 200 with guidance."""
     found = []
 
     def add(name: str, calls: int, subjects: list[Subject] = subjects, draws: int = DRAWS) -> None:
-        entry = {"sampler": name, "calls": calls, **measure(drawing, subjects, draws)}
+        entry = {"sampler": name, "calls": calls, **measure(sampler, subjects, draws)}
         print(f"{name}, {calls} calls: {entry['seconds']:.2f} s per sample", flush=True)
         found.append(entry)
 
@@ -94,14 +92,14 @@ def survey(stage: Any, drawing: Any, subjects: list[Subject]) -> list[dict[str, 
     add(OWN, own.num_calls)
     for name in SAMPLERS:
         for calls in CALLS:
-            set_sampler(stage, name)
+            set_options(stage, SamplingOptions(sampler=name))
             stage.sampler.num_steps = (calls + 1) // 2 if name == "heun_flow" else calls
             add(name, stage.sampler.num_calls)
-    stage.process.sampler = DDIM(DDIM_STEPS)
+    stage.sampler = DDIM(DDIM_STEPS)
     add(REFERENCE, DDIM_STEPS)
     with guided(stage):
         add(GUIDED, 2 * DDIM_STEPS, subjects[:1], 1)
-    stage.process.sampler = own
+    stage.sampler = own
     add(OWN, own.num_calls)
     return found
 
@@ -113,15 +111,15 @@ def guided(stage: Any) -> Iterator[None]:  # noqa: ANN401
     Our stages have no text, so both branches are equal: the time doubles, the image stays.
     """
 
-    def predict(z_t: Tensor, t: Tensor, condition: Tensor) -> Tensor:
-        empty, prompted = (type(stage).predict(stage, z_t, t, condition) for _ in range(2))
+    def network(condition: Sequence[Tensor], z_t: Tensor, t: Tensor) -> Tensor:
+        empty, prompted = (type(stage).network(stage, condition, z_t, t) for _ in range(2))
         return empty + GUIDANCE * (prompted - empty)
 
-    stage.predict = predict
+    stage.network = network
     try:
         yield
     finally:
-        del stage.predict
+        del stage.network
 
 
 def verdict(found: list[dict[str, Any]]) -> dict[str, Any]:
@@ -183,10 +181,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("outputs/study/demo/data"))
     parser.add_argument("--out", type=Path, default=Path("outputs/speed"))
     args = parser.parse_args()
-    drawing = from_run(args.run).drawing
+    sampler = from_run(args.run).sampler
     records = Manifest.read(args.data).split("test")[:SUBJECTS]
     subjects = [Subject.read(record) for record in records]
-    found = survey(drawing.stage, drawing, subjects)
+    found = survey(sampler.stage, sampler, subjects)
     judged = verdict(found)
     facts = {"run": args.run, "subjects": [subject.name for subject in subjects]}
     facts |= {"device": describe_device(), "versions": software()["versions"]}

@@ -8,8 +8,8 @@ import torch
 from monai.networks.nets import DiffusionModelUNet
 from torch import nn
 
+from mrcontrast.networks.fast_kernels import use_fast_kernels
 from mrcontrast.networks.group_norm import FORMATS, QuickGroupNorm
-from mrcontrast.networks.memory_format import channels_last
 
 TURNS = 7
 SHAPES = {2: (16, 3, 48, 56), 3: (1, 8, 48, 56, 48)}  # latents of release_2d and release_3d
@@ -61,7 +61,7 @@ def denoiser_step(dims: int, shape: tuple[int, ...]) -> Callable[[bool], float]:
         norm_num_groups=16,
         **DENOISERS[dims],
     )
-    channels_last(denoiser)
+    use_fast_kernels(denoiser)
     norms = [module for module in denoiser.modules() if isinstance(module, nn.GroupNorm)]
     z, times = torch.randn(shape), torch.full((shape[0],), 500.0)
 

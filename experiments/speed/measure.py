@@ -61,10 +61,11 @@ def measure_sampling(what: Setting, out: Path, turns: int) -> dict[str, Any]:
     steps = {"ours": stage.sampler.num_steps, "original": DDIM_STEPS}
     calls = {"ours": stage.sampler.num_calls, "original": 2 * DDIM_STEPS}
     found: dict[str, Any] = {"sampler": type(stage.sampler).__name__}
+    ends = stage.process.schedule, stage.process.target
     with torch.no_grad(), begun(stage, flair) as predict:
         stage.sampler.num_steps = 1
         step = {
-            "ours": lambda: stage.process.sample(predict, noise),
+            "ours": lambda: stage.sampler.sample(predict, noise, *ends),
             "original": theirs.one_step(flair, noise),
         }
         step_s = alternate(step, turns)
@@ -85,8 +86,7 @@ def measure_sampling(what: Setting, out: Path, turns: int) -> dict[str, Any]:
 
 def begun(stage: Any, flair: torch.Tensor) -> Any:  # noqa: ANN401
     """Return the context of a sample's steps, with FLAIR embedded."""
-    batch = {"source": flair}
-    return stage.steered(stage.condition(batch, stage.codec), stage.batch_shape(batch))
+    return stage.sampling(stage.prepare({"source": flair}))
 
 
 @torch.no_grad()

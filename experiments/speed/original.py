@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from architectures import CONTROL, Setting, original
+from architectures import CONTROL, Setting, controlnet_of, denoiser_of, original
 from monai.networks.schedulers import DDIMScheduler, DDPMScheduler
 from omegaconf import DictConfig
 from text_encoder import TextEncoder, prompt
@@ -42,7 +42,7 @@ class OriginalDiffusion(nn.Module):
     def __init__(self, config: DictConfig, what: Setting) -> None:
         super().__init__()
         self.autoencoder = build(config.stage.codec.autoencoder).eval().requires_grad_(False)
-        self.denoiser = build(config.stage.denoiser)
+        self.denoiser = denoiser_of(config.stage)
         self.text_encoder = TextEncoder(what.text_width, what.text_layers).eval()
         self.noise = DDPMScheduler(**NOISE)
         self.noise.alphas_cumprod = self.noise.alphas_cumprod.float()
@@ -93,7 +93,7 @@ class OriginalControl(OriginalDiffusion):
     def __init__(self, config: DictConfig, what: Setting) -> None:
         super().__init__(config, what)
         self.denoiser.eval().requires_grad_(False)
-        self.controlnet = build(config.stage.controlnet)
+        self.controlnet = controlnet_of(config.stage)
         start_from_denoiser(self.controlnet, self.denoiser)
 
     def trained(self) -> nn.Module:

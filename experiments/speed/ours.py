@@ -63,8 +63,7 @@ def build_ours(config: DictConfig, what: Setting) -> LightningModule:
     """Build a stage with random weights; its prompt is encoded once, here."""
     stage: Any = build_stage(config.stage)
     stage.codec.std.fill_(1.0)
-    if hasattr(stage, "initialise"):
-        stage.initialise()
+    stage.initialise()
     with torch.no_grad():
         encoder = TextEncoder(what.text_width, what.text_layers).eval()
         context = encoder(prompt(1))

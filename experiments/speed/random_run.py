@@ -30,7 +30,7 @@ def write_random_run(
     stage.initialise()
     torch.nn.init.normal_(stage.denoiser.out[-1].conv.weight, std=0.02)  # MONAI: 0
     folder = RunFolder(path)
-    dims = stage_node.denoiser.spatial_dims
+    dims = stage.spatial_dims
     folder.write_config(OmegaConf.create({"stage": stage_node, "spatial_dims": dims}))
     sha256 = folder.write_weights(stage.state_dict())
     data = {"spacing_mm": spacing_mm, "shape": list(shape)}

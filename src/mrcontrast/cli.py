@@ -49,7 +49,7 @@ EXAMPLES = """examples:
   mrcontrast prepare recipe=phantom out=outputs/data/phantom
   mrcontrast train stage=autoencoder data=phantom
   mrcontrast train stage=latent_diffusion autoencoder=outputs/runs/autoencoder
-  mrcontrast translate FLAIR.nii.gz T1w.nii.gz --model outputs/runs/controlnet
+  mrcontrast translate IN.nii.gz OUT.nii.gz --model outputs/runs/controlnet
   mrcontrast evaluate --predictions DIR --references DIR
 
 `mrcontrast COMMAND --help` says more. --debug shows the traceback of an error. --trust MODULE lets

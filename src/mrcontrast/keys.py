@@ -8,8 +8,6 @@ from typing import TypedDict
 
 from torch import Tensor
 
-FLAIR = "flair"
-T1W = "t1w"
 SOURCE = "source"
 TARGET = "target"
 SOURCE_LATENT = "source_latent"
@@ -18,8 +16,6 @@ REGRESSED = "regressed"
 BRAIN_MASK = "brain_mask"
 SUBJECT = "subject"
 ITEM = "item"
-
-CONTRASTS = (SOURCE, TARGET)
 
 
 class Batch(TypedDict, total=False):

@@ -129,7 +129,8 @@ def test_the_command_prints_and_writes_a_whole_chain(tmp_path, capsys):
 
 def test_a_parent_may_be_a_released_run_and_must_be_there():
     study = compose("study", ["study=quickstart"]).study
-    assert "regressor" in training_configs(study)["controlnet"].stage.condition
+    signals = training_configs(study)["controlnet"].stage.condition.signals
+    assert signals.regression.regressor.factor
     study.train.controlnet.parents.regression = "phantom-2d/unet_of_mine"
     with pytest.raises(UsageError, match=r"unet_of_mine.*controlnet\.parents\.regression"):
         training_configs(study)

@@ -18,7 +18,7 @@ from mrcontrast.data.manifest import Manifest, Record
 from mrcontrast.data.predictions import Existing, PredictionFiles
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.inference.files import translate_files
-from mrcontrast.inference.sampling_options import Draws
+from mrcontrast.inference.sampling_options import SamplingOptions
 from mrcontrast.inference.stage_translator import StageTranslator
 from mrcontrast.inference.translation_jobs import folder_jobs, mask_in, record_jobs, seed_of
 from mrcontrast.runs.folder import RunFolder
@@ -202,7 +202,7 @@ def test_volumes_made_otherwise_are_refused_or_replaced(
     seed = 1 if change == "seed" else 0
     shuffle = change == "source"
     identity = {"WeightsSHA256": "other" if change == "weights" else "12ab"}
-    draws = Draws(samples=2 if change == "samples" else 1)
+    draws = SamplingOptions(samples=2 if change == "samples" else 1)
     other = StageTranslator(
         Inverse(), translator.grid, translator.normalisers, draws, identity=identity
     )
@@ -424,7 +424,7 @@ def test_samples_write_a_deviation(
     tiny_records: list[Record], translator: StageTranslator, tmp_path: Path
 ) -> None:
     grid, normaliser = translator.grid, translator.normalisers
-    twice = StageTranslator(Inverse(), grid, normaliser, Draws(samples=2))
+    twice = StageTranslator(Inverse(), grid, normaliser, SamplingOptions(samples=2))
     (path,) = translate_records(tiny_records[:1], twice, tmp_path)
     std = tmp_path / "sub-01_desc-synthstd_T1w.nii.gz"
     assert PredictionFiles(path).std == std

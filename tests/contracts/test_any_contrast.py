@@ -20,7 +20,7 @@ PREPARE = (
     "recipe.sources.0.config.anatomy_spacing_mm=4.0",
     "recipe.grid.spacing_mm=4.0",
     "recipe.grid.shape=[40,56,48]",
-    "recipe.split={_target_: mrcontrast.data.splits.RandomSplit, train: 1, val: 1, test: 1, seed: 0}",
+    "recipe.split={_target_: mrcontrast.data.splits.RandomSplit,train: 1,val: 1,test: 1,seed: 0}",
 )
 NETWORK = ("channels=[4,8]", "attention_levels=[false,false]", "norm_num_groups=4")
 STAGES = {

@@ -61,8 +61,6 @@ def test_the_schedule_runs_from_data_to_noise_and_v_inverts_it(example):
     assert type(schedule).__name__ == "Trigonometric"
     torch.testing.assert_close(schedule.alpha(t), torch.cos(t * torch.pi / 2), atol=1e-12, rtol=0)
     torch.testing.assert_close(schedule.alpha(t) ** 2 + schedule.sigma(t) ** 2, torch.ones_like(t))
-    assert schedule.log_snr(t).tolist()[0] == float("inf")
-    assert schedule.log_snr(t)[2] < -50
     z, noise = torch.randn(2, 3, 2, 4, 5, generator=torch.manual_seed(0))
     alpha, sigma = schedule.alpha(t[1:].float()), schedule.sigma(t[1:].float())
     z, noise = z[:2], noise[:2]
@@ -90,7 +88,7 @@ def test_the_sampler_keeps_the_spread_of_gaussian_data(example):
 
     noise = torch.randn(20000, 1, generator=torch.manual_seed(1))
     torch.manual_seed(2)
-    drawn = process.sample(predict, noise)
+    drawn = process.sampler.sample(predict, noise, process.schedule, process.target)
     assert drawn.mean().item() == pytest.approx(0.7, abs=0.01)
     assert 0.05 < drawn.std().item() < 0.5  # the estimate is a mean: it never spreads too far
 

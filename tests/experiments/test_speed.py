@@ -58,8 +58,8 @@ def test_the_networks_are_as_large_as_the_originals() -> None:
     with torch.device("meta"):
         parts = {
             "autoencoder": build(stage.codec.autoencoder),
-            "denoiser": build(stage.denoiser),
-            "controlnet": build(stage.controlnet),
+            "denoiser": architectures.denoiser_of(stage),
+            "controlnet": architectures.controlnet_of(stage),
             "text": load("text_encoder").TextEncoder(what.text_width, what.text_layers),
         }
     millions = {

@@ -13,8 +13,8 @@ from mrcontrast.inference.field import (
     out_of_field,
     usual_field,
 )
-from mrcontrast.inference.sampling import Drawing
-from mrcontrast.inference.sampling_options import Draws
+from mrcontrast.inference.sampling_options import SamplingOptions
+from mrcontrast.inference.volume_sampler import VolumeSampler
 from mrcontrast.networks.lent_norms import has_group_norms, lent_norms
 from mrcontrast.networks.tiling import Tiling
 from mrcontrast.stages.unet_regression import UNetRegression
@@ -32,21 +32,21 @@ def head(shape=SHAPE, centre=(12, 16, 10), radii=(8, 11, 8.2)):
     return (image * mask).astype(np.float32), mask
 
 
-def drawing(dims, trained):
+def sampler(dims, trained):
     stage = UNetRegression(make_regressor(dims), None).eval()
     torch.manual_seed(0)
     for value in stage.parameters():
         nn.init.normal_(value, 0.2, 0.3)
-    return Drawing(stage, Draws(), 4, torch.device("cpu"), trained)
+    return VolumeSampler(stage, SamplingOptions(), 4, torch.device("cpu"), trained)
 
 
 def draw(of, image, mask):
-    return of.draw(image, mask, 0, lambda part: None)[0]
+    return of.sample(image, mask, 0, lambda part: None)[0]
 
 
 def test_slices_with_enough_brain_keep_each_bit_and_thin_ones_borrow():
     image, mask = head()
-    plain, relieved = (draw(drawing(2, trained), image, mask) for trained in (None, SHAPE))
+    plain, relieved = (draw(sampler(2, trained), image, mask) for trained in (None, SHAPE))
     share = mask.mean((0, 1))
     thin = (share > 0) & (share < 0.05)
     assert thin.any()
@@ -62,7 +62,7 @@ def test_a_wider_field_changes_nothing(dims):
     wide = np.pad(image, sides), np.pad(mask, sides)
     changes = []
     for trained in (SHAPE, None):
-        of = drawing(dims, trained)
+        of = sampler(dims, trained)
         changes.append(np.abs(draw(of, *wide)[inner] - draw(of, image, mask)).max())
     assert changes[0] < 1e-5
     assert changes[1] > 1e-2
@@ -73,8 +73,8 @@ def test_a_slab_gets_as_much_empty_space_as_it_is_thick():
     mask[:, :, :6], mask[:, :, 12:] = False, False
     box = usual_field(mask, SHAPE, 3, 4)
     assert box == [(0, 24), (0, 32), (3, 15)]
-    alone = draw(drawing(3, None), image[:, :, 3:15].copy(), mask[:, :, 3:15].copy())
-    of = drawing(3, SHAPE)
+    alone = draw(sampler(3, None), image[:, :, 3:15].copy(), mask[:, :, 3:15].copy())
+    of = sampler(3, SHAPE)
     np.testing.assert_allclose(draw(of, image, mask)[:, :, 3:15], alone, atol=1e-5)
     thin = image[:, :, 6:12].copy(), mask[:, :, 6:12].copy()  # its field ends with it
     assert usual_field(thin[1], SHAPE, 3, 4)[2] == (-3, 9)

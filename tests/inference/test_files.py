@@ -12,7 +12,7 @@ import pytest
 from mrcontrast.data.predictions import Existing
 from mrcontrast.errors import UsageError
 from mrcontrast.inference.files import translate_files
-from mrcontrast.inference.sampling_options import ONE_DRAW
+from mrcontrast.inference.sampling_options import DEFAULTS
 from mrcontrast.inference.translation import Translation, Volumes
 from mrcontrast.inference.translation_jobs import Job, file_job, folder_jobs
 from mrcontrast.storage.volume import Volume, read_mask, read_volume, write_labels, write_volume
@@ -32,7 +32,7 @@ class Copy:
         self.seen = 0
 
     def describe(self) -> dict[str, object]:
-        return {"WeightsSHA256": "12ab", "Samples": ONE_DRAW.samples}
+        return {"WeightsSHA256": "12ab", "Samples": DEFAULTS.samples}
 
     def translate(self, volumes: Volumes, mask: np.ndarray | None, seed: int) -> Translation:
         self.seen += 1

@@ -9,8 +9,9 @@ from tests.stages.conftest import make_batch, make_stage
 
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.inference import memory_plan as fitting
-from mrcontrast.inference.memory_plan import GIB, Fitting, Tiles, available_memory, held_memory
-from mrcontrast.networks.memory import estimate_memory, weight_bytes
+from mrcontrast.inference.memory_estimate import estimate_memory
+from mrcontrast.inference.memory_plan import GIB, MemoryPlan, Tiles, available_memory, held_memory
+from mrcontrast.networks.memory import weight_bytes
 
 SHAPE = (48, 64, 40)
 
@@ -23,7 +24,7 @@ def stage():
 def test_the_estimate_grows_with_the_image_and_falls_with_tiles(stage):
     small, large = estimate_memory(stage, SHAPE), estimate_memory(stage, (96, 64, 40))
     assert small < large
-    Fitting(stage, 1, Tiles(16, 16))
+    MemoryPlan(stage, 1, Tiles(16, 16))
     assert estimate_memory(stage, SHAPE) < small
 
 
@@ -46,7 +47,7 @@ def test_slices_of_a_batch_count():
 def test_what_fits_is_not_cut(stage, monkeypatch, caplog):
     monkeypatch.setattr(logging.getLogger("mrcontrast"), "propagate", True)
     with caplog.at_level("INFO", logger="mrcontrast"):
-        assert Fitting(stage, 1).fit(SHAPE) == Tiles()
+        assert MemoryPlan(stage, 1).fit(SHAPE) == Tiles()
     assert "GiB of memory" in caplog.text
     assert "autoencoder whole, denoiser whole" in caplog.text
 
@@ -54,7 +55,7 @@ def test_what_fits_is_not_cut(stage, monkeypatch, caplog):
 def test_tiles_are_chosen_where_memory_is_short(stage, monkeypatch):
     whole = estimate_memory(stage, SHAPE) - weight_bytes(stage)
     monkeypatch.setattr(fitting, "available_memory", lambda device: int(0.9 * whole))
-    tiles = Fitting(stage, 1).fit(SHAPE)
+    tiles = MemoryPlan(stage, 1).fit(SHAPE)
     assert tiles != Tiles()
     assert estimate_memory(stage, SHAPE) - weight_bytes(stage) < 0.9 * whole
 
@@ -63,14 +64,14 @@ def test_tiles_are_chosen_where_memory_is_short(stage, monkeypatch):
 def test_what_cannot_fit_is_refused_on_one_line(stage, monkeypatch, tiles):
     monkeypatch.setattr(fitting, "available_memory", lambda device: 1024)
     with pytest.raises(MrcontrastError, match=r"GiB where 0\.0 are free") as caught:
-        Fitting(stage, 1, tiles).fit(SHAPE)
+        MemoryPlan(stage, 1, tiles).fit(SHAPE)
     assert "\n" not in str(caught.value)
     assert tiles is None or "smaller --tile" in str(caught.value)
 
 
 def test_the_line_counts_what_the_process_holds(stage, monkeypatch):
     monkeypatch.setattr(fitting, "held_memory", lambda: weight_bytes(stage) + 3 * GIB)
-    line = Fitting(stage, 1).line(weight_bytes(stage) + 2 * GIB, 9 * GIB, SHAPE, 1)
+    line = MemoryPlan(stage, 1).line(weight_bytes(stage) + 2 * GIB, 9 * GIB, SHAPE, 1)
     assert line.startswith("about 5.0 GiB of memory of 9.0 free")
 
 
@@ -78,12 +79,12 @@ def test_slices_that_cannot_fit_name_the_batch_size(monkeypatch):
     monkeypatch.setattr(fitting, "available_memory", lambda device: 1024)
     stage = make_stage("controlnet", 2).eval()
     with pytest.raises(MrcontrastError, match="Lower --batch-size"):
-        Fitting(stage, 16).fit(SHAPE)
+        MemoryPlan(stage, 16).fit(SHAPE)
 
 
 def test_tiles_of_a_2d_model_are_refused():
     with pytest.raises(UsageError, match="3D model"):
-        Fitting(make_stage("controlnet", 2), 1, Tiles(16, 16))
+        MemoryPlan(make_stage("controlnet", 2), 1, Tiles(16, 16))
 
 
 @pytest.mark.parametrize("text", ["", "a", "-3", "1,2,3", "9.5"])

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.inference import native
-from mrcontrast.inference.sampling import repeat_ends
 from mrcontrast.inference.stage_translator import StageTranslator
+from mrcontrast.inference.volume_sampler import repeat_ends
 from mrcontrast.stages.contract import Stage
 from mrcontrast.storage.volume import Volume
 from mrcontrast.transforms.grid import ModelGrid, field_of_view

@@ -9,7 +9,7 @@ from mrcontrast.diffusion.samplers import DDIM, DDPM
 from mrcontrast.diffusion.sampling import Sampler
 from mrcontrast.diffusion.schedules import RectifiedFlow
 from mrcontrast.diffusion.targets import Velocity
-from mrcontrast.inference.slice_noise import NoiseOnTheWay, slice_noise
+from mrcontrast.inference.slice_noise import NoiseInSteps, slice_noise
 
 SHAPE = (3, 64, 64)
 Z = torch.arange(13)
@@ -51,7 +51,7 @@ def test_noise_on_the_way_is_new_at_each_step_and_turns_as_the_first(
     """DDIM with eta and DDPM: neighbours alike, other slices not, and no step like another."""
     drawn = []
 
-    class Watched(NoiseOnTheWay):
+    class Watched(NoiseInSteps):
         def __call__(self, like: torch.Tensor) -> torch.Tensor:
             drawn.append(super().__call__(like))
             return drawn[-1]

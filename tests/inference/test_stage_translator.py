@@ -1,7 +1,6 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
@@ -18,10 +17,9 @@ from mrcontrast.diffusion.sampling import Generators, draw
 from mrcontrast.diffusion.sampling import Sampler as BaseSampler
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.inference.from_run import from_run
-from mrcontrast.inference.sampling_options import ONE_DRAW, Draws
+from mrcontrast.inference.sampling_options import DEFAULTS, SamplingOptions
 from mrcontrast.inference.slice_noise import stream
 from mrcontrast.inference.stage_translator import StageTranslator
-from mrcontrast.inference.temperature import lower_temperature, refuse_temperature
 from mrcontrast.runs.folder import RunFolder
 from mrcontrast.stages.contract import Stage
 from mrcontrast.storage.volume import Volume, read_mask, read_volume, write_volume
@@ -35,6 +33,7 @@ NORMALISER = {"flair": PercentileNormaliser(0, 99.5)}
 
 class Sampler:
     num_steps = num_calls = 5
+    adds_noise = False
 
 
 class Identity(Stage):
@@ -96,7 +95,9 @@ class Context(Identity):
         return batch["source"][:, [0, 2]].mean(dim=1, keepdim=True)
 
 
-def translator(stage: Stage, draws: Draws = ONE_DRAW, **options: object) -> StageTranslator:
+def translator(
+    stage: Stage, draws: SamplingOptions = DEFAULTS, **options: object
+) -> StageTranslator:
     return StageTranslator(stage, GRID, NORMALISER, draws, **options)
 
 
@@ -230,10 +231,10 @@ def test_batch_size_changes_nothing(ras: Volume) -> None:
 
 @pytest.mark.parametrize(("noise_turn", "shared"), [(0, True), (4, False)])
 def test_slices_share_their_noise_or_turn_it(noise_turn: int, shared: bool) -> None:
-    drawing = translator(Noisy(2), Draws(noise_turn=noise_turn)).drawing
+    drawing = translator(Noisy(2), SamplingOptions(noise_turn=noise_turn)).sampler
     mask = np.zeros((12, 16, 9), bool)
     mask[:, :, 2:7] = True
-    image, _ = drawing.draw(np.full(mask.shape, 0.5, np.float32), mask, 0, lambda part: None)
+    image, _ = drawing.sample(np.full(mask.shape, 0.5, np.float32), mask, 0, lambda part: None)
     assert np.array_equal(image[:, :, 2], image[:, :, 6]) == shared
     assert np.ptp(image[:, :, 2]) > 0.1
     assert not image[:, :, [0, 1, 7, 8]].any()
@@ -245,8 +246,8 @@ def test_temperature_scales_the_noise_at_the_start(spatial_dims: int) -> None:
     source = np.full(mask.shape, 0.5, np.float32)
 
     def change(temperature: float) -> np.ndarray:
-        drawing = translator(Noisy(spatial_dims), Draws(temperature=temperature)).drawing
-        return drawing.draw(source, mask, 5, lambda part: None)[0] - source
+        drawing = translator(Noisy(spatial_dims), SamplingOptions(temperature=temperature)).sampler
+        return drawing.sample(source, mask, 5, lambda part: None)[0] - source
 
     assert change(1).std() > 0.02
     np.testing.assert_allclose(change(0.25), change(1) / 4, atol=1e-6)
@@ -266,7 +267,7 @@ class Scaled(Noisy):
 def test_bf16_rounds_and_is_told(ras: Volume) -> None:
     drawn = {}
     for precision in ("32-true", "bf16-mixed"):
-        maker = translator(Scaled(2), Draws(precision=precision))
+        maker = translator(Scaled(2), SamplingOptions(precision=precision))
         drawn[precision] = maker.translate(ras, seed=3).mean.data
         assert drawn[precision].dtype == np.float32
         assert maker.describe().get("Precision", "32-true") == precision
@@ -277,7 +278,7 @@ def test_bf16_rounds_and_is_told(ras: Volume) -> None:
 def test_axes_are_padded_to_the_factor() -> None:
     stage = Noisy(3)
     mask = np.ones((10, 15, 9), bool)
-    image, _ = translator(stage).drawing.draw(
+    image, _ = translator(stage).sampler.sample(
         np.full(mask.shape, 0.5, np.float32), mask, 0, lambda part: None
     )
     assert image.shape == (10, 15, 9)
@@ -287,20 +288,20 @@ def test_axes_are_padded_to_the_factor() -> None:
 def test_context_slices_stand_on_both_sides() -> None:
     ramp = np.broadcast_to(np.arange(6, dtype=np.float32) ** 2 / 25, (4, 5, 6))
     mask = np.ones((4, 5, 6), bool)
-    image, _ = translator(Context(2)).drawing.draw(ramp, mask, 0, lambda part: None)
+    image, _ = translator(Context(2)).sampler.sample(ramp, mask, 0, lambda part: None)
     z = np.arange(6)
     expected = (ramp[0, 0, np.maximum(z - 1, 0)] + ramp[0, 0, np.minimum(z + 1, 5)]) / 2
     np.testing.assert_allclose(image[2, 3], expected, atol=1e-6)
 
 
 def test_samples_are_averaged(ras: Volume) -> None:
-    machine = translator(Noisy(2), Draws(samples=3))
+    machine = translator(Noisy(2), SamplingOptions(samples=3))
     mask = np.ones((8, 12, 5), bool)
     source = np.full(mask.shape, 0.5, np.float32)
-    mean, std = machine.drawing.draw(source, mask, 10, lambda part: None)
-    single = translator(Noisy(2)).drawing
+    mean, std = machine.sampler.sample(source, mask, 10, lambda part: None)
+    single = translator(Noisy(2)).sampler
     seeds = [stream(10, k) for k in range(3)]
-    draws = [single.draw(source, mask, seed, lambda part: None)[0] for seed in seeds]
+    draws = [single.sample(source, mask, seed, lambda part: None)[0] for seed in seeds]
     np.testing.assert_allclose(mean, np.mean(draws, axis=0), atol=1e-6)
     np.testing.assert_allclose(std, np.std(draws, axis=0, ddof=1), atol=1e-6)
     result = machine.translate(ras)
@@ -311,9 +312,9 @@ def test_samples_are_averaged(ras: Volume) -> None:
 @pytest.mark.parametrize(("spatial_dims", "batches"), [(2, 3), (3, 1)])
 def test_draws_share_what_is_prepared_and_progress_goes_up(spatial_dims: int, batches: int) -> None:
     stage, parts = Noisy(spatial_dims), list[float]()
-    drawing = translator(stage, Draws(samples=4), batch_size=4).drawing
+    drawing = translator(stage, SamplingOptions(samples=4), batch_size=4).sampler
     mask = np.ones((8, 12, 9), bool)
-    drawing.draw(np.full(mask.shape, 0.5, np.float32), mask, 0, parts.append)
+    drawing.sample(np.full(mask.shape, 0.5, np.float32), mask, 0, parts.append)
     assert stage.prepared_batches == batches
     assert len(stage.batches) == len(parts) == 4 * batches
     assert parts == sorted(parts)
@@ -333,9 +334,9 @@ def test_noise_on_the_way_turns_with_the_slices_whatever_the_batch(noise_turn: i
     source = np.full(mask.shape, 0.5, np.float32)
 
     def draw_with(fresh: float, batch_size: int) -> np.ndarray:
-        draws = Draws(noise_turn=noise_turn)
-        drawing = translator(Noisy(2, fresh=fresh), draws, batch_size=batch_size).drawing
-        return drawing.draw(source, mask, 3, lambda part: None)[0]
+        draws = SamplingOptions(noise_turn=noise_turn)
+        drawing = translator(Noisy(2, fresh=fresh), draws, batch_size=batch_size).sampler
+        return drawing.sample(source, mask, 3, lambda part: None)[0]
 
     start, whole, parts = draw_with(0.0, 5), draw_with(0.05, 5), draw_with(0.05, 2)
     np.testing.assert_array_equal(whole, parts)
@@ -347,7 +348,7 @@ def test_noise_on_the_way_turns_with_the_slices_whatever_the_batch(noise_turn: i
 
 @pytest.mark.parametrize("spatial_dims", [2, 3])
 def test_equal_draws_have_no_deviation(ras: Volume, spatial_dims: int) -> None:
-    result = translator(Identity(spatial_dims), Draws(samples=3)).translate(ras)
+    result = translator(Identity(spatial_dims), SamplingOptions(samples=3)).translate(ras)
     assert result.std is not None
     assert result.std.data.max() == 0
     assert translator(Identity(spatial_dims)).translate(ras).std is None
@@ -430,7 +431,7 @@ def test_stage_may_take_t1w(ras: Volume) -> None:
 @pytest.mark.parametrize(("spatial_dims", "samples"), [(2, 1), (3, 1), (2, 2)])
 def test_progress_rises_to_one(ras: Volume, spatial_dims: int, samples: int) -> None:
     parts: list[float] = []
-    machine = translator(Identity(spatial_dims), Draws(samples=samples))
+    machine = translator(Identity(spatial_dims), SamplingOptions(samples=samples))
     machine.progress = parts.append
     machine.translate(ras)
     assert parts == sorted(parts)
@@ -463,7 +464,9 @@ def test_a_batch_without_slices_is_refused() -> None:
 
 
 def test_description_names_sampler_and_steps() -> None:
-    described = translator(Noisy(2), Draws(samples=2), identity={"WeightsSHA256": "ab"}).describe()
+    described = translator(
+        Noisy(2), SamplingOptions(samples=2), identity={"WeightsSHA256": "ab"}
+    ).describe()
     sampler = {"Sampler": "Sampler", "Steps": 5, "SamplerSettings": {}}
     noise = {"NoiseTurn": 4, "Temperature": 1.0, "Samples": 2}
     assert described == {"WeightsSHA256": "ab", **sampler, **noise}
@@ -500,7 +503,7 @@ def test_another_setting_of_the_sampler_or_guidance_is_another_prediction(
     assert files.made_by(translator(stage).describe())
     stage.guidance = 2.0
     assert not files.made_by(translator(stage).describe())
-    stage.prompt.guidance, sampler.shift = 3.0, 2.0
+    stage.guidance, sampler.shift = 3.0, 2.0
     assert not files.made_by(translator(stage).describe())
     older = {name: facts[name] for name in ("Sampler", "Steps", "Samples")}
     files.write(ras, None, older, tmp_path / "source.nii.gz")
@@ -547,37 +550,50 @@ def test_run_becomes_a_translator(tmp_path: Path, ras: Volume) -> None:
 def test_samples_need_a_sampler(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run")
     with pytest.raises(UsageError, match=r"makes one image.* Leave --samples out"):
-        from_run(str(folder.path), Draws(samples=2), device="cpu")
+        from_run(str(folder.path), SamplingOptions(samples=2), device="cpu")
 
 
 def test_a_temperature_needs_a_sampler_without_noise_on_its_way(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run")
     with pytest.raises(UsageError, match=r"Leave --temperature out\.$"):
-        from_run(str(folder.path), Draws(temperature=0.5), device="cpu")
+        from_run(str(folder.path), SamplingOptions(temperature=0.5), device="cpu")
+    stage, half = Noisy(2), SamplingOptions(temperature=0.5)
+    stage.sampler = DDPM(4)
     with pytest.raises(UsageError, match=r"got DDPM.*--sampler ddim"):
-        refuse_temperature(SimpleNamespace(sampler=DDPM(4)), 0.5)
-    refuse_temperature(SimpleNamespace(sampler=DDIM(4)), 0.5)
+        translator(stage, half)
+    stage.sampler = DDIM(4)
+    assert translator(stage, half).sampler.options == half
 
 
-def test_one_draw_is_at_a_lower_temperature_where_that_can_be() -> None:
-    for sampler, expected in ((DDIM(4), 0.5), (DDPM(4), 1.0), (None, 1.0)):
-        stage = Noisy(2)
-        stage.sampler = sampler  # type: ignore[assignment]
-        machine = translator(stage)
-        lower_temperature(machine)
-        assert machine.drawing.draws.temperature == expected
+@pytest.mark.parametrize(
+    ("sampler", "samples", "expected"),
+    [(DDIM(4), 1, 0.5), (DDIM(4), 2, 1.0), (DDPM(4), 1, 1.0), (None, 1, 1.0)],
+)
+def test_one_sample_has_a_lower_temperature_where_that_is_possible(
+    sampler: BaseSampler | None, samples: int, expected: float
+) -> None:
+    stage = Noisy(2)
+    stage.sampler = sampler
+    options = SamplingOptions(samples, temperature=None)
+    assert translator(stage, options).sampler.options.temperature == expected
+
+
+def test_the_seed_of_the_options_is_that_of_a_translation(ras: Volume) -> None:
+    seeded = translator(Noisy(2), SamplingOptions(seed=7)).translate(ras).mean.data
+    np.testing.assert_array_equal(seeded, translator(Noisy(2)).translate(ras, seed=7).mean.data)
+    assert not np.array_equal(seeded, translator(Noisy(2)).translate(ras).mean.data)
 
 
 def test_steps_need_a_sampler(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run")
     with pytest.raises(UsageError, match="Leave --steps out"):
-        from_run(str(folder.path), steps=4, device="cpu")
+        from_run(str(folder.path), SamplingOptions(steps=4), device="cpu")
 
 
 def test_a_start_needs_a_controlnet(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run")
     with pytest.raises(UsageError, match="Leave --start out"):
-        from_run(str(folder.path), start=0.9, device="cpu")
+        from_run(str(folder.path), SamplingOptions(start=0.9), device="cpu")
 
 
 def test_run_without_data_facts_is_refused(tmp_path: Path) -> None:

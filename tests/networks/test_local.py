@@ -8,7 +8,7 @@ from torch import nn
 
 from mrcontrast.networks import local
 from mrcontrast.networks.attention import quicken_attention
-from mrcontrast.networks.memory_format import channels_last
+from mrcontrast.networks.fast_kernels import use_fast_kernels
 
 MARGIN = 28  # voxels around the brain, more than the receptive field
 LEVELS = {
@@ -119,7 +119,7 @@ def test_attention_normalises_each_token():
 @pytest.mark.parametrize("dims", [2, 3])
 def test_filters_have_their_gain_and_the_order_in_memory(dims):
     network = autoencoder(local, dims)
-    channels_last(network)
+    use_fast_kernels(network)
     last = torch.channels_last if dims == 2 else torch.channels_last_3d
     normalised = [part for part in network.modules() if hasattr(part, "parametrizations")]
     assert len(normalised) > 8

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mrcontrast.inference.from_run import from_run
-from mrcontrast.inference.sampling_options import ONE_DRAW, Draws
+from mrcontrast.inference.sampling_options import DEFAULTS, SamplingOptions
 from mrcontrast.metrics.structural import ssim
 from mrcontrast.metrics.voxelwise import peak_signal_to_noise
 from mrcontrast.phantom import PhantomConfig, make_subject
@@ -19,7 +19,7 @@ from mrcontrast.transforms.normalise import PercentileNormaliser
 
 RUNS = sorted(path.parent for path in MODELS.glob("*/*/weights.safetensors"))
 MOST_BYTES = 15e6  # of a model, all its runs together
-HALF = Draws(temperature=0.5, precision="bf16-mixed")  # as the cards have one draw
+HALF = SamplingOptions(temperature=0.5, precision="bf16-mixed")  # as the cards have one draw
 
 
 def test_the_models_are_there() -> None:
@@ -54,7 +54,7 @@ def test_a_card_says_what_it_is_and_is_not_for(name: str) -> None:
 
 
 def scores(
-    reference: str, flair: Volume, t1w: Volume, brain: np.ndarray, draws: Draws = ONE_DRAW
+    reference: str, flair: Volume, t1w: Volume, brain: np.ndarray, draws: SamplingOptions = DEFAULTS
 ) -> tuple[float, float]:
     """Return masked PSNR and SSIM of a translation against the normalised T1w."""
     real = PercentileNormaliser().fit(t1w.data, brain).apply(t1w.data)

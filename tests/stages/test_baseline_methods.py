@@ -13,7 +13,7 @@ from mrcontrast.commands.translate import translate_records
 from mrcontrast.data.manifest import Manifest
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.inference.from_run import from_run
-from mrcontrast.inference.sampling_options import Draws
+from mrcontrast.inference.sampling_options import SamplingOptions
 from mrcontrast.runs.folder import RunFolder
 from mrcontrast.storage.volume import read_volume
 from mrcontrast.tracking.loading import load_stage
@@ -116,7 +116,7 @@ def test_it_translates_held_out_subjects(
 ) -> None:
     records = Manifest.read(prepared_root).split("test")[:1]
     draws = name in ("concat_diffusion", "latent_bridge", "residual_diffusion")
-    translator = from_run(str(runs[name].path), Draws(2 if draws else 1))
+    translator = from_run(str(runs[name].path), SamplingOptions(2 if draws else 1))
     volume = read_volume(translate_records(records, translator, tmp_path)[0])
     real = read_volume(records[0].images["t1w"])
     brain = read_volume(records[0].brain_mask).data > 0

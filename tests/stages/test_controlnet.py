@@ -78,7 +78,7 @@ def test_a_sampler_embeds_flair_once_and_draws_the_same(dims, batch):
     embedder, calls = stage.controlnet.controlnet_cond_embedding, []
     embedder.register_forward_hook(lambda *_: calls.append(1))
     with torch.no_grad():
-        z = stage.process.sample(stage.predictor(stage.prepare(batch)), noise)
+        z = sampled(stage, batch, noise)
     assert len(calls) == stage.sampler.num_calls > 1
     calls.clear()
     drawn = stage(batch, noise)
@@ -143,6 +143,12 @@ def test_two_sources_with_neighbours_are_six_channels():
     assert torch.equal(stage.pictures(batch)["T2w"], batch["source"][:, 4:5])
 
 
+def sampled(stage, batch, noise):
+    """Return a latent by plain calls, without an embedding that is shared."""
+    ends = stage.process.schedule, stage.process.target
+    return stage.sampler.sample(stage.predictor(stage.prepare(batch)), noise, *ends)
+
+
 def make_regressed(dims):
     return make_controlnet(dims, regressed(make_regressor(dims))).eval()
 
@@ -159,7 +165,7 @@ def test_a_draw_may_begin_from_what_the_condition_guesses(dims, batch):
     assert change(1e-4) < 1e-3 < change(0.05) < change(0.9)
     stage.start = 1.0
     with torch.no_grad():
-        z = stage.process.sample(stage.predictor(stage.prepare(batch)), noise)
+        z = sampled(stage, batch, noise)
     from_noise = stage.codec.decode(z, batch["source"].shape[2:])
     image = (from_noise + stage.prepare(batch)["lost"]).clamp(0, 1)
     torch.testing.assert_close(stage(batch, noise), image)

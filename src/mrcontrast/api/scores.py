@@ -20,6 +20,7 @@ from mrcontrast.evaluation.protocol import (
     name_predictions,
     read_features,
 )
+from mrcontrast.evaluation.roles import USUAL
 
 METHOD = "prediction"  # name of the method of a single image
 
@@ -66,17 +67,17 @@ def evaluate(
             methods, references = methods_of(prediction), folder_of(reference)
             masks = None if mask is None else folder_of(mask)
             return command.evaluate(methods, references, place, masks, protocol=protocol)
-        protocol = Protocol(reference_normaliser=normalise_references)
+        protocol = Protocol(reference_normaliser=normalise_references, target=USUAL)
         check_normaliser(protocol, prepared=False)
         images: dict[str, Any] = {"prediction": prediction, "reference": reference}
         images |= {} if mask is None else {MASK: mask}
         with as_files(images, affine, np.eye(4)) as files:
             made = {METHOD: files["prediction"]}
             case = Case("image", files["reference"], files.get(MASK), made)
-            masks = "non-zero voxels of the reference" if mask is None else "given"
-            inputs = {"predictions": {METHOD: "an image"}, "references": "an image"}
-            inputs |= {"masks": masks, "splits": None}
-            summary = compare(Collection([case], masks, {}), inputs, place, protocol)
+            found = "non-zero voxels of the reference" if mask is None else "given"
+            inputs: dict[str, Any] = {"predictions": {METHOD: "an image"}}
+            inputs |= {"references": "an image", "masks": found, "splits": None}
+            summary = compare(Collection([case], found, {}), inputs, place, protocol)
         scores = summary["methods"][METHOD]["brain"]
         return {name: values["mean"] for name, values in scores.items()}
 

@@ -13,13 +13,12 @@ import numpy as np
 from mrcontrast.api.images import MASK, Image, as_files, as_volume
 from mrcontrast.data.predictions import ENDINGS, Existing, PredictionFiles
 from mrcontrast.errors import UsageError
-from mrcontrast.inference.collisions import refuse_collisions
+from mrcontrast.inference.collisions import check_collisions
 from mrcontrast.inference.files import facts_of, made_by, translate_job
 from mrcontrast.inference.from_run import from_run
-from mrcontrast.inference.options import name_files, refuse_options
-from mrcontrast.inference.sampling_options import ONE_DRAW, Draws
+from mrcontrast.inference.options import check_options, name_files
+from mrcontrast.inference.sampling_options import SamplingOptions
 from mrcontrast.inference.stage_translator import StageTranslator
-from mrcontrast.inference.temperature import lower_temperature
 from mrcontrast.inference.translation_jobs import Job, file_job
 from mrcontrast.runs.released import check_runs_exist, released_models
 from mrcontrast.storage.nifti import open_nifti
@@ -67,13 +66,10 @@ def load(
         >>> load("phantom-2d/unet").source
         ('flair',)
     """
-    refuse_options(Namespace(batch_size=1, steps=steps, seed=seed, device=device))
-    draws = Draws(samples, temperature=ONE_DRAW.temperature if temperature is None else temperature)
+    check_options(Namespace(batch_size=1, steps=steps, seed=seed, device=device))
     check_runs_exist({"model": str(model)})
-    inner = from_run(str(model), draws, steps=steps, sampler=sampler, device=device, start=start)
-    if temperature is None and samples == 1:
-        lower_temperature(inner)
-    return Translator(inner, seed)
+    options = SamplingOptions(samples, steps, sampler, start, temperature, seed=seed)
+    return Translator(from_run(str(model), options, device=device), seed)
 
 
 class Translator:
@@ -177,7 +173,7 @@ class Translation:
         output = Path(path)
         if not output.name.endswith(ENDINGS):
             raise UsageError(f"Expected a file .nii.gz or .nii, got {output.name}. Rename it.")
-        refuse_collisions([Job(output.name, self.inputs, None, output, 0)])
+        check_collisions([Job(output.name, self.inputs, None, output, 0)])
         files = PredictionFiles(output)
         if files.needed(self.facts, Existing.REDO if overwrite else Existing.REFUSE):
             std = None if self.std is None else as_volume(self.std)

@@ -49,7 +49,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--mask", dest="masks", type=Path, metavar="DIR", help=masks)
     lesions = "lesion masks; default: *_label-lesion_mask in the folder of the references, if any"
     add("--lesion-mask", dest="lesion_masks", type=Path, metavar="DIR", help=lesions)
-    made = "contrast of the images, such as t1w; default: by the names of the predictions"
+    made = "contrast of the images, such as t2w; default: by the names of the predictions"
     add("--target", default="", metavar="NAME", help=made)
     add("--method", metavar="NAME", help="name of the only folder of predictions")
     add("--out", type=Path, default=Path("evaluation"), metavar="DIR", help="(%(default)s)")

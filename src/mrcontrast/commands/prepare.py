@@ -63,7 +63,7 @@ def recipe_of_today(config: DictConfig) -> DictConfig:
 
 
 def check(config: DictConfig) -> None:
-    """Refuse what cannot work before anything heavy is imported.
+    """Check the config before anything heavy is imported.
 
     Raises:
         UsageError: There is no place to write to, no worker, or no such source.
@@ -78,7 +78,7 @@ def check(config: DictConfig) -> None:
 
 
 def conclude(result: "Prepared", allow_dropped: bool) -> int:
-    """Say what was made and what is wrong, and return the exit code."""
+    """Report the result and its faults, and return the exit code."""
     from mrcontrast.preparation.dataset import dropped_line
     from mrcontrast.preparation.session import BROKEN, FAULT
 

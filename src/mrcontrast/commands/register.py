@@ -19,7 +19,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of ``mrcontrast register``."""
     add = parser.add_argument
     add("run", metavar="RUN", help="a finished run; takes the references of `translate --model`")
-    add("--name", required=True, help="name of the model, such as flair2t1w")
+    add("--name", required=True, help="name of the model, such as t2w-to-pd")
     add("--alias", default="best", help="`translate --model models:/NAME@ALIAS` (%(default)s)")
     add("--tracking-uri", metavar="URI", help="registry, if the run was recorded elsewhere")
 
@@ -84,11 +84,11 @@ def uri_of(folder: RunFolder) -> str:
 def register(folder: RunFolder, name: str, alias: str, uri: str) -> str:
     """Store a run's config, weights and provenance as a new version of a model.
 
-    The model is served by ``mlflow.pyfunc`` too: FLAIR on the model's own grid in, T1w out, with
-    signature and example. Nothing is pickled: the code is the installed package.
+    The model is served by ``mlflow.pyfunc`` too: sources on the model's own grid in, the target
+    out, with signature and example. Nothing is pickled: the code is the installed package.
 
     Args:
-        folder: A finished run that translates FLAIR.
+        folder: A finished run that translates.
         name: Name of the model; created if absent.
         alias: Alias to move to this version.
         uri: Address of tracking store and registry.
@@ -104,7 +104,8 @@ def register(folder: RunFolder, name: str, alias: str, uri: str) -> str:
     from mrcontrast.tracking.store import connect, origin_tags, store_errors
 
     folder.verify()
-    trained_on(folder, "flair", 1)  # raises for a run without a grid
+    source = (folder.provenance.get("data") or {}).get("source", ())
+    trained_on(folder, source, 1)  # raises for a run without a grid
     client = connect(uri)
     with store_errors(uri):
         version = store(folder, name, uri)
@@ -136,7 +137,7 @@ def store(folder: RunFolder, name: str, uri: str) -> str:
             registered_model_name=name,
             python_model=registered_model.__file__,
             artifacts={"run": str(files)},
-            signature=registered_model.signature_of(),
+            signature=registered_model.signature_of(folder),
             input_example=registered_model.example_of(folder),
             pip_requirements=[f"mrcontrast=={__version__}"],
         )

@@ -23,7 +23,7 @@ from mrcontrast.runs.contents import LOCK, check_run_folder
 from mrcontrast.runs.folder import RunFolder, software
 from mrcontrast.runs.released import check_runs_exist
 from mrcontrast.storage.folder_lock import alone
-from mrcontrast.training.trainer import build_trainer, refuse_accelerator
+from mrcontrast.training.trainer import build_trainer, check_accelerator
 
 if TYPE_CHECKING:
     from lightning import LightningDataModule, Trainer
@@ -54,7 +54,7 @@ def train(config: DictConfig) -> float | None:
     from mrcontrast.training.resume import how_to_start, is_first_process, is_replacing
 
     quieten(is_first_process())
-    refuse_accelerator(config.trainer.accelerator)
+    check_accelerator(config.trainer.accelerator)
     config, parents = inherit(config)
     config = resolve(config)
     check_numbers(config)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from mrcontrast.config.arguments import check_exists
 from mrcontrast.errors import MrcontrastError, UsageError, printable
-from mrcontrast.inference.options import add_arguments, name_files, refuse_options, sources_of
-from mrcontrast.inference.sampling_options import ONE_DRAW, Draws
+from mrcontrast.inference.options import add_arguments, check_options, name_files, sources_of
+from mrcontrast.inference.sampling_options import SamplingOptions
 from mrcontrast.runs.released import check_runs_exist
 from mrcontrast.storage.nifti import absence
 
@@ -34,32 +34,19 @@ def run(args: Namespace) -> int:
         UsageError: An option is out of range, IN and OUT do not fit, or OUT exists and differs.
         MrcontrastError: The model or a single volume is at fault.
     """
-    given = ONE_DRAW.temperature if args.temperature is None else args.temperature
-    draws = Draws(args.samples, args.noise_turn, given, args.precision)
-    refuse_options(args)
+    check_options(args)
+    options = SamplingOptions.of(vars(args))
     for path in sources_of(args):
-        refuse_paths(path, args.output, args.overwrite)
+        check_paths(path, args.output, args.overwrite)
     check_runs_exist({"--model": args.model})
     check_exists({"--mask": args.mask})
     if args.strip_skull:
-        refuse_strip(args.mask)
+        check_strip(args.mask)
     from mrcontrast.data.predictions import Existing
     from mrcontrast.inference.files import translate_files
     from mrcontrast.inference.from_run import from_run
-    from mrcontrast.inference.temperature import lower_temperature
 
-    translator = from_run(
-        args.model,
-        draws,
-        args.batch_size,
-        args.steps,
-        args.sampler,
-        args.device,
-        args.tile,
-        args.start,
-    )
-    if args.temperature is None and args.samples == 1:
-        lower_temperature(translator)
+    translator = from_run(args.model, options, args.batch_size, args.device, args.tile)
     jobs = find_jobs(args, translator)
     existing = Existing.REDO if args.overwrite else Existing.REFUSE
     outcome = translate_files(jobs, translator, existing)
@@ -177,8 +164,8 @@ def find_jobs(args: Namespace, translator: "Translator") -> list["Job"]:
     return [job.stripped() for job in found] if strip else found
 
 
-def refuse_strip(mask: Path | None) -> None:
-    """Refuse skull stripping that cannot be, or that masks make needless.
+def check_strip(mask: Path | None) -> None:
+    """Check that skull stripping is possible and needed.
 
     Raises:
         UsageError: Masks are given, or deepbet is not installed.
@@ -190,8 +177,8 @@ def refuse_strip(mask: Path | None) -> None:
     check_extra("deepbet", "--strip-skull")
 
 
-def refuse_paths(source: Path, output: Path, overwrite: bool) -> None:
-    """Refuse what needs no model to be refused.
+def check_paths(source: Path, output: Path, overwrite: bool) -> None:
+    """Check paths, before a model is loaded.
 
     Raises:
         UsageError: IN is not there, OUT exists, or the one is a folder and the other is not.

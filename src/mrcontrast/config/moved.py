@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mrcontrast.config.earlier_stages import with_arguments_of_today
+from mrcontrast.config.earlier_stages import ROLES, with_arguments_of_today
 
 DATA = "mrcontrast.data.datamodule.ContrastDataModule"
 # Earlier module or class -> present one.
@@ -51,12 +51,12 @@ def with_names_of_today(node: Any) -> Any:  # noqa: ANN401 - any plain value
 def with_roles(data: dict[str, Any]) -> dict[str, Any]:
     """Return the values of a data module with source, target, and transforms keyed by role.
 
-    Earlier versions make T1w from FLAIR and key transforms by contrast.
+    Earlier versions have one pair of contrasts and key transforms by contrast.
 
     >>> with_roles({"augmentation": [{"keys": ["flair", "t1w", "brain_mask"]}]})["augmentation"]
     [{'keys': ['source', 'target', 'brain_mask']}]
     """
-    data = {"source": ["flair"], "target": "t1w"} | data
+    data = ROLES | data
     sources = data["source"] if isinstance(data["source"], list) else []
     roles = {str(name): "source" for name in sources} | {str(data["target"]): "target"}
     transforms = data.get("augmentation")

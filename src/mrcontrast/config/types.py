@@ -64,8 +64,9 @@ def annotations(target: str) -> dict[str, Any]:
         called = get_object(target)
         arguments = [*signature(called, eval_str=True).parameters.values()]
         if isinstance(called, type) and any(each.kind is each.VAR_KEYWORD for each in arguments):
-            base = signature(called.__mro__[1], eval_str=True)  # which takes the other settings
-            arguments = [*base.parameters.values(), *arguments]
+            bases = [base for base in reversed(called.__mro__) if "__init__" in vars(base)]
+            found = [signature(base, eval_str=True) for base in bases]  # of the other settings
+            arguments = [each for own in found for each in own.parameters.values()]
     except Exception:  # the builder reports whatever is wrong with the target
         return {}
     return {each.name: each.annotation for each in arguments if each.annotation is not each.empty}

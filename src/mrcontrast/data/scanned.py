@@ -22,6 +22,6 @@ def measure_scanned(field: np.ndarray, brain: np.ndarray) -> list[int] | None:
 
 
 def scanned_slices(record: Record) -> tuple[int, int] | None:
-    """Return what ``measure_scanned`` found of a record's FLAIR; None if it was not measured."""
+    """Return what ``measure_scanned`` found of a record; None if it was not measured."""
     found = record.measures.get(SCANNED_SLICES)
     return None if found is None else (int(found[0]), int(found[1]))

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mrcontrast.diffusion.sampling import Generators, Predict, Sampler
+from mrcontrast.diffusion.sampling import Predict, Sampler
 from mrcontrast.diffusion.schedules import NoiseSchedule
 from mrcontrast.diffusion.targets import Target
 from mrcontrast.diffusion.time_sampling import TimeSampler
@@ -40,40 +40,17 @@ class DiffusionProcess(nn.Module):
         )
         return F.mse_loss(predict(x_t, t), wanted)
 
+    def noisy(self, x: Tensor, noise: Tensor, time: float) -> Tensor:
+        """Return data (B, C, *S) with noise of a time in (0, 1] added."""
+        return self.schedule.add_noise(x, noise, torch.full((len(x),), time, device=x.device))
+
     def denoise(self, predict: Predict, x: Tensor, noise: Tensor, time: float) -> Tensor:
         """Return the one-step estimate of ``x`` (B, C, *S) from its noisy version at a time."""
         t = torch.full((len(x),), time, device=x.device)
-        x_t = self.schedule.add_noise(x, noise, t)
+        x_t = self.noisy(x, noise, time)
         return self.target.to_data(
             predict(x_t, t), x_t, self.schedule.alpha(t), self.schedule.sigma(t)
         )
-
-    def sample(
-        self,
-        predict: Predict,
-        noise: Tensor,
-        generator: Generators = None,
-        start: float = 1.0,
-        guess: Tensor | None = None,
-    ) -> Tensor:
-        """Turn noise, or a guess with noise of an earlier time added, into data.
-
-        Args:
-            predict: See the class.
-            noise: Standard normal, (B, C, *S).
-            generator: See ``Sampler.sample``.
-            start: Time at which sampling begins, in (0, 1].
-            guess: Data to start from where ``start`` is below 1, (B, C, *S).
-
-        Source: Meng et al. 2022, "SDEdit", arXiv 2108.01073, algorithm 1; Chung et al. 2022,
-        "Come-closer-diffuse-faster", arXiv 2112.05146, algorithm 1, from a network's guess.
-        """
-        if start < 1:
-            assert guess is not None
-            t = torch.full((len(guess),), start, device=guess.device)
-            noise = self.schedule.add_noise(guess, noise, t)
-        ends = self.schedule, self.target
-        return self.sampler.sample(predict, noise, *ends, generator, start)
 
 
 def fixed_noise(like: Tensor, seed: int) -> Tensor:

@@ -79,7 +79,7 @@ class DDIM(Sampler):
         self.eta = eta
 
     @property
-    def draws_on_its_way(self) -> bool:
+    def adds_noise(self) -> bool:
         """Whether eta is above 0."""
         return self.eta > 0
 
@@ -126,7 +126,7 @@ class DDPM(Sampler):
         self.data_std = data_std
 
     @property
-    def draws_on_its_way(self) -> bool:
+    def adds_noise(self) -> bool:
         """Always."""
         return True
 

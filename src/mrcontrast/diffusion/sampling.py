@@ -98,7 +98,7 @@ class Sampler(ABC):
         return self.num_steps
 
     @property
-    def draws_on_its_way(self) -> bool:
+    def adds_noise(self) -> bool:
         """Whether fresh noise enters between the first step and the last."""
         return False
 

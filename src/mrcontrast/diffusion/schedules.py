@@ -33,10 +33,6 @@ class NoiseSchedule(nn.Module, ABC):
     def sigma(self, t: Tensor) -> Tensor:
         """Return the weight of the noise, (B,), rising from 0."""
 
-    @abstractmethod
-    def log_snr(self, t: Tensor) -> Tensor:
-        """Return log(alpha^2 / sigma^2), (B,), falling; +inf at t = 0, -inf where alpha is 0."""
-
     def add_noise(self, z: Tensor, noise: Tensor, t: Tensor) -> Tensor:
         """Return x_t = alpha(t) z + sigma(t) noise.
 
@@ -81,11 +77,6 @@ class RectifiedFlow(NoiseSchedule):
         """Return t."""
         return at_least_float32(t)
 
-    def log_snr(self, t: Tensor) -> Tensor:
-        """Return 2 log((1 - t) / t)."""
-        t = at_least_float32(t)
-        return 2 * (torch.log1p(-t) - torch.log(t))
-
 
 class VariancePreserving(NoiseSchedule):
     """A table of T noise levels made continuous: alpha^2 = alpha_bar, sigma^2 = 1 - alpha_bar.
@@ -128,11 +119,6 @@ class VariancePreserving(NoiseSchedule):
     def sigma(self, t: Tensor) -> Tensor:
         """Return sqrt(1 - alpha_bar(t))."""
         return torch.sqrt(-torch.expm1(self._log_alpha_bar(t)))
-
-    def log_snr(self, t: Tensor) -> Tensor:
-        """Return log(alpha_bar / (1 - alpha_bar))."""
-        value = self._log_alpha_bar(t)
-        return value - torch.log(-torch.expm1(value))
 
     def _log_alpha_bar(self, t: Tensor) -> Tensor:
         t = at_least_float32(t)

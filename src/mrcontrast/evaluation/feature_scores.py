@@ -67,7 +67,7 @@ class FeatureScorer:
             ends: Intensities that become 0 and 1.
         """
         low, high = ends
-        return self.extractor.view((image - low) / (high - low), mask)
+        return self.extractor.inputs((image - low) / (high - low), mask)
 
     def distance(self, ours: Any, theirs: Any) -> float:  # noqa: ANN401 - tensors
         """Return the perceptual distance of two views, at least 0, the mean over slices."""

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mrcontrast.config.earlier_stages import ROLES
 from mrcontrast.data.contrasts import contrast_of_name
 from mrcontrast.data.predictions import SUFFIX, SYNTHETIC, read_sidecar
 from mrcontrast.errors import UsageError
 from mrcontrast.evaluation.pairing import files_in, is_volume, stem_of
 
-USUAL = "t1w"  # of predictions that do not say
+USUAL = str(ROLES["target"])  # of predictions that do not say
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,9 @@ def find_roles(predictions: Mapping[str, Path], target: str = "") -> Roles:
     Raises:
         UsageError: The names are of several contrasts.
     """
-    made, plain, sources = set(), set(), []
+    made: set[str | None] = set()
+    plain: set[str | None] = set()
+    sources: list[str] = []
     for folder in predictions.values():
         files = [path for path in files_in(folder) if is_volume(path)]
         ours = [path for path in files if SYNTHETIC.search(stem_of(path))]

@@ -9,8 +9,8 @@ from mrcontrast.errors import UsageError
 from mrcontrast.inference.translation_jobs import Job
 
 
-def refuse_collisions(jobs: Sequence[Job]) -> None:
-    """Refuse jobs that would replace an input, the output of another, or a file that is not ours.
+def check_collisions(jobs: Sequence[Job]) -> None:
+    """Check that no job replaces an input, the output of another, or a file that is not ours.
 
     Names that differ by case alone are one name: some file systems cannot tell them apart.
 

@@ -18,7 +18,7 @@ from mrcontrast.data.contrasts import title_of
 from mrcontrast.data.predictions import Existing, PredictionFiles
 from mrcontrast.errors import MrcontrastError, UsageError, one_line, printable
 from mrcontrast.imaging.header import geometry_remarks
-from mrcontrast.inference.collisions import refuse_collisions
+from mrcontrast.inference.collisions import check_collisions
 from mrcontrast.inference.translation import Translation, Translator
 from mrcontrast.inference.translation_jobs import Job
 from mrcontrast.storage.files import sha256_file
@@ -58,7 +58,7 @@ def translate_files(jobs: Sequence[Job], translator: Translator, existing: Exist
         UsageError: An output would replace an input, another output or a file that is not ours, or
             it exists and may not be replaced.
     """
-    refuse_collisions(jobs)
+    check_collisions(jobs)
     outcome = Outcome()
     due = []
     for job in jobs:
@@ -73,26 +73,22 @@ def translate_files(jobs: Sequence[Job], translator: Translator, existing: Exist
     with bar(translator, len(due)) as done:
         for job, facts in due:
             with faults_kept(job, outcome):
-                seconds, remarks = translate_one(job, translator, facts)
-                outcome.written[job.name], outcome.remarks[job.name] = seconds, remarks
+                result = translate_job(job, translator)
+                write_result(job, translator, result, facts)
+                outcome.written[job.name] = result.seconds
+                outcome.remarks[job.name] = list(result.remarks)
             done(job.name)
     return outcome
 
 
-def translate_one(
-    job: Job, translator: Translator, facts: dict[str, Any]
-) -> tuple[float, list[str]]:
-    """Read, translate and write one volume.
-
-    Returns:
-        Seconds that the translation took, reading and writing left out, and remarks.
-    """
-    result = translate_job(job, translator)
+def write_result(
+    job: Job, translator: Translator, result: Translation, facts: dict[str, Any]
+) -> None:
+    """Write a volume and its sidecar, with the brain if its skull was stripped."""
     made = facts | made_by(job, translator, result)
     found = result.brain if job.strip_skull else None
     place = job.stands_for or job.source
     PredictionFiles(job.output).write(result.mean, result.std, made, place, found)
-    return result.seconds, list(result.remarks)
 
 
 def translate_job(job: Job, translator: Translator) -> Translation:

@@ -7,10 +7,9 @@ from omegaconf import OmegaConf
 
 from mrcontrast.config.build import build, config_dir
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.inference.memory_plan import Fitting, Tiles
-from mrcontrast.inference.sampling_options import ONE_DRAW, Draws
+from mrcontrast.inference.memory_plan import MemoryPlan, Tiles
+from mrcontrast.inference.sampling_options import BATCH_SIZE, DEFAULTS, SamplingOptions
 from mrcontrast.inference.stage_translator import StageTranslator
-from mrcontrast.inference.temperature import refuse_temperature
 from mrcontrast.runs.folder import RunFolder
 from mrcontrast.stages.contract import Stage, check_stage
 from mrcontrast.tracking.loading import load_stage
@@ -22,33 +21,26 @@ from mrcontrast.transforms.standardise import normaliser_from_name
 
 def from_run(
     reference: str,
-    draws: Draws = ONE_DRAW,
-    batch_size: int = 16,
-    steps: int | None = None,
-    sampler: str | None = None,
+    options: SamplingOptions = DEFAULTS,
+    batch_size: int = BATCH_SIZE,
     device: str = "auto",
     tile: str | None = None,
-    start: float | None = None,
 ) -> StageTranslator:
     """Build the translator of a finished run.
 
     Args:
         reference: See ``open_run``.
-        draws: How often a volume is drawn, and from what noise.
+        options: Sampling options.
         batch_size: Slices at once; 2D only.
-        steps: Steps of the sampler; None keeps those of the run.
-        sampler: Name of a file in ``configs/stage/process/sampler``; None keeps the run's own.
         device: "cpu", "cuda" or "auto".
         tile: Tiles in voxels, see ``Tiles.from_text``; None takes the largest that fit in memory.
-        start: Time at which a draw begins, see ``ControlNetDiffusion``; None keeps the run's own.
 
     Raises:
         MrcontrastError: The run is missing, unfinished or changed.
-        UsageError: The stage does not depend on the source; it has no samples, steps, temperature,
-            sampler or start to change; no such sampler or device exists; or the sampler, which adds
-            noise in its steps, takes no temperature.
+        UsageError: The stage does not depend on the source, or has no such option; no such sampler
+            or device exists.
     """
-    refuse_device(device)
+    check_device(device)
     folder = open_run(reference)
     stage = check_stage(load_stage(folder.path, device))
     if not stage.uses_source:
@@ -56,19 +48,12 @@ def from_run(
             f"Expected a model that translates, got a {folder.stage_name} ({folder.path}). "
             "Train a controlnet with diffusion=RUN and name that."
         )
-    if draws.samples > 1 and stage.sampler is None:
+    if options.samples > 1 and stage.sampler is None:
         raise UsageError(
-            f"Expected a model that draws for {draws.samples} samples, got a {folder.stage_name}, "
-            f"which makes one image ({folder.path}). Leave --samples out."
+            f"Expected a model that samples for {options.samples} samples, got a "
+            f"{folder.stage_name}, which makes one image ({folder.path}). Leave --samples out."
         )
-    if sampler is not None:
-        set_sampler(stage, sampler)
-    if steps is not None:
-        set_steps(stage, steps)
-    if start is not None:
-        stage.start = start
-    if draws.temperature != 1:
-        refuse_temperature(stage, draws.temperature)
+    set_options(stage, options)
     grid, normalisers = trained_on(folder, stage.inputs, stage.factor)
     identity = {
         "Model": str(reference),
@@ -76,13 +61,38 @@ def from_run(
         "WeightsSHA256": folder.provenance["weights_sha256"],
     }
     place = stage.device
-    translator = StageTranslator(stage, grid, normalisers, draws, batch_size, place, identity)
+    translator = StageTranslator(stage, grid, normalisers, options, batch_size, place, identity)
     tiles = None if tile is None else Tiles.from_text(tile)
-    translator.fitting = Fitting(translator.drawing.stage, batch_size, tiles)
+    translator.memory_plan = MemoryPlan(stage, batch_size, tiles)
     return translator
 
 
-def refuse_device(device: str) -> None:
+def set_options(stage: Stage, options: SamplingOptions) -> None:
+    """Set sampler, steps and start of a stage, as far as they are given.
+
+    Raises:
+        UsageError: It has none, or the configs have no sampler of that name.
+    """
+    if options.sampler is not None:
+        folder = config_dir() / "stage" / "process" / "sampler"
+        known = sorted(path.stem for path in folder.glob("*.yaml"))
+        if options.sampler not in known:
+            raise UsageError(
+                f"Expected a sampler among {', '.join(known)}, got {options.sampler}. Choose one."
+            )
+        stage.sampler = build(OmegaConf.load(folder / f"{options.sampler}.yaml"))
+    if options.steps is not None:
+        if stage.sampler is None:
+            raise UsageError(
+                f"Expected a stage with a sampler for {options.steps} steps, got "
+                f"{type(stage).__name__}. Leave --steps out."
+            )
+        stage.sampler.num_steps = options.steps
+    if options.start is not None:
+        stage.start = options.start
+
+
+def check_device(device: str) -> None:
     """Raise UsageError for a name that is no device, and for CUDA where there is none."""
     try:
         place = None if device == "auto" else torch.device(device)
@@ -124,31 +134,3 @@ def trained_on(
             f"Expected grid and normaliser of the training data, got no {missing} "
             f"({folder.provenance_path}). Train the run again."
         ) from error
-
-
-def set_sampler(stage: Stage, name: str) -> None:
-    """Let a stage draw with another sampler.
-
-    Raises:
-        UsageError: It has no sampler, or the configs have none of that name.
-    """
-    folder = config_dir() / "stage" / "process" / "sampler"
-    known = sorted(path.stem for path in folder.glob("*.yaml"))
-    if name not in known:
-        raise UsageError(f"Expected a sampler among {', '.join(known)}, got {name}. Choose one.")
-    stage.sampler = build(OmegaConf.load(folder / f"{name}.yaml"))
-
-
-def set_steps(stage: Stage, steps: int) -> None:
-    """Let a stage's sampler take another number of steps.
-
-    Raises:
-        UsageError: It has no sampler, or the number is below 1.
-    """
-    sampler = stage.sampler
-    if sampler is None or steps < 1:
-        raise UsageError(
-            f"Expected 1 or more steps of a stage with a sampler, got {steps} "
-            f"({type(stage).__name__}). Leave --steps out."
-        )
-    sampler.num_steps = steps

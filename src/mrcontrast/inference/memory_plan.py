@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import torch
 
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.networks.memory import estimate_memory, weight_bytes
+from mrcontrast.inference.memory_estimate import estimate_memory
+from mrcontrast.networks.memory import weight_bytes
 from mrcontrast.networks.tiling import Tiling
 from mrcontrast.stages.contract import Stage
 from mrcontrast.stages.latent_stage import LatentStage
@@ -52,7 +53,7 @@ class Tiles:
 
 
 @dataclass
-class Fitting:
+class MemoryPlan:
     """Chooses the tiles of a stage for each size of image.
 
     Attributes:

@@ -37,7 +37,7 @@ class Native:
         Raises:
             MrcontrastError: There is no brain, it holds NaN, or memory is short.
         """
-        refuse_giant(volume.shape, BYTES_A_VOXEL)
+        check_size(volume.shape, BYTES_A_VOXEL)
         turned = Turned.of(volume)
         stored = turned.volume(volume.data)
         unknown = np.isnan(stored.data)
@@ -56,8 +56,8 @@ class Native:
         return Volume(self.turned.undo(data), affine)
 
 
-def refuse_giant(shape: tuple[int, int, int], bytes_a_voxel: int) -> None:
-    """Refuse a grid whose arrays do not fit in the free memory.
+def check_size(shape: tuple[int, int, int], bytes_a_voxel: int) -> None:
+    """Check that the arrays of a grid fit in the free memory.
 
     Raises:
         MrcontrastError: They do not.

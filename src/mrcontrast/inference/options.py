@@ -1,4 +1,4 @@
-"""Command line of ``mrcontrast translate``: options, and values that are refused early."""
+"""Command line of ``mrcontrast translate``: options and early checks."""
 
 import re
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mrcontrast.errors import UsageError
-from mrcontrast.inference.sampling_options import ONE_DRAW, PRECISIONS
+from mrcontrast.inference.sampling_options import BATCH_SIZE, DEFAULTS, PRECISIONS
 
 MOST = 2**31 - 1
 DEVICES = r"auto|cpu|mps|cuda(:\d+)?"
 
-EPILOG = """which model (seconds of one draw of a 1 mm volume on two cores):
-  phantom-2d/unet    2   one image, best in PSNR, above the mean of 8 draws; soft
-  phantom-2d        16   draws at 2 mm, slice by slice; sharper, with a spread
-  phantom-3d        13   draws at 2 mm, the whole volume at once
-  phantom-2d-1mm   164   draws at 1 mm
+EPILOG = """which model (seconds of one sample of a 1 mm volume on two cores):
+  phantom-2d/unet    2   one image, best in PSNR, above the mean of 8 samples; soft
+  phantom-2d        16   samples at 2 mm, slice by slice; sharper, with a spread
+  phantom-3d        13   samples at 2 mm, the whole volume at once
+  phantom-2d-1mm   164   samples at 1 mm
 A finer volume comes back on its own grid with the detail of the model's 2 or 1 mm.
 --samples N takes N times as long."""
 
@@ -23,7 +23,7 @@ IN_HELP = "a NIfTI file, a folder, or a prepared data set"
 
 SOURCE_HELP = (
     "in place of IN, the files of one subject for a model of several sources, all on one grid, "
-    "such as flair=A.nii.gz t2w=B.nii.gz"
+    "such as pd=A.nii.gz t2w=B.nii.gz"
 )
 
 OUT_HELP = "a NIfTI file, or a folder if IN is one; --out OUT says the same"
@@ -44,22 +44,22 @@ CONTRAST_HELP = (
 
 MODEL_HELP = "a run folder, a released model by name, or runs:/ID or models:/NAME@ALIAS of MLflow"
 
-SAMPLES_HELP = "draws; 2 or more also give a std (%(default)s)"
+SAMPLES_HELP = "samples; 2 or more also give a std (%(default)s)"
 
 TURN_HELP = (
-    "2D only: slices over which the noise of a draw turns into other noise; 0 gives all slices "
+    "2D only: slices over which the noise of a sample turns into other noise; 0 gives all slices "
     "the same (%(default)s)"
 )
 
 HEAT_HELP = (
-    "standard deviation of the noise that a draw starts from; below 1 it is nearer to the mean "
-    "(default: 0.5 for one draw, 1, as in training, for several)"
+    "standard deviation of the initial noise; below 1 a sample is closer to the mean "
+    "(default: 0.5 for one sample, 1, as in training, for several)"
 )
 
 PRECISION_HELP = "bf16-mixed is faster where the hardware has units for it (%(default)s)"
 
 START_HELP = (
-    "time in (0, 1] at which a draw begins; 1 from noise, below from the regression's image with "
+    "time in (0, 1] at which sampling begins; 1 from noise, below from the regression's image with "
     "noise of that time, the lower the nearer to it (that of the run)"
 )
 
@@ -80,23 +80,23 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--mask", type=Path, metavar="PATH", help=MASK_HELP)
     add("--strip-skull", action="store_true", help=STRIP_HELP)
     add("--split", default="test", help="of a prepared data set: train, val or test (%(default)s)")
-    add("--samples", type=int, default=ONE_DRAW.samples, help=SAMPLES_HELP)
+    add("--samples", type=int, default=DEFAULTS.samples, help=SAMPLES_HELP)
     add("--steps", type=int, help="steps of the sampler (those of the run, or --sampler's own)")
     add("--sampler", metavar="NAME", help="euler_flow, heun_flow, ddim, ... (that of the run)")
     add("--start", type=float, metavar="TIME", help=START_HELP)
-    add("--seed", type=int, default=0, help="seed of the noise (%(default)s)")
-    add("--noise-turn", type=int, default=ONE_DRAW.noise_turn, metavar="N", help=TURN_HELP)
+    add("--seed", type=int, default=DEFAULTS.seed, help="seed of the noise (%(default)s)")
+    add("--noise-turn", type=int, default=DEFAULTS.noise_turn, metavar="N", help=TURN_HELP)
     add("--temperature", type=float, metavar="T", help=HEAT_HELP)
-    add("--precision", choices=PRECISIONS, default=ONE_DRAW.precision, help=PRECISION_HELP)
-    add("--batch-size", type=int, default=16, help="slices at once (%(default)s)")
+    add("--precision", choices=PRECISIONS, default=DEFAULTS.precision, help=PRECISION_HELP)
+    add("--batch-size", type=int, default=BATCH_SIZE, help="slices at once (%(default)s)")
     add("--tile", metavar="N[,M]", help=TILE_HELP)
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N (%(default)s)")
     add("--any-contrast", action="store_true", help=CONTRAST_HELP)
     add("--overwrite", action="store_true", help="replace outputs of earlier translations")
 
 
-def refuse_options(args: Namespace) -> None:
-    """Refuse numbers and names that no model can take, before anything heavy is imported.
+def check_options(args: Namespace) -> None:
+    """Check numbers and names, before anything heavy is imported.
 
     Raises:
         UsageError: One is; it is named with its option.

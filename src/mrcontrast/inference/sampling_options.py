@@ -1,23 +1,36 @@
-"""How a model draws a volume: how often, from what noise, how precisely."""
+"""Sampling options of ``translate``, studies and Python: count, steps, noise and precision."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Self
 
 from mrcontrast.errors import UsageError
 
+if TYPE_CHECKING:
+    from mrcontrast.stages.contract import Stage
+
 PRECISIONS = ("32-true", "bf16-mixed")  # by the names of Lightning
+ONE_SAMPLE_TEMPERATURE = 0.5  # chosen in experiments/release
+BATCH_SIZE = 16  # slices at once; 2D only
 
 
 @dataclass(frozen=True)
-class Draws:
-    """Draws of a volume; a model without noise makes one image.
+class SamplingOptions:
+    """Options of sampling; a deterministic model makes one image.
 
     Attributes:
-        samples: Draws that are averaged, at least 1; the first has the noise of the seed.
-        noise_turn: Slices over which the noise of a draw turns into other noise; 0 gives all
+        samples: Samples that are averaged, at least 1; the first has the noise of the seed.
+        steps: Steps of the sampler; None keeps those of the run.
+        sampler: Name of a file in ``configs/stage/process/sampler``; None keeps the run's own.
+        start: Time at which sampling begins, see ``ControlNetDiffusion``; None keeps the run's own.
+        temperature: Standard deviation of the initial noise, at least 0; 1 as in training, below it
+            samples are closer to each other and to the mean. None takes 0.5 for one sample, where
+            the sampler adds no noise in its steps, and otherwise 1, so that the deviation of
+            several samples is that of the model.
+        noise_turn: Slices over which the noise of a sample turns into other noise; 0 gives all
             slices the same; 2D only. The default was chosen in ``experiments/release``.
-        temperature: Standard deviation of the noise that a draw starts from, at least 0; 1 as in
-            training, below it draws lie nearer to each other and to what is most likely.
+        seed: Seed of the noise.
         precision: "32-true", or "bf16-mixed", which autocasts to bfloat16: faster where the
             hardware has units for it.
 
@@ -25,23 +38,57 @@ class Draws:
         UsageError: A number is out of range, or the precision is another.
 
     Source: A temperature below 1 is Kingma and Dhariwal 2018, "Glow", arXiv 1807.03039, section 6.
+
+    >>> SamplingOptions.of({"samples": 4, "model": "phantom-2d"}).samples
+    4
     """
 
     samples: int = 1
+    steps: int | None = None
+    sampler: str | None = None
+    start: float | None = None
+    temperature: float | None = 1.0
     noise_turn: int = 4
-    temperature: float = 1.0
+    seed: int = 0
     precision: str = PRECISIONS[0]
 
     def __post_init__(self) -> None:
         if self.samples < 1:
             raise UsageError(f"Expected 1 or more samples, got {self.samples}.")
+        if self.steps is not None and self.steps < 1:
+            raise UsageError(f"Expected 1 or more steps, got {self.steps}.")
         if self.noise_turn < 0:
             raise UsageError(f"Expected 0 or more slices a turn of noise, got {self.noise_turn}.")
-        if not 0 <= self.temperature < math.inf:
+        if self.temperature is not None and not 0 <= self.temperature < math.inf:
             raise UsageError(f"Expected a temperature of 0 or more, got {self.temperature:g}.")
         if self.precision not in PRECISIONS:
             known = " or ".join(PRECISIONS)
             raise UsageError(f"Expected {known} as precision, got {self.precision}. Choose one.")
 
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """Return the options among values by name, such as those of a command line."""
+        return cls(**{key: values[key] for key in OPTIONS if key in values})
 
-ONE_DRAW = Draws()
+    def resolved(self, stage: "Stage") -> Self:
+        """Return the options with a number as temperature.
+
+        Raises:
+            UsageError: One is given, and the stage or its sampler takes none but 1.
+        """
+        sampler = stage.sampler
+        if sampler is not None and not sampler.adds_noise:
+            usual = ONE_SAMPLE_TEMPERATURE if self.samples == 1 else 1.0
+            return replace(self, temperature=usual) if self.temperature is None else self
+        if self.temperature not in (None, 1):
+            found = type(stage if sampler is None else sampler).__name__
+            other = "" if sampler is None else ", or add --sampler ddim"
+            raise UsageError(
+                f"Expected a sampler that adds noise at its start alone for a temperature of "
+                f"{self.temperature:g}, got {found}. Leave --temperature out{other}."
+            )
+        return replace(self, temperature=1.0)
+
+
+OPTIONS = tuple(field.name for field in fields(SamplingOptions))
+DEFAULTS = SamplingOptions()

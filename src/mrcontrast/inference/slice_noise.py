@@ -1,4 +1,4 @@
-"""Noise of the slices of a volume: alike in neighbours, other further away."""
+"""Noise of the slices of a volume, correlated between neighbours."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-ALONG_Z = 2**32 - 2  # stream of a draw for the noise fields along its slices
+ALONG_Z = 2**32 - 2  # stream of a sample for the noise fields along its slices
 
 
 def slice_noise(shape: tuple[int, ...], seed: int, z: Tensor, noise_turn: int) -> Tensor:
@@ -17,8 +17,8 @@ def slice_noise(shape: tuple[int, ...], seed: int, z: Tensor, noise_turn: int) -
     i apart within a turn correlate by cos(pi / 2 * i / noise_turn).
 
     Args:
-        shape: Of one slice's noise.
-        seed: Of the draw.
+        shape: Shape of one slice's noise.
+        seed: Seed of the sample.
         z: (B,) places of the slices in the volume, int, not negative.
         noise_turn: Slices from one field to the next; 0 gives all slices one field.
 
@@ -44,11 +44,11 @@ def slice_noise(shape: tuple[int, ...], seed: int, z: Tensor, noise_turn: int) -
     return torch.stack([turned(place) for place in z.tolist()])
 
 
-class NoiseOnTheWay:
-    """Noise of slices that a sampler draws step by step; each call gives other fields.
+class NoiseInSteps:
+    """Noise of slices that a sampler adds in its steps; each call gives other fields.
 
     Args:
-        seed: Of what the draw takes on its way.
+        seed: Seed of the later noise of a sample.
         z: (B,) places of the slices in the volume.
         noise_turn: See ``slice_noise``.
     """

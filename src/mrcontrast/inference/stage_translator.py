@@ -11,18 +11,18 @@ import torch
 
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.inference.cost import cost_of, reset_peak
-from mrcontrast.inference.description import describe_draw, describe_precision
+from mrcontrast.inference.description import describe_sampling
 from mrcontrast.inference.field import scanned_field
-from mrcontrast.inference.memory_plan import Fitting
+from mrcontrast.inference.memory_plan import MemoryPlan
 from mrcontrast.inference.native import (
     BYTES_A_GRID_VOXEL,
     Native,
+    check_size,
     detail_remarks,
-    refuse_giant,
 )
-from mrcontrast.inference.sampling import Drawing, Progress
-from mrcontrast.inference.sampling_options import ONE_DRAW, Draws
+from mrcontrast.inference.sampling_options import BATCH_SIZE, DEFAULTS, SamplingOptions
 from mrcontrast.inference.translation import Translation, Volumes
+from mrcontrast.inference.volume_sampler import Progress, VolumeSampler
 from mrcontrast.stages.contract import Stage
 from mrcontrast.storage.volume import Volume
 from mrcontrast.transforms.grid import GriddedVolume, ModelGrid
@@ -40,13 +40,13 @@ class StageTranslator:
         grid: Spacing and axes that the stage was trained on.
         normalisers: How the training volumes were normalised, by the contrasts that the stage
             takes, in its order.
-        draws: How often a volume is drawn, and from what noise.
+        options: Sampling options; the stage has its steps, sampler and start.
         batch_size: Slices at once; 2D only.
         device: Where the stage runs.
-        identity: What names the weights, for ``describe``.
+        identity: Name and hash of the weights, for ``describe``.
 
     Raises:
-        UsageError: There are no slices in a batch.
+        UsageError: There are no slices in a batch, or the stage takes no temperature.
     """
 
     def __init__(
@@ -54,8 +54,8 @@ class StageTranslator:
         stage: Stage,
         grid: ModelGrid,
         normalisers: Mapping[str, Normaliser],
-        draws: Draws = ONE_DRAW,
-        batch_size: int = 16,
+        options: SamplingOptions = DEFAULTS,
+        batch_size: int = BATCH_SIZE,
         device: str | torch.device = "cpu",
         identity: dict[str, Any] | None = None,
     ) -> None:
@@ -64,27 +64,26 @@ class StageTranslator:
         stage = stage.to(device).eval()
         self.grid = replace(grid, multiple=max(grid.multiple, stage.factor))
         place, shape = torch.device(device), self.grid.shape
-        self.drawing = Drawing(stage, draws, batch_size, place, shape)
+        options = options.resolved(stage)
+        self.sampler = VolumeSampler(stage, options, batch_size, place, shape)
         self.normalisers = normalisers
-        self.progress: Progress | None = None  # set it to hear what part of a volume is done
-        self.fitting: Fitting | None = None  # set it to choose tiles and to refuse what cannot fit
+        self.progress: Progress | None = None  # gets the share of a volume that is done
+        self.memory_plan: MemoryPlan | None = None  # chooses tiles before a volume starts
         self.identity = identity or {}
         self.source = {name: fit.name for name, fit in normalisers.items()}
         self.target = stage.target
 
     def describe(self) -> dict[str, Any]:
         """Return model and options as JSON; equal descriptions give equal volumes."""
-        tiles = None if self.fitting is None else self.fitting.tiles
+        tiles = None if self.memory_plan is None else self.memory_plan.tiles
         return {
             **self.identity,
             **({} if tiles is None else {"Tile": str(tiles)}),
-            **describe_draw(self.drawing),
-            **describe_precision(self.drawing.draws),
-            "Samples": self.drawing.draws.samples,
+            **describe_sampling(self.sampler),
         }
 
     def translate(
-        self, volumes: Volumes, mask: np.ndarray | None = None, seed: int = 0
+        self, volumes: Volumes, mask: np.ndarray | None = None, seed: int | None = None
     ) -> Translation:
         """Translate volumes as a scanner gives them, with the skull stripped or a brain mask.
 
@@ -93,7 +92,7 @@ class StageTranslator:
                 any intensity unit; NaN outside the brain.
             mask: (X, Y, Z), bool, the brain; None takes the largest non-zero component of the
                 first volume.
-            seed: Of the noise.
+            seed: Seed of the noise; None takes that of the options.
 
         Returns:
             The synthetic volume on the grid of ``volumes``. ``std`` is resampled like the mean.
@@ -106,7 +105,7 @@ class StageTranslator:
         volume, *others = self.given(volumes)
         native = Native.of(volume, None if mask is None else np.asarray(mask, bool))
         shape = self.grid.place(native.volume, native.brain)[1]
-        refuse_giant(shape, BYTES_A_GRID_VOXEL)
+        check_size(shape, BYTES_A_GRID_VOXEL)
         tiles = self.fit(shape)
         gridded = self.grid.to_grid(native.volume, native.brain)
         brain = native.turned.undo(native.brain)
@@ -116,18 +115,20 @@ class StageTranslator:
             name: normaliser.fit(image, gridded.mask)
             for (name, normaliser), image in zip(self.normalisers.items(), images, strict=True)
         }
-        reset_peak(self.drawing.device)
+        reset_peak(self.sampler.device)
         source = np.stack([fit.apply(i) for fit, i in zip(fitted.values(), images, strict=True)])
-        drawn = self.drawing.draw(source, gridded.mask, seed, self.report, gridded.field)
+        seed = self.sampler.options.seed if seed is None else seed
+        field = gridded.field
+        sampled = self.sampler.sample(source, gridded.mask, seed, self.report, field)
         mean, std = (
             None if image is None else native.back(self.back(image, gridded, native), volume.affine)
-            for image in drawn
+            for image in sampled
         )
         assert mean is not None
         seconds, cost = perf_counter() - started, self.cost(shape)
         spacing_mm = self.grid.spacing_mm
         remarks = detail_remarks(volume, spacing_mm)
-        remarks += self.drawing.remarks(gridded.mask, spacing_mm)
+        remarks += self.sampler.remarks(gridded.mask, spacing_mm)
         normalised = {name: fit.to_dict() for name, fit in fitted.items()}
         by = normalised if others else next(iter(normalised.values()))
         return Translation(mean, std, by, seconds, tiles, cost, remarks, brain)
@@ -136,7 +137,7 @@ class StageTranslator:
         self,
         volumes: Volumes,
         mask: np.ndarray,
-        seed: int = 0,
+        seed: int | None = None,
         scanned_slices: tuple[int, int] | None = None,
     ) -> Translation:
         """Translate volumes of a prepared data set; nothing is resampled or normalised again.
@@ -144,7 +145,7 @@ class StageTranslator:
         Args:
             volumes: One for each of ``source``, RAS, on the model's spacing, in [0, 1].
             mask: (X, Y, Z), bool, the brain.
-            seed: Of the noise.
+            seed: Seed of the noise; None takes that of the options.
             scanned_slices: First and last axial slice in the field of view of the scan; None: all.
 
         Raises:
@@ -163,14 +164,15 @@ class StageTranslator:
         if not mask.any():
             raise MrcontrastError("Expected a brain mask with voxels, got an empty one.")
         tiles = self.fit(volume.shape)
-        reset_peak(self.drawing.device)
+        reset_peak(self.sampler.device)
         field = None if scanned_slices is None else scanned_field(volume.shape, scanned_slices)
         brain = np.asarray(mask, bool)
         source = np.stack([each.data for each in given])
-        mean, std = self.drawing.draw(source, brain, seed, self.report, field)
+        seed = self.sampler.options.seed if seed is None else seed
+        mean, std = self.sampler.sample(source, brain, seed, self.report, field)
         uncertainty = None if std is None else Volume(std, volume.affine)
         seconds, cost = perf_counter() - started, self.cost(volume.shape)
-        image, remarks = Volume(mean, volume.affine), self.drawing.remarks(brain, spacing.max())
+        image, remarks = Volume(mean, volume.affine), self.sampler.remarks(brain, spacing.max())
         return Translation(image, uncertainty, None, seconds, tiles, cost, remarks)
 
     def given(self, volumes: Volumes) -> list[Volume]:
@@ -184,14 +186,14 @@ class StageTranslator:
         return found
 
     def fit(self, shape: tuple[int, int, int]) -> str | None:
-        """Choose the tiles of a volume of axes (X, Y, Z), if that was asked for."""
-        return None if self.fitting is None else str(self.fitting.fit(shape))
+        """Choose the tiles of a volume of axes (X, Y, Z), if there is a plan."""
+        return None if self.memory_plan is None else str(self.memory_plan.fit(shape))
 
     def cost(self, shape: tuple[int, int, int]) -> dict[str, Any]:
-        """Return what a volume of axes (X, Y, Z) has cost, time left out."""
-        estimate = None if self.fitting is None else self.fitting.estimate(shape)
-        stage = self.drawing.stage
-        return cost_of(stage, self.drawing.draws.samples, self.drawing.device, estimate)
+        """Return the cost of a volume of axes (X, Y, Z), without time."""
+        estimate = None if self.memory_plan is None else self.memory_plan.estimate(shape)
+        sampler = self.sampler
+        return cost_of(sampler.stage, sampler.options.samples, sampler.device, estimate)
 
     def back(self, image: np.ndarray, gridded: GriddedVolume, native: Native) -> np.ndarray:
         """Bring an image to the grid of the input, 0 outside the brain.

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from mrcontrast.inference.sampling import Progress
+from mrcontrast.inference.volume_sampler import Progress
 from mrcontrast.storage.volume import Volume
 
 Volumes = Volume | Sequence[Volume]
@@ -49,9 +49,12 @@ class Translator(Protocol):
         progress: Called with the part of a volume that is done, in [0, 1]; None tells nobody.
     """
 
-    source: Mapping[str, str | None]
     target: str
     progress: Progress | None
+
+    @property
+    def source(self) -> Mapping[str, str | None]:
+        """Contrasts that are read; see the attributes."""
 
     def translate(self, volumes: Volumes, mask: np.ndarray | None, seed: int) -> Translation:
         """Translate the volumes of one session as a scanner gives them."""

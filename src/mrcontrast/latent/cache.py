@@ -115,12 +115,8 @@ class LatentStore:
             folders.append(target)
         datamodule.train_items = LatentDataset(folders)
         names = ", ".join(folder.name for folder in folders)
-        log.info(
-            "Latents of %d training items: %s in %s",
-            len(datamodule.train_items),
-            names,
-            self.folder,
-        )
+        count = len(datamodule.train_items)
+        log.info("Latents of %d training items: %s in %s", count, names, self.folder)
 
     def key(
         self, datamodule: LatentSource, codec: AutoencoderCodec, signal: Signal | None = None
@@ -179,34 +175,16 @@ class LatentStore:
                 if target.exists():
                     log.warning("Latents in %s cannot be used: %s. Encoding again.", target, fault)
                 log.info("Encoding the training items, once, into %s", target)
-                self.write(target, facts, datamodule, codec, signal)
+                with renamed_at_end(target) as partial:
+                    arrays = self.encode(partial, datamodule, codec, signal)
+                    created = datetime.now(UTC).isoformat(timespec="seconds")
+                    card = {"arrays": arrays, "created": created, "facts": facts}
+                    write_json(partial / CARD, card)
         except OSError as error:
             raise MrcontrastError(
                 f"Expected a place for latents, got: {error.strerror or error} "
                 f"({self.folder}). Free some space or set MRCONTRAST_CACHE=<folder>."
             ) from error
-
-    def write(
-        self,
-        target: Path,
-        facts: dict[str, Any],
-        datamodule: LatentSource,
-        codec: AutoencoderCodec,
-        signal: Signal | None,
-    ) -> None:
-        """Compute all items under another name, and rename the folder."""
-        partial = target.with_suffix(PARTIAL)
-        for leftover in (partial, target):
-            delete(leftover)
-        partial.mkdir()
-        try:
-            arrays = self.encode(partial, datamodule, codec, signal)
-            created = datetime.now(UTC).isoformat(timespec="seconds")
-            write_json(partial / CARD, {"arrays": arrays, "created": created, "facts": facts})
-            partial.rename(target)
-        except BaseException:
-            delete(partial)  # on a full disk it would hold all the space that is left
-            raise
 
     def encode(
         self,
@@ -224,9 +202,8 @@ class LatentStore:
             ArrayWriter(folder, length, PRECISION) as writer,
         ):
             for batch in (batch for dataset in datasets for batch in self.batches(dataset)):
-                images: keys.Batch = {"source": batch["source"], "target": batch["target"]}
-                images = {name: image.to(device) for name, image in images.items()}  # type: ignore
-                writer.append(values_of(images, codec, signal))
+                images = {name: batch[name].to(device) for name in (keys.SOURCE, keys.TARGET)}
+                writer.append(values_of(images, codec, signal))  # type: ignore[arg-type]
             return writer.finish()
 
     def batches(self, dataset: Dataset) -> DataLoader:
@@ -248,6 +225,21 @@ def values_of(
 def name_of(facts: Mapping[str, Any]) -> str:
     """Return the name of the folder of a cache with these facts."""
     return json_hash(facts)[:24]
+
+
+@contextmanager
+def renamed_at_end(target: Path) -> Iterator[Path]:
+    """Yield an empty folder that becomes ``target``; after an error it is deleted."""
+    partial = target.with_suffix(PARTIAL)
+    for leftover in (partial, target):
+        delete(leftover)
+    partial.mkdir()
+    try:
+        yield partial
+        partial.rename(target)
+    except BaseException:
+        delete(partial)  # on a full disk it would hold all the space that is left
+        raise
 
 
 @contextmanager

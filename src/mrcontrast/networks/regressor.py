@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
-from mrcontrast.networks.memory_format import channels_last
+from mrcontrast.networks.fast_kernels import use_fast_kernels
 from mrcontrast.networks.padding import crop, pad_to_multiple
 
 
@@ -36,7 +36,7 @@ class Regressor(nn.Module):
         self.context_slices = context_slices
         self.factor = factor
         self.source = tuple(source)
-        channels_last(self)
+        use_fast_kernels(self)
 
     @property
     def sizes(self) -> dict[str, int]:

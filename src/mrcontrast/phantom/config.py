@@ -85,7 +85,7 @@ class LesionRanges:
     Attributes:
         count: How many lesions; rises with atrophy.
         diameter_mm: Mean diameter of a lesion (mm), small ones more often than large ones.
-        periventricular_fraction: Share that lies beside the ventricles, in [0, 1]; the rest is
+        periventricular_fraction: Share at the ventricles, in [0, 1]; the rest is
             deep white matter.
     """
 
@@ -133,8 +133,8 @@ class SequenceRanges:
         mprage_echo_spacing_ms: From excitation to excitation (ms).
         flair_tr_ms: From inversion to inversion (ms).
         flair_te_ms: Effective echo time (ms).
-        flair_nulled_t1_ms: T1 of the CSF that the inversion time is set for (ms); what the
-            subject's own CSF differs, and gives a signal.
+        flair_nulled_t1_ms: T1 of the CSF that the inversion time nulls (ms); the subject's own
+            differs, so that CSF keeps some signal.
         spin_echo: Turbo spin echoes by contrast; a further contrast needs an entry here.
 
     Source:

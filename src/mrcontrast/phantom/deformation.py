@@ -25,7 +25,7 @@ from mrcontrast.phantom.template import PERIVENTRICULAR, Template
 
 @dataclass(frozen=True)
 class Deformation:
-    """Where each point of the subject lies in the template.
+    """Map from points of the subject to points of the template.
 
     Attributes:
         displacement: Template position minus subject position (mm), (3, X, Y, Z) on voxels of

@@ -20,7 +20,7 @@ CENTRE_MM = (0.0, -17.0, 5.0)
 """Middle of the field of view in MNI152 coordinates (mm): the middle of the brain."""
 
 COARSE_MM = 4.0
-"""Voxel size (mm) on which smooth fields are drawn, whatever the voxel size of the images."""
+"""Voxel size (mm) on which smooth fields are drawn, independent of the voxel size of the images."""
 
 
 def frame_shape(spacing_mm: float) -> tuple[int, int, int]:

@@ -61,7 +61,7 @@ def draw_relaxation(
         et al. 2007, MRM 57:308 (T1); Spijkerman et al. 2018, MAGMA 31:415 (T2). Proton density:
         Oros-Peusquens et al. 2019, Front Neurol 10:1333. Lesions: Stevenson et al. 2000, J Neurol
         Sci 178:81. Ours are ranges near their means, so narrow that T1 and proton density keep the
-        order CSF, cortex, deep GM, WM; deep GM is one tissue here, and lies between the striatum
+        order CSF, cortex, deep GM, WM; deep GM is one tissue here, between the striatum
         (Wright et al. 2008) and the shorter thalamus and pallidum.
     """
     if field_strength_t not in RANGES:

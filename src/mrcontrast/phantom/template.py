@@ -1,4 +1,4 @@
-"""The average brain that every subject is bent from: MNI152 maps packaged with nilearn.
+"""The average brain that every subject is deformed from: MNI152 maps packaged with nilearn.
 
 Source: Fonov et al. 2011, NeuroImage 54:313 (ICBM 2009a symmetric, 1 mm, skull-stripped). The
 maps are averages of 152 brains, so thin sulci and gyri are blurred; `sharpen` brings them back.
@@ -83,7 +83,7 @@ def _build_maps(
 
 
 def find_lateral_ventricles(csf: np.ndarray, affine: np.ndarray) -> np.ndarray:
-    """Return the mask of the two largest pools of CSF that lie wholly beside the midline."""
+    """Return the mask of the two largest pools of CSF away from the midline."""
     pools, count = label(csf > 0.6)
     x_mm = affine[0, 3] + np.arange(csf.shape[0])
     sizes = np.bincount(pools.ravel(), minlength=count + 1)

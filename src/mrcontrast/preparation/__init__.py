@@ -1,1 +1,1 @@
-"""From raw volumes to a prepared data set: sources, operators, and what writes the result."""
+"""From raw volumes to a prepared data set: sources, operators, output."""

@@ -19,7 +19,7 @@ from mrcontrast.data.image_kinds import not_scanned
 from mrcontrast.data.sidecars import Sidecars
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.preparation.bids_folders import (
-    Session,
+    Visit,
     derived_mask,
     files_below,
     find_sessions,
@@ -120,7 +120,7 @@ class BidsPairs:
                 dropped.append(Dropped(subject, session, type(self).__name__, str(error)))
         return entries, dropped
 
-    def _entries(self, here: Session, person: Mapping[str, Any], sidecars: Sidecars) -> list[Entry]:
+    def _entries(self, here: Visit, person: Mapping[str, Any], sidecars: Sidecars) -> list[Entry]:
         """Return the choices of a session, or raise MrcontrastError if there is none."""
         subject, session = here
         scans, refused = Scans(), dict[str, list[str]]()
@@ -151,7 +151,7 @@ class BidsPairs:
         """Return a remark of this source."""
         return Remark(item, type(self).__name__, measure, 1.0, "0", text)
 
-    def _scans(self, here: Session, name: str, sidecars: Sidecars) -> tuple[list[Scan], list[str]]:
+    def _scans(self, here: Visit, name: str, sidecars: Sidecars) -> tuple[list[Scan], list[str]]:
         """Return the usable images of one contrast, and the reasons against the others."""
         subject, session = here
         folder = self.root.joinpath(*filter(None, here), "anat")
@@ -176,7 +176,7 @@ class BidsPairs:
                 refused.append(refusal(kind, path))
         return scans, refused
 
-    def _without(self, here: Session, scans: Scans, refused: Sequence[str]) -> MrcontrastError:
+    def _without(self, here: Visit, scans: Scans, refused: Sequence[str]) -> MrcontrastError:
         """Word why a session lacks images, and list its files."""
         if refused:
             return MrcontrastError(refused[0])

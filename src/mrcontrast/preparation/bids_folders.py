@@ -14,20 +14,15 @@ from mrcontrast.preparation.session import Dropped
 ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".7z")
 LABEL = r"(?:sub|ses)-[^\x00-\x1f\x7f]+"  # a line break or tab would break the tables
 NO_LABEL = "Expected a label of letters and digits, got {!r} ({}). Rename it."
-Session = tuple[str, str | None]
+Visit = tuple[str, str | None]
 
 
-def find_sessions(root: Path, operator: str) -> tuple[list[Session], list[Dropped]]:
-    """Return subjects and sessions that have a folder, and what only looks like a subject.
-
-    Args:
-        root: Folder of the data set.
-        operator: Name for the rows of ``dropped.tsv``.
-    """
+def find_sessions(root: Path, operator: str) -> tuple[list[Visit], list[Dropped]]:
+    """Return subjects and sessions with a folder, and rows for what only looks like a subject."""
     near = sorted(path for path in root.iterdir() if path.name.lower().startswith("sub-"))
     subjects = [path for path in near if path.name.startswith("sub-") and path.is_dir()]
     names = [path.name for path in subjects]
-    sessions: list[Session] = []
+    sessions: list[Visit] = []
     dropped = []
     for path in near:
         if wrong := _not_a_subject(path, names):
@@ -71,11 +66,7 @@ def near_names(subjects: Collection[str]) -> list[tuple[str, ...]]:
 
 
 def one_file(folder: Path, pattern: str) -> Path | None:
-    """Return the one file like ``pattern``, or None.
-
-    Raises:
-        MrcontrastError: There are several.
-    """
+    """Return the one file like ``pattern``, or None; raise MrcontrastError for several."""
     found = visible(folder.glob(pattern))
     if len(found) > 1:
         raise MrcontrastError(

@@ -106,7 +106,7 @@ def prepare_dataset(
 
 
 def dropped_line(item: Dropped) -> str:
-    """Report what was left out in one line."""
+    """Report a session that was left out in one line."""
     return f"dropped {item.name} by {item.operator}: {item.reason}"
 
 

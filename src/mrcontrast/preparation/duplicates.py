@@ -35,7 +35,7 @@ class Deduplicate:
     """Drop sessions whose voxels another session has too; report anatomy that looks the same.
 
     The session whose name comes first stays. Two ids that share an image are one person, whose
-    sessions all stand on one side of the split. Looks are compared on the grid of the data set, so
+    sessions are all on one side of the split. Looks are compared on the grid of the data set, so
     that a person is found again only after ``ToMni``.
 
     Attributes:
@@ -148,7 +148,7 @@ def _remark(first: Outcome, second: Outcome, measure: str, value: float, bound: 
     """Report two ids that may be one person."""
     text = (
         f"{first.name} and {second.name} look like one person under two ids ({measure} "
-        f"{value:.3g}). If they are, give both one id, or they may stand on two sides of the split."
+        f"{value:.3g}). If they are, give both one id, or they may be on two sides of the split."
     )
     return Remark(f"{first.name} {second.name}", NAME, measure, value, bound, text)
 
@@ -157,7 +157,7 @@ def _one_contrast(first: Outcome, second: Outcome, contrast: str) -> Remark:
     """Report one file in two subjects."""
     text = (
         f"{first.name} and {second.name} have the same {contrast} voxels: one person under two "
-        "ids, or a wrong file. All that both have stands on one side of the split. Correct it."
+        "ids, or a wrong file. All sessions of both are on one side of the split. Correct it."
     )
     return Remark(f"{first.name} {second.name}", NAME, f"same_{contrast}_voxels", 1.0, "0", text)
 
@@ -166,7 +166,7 @@ def _one_person(first: Outcome, second: Outcome) -> Remark:
     """Report two ids that share a session."""
     text = (
         f"{first.name} and {second.name} have the same voxels: {_subject(first)} and "
-        f"{_subject(second)} are taken for one person, and all that is left of both stands on one "
+        f"{_subject(second)} are taken for one person, and all sessions of both are on one "
         "side of the split. Give both one id, or correct the wrong file."
     )
     return Remark(f"{first.name} {second.name}", NAME, "same_voxels", 1.0, "0", text)

@@ -162,8 +162,8 @@ def read_outcome(name: str, root: Path) -> Outcome | None:
 def find_finished(entry: Entry, key: str, stage: Path, earlier: Path) -> Outcome | None:
     """Return the outcome of a session that needs no second run, with its files under ``stage``.
 
-    It is of an interrupted run in ``stage``, or of an ``earlier`` data set, whose files are linked
-    or copied, never moved. ``key`` must be the same.
+    It comes from an interrupted run in ``stage`` or from an ``earlier`` data set, whose files are
+    linked or copied, never moved. ``key`` must be the same.
     """
     for root in (stage, earlier):
         outcome = read_outcome(entry.name, root)

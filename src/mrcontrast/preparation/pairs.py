@@ -89,7 +89,7 @@ def bids_labels(subject: str, session: str | None = None) -> tuple[str, str | No
 
 
 def _label(prefix: str, name: str) -> str:
-    """Return a name with its prefix, without what a label cannot have."""
+    """Return a name with its prefix, without characters that a label cannot have."""
     return prefix + "".join(c for c in name.removeprefix(prefix) if c.isalnum())
 
 
@@ -141,7 +141,7 @@ def with_content(entries: list[Entry]) -> tuple[list[Entry], list[Dropped]]:
         for path in entry.pair.files.values():
             if escaped(str(path)) != str(path):
                 reason = f"Expected names in UTF-8, got {escaped(str(path))}. Rename the file."
-            with suppress(OSError):  # ``load`` says what is wrong and drops the session
+            with suppress(OSError):  # ``load`` raises the error and drops the session
                 reason = reason or content_fault(path)
         if reason is None:
             left.append(entry)
@@ -152,7 +152,7 @@ def with_content(entries: list[Entry]) -> tuple[list[Entry], list[Dropped]]:
 
 
 def readable(item: Dropped) -> Dropped:
-    """Return a row whose texts UTF-8 can hold."""
+    """Return a row with texts in UTF-8."""
     session = None if item.session is None else escaped(item.session)
     return replace(
         item, subject=escaped(item.subject), session=session, reason=escaped(item.reason)

@@ -69,7 +69,7 @@ def _plane(low: np.ndarray, high: np.ndarray, axes: tuple[int, int]) -> np.ndarr
     points = np.empty((3, len(rows), len(columns)))
     points[across], points[up] = columns[None, :], rows[:, None]
     (fixed,) = {0, 1, 2} - set(axes)
-    share = 0.42 if axes == SAGITTAL else 0.5  # beside the midline
+    share = 0.42 if axes == SAGITTAL else 0.5  # off the midline
     points[fixed] = low[fixed] + share * (high[fixed] - low[fixed])
     # Left of the picture: the patient's right (x grows), or the front (y falls).
     return points[:, :, ::-1]
@@ -97,7 +97,7 @@ def _grey(image: np.ndarray) -> np.ndarray:
 
 
 def edges(image: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """Return where a picture changes most within the brain, bool; its rim tells nothing."""
+    """Return where a picture changes most within the brain, bool; without the rim."""
     depths = ndimage.distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1]
     deep = depths > RIM_PIXELS
     if not deep.any():

@@ -133,7 +133,7 @@ def _keep_notes(stage: Path, out: Path) -> None:
 def _clear(old: Path, out: Path) -> None:
     """Remove our files from an earlier data set and move all others to the new one.
 
-    The manifest lists our files, so it goes last: after a kill the next start goes on.
+    The manifest lists our files, so it is removed last: after a kill the next run continues.
     """
     manifest = old / MANIFEST
     for path in own_files(old):

@@ -1,4 +1,4 @@
-"""A recipe: where sessions come from, what is done to each, and who stands on which side."""
+"""A recipe: sources of sessions, the operators on each, and the split."""
 
 import traceback
 from collections import defaultdict
@@ -29,16 +29,10 @@ SPACING_TOLERANCE_MM = 1e-3
 
 
 class Split(Protocol):
-    """Decides who stands on which side."""
+    """Assigns sides of the split."""
 
     def assign(self, names: list[str], dropped: set[str], sites: dict[str, str]) -> dict[str, str]:
-        """Give each subject of ``names`` one of "train", "val" and "test".
-
-        Args:
-            names: Subjects that are left.
-            dropped: Subjects that are not.
-            sites: Site of each subject that is left.
-        """
+        """Return "train", "val" or "test" for each subject in ``names``."""
         ...
 
 
@@ -48,7 +42,7 @@ class Recipe:
     Args:
         sources: Sources of sessions; a subject comes from one of them only.
         operators: All steps on one session, in order; MONAI's dictionary transforms are operators.
-        grid: Grid of the data set: each session lies on it in the end.
+        grid: Grid of the data set: each session is on it in the end.
         normalisers: Normalisers of the data set, by contrast, "default" for all others.
         split: Sides of the split.
         select: Selects sessions by name before anything is read; None takes all.
@@ -94,7 +88,7 @@ class Recipe:
 
     @property
     def identity(self) -> list[str]:
-        """What is done to each session, with all arguments; equal lists give equal sessions."""
+        """All steps with their arguments; equal lists give equal sessions."""
         looks = ["looks"] if self.compares_looks else []
         return [*(repr(operator) for operator in self.operators), *looks]
 
@@ -104,10 +98,10 @@ class Recipe:
         return self.deduplicate is not None and self.deduplicate.same_person is not None
 
     def index(self) -> tuple[list[Entry], list[Dropped], list[Remark]]:
-        """Find all sessions: what can be tried, what cannot, and what a person should look at.
+        """Return the sessions to prepare, those that cannot be, and remarks.
 
         Raises:
-            MrcontrastError: There is none, or a subject's name stands for several people.
+            MrcontrastError: There is none, or a subject is found twice.
         """
         entries: list[Entry] = []
         dropped: list[Dropped] = []
@@ -133,14 +127,10 @@ class Recipe:
         return entries, [readable(item) for item in [*dropped, *without]], remarks
 
     def apply(self, entry: Entry, trail: Trail | None = None) -> Subject | Dropped:
-        """Load one session and take it through all steps.
-
-        Args:
-            entry: The session.
-            trail: Told what each step has done.
+        """Load one session and apply all steps; ``trail`` records the changes of each.
 
         Returns:
-            The session, or why it is dropped and by which step.
+            The session, or the reason and the step that drops it.
 
         Raises:
             UsageError: The recipe itself is at fault, so every session would be.
@@ -173,12 +163,7 @@ class Recipe:
         return subject
 
     def _check_promises(self, subject: Subject) -> None:
-        """Refuse a session that is not what the data set promises.
-
-        Raises:
-            UsageError: The operators do not normalise as promised.
-            RefusedError: The session does not lie on the grid.
-        """
+        """Refuse a session without the normalisers (UsageError) or the grid of the recipe."""
         names = {key: fitted.name for key, fitted in subject.normalisers.items()}
         promised = {key: normaliser_of(self.normalisers, key).name for key in subject.images}
         if names != promised:
@@ -201,11 +186,7 @@ class Recipe:
 
 
 def check_unique(entries: list[Entry]) -> None:
-    """Refuse a session found twice and a subject found in two data sets.
-
-    Raises:
-        MrcontrastError: Both origins are named.
-    """
+    """Raise MrcontrastError for a session found twice or a subject found in two data sets."""
     origins: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
         for earlier in origins[entry.subject]:
@@ -237,7 +218,7 @@ def _dropped(entry: Entry, step: str, error: MrcontrastError) -> Dropped:
 
 
 def broken(entry: Entry, step: str, error: Exception) -> Dropped:
-    """Return the row of a session that an operator broke on, and where in the code."""
+    """Return the row of a session that broke an operator, with the line of code."""
     place = traceback.extract_tb(error.__traceback__)[-1]
     message = one_line(error, most=300)
     reason = (

@@ -26,7 +26,7 @@ class Scan:
     Attributes:
         path: The file.
         stem: Its name up to the suffix, such as "sub-01_acq-3d".
-        entities: All but subject and session, such as ``{"acq": "3d"}``.
+        entities: Entities but subject and session, such as ``{"acq": "3d"}``.
     """
 
     path: Path
@@ -85,11 +85,7 @@ def contradiction(path: Path, subject: str, session: str | None, root: Path) -> 
 
 
 def check_allow(allow: Collection[str]) -> frozenset[str]:
-    """Return the kinds of images that are taken although they are not plain scans.
-
-    Raises:
-        UsageError: A word that is no kind.
-    """
+    """Return the kinds of images to accept; raise UsageError for a word that is no kind."""
     if unknown := sorted(set(allow) - set(KINDS)):
         raise UsageError(
             f"Expected {' or '.join(KINDS)}, got {', '.join(unknown)} (allow). Correct it."
@@ -98,21 +94,14 @@ def check_allow(allow: Collection[str]) -> frozenset[str]:
 
 
 def asks_for(kind: str, text: str) -> bool:
-    """Return whether a pattern or name asks for images of a kind."""
+    """Return whether a pattern or an entity names a kind."""
     return {SYNTHETIC: "synth", CONTRAST_AGENT: "ce-", PHASE: "part-"}[kind] in text.lower()
 
 
 def refused_scan(
     path: Path, sidecars: Sidecars, allow: Collection[str], asked: str = ""
 ) -> str | None:
-    """Return why an image outside a BIDS tree is left out, by its name and its sidecars.
-
-    Args:
-        path: The image.
-        sidecars: Of its data set.
-        allow: Kinds that are taken.
-        asked: Pattern of the recipe, which may ask for a kind too.
-    """
+    """Return why an image is left out, by its name and sidecars; ``asked`` is its pattern."""
     kind = not_scanned(path.name, sidecars.known(path))
     return None if kind is None or kind in allow or asks_for(kind, asked) else refusal(kind, path)
 
@@ -164,7 +153,7 @@ def _rank(scans: Sequence[Scan]) -> tuple[Any, ...]:
 
 
 def _order(scan: Scan) -> tuple[int, tuple[int, str], str]:
-    """Return what puts the scans of one contrast in order."""
+    """Return the sort key of the scans of one contrast."""
     return len(scan.entities), _number(scan.run), scan.path.name
 
 

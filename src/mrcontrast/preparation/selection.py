@@ -1,4 +1,4 @@
-"""Which sessions are wanted, by name and tag, before a voxel is read."""
+"""Select sessions by name and tag before a voxel is read."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -11,15 +11,15 @@ from mrcontrast.preparation.session import LEFT_OUT, Dropped, Entry
 
 @dataclass(frozen=True)
 class Select:
-    """Keep the sessions that fit; the others are listed in ``dropped.tsv`` and are no fault.
+    """Keep matching sessions; the others are listed in ``dropped.tsv`` and are no fault.
 
     Attributes:
         subjects: Names or patterns such as "sub-1*"; None takes all.
         exclude: Names or patterns of subjects or sessions ("sub-03", "sub-03_ses-2").
         sessions: Names or patterns such as "ses-1"; None takes all.
-        where: Tag to the values that are wanted, such as ``{sex: [F]}``; "site" works too. A
-            session without the tag is left out.
-        first: At most so many of the subjects that fit, in the order of their names; None: all.
+        where: Accepted values by tag, such as ``{sex: [F]}``, or by "site"; a session without the
+            tag is left out.
+        first: Largest number of subjects, in the order of their names; None: all.
     """
 
     subjects: Sequence[str] | None = None
@@ -31,12 +31,10 @@ class Select:
     def choose(
         self, entries: list[Entry], refused: Sequence[Dropped] = ()
     ) -> tuple[list[Entry], list[Dropped]]:
-        """Return the sessions that stay, and those that are left out with their reason.
+        """Return the selected sessions, and the others with the reason.
 
-        Args:
-            entries: Sessions that can be tried.
-            refused: Sessions that cannot be. One that is not wanted is no fault: names decide, for
-                nothing is known of its tags; one that ``first`` would not have reached goes too.
+        A refused session that is not selected is no fault: its name decides, since its tags are
+        unknown, and ``first``.
         """
         kept, dropped = [], []
         for entry in entries:
@@ -60,7 +58,7 @@ class Select:
         return kept, dropped
 
     def _against_name(self, item: Entry | Dropped) -> str | None:
-        """Return what the name of a session does not fit, or None."""
+        """Return the condition that a session's name does not meet, or None."""
         if self.subjects is not None and not _fits(item.subject, self.subjects):
             return f"a subject like {', '.join(self.subjects)}"
         if _fits(item.subject, self.exclude) or _fits(item.name, self.exclude):
@@ -70,7 +68,7 @@ class Select:
         return None
 
     def _against_tags(self, entry: Entry) -> str | None:
-        """Return which tag of a session does not fit, or None."""
+        """Return the condition that a session's tags do not meet, or None."""
         tags = {**getattr(entry.pair, "tags", {}), "site": entry.site}
         for tag, values in self.where.items():
             if tags.get(tag) not in values:
@@ -84,7 +82,7 @@ def _fits(name: str, patterns: Sequence[str]) -> bool:
 
 
 def _left_out(item: Entry | Dropped, wanted: str) -> Dropped:
-    """Return the row of a session that the recipe does not want."""
+    """Return the row of a session that is not selected."""
     reason = f"Expected {wanted}, got {item.name}. Change recipe.select to have it."
     return Dropped(item.subject, item.session, "Select", reason, kind=LEFT_OUT)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-# Our tag, the sidecar's key, and what its numbers are multiplied by.
+# Tag, key of the sidecar, and factor of its numbers.
 SCAN_NUMBERS = {
     "tr_ms": ("RepetitionTime", 1000.0),
     "te_ms": ("EchoTime", 1000.0),
@@ -31,12 +31,7 @@ SEX = {"m": "M", "male": "M", "f": "F", "female": "F"}
 
 
 def tags_of_scan(known: Mapping[str, Any], contrast: str) -> dict[str, Any]:
-    """Return our tags of an image; what its sidecars do not say is absent.
-
-    Args:
-        known: Keys of all sidecars that hold for the image.
-        contrast: Start of the tags that differ between contrasts.
-    """
+    """Return the tags of an image from the keys of its sidecars; others are absent."""
     tags: dict[str, Any] = {}
     for tag, (key, factor) in SCAN_NUMBERS.items():
         if (number := _number(known.get(key))) is not None:
@@ -54,16 +49,16 @@ def tags_of_scan(known: Mapping[str, Any], contrast: str) -> dict[str, Any]:
 
 
 def read_people(path: Path, key: str) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """Read ``participants.tsv`` or ``sessions.tsv``; unknown values are left out.
+    """Read ``participants.tsv`` or ``sessions.tsv``, if there is one.
 
     Args:
-        path: The table; none gives nothing.
+        path: The table.
         key: Its first column, "participant_id" or "session_id".
 
     Returns:
-        Tags by the value of ``key``, with its prefix: age in years as a number, sex as "F" or "M",
-        others as text; of several rows for one name, the values that they agree on. Then the faults
-        of the table, each as the rest of a sentence that begins with its name.
+        Known tags by the value of ``key``, with its prefix: age in years as a number, sex as "F" or
+        "M", others as text; several rows for one name give the values that they agree on. Then the
+        faults of the table, each the rest of a sentence that begins with its name.
     """
     if not path.is_file():
         return {}, []
@@ -83,7 +78,7 @@ def read_people(path: Path, key: str) -> tuple[dict[str, dict[str, Any]], list[s
 
 
 def _decoded(raw: bytes) -> tuple[str, list[str]]:
-    """Return the text of a table, and a remark where it is not plain UTF-8."""
+    """Return the text of a table, and a remark if it is not plain UTF-8."""
     for mark, encoding, name in MARKS:
         if raw.startswith(mark):
             return raw.decode(encoding, "replace"), [f"is {name}; it was read as such"]

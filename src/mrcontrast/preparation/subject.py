@@ -24,14 +24,14 @@ class Subject:
     """One session in memory.
 
     Attributes:
-        images: Volumes by contrast. The first is the reference: masks and labels lie on its grid,
-            and the grid of the data set is placed on its brain.
+        images: Volumes by contrast. The first is the reference: masks and labels are on its grid,
+            and its brain places the grid of the data set.
         brain_mask: (X, Y, Z), bool, or None until an operator finds it.
         lesion_mask: (X, Y, Z), bool, or None.
         labels: (X, Y, Z), uint8 tissue labels, or None.
         tags: Facts about subject and scans.
-        measures: Values that operators have measured, by name.
-        normalisers: Fitted normaliser of each contrast, once it is scaled.
+        measures: Values that operators have measured.
+        normalisers: Fitted normalisers by contrast, once it is scaled.
         sources: Absolute paths of the raw files, by contrast and "mask".
         name: "sub-03" or "sub-03_ses-1"; seeds random operators.
     """
@@ -58,11 +58,7 @@ class Subject:
 
     @property
     def brain(self) -> np.ndarray:
-        """Brain mask on the grid of the reference, (X, Y, Z), bool.
-
-        Raises:
-            MrcontrastError: There is none yet.
-        """
+        """Brain mask on the reference, (X, Y, Z), bool; raises MrcontrastError if not known."""
         if self.brain_mask is None:
             raise MrcontrastError(
                 "Expected a brain mask, got none. Put "
@@ -71,11 +67,7 @@ class Subject:
         return self.brain_mask
 
     def image(self, name: str) -> Volume:
-        """Return the volume of a contrast.
-
-        Raises:
-            MrcontrastError: The session does not have it.
-        """
+        """Return the volume of a contrast; raise MrcontrastError if the session lacks it."""
         if name not in self.images:
             raise MrcontrastError(
                 f"Expected {' or '.join(self.images)}, got {name} (recipe.operators). Change it, "
@@ -93,11 +85,7 @@ class Subject:
         return resample_to(share, volume.affine, volume.shape) > 0.5
 
     def check_one_grid(self) -> None:
-        """Refuse contrasts that still lie on grids of their own.
-
-        Raises:
-            MrcontrastError: They do; the difference is named.
-        """
+        """Raise MrcontrastError if contrasts are on different grids."""
         first = f"the {title_of(self.reference)}"
         for name, volume in self.images.items():
             same_grid(self.like, volume, first, f"the {title_of(name)}")
@@ -144,12 +132,7 @@ def check_contrasts(
 
 
 class RefusedError(MrcontrastError):
-    """An operator's decision against a session, with the value that decided.
-
-    Args:
-        message: "Expected <what>, got <what>. <what to do>."
-        measure, value, threshold: As in ``Dropped``.
-    """
+    """An operator's decision against a session; its values are those of ``Dropped``."""
 
     def __init__(self, message: str, measure: str, value: str | float, threshold: str) -> None:
         super().__init__(message)

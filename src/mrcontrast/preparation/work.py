@@ -109,6 +109,6 @@ def _pictures(subject: Subject | None) -> dict[str, str]:
 
 
 def _print(data: np.ndarray) -> str:
-    """Return the hash of voxels, whatever their file."""
+    """Return the hash of voxels and their shape."""
     whole = np.ascontiguousarray(data, np.float32)
     return hashlib.sha256(str(whole.shape).encode() + whole.tobytes()).hexdigest()

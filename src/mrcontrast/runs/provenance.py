@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mrcontrast.config.earlier_stages import ROLES
 from mrcontrast.config.rules import (
     FINITE,
     TABLE,
@@ -17,7 +18,6 @@ from mrcontrast.config.rules import (
 )
 
 NUMBER = optional(FINITE)
-EARLIER = {"source": ["flair"], "target": "t1w"}
 START = {"seconds": NUMBER, "path": optional(TEXT)}
 
 
@@ -71,9 +71,9 @@ TYPES: Mapping[str, Rule] = {
 def read_provenance(path: Path) -> dict[str, Any]:
     """Read the provenance of a run; raise MrcontrastError if it is damaged.
 
-    A run of an earlier version makes T1w from FLAIR.
+    A run of an earlier version does not name its contrasts, which were always the same.
     """
     found = read_table(path, TYPES, "the provenance of a run", "Restore the file.", dict)
     if isinstance(data := found.get("data"), dict):
-        found["data"] = EARLIER | data
+        found["data"] = ROLES | data
     return found

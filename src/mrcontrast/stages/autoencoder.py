@@ -16,7 +16,7 @@ from mrcontrast.diffusion.sampling import Generators
 from mrcontrast.errors import UsageError
 from mrcontrast.latent.codec import LatentStatistics, Posterior
 from mrcontrast.losses.kl import kl_divergence
-from mrcontrast.networks.memory_format import channels_last
+from mrcontrast.networks.fast_kernels import use_fast_kernels
 from mrcontrast.networks.padding import crop, pad_to_multiple
 from mrcontrast.networks.posterior import quieten_posterior
 from mrcontrast.networks.sizes import downsampling, spatial_dims
@@ -98,7 +98,7 @@ class Autoencoder(Stage):
         self.statistics_batches = statistics_batches
         self.register_buffer("latent_mean", torch.zeros(autoencoder.latent_channels))
         self.register_buffer("latent_std", torch.full((autoencoder.latent_channels,), torch.nan))
-        channels_last(self)
+        use_fast_kernels(self)
         self.register_buffer("psnr_db", torch.tensor(torch.nan))
 
     @property

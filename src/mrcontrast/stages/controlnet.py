@@ -12,7 +12,7 @@ from mrcontrast.diffusion.sampling import Predict
 from mrcontrast.errors import UsageError
 from mrcontrast.latent.conditions import Condition
 from mrcontrast.networks.control import embedded_once, encoder_settings, start_from_denoiser
-from mrcontrast.networks.memory_format import channels_last
+from mrcontrast.networks.fast_kernels import use_fast_kernels
 from mrcontrast.networks.time import network_time
 from mrcontrast.stages.latent_stage import LatentArguments, LatentStage
 
@@ -26,8 +26,8 @@ class ControlNetDiffusion(LatentStage):
         unlock_decoder: Train the denoiser's decoder too, from where stage 2 has left it; its
             encoder stays frozen.
         start: Time at which sampling begins, in (0, 1]. 1 begins from noise; below, from the
-            condition's guess at the latent with noise of that time (see ``DiffusionProcess``):
-            training has few times near 1, which decide levels over large areas.
+            condition's guess at the latent with noise of that time: training has few times near 1,
+            which decide levels over large areas.
         arguments: See ``LatentStage``. The denoiser, prompt, schedule and target are those of
             stage 2; the condition is the input of the ControlNet's embedder.
 
@@ -35,7 +35,9 @@ class ControlNetDiffusion(LatentStage):
         UsageError: Condition and codec do not fit, or the start is out of range or has no guess.
 
     Source: Zhang et al. 2023, arXiv 2302.05543, eq. 5, on the latents of Rombach et al. 2022. The
-    decoder is unlocked as by ``sd_locked = False`` in the authors' own code.
+    decoder is unlocked as by ``sd_locked = False`` in the authors' own code. A start below 1 is
+    Meng et al. 2022, "SDEdit", arXiv 2108.01073, algorithm 1; from a network's guess it is Chung et
+    al. 2022, "Come-closer-diffuse-faster", arXiv 2112.05146, algorithm 1.
     """
 
     condition: Condition
@@ -61,7 +63,7 @@ class ControlNetDiffusion(LatentStage):
         for part in self.unlocked:
             part.requires_grad_(True)
         self.start = start
-        channels_last(self)
+        use_fast_kernels(self)
 
     @property
     def start(self) -> float:

@@ -39,7 +39,7 @@ class LatentBridge(LatentTranslation):
         Raises:
             UsageError: The sampler adds noise in its steps, which this path does not have.
         """
-        if self.sampler.draws_on_its_way:
+        if self.sampler.adds_noise:
             raise UsageError(
                 "Expected a sampler that follows the path of a bridge, got one that adds noise in "
                 f"its steps ({type(self.sampler).__name__}). Take euler_flow or heun_flow."

@@ -16,7 +16,7 @@ from mrcontrast.diffusion.sampling import Generators, Predict, Sampler
 from mrcontrast.latent.cache import LatentStore
 from mrcontrast.latent.codec import AutoencoderCodec
 from mrcontrast.latent.conditions import Condition
-from mrcontrast.networks.memory_format import channels_last
+from mrcontrast.networks.fast_kernels import use_fast_kernels
 from mrcontrast.networks.prompt import Prompt
 from mrcontrast.networks.tiling import DENOISER_PASSES, Tiling
 from mrcontrast.stages.contract import Roles, Stage
@@ -88,7 +88,7 @@ class LatentStage(Stage):
         self.condition = condition
         self.prompt = prompt
         self.tiling = Tiling(None, codec.tiling.overlap, codec.multiple, DENOISER_PASSES)
-        channels_last(self)
+        use_fast_kernels(self)
 
     @property
     def sampler(self) -> Sampler:
@@ -196,9 +196,12 @@ class LatentStage(Stage):
         if noise is None:
             noise = torch.randn(len(batch["source"]), *self.codec.latent_shape(image_shape))
         batch = self.prepare(batch)
-        noise = self.noise_end(noise.to(self.device), batch)
+        x = self.noise_end(noise.to(self.device), batch)
+        if self.start < 1:
+            x = self.process.noisy(batch["guess"], x, self.start)
+        ends = self.process.schedule, self.process.target
         with self.sampling(batch) as predict:
-            data = self.process.sample(predict, noise, generator, self.start, batch.get("guess"))
+            data = self.sampler.sample(predict, x, *ends, generator, self.start)
         image = self.codec.decode(self.latent(data, batch), image_shape)
         return (image + batch["lost"]).clamp(0, 1) if "lost" in batch else image
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mrcontrast import keys
 from mrcontrast.diffusion.sampling import Generators
-from mrcontrast.networks.memory_format import channels_last
+from mrcontrast.networks.fast_kernels import use_fast_kernels
 from mrcontrast.networks.regressor import Regressor
 from mrcontrast.stages.contract import Roles, Stage
 from mrcontrast.stages.optimisation import Optimisation, descend
@@ -54,7 +54,7 @@ class Pix2Pix(Stage):
         self.optimisation = optimisation
         self.discriminator_optimisation = discriminator_optimisation
         self.l1_weight = l1_weight
-        channels_last(self)
+        use_fast_kernels(self)
 
     @torch.no_grad()
     def forward(
@@ -97,7 +97,7 @@ class Pix2Pix(Stage):
         terms["discriminator"] = self.discriminator_loss(batch, image.detach())
         descend(self, discriminator, terms["discriminator"], self.gradient_clip_val)
         for schedule in self.lr_schedulers():  # type: ignore[union-attr]
-            schedule.step()  # type: ignore[call-arg]
+            schedule.step()
         self.log_dict({f"train/{name}": value for name, value in terms.items()})
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

@@ -16,7 +16,7 @@ from mrcontrast.study.results import EVALUATION, FULL_GRID_EVALUATION
 
 KEYS = {
     "train": {"overrides", "parents", "start_from"},
-    "predict": {"model", *steps.DRAW_KEYS, "shuffle_source", "full_grid"},
+    "predict": {"model", *steps.PREDICT_KEYS, "shuffle_source", "full_grid"},
 }
 TABLES = ("In the brain", "Whole image", "Costs")  # to print
 EVALUATIONS = {EVALUATION: "As prepared", FULL_GRID_EVALUATION: "On the subjects' own grids"}

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from mrcontrast.config.build import compose
 from mrcontrast.config.types import check_type
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.inference.sampling_options import Draws
+from mrcontrast.inference.sampling_options import BATCH_SIZE, OPTIONS, SamplingOptions
 from mrcontrast.runs.folder import RunFolder
 from mrcontrast.study.changes import changed_setting
 from mrcontrast.study.ledger import Step
@@ -23,8 +23,7 @@ from mrcontrast.study.runs import (
     where,
 )
 
-RUN_KEYS = ("steps", "start", "batch_size")  # of a predict node; see ``from_run``
-DRAW_KEYS = (*(field.name for field in fields(Draws)), *RUN_KEYS)
+PREDICT_KEYS = (*OPTIONS, "batch_size")  # options of a predict node; see ``from_run``
 
 
 def prepare_step(plain: dict[str, Any], folder: Path) -> Step:
@@ -112,7 +111,7 @@ def predict_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
         UsageError: The model is not trained here, or sources are shuffled between different grids.
     """
     node = plain["predict"][name]
-    draws = draws_of(name, node)
+    options = sampling_of(name, node)
     model, full_grid = node["model"], node.get("full_grid", False)
     shuffled = node.get("shuffle_source", False)
     outside = outside_runs([model], f"study.predict.{name}", plain, folder)
@@ -130,13 +129,13 @@ def predict_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
         from mrcontrast.inference.originals import originals
 
         records = Manifest.read(folder / "data").split("test")
-        options = {key: node[key] for key in RUN_KEYS if key in node}
-        translator = from_run(str(where(model, outside, folder)), draws, **options)
+        path = str(where(model, outside, folder))
+        translator = from_run(path, options, node.get("batch_size", BATCH_SIZE))
         if full_grid:
             scanned = originals(records, folder / MASKS, tuple(translator.source))
-            translate_originals(scanned, translator, output)
+            translate_originals(scanned, translator, output, options.seed)
         else:
-            translate_records(records, translator, output, shuffle_source=shuffled)
+            translate_records(records, translator, output, shuffled, options.seed)
 
     title = f"Translate held-out subjects: {name}"
     settings = {**node, **hashes_of(outside)}
@@ -145,13 +144,13 @@ def predict_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
     return Step(f"predict-{name}", title, output, settings, run, inputs, files=files)
 
 
-def draws_of(name: str, node: dict[str, Any]) -> Draws:
+def sampling_of(name: str, node: dict[str, Any]) -> SamplingOptions:
     """Return the sampling options of a predict node; raise UsageError for a wrong one."""
-    given = {field: node[field.name] for field in fields(Draws) if field.name in node}
-    for field, value in given.items():
-        check_type(value, field.type, f"study.predict.{name}.{field.name}")
+    for field in fields(SamplingOptions):
+        if field.name in node:
+            check_type(node[field.name], field.type, f"study.predict.{name}.{field.name}")
     try:
-        return Draws(**{field.name: value for field, value in given.items()})
+        return SamplingOptions.of(node)
     except UsageError as error:
         raise UsageError(f"{error} Change study.predict.{name}.") from error
 

@@ -65,7 +65,7 @@ def compile_parts(stage: "LightningModule", names: Sequence[str]) -> None:
             ) from error
 
 
-def refuse_accelerator(name: str) -> None:
+def check_accelerator(name: str) -> None:
     """Raise UsageError for a GPU where there is none."""
     from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
 

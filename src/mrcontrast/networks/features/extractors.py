@@ -33,7 +33,7 @@ class FeatureNetwork(Protocol):
 
 
 class Extractor(Protocol):
-    """Turns a brain into what a feature network sees.
+    """Turns a brain into inputs of a feature network.
 
     Attributes:
         network: The network.
@@ -43,7 +43,7 @@ class Extractor(Protocol):
     network: FeatureNetwork
     name: str
 
-    def view(self, image: np.ndarray, mask: np.ndarray) -> Tensor:
+    def inputs(self, image: np.ndarray, mask: np.ndarray) -> Tensor:
         """Return the inputs of the network, (n, C, *S), of an image (X, Y, Z) in [0, 1]."""
 
     def describe(self) -> dict[str, Any]:
@@ -64,7 +64,7 @@ class SliceFeatures:
         self.size_voxels = size_voxels
         self.name = f"{network.name}_2.5d"
 
-    def view(self, image: np.ndarray, mask: np.ndarray) -> Tensor:
+    def inputs(self, image: np.ndarray, mask: np.ndarray) -> Tensor:
         """Return slices (3 * slices_per_axis, 3, size, size) of an image (X, Y, Z).
 
         Outside the mask (X, Y, Z) all is 0; values beyond [0, 1] are cut.
@@ -100,7 +100,7 @@ class VolumeFeatures:
     def __init__(self, network: FeatureNetwork) -> None:
         self.network, self.name = network, f"{network.name}_3d"
 
-    def view(self, image: np.ndarray, mask: np.ndarray) -> Tensor:
+    def inputs(self, image: np.ndarray, mask: np.ndarray) -> Tensor:
         """Return the bounding box of the brain, (1, 1, X, Y, Z); 0 outside the mask."""
         inside = np.where(mask, np.clip(image, 0, 1), 0).astype(np.float32)
         box = tuple(slice(where.min(), where.max() + 1) for where in np.nonzero(mask))
@@ -113,9 +113,9 @@ class VolumeFeatures:
 
 
 @torch.no_grad()
-def pooled_features(extractor: Extractor, view: Tensor) -> np.ndarray:
-    """Return the feature vectors of a view, (n, dim) float64."""
-    return extractor.network.pooled(view).double().numpy()
+def pooled_features(extractor: Extractor, inputs: Tensor) -> np.ndarray:
+    """Return the feature vectors of inputs of the network, (n, dim) float64."""
+    return extractor.network.pooled(inputs).double().numpy()
 
 
 def _describe(extractor: Extractor) -> dict[str, Any]:

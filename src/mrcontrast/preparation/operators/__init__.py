@@ -1,6 +1,13 @@
 """Steps on one session, each a small class; a recipe lists them in order."""
 
-from mrcontrast.preparation.operators.checks import CheckAlignment, CheckHeader, Require
+from mrcontrast.preparation.operators.checks import (
+    CheckAlignment,
+    CheckHeader,
+    MeasureGeometry,
+    MeasureQuality,
+    MeasureVolumes,
+    Require,
+)
 from mrcontrast.preparation.operators.geometry import (
     CropOrPad,
     CutBlock,
@@ -8,13 +15,7 @@ from mrcontrast.preparation.operators.geometry import (
     Resample,
     ToGrid,
 )
-from mrcontrast.preparation.operators.intensity import CorrectBias, Normalise
-from mrcontrast.preparation.operators.masks import BrainMask, SkullStrip
-from mrcontrast.preparation.operators.measures import (
-    MeasureGeometry,
-    MeasureQuality,
-    MeasureVolumes,
-)
+from mrcontrast.preparation.operators.intensity import BrainMask, CorrectBias, Normalise, SkullStrip
 from mrcontrast.preparation.operators.registration import Register, ToMni
 
 __all__ = [

@@ -1,9 +1,11 @@
-"""Checks that drop a session: headers, overlay of the contrasts, bounds of measures."""
+"""Measures of a session, and checks that drop it: headers, overlay, bounds of measures."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from mrcontrast.data.contrasts import title_of
 from mrcontrast.errors import UsageError
@@ -13,6 +15,7 @@ from mrcontrast.imaging.alignment import (
     check_alignment,
 )
 from mrcontrast.imaging.header import ERROR, WARNING, check_header
+from mrcontrast.imaging.quality import measure_quality
 from mrcontrast.preparation.subject import RefusedError, Subject, prefixed
 
 
@@ -84,7 +87,7 @@ class CheckAlignment:
         Raises:
             RefusedError: A contrast does not overlay the reference.
             MrcontrastError: A contrast covers less than half of the brain, or too little of a brain
-                is there to compare. Without a mask the foreground of the reference stands for it.
+                is there to compare. Without a mask, the foreground of the reference is used.
         """
         limits = (self.displacement_limit_mm, self.residual_limit_mm)
         measures: dict[str, float] = {}
@@ -129,12 +132,7 @@ class Require:
             )
 
     def __call__(self, subject: Subject) -> Subject:
-        """Return the session as it is.
-
-        Raises:
-            RefusedError: The measure is out of bounds.
-            UsageError: There is no such measure.
-        """
+        """Return the session, or raise RefusedError; UsageError if there is no such measure."""
         if self.measure not in subject.measures:
             known = ", ".join(sorted(subject.measures)) or "nothing"
             raise UsageError(
@@ -151,3 +149,53 @@ class Require:
     def _refusal(self, value: float, threshold: str) -> RefusedError:
         text = f"Expected {self.measure} {threshold}, got {value:.4g}. Look at the scan."
         return RefusedError(text, self.measure, value, threshold)
+
+
+@dataclass(frozen=True)
+class MeasureVolumes:
+    """Measure ``brain_ml`` and, where lesions are known, ``lesion_ml`` on the current grid."""
+
+    def __call__(self, subject: Subject) -> Subject:
+        """Return the session with its measures."""
+        voxel_ml = float(np.prod(subject.like.spacing_mm)) / 1000
+        measures = {"brain_ml": round(float(subject.brain.sum()) * voxel_ml, 3)}
+        if subject.lesion_mask is not None:
+            measures["lesion_ml"] = round(float(subject.lesion_mask.sum()) * voxel_ml, 3)
+        return replace(subject, measures=subject.measures | measures)
+
+
+@dataclass(frozen=True)
+class MeasureGeometry:
+    """Measure the voxels and the field of view of each contrast.
+
+    ``flair_spacing_max_mm``, ``flair_spacing_min_mm``, ``flair_fov_min_mm`` (the least of the three
+    extents), and the same for the others.
+    """
+
+    def __call__(self, subject: Subject) -> Subject:
+        """Return the session with its measures."""
+        measures = {}
+        for name, volume in subject.images.items():
+            spacing = np.array(volume.spacing_mm)
+            measures[f"{name}_spacing_min_mm"] = round(float(spacing.min()), 4)
+            measures[f"{name}_spacing_max_mm"] = round(float(spacing.max()), 4)
+            extents = spacing * np.array(volume.shape)
+            measures[f"{name}_fov_min_mm"] = round(float(extents.min()), 2)
+        return replace(subject, measures=subject.measures | measures)
+
+
+@dataclass(frozen=True)
+class MeasureQuality:
+    """Measure noise and contrast of each image in the brain: see ``imaging.quality``.
+
+    ``flair_snr``, ``flair_contrast``, ``flair_cnr``, ``flair_fov_margin_mm`` (0: the brain may be
+    cut off), ``flair_saturated_fraction`` and others, and the same for the other contrasts.
+    """
+
+    def __call__(self, subject: Subject) -> Subject:
+        """Return the session with its measures; its mask must be in each field of view."""
+        measures: dict[str, float] = {}
+        for name, volume in subject.images.items():
+            found = measure_quality(volume, subject.brain_on(name))
+            measures |= {f"{name}_{key}": float(f"{value:.5g}") for key, value in found.items()}
+        return replace(subject, measures=subject.measures | measures)

@@ -64,11 +64,7 @@ class CutBlock:
     shape: tuple[int, int, int]
 
     def __call__(self, subject: Subject) -> Subject:
-        """Return the block.
-
-        Raises:
-            MrcontrastError: It is not inside the field of view, or grids differ.
-        """
+        """Return the block; raise MrcontrastError if it is not in the field of view."""
         subject.check_one_grid()
         turned = _moved(subject, to_ras)
         ends = [start + size for start, size in zip(self.first, self.shape, strict=True)]
@@ -99,11 +95,7 @@ class CropOrPad:
             )
 
     def __call__(self, subject: Subject) -> Subject:
-        """Return the session with that shape.
-
-        Raises:
-            MrcontrastError: The grids differ, or there is no mask.
-        """
+        """Return the session with that shape; raise MrcontrastError if the grids differ."""
         subject.check_one_grid()
         ends = np.stack([np.zeros(3), np.array(subject.like.shape) - 1])
         if self.centre == "brain":
@@ -131,11 +123,7 @@ class ToGrid:
     largest_cut: float = 0.0
 
     def __call__(self, subject: Subject) -> Subject:
-        """Return the session on the grid.
-
-        Raises:
-            MrcontrastError: There is no mask, it is empty, or the brain does not fit the grid.
-        """
+        """Return the session on the grid; raise MrcontrastError if the brain does not fit."""
         affine, shape = self.place(subject)
         done = _interpolated(
             subject,
