@@ -123,9 +123,7 @@ def train_in(
     from mrcontrast.tracking.store import origin_tags
     from mrcontrast.training.callbacks.elapsed import Elapsed
     from mrcontrast.training.fitting import fit, tabulate
-    from mrcontrast.training.initial_weights import (
-        take_over,
-    )
+    from mrcontrast.training.initial_weights import take_over
     from mrcontrast.training.resume import is_first_process
 
     seed_everything(config.seed, workers=True, verbose=False)
@@ -146,15 +144,13 @@ def train_in(
             folder.write_provenance(origin)
         tracker.log_tags(origin_tags(origin))
         tracker.log_file(folder.config_path)
-        clock = Elapsed()
-        trainer = build_trainer(config, stage, folder, tracker, clock)
+        trainer = build_trainer(config, stage, folder, tracker, clock := Elapsed())
         if stage.learns_by_steps:
             score = fit(trainer, stage, datamodule, checkpoint, folder)
         else:
             score = tabulate(trainer, stage, datamodule, config.stage.checkpoint)
         origin |= {"seconds": round(clock.seconds(), 1), "steps": trainer.global_step}
-        origin["score"] = score
-        origin["report_card"] = stage.report_card
+        origin |= {"score": score, "report_card": stage.report_card}
         if trainer.is_global_zero:
             hand_over(stage, folder, origin, tracker)
     return score["value"]

@@ -41,8 +41,7 @@ class ContrastDataModule(LightningDataModule):
         num_workers: Processes that load items; 0 loads in the training process.
         context_slices: Neighbouring slices on each side, as channels of each source; 2D only.
         items: What is cut out of a volume.
-        augmentation: MONAI dictionary transforms for training items, by any names; None changes
-            nothing.
+        augmentation: MONAI dictionary transforms for training items, or None.
         seed: Seed of the order of training items and of their draws.
 
     Raises:
@@ -70,9 +69,8 @@ class ContrastDataModule(LightningDataModule):
         self.num_workers = num_workers
         self.context_slices = context_slices
         self.items = items or ItemOptions()
-        if isinstance(augmentation, Mapping):
-            augmentation = list(augmentation.values())
-        self.augmentation = tuple(augmentation or ())
+        named = augmentation if isinstance(augmentation, Mapping) else None
+        self.augmentation = tuple((augmentation or ()) if named is None else named.values())
         self.augmentation_identity = identity_or_error(self.augmentation)
         self.replacement: Dataset[Item] | None = None
         self.seed = seed

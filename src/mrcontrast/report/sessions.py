@@ -129,11 +129,8 @@ def read_images(session: Session, evaluation: Evaluation) -> Images:
     normaliser = None if name is None else normaliser_from_name(name, clip=True)
     reference, mask = read_reference(session.case, normaliser)
     own = evaluation.summary["intensity_range"]["rule"] == "reference"
-    low, high = (
-        next(row.ends for row in evaluation.rows if row.name == session.case.name)
-        if own
-        else (0.0, 1.0)
-    )
+    ends = [row.ends for row in evaluation.rows if row.name == session.case.name]
+    low, high = ends[0] if own else (0.0, 1.0)
     real = _scaled(reference, low, high)
     images = Images(
         real,
