@@ -29,8 +29,7 @@ class ContrastDataModule(LightningDataModule):
     """Sources and target as slices, volumes or patches, split by subject.
 
     The data set is read when it is first needed, so that a config builds without it. Seed, epoch
-    and item decide the order of training items and what is drawn for each: a training that was
-    stopped anywhere goes on with the same batches, whatever loads them.
+    and item decide the order of training items and their random changes, whatever loads them.
 
     Args:
         root: Folder of a prepared data set.
@@ -69,8 +68,9 @@ class ContrastDataModule(LightningDataModule):
         self.num_workers = num_workers
         self.context_slices = context_slices
         self.items = items or ItemOptions()
-        named = augmentation if isinstance(augmentation, Mapping) else None
-        self.augmentation = tuple((augmentation or ()) if named is None else named.values())
+        self.augmentation: tuple[Callable, ...] = tuple(
+            augmentation.values() if isinstance(augmentation, Mapping) else augmentation or ()
+        )
         self.augmentation_identity = identity_or_error(self.augmentation)
         self.replacement: Dataset[Item] | None = None
         self.seed = seed

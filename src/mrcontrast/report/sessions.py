@@ -86,11 +86,10 @@ def find_sessions(evaluation: Evaluation, sources: Path | None = None) -> dict[s
     predictions = {
         name: locate(Path(folder), study) for name, folder in inputs["predictions"].items()
     }
-    references = inputs["references"]
     if evaluation.is_at_full_grid:
         found = _originals(evaluation, predictions)
     else:
-        masks, folder = inputs["masks"], locate(Path(references), study)
+        masks, folder = inputs["masks"], locate(Path(inputs["references"]), study)
         told = masks != DERIVED_MASKS and not masks.endswith(MASKS_BESIDE)
         given = locate(Path(masks), study) if told else None
         found = _collected(evaluation, predictions, folder, given)
@@ -125,8 +124,8 @@ def read_images(session: Session, evaluation: Evaluation) -> Images:
     Raises:
         MrcontrastError: A file cannot be read, or holds other voxels than those that were scored.
     """
-    name = evaluation.summary.get("reference_normaliser")
-    normaliser = None if name is None else normaliser_from_name(name, clip=True)
+    known = evaluation.summary.get("reference_normaliser")
+    normaliser = known and normaliser_from_name(known, clip=True)
     reference, mask = read_reference(session.case, normaliser)
     own = evaluation.summary["intensity_range"]["rule"] == "reference"
     ends = [row.ends for row in evaluation.rows if row.name == session.case.name]
