@@ -23,13 +23,12 @@ from mrcontrast.latent.signals import Signal
 from mrcontrast.latent.stored_caches import (
     CARD,
     MEAN,
-    PARTIAL,
     PRECISION,
     SIGMA,
-    delete,
     fault_of,
     lock_path,
     mark_used,
+    renamed_at_end,
 )
 from mrcontrast.storage.files import json_hash, write_json
 from mrcontrast.storage.identity import UnidentifiedError, identity
@@ -144,7 +143,7 @@ class LatentStore:
             "computed_by": identity(signal),
             "code": identity([type(datamodule), type(codec), *map(import_module, CODE)]),
         }
-        if signal is not None and not signal.uses_codec:
+        if signal is not None and not signal.at_latent_size:
             return facts
         return facts | {
             "autoencoder": identity(codec.autoencoder),
@@ -225,21 +224,6 @@ def values_of(
 def name_of(facts: Mapping[str, Any]) -> str:
     """Return the name of the folder of a cache with these facts."""
     return json_hash(facts)[:24]
-
-
-@contextmanager
-def renamed_at_end(target: Path) -> Iterator[Path]:
-    """Yield an empty folder that becomes ``target``; after an error it is deleted."""
-    partial = target.with_suffix(PARTIAL)
-    for leftover in (partial, target):
-        delete(leftover)
-    partial.mkdir()
-    try:
-        yield partial
-        partial.rename(target)
-    except BaseException:
-        delete(partial)  # on a full disk it would hold all the space that is left
-        raise
 
 
 @contextmanager
