@@ -1,10 +1,9 @@
-"""Depth of the call stack: from the command to the network, and from a step to the mathematics.
+"""Depth of the call stack, from the command to the network and to the mathematics of a step.
 
 The stack is taken at the first call of the denoiser in a translation, and of the noise schedule in
 the training of each latent stage. Functions of this project alone count.
 """
 
-import argparse
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,7 +28,7 @@ PREPARE = (
 NET = ("channels=[8,8]", "attention_levels=[false,false]", "norm_num_groups=4")
 CODEC = tuple(f"stage.autoencoder.{each}" for each in (*NET, "latent_channels=2"))
 DENOISER = (
-    *(f"stage.denoiser.{each}" for each in (*NET, "num_head_channels=[0,0]")),
+    *(f"stage.denoiser.{each}" for each in (*NET, "num_head_channels=[0,4]")),
     *("stage.codec.latent_multiple=2", "autoencoder={runs}/autoencoder"),
 )
 STAGES = {
@@ -51,6 +50,8 @@ def first_stack(owner: type, name: str) -> Iterator[list[str]]:
         if not found and frames and not LEFT_OUT & {frame.name for frame in frames}:
             places = [Path(frame.filename).relative_to(PACKAGE) for frame in frames]
             found.extend(f"{p}:{frame.name}" for p, frame in zip(places, frames, strict=True))
+            if (own := Path(method.__code__.co_filename)).is_relative_to(PACKAGE):
+                found.append(f"{own.relative_to(PACKAGE)}:{name}")
         return method(*args, **named)
 
     setattr(owner, name, noting)
@@ -60,19 +61,20 @@ def first_stack(owner: type, name: str) -> Iterator[list[str]]:
         setattr(owner, name, method)
 
 
-def translation(folder: Path, model: str) -> list[str]:
-    """Return the functions from the command to the denoiser, for a ball of 3 slices."""
+def translation(folder: Path) -> list[str]:
+    """Return the functions from the command to the denoiser of the trained ControlNet."""
     places = np.moveaxis(np.indices((24, 28, 9)), 0, -1) - np.array([11.5, 13.5, 4])
     ball = np.where((places**2).sum(-1) < 81, 200.0 + places[..., 0], 0).astype(np.float32)
     source = folder / "sub-1_FLAIR.nii.gz"
-    nibabel.save(nibabel.Nifti1Image(ball, np.diag([8.0, 8, 8, 1])), source)
+    nibabel.save(nibabel.Nifti1Image(ball, np.diag([4.0, 4, 4, 1])), source)
+    model = str(folder / "runs" / "controlnet")
     with first_stack(DiffusionModelUNet, "forward") as found:
         main(["translate", str(source), str(folder / "out.nii.gz"), "--model", model])
     return found
 
 
 def trainings(folder: Path) -> dict[str, list[str]]:
-    """Return the functions from the training step to the noise schedule, by latent stage."""
+    """Return the functions from the command to the noise schedule, by latent stage."""
     main(["prepare", *PREPARE, f"out={folder}/data"])
     stacks = {}
     for stage, overrides in STAGES.items():
@@ -81,22 +83,20 @@ def trainings(folder: Path) -> dict[str, list[str]]:
         common += ["data.batch_size=2", "callbacks.pictures.count=0"]
         with first_stack(NoiseSchedule, "add_noise") as found:
             main(["train", *common, *(each.format(runs=folder / "runs") for each in overrides)])
-        names = [each.partition(":")[2] for each in found]
-        if "training_step" in names:
-            stacks[stage] = found[names.index("training_step") :]
+        if found:
+            stacks[stage] = found
     return stacks
 
 
 def run() -> None:
     """Print both depths."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="phantom-2d", help="a run that samples (%(default)s)")
-    args = parser.parse_args()
     with TemporaryDirectory() as folder:
-        found = {"translate": translation(Path(folder), args.model), **trainings(Path(folder))}
+        found = trainings(Path(folder)) | {"translate": translation(Path(folder))}
     for name, stack in found.items():
         files = {each.partition(":")[0] for each in stack}
-        print(f"{name}: {len(stack)} functions in {len(files)} files")
+        steps = [place for place, each in enumerate(stack) if each.endswith(":training_step")]
+        last = f", {len(stack) - steps[0]} of them from the training step on" if steps else ""
+        print(f"{name}: {len(stack)} functions in {len(files)} files{last}")
         print("\n".join(f"  {each}" for each in stack))
 
 

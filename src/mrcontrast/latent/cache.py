@@ -1,8 +1,7 @@
 """Latents encoded once and memory-mapped, under a hash of all that decides them."""
 
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -23,13 +22,12 @@ from mrcontrast.latent.signals import Signal
 from mrcontrast.latent.stored_caches import (
     CARD,
     MEAN,
-    PARTIAL,
     PRECISION,
     SIGMA,
-    delete,
     fault_of,
     lock_path,
     mark_used,
+    renamed_at_end,
 )
 from mrcontrast.networks.devices import on_fastest_device
 from mrcontrast.storage.files import json_hash, write_json
@@ -145,7 +143,7 @@ class LatentStore:
             "computed_by": identity(signal),
             "code": identity([type(datamodule), type(codec), *map(import_module, CODE)]),
         }
-        if signal is not None and not signal.uses_codec:
+        if signal is not None and not signal.at_latent_size:
             return facts
         return facts | {
             "autoencoder": identity(codec.autoencoder),
@@ -226,18 +224,3 @@ def values_of(
 def name_of(facts: Mapping[str, Any]) -> str:
     """Return the name of the folder of a cache with these facts."""
     return json_hash(facts)[:24]
-
-
-@contextmanager
-def renamed_at_end(target: Path) -> Iterator[Path]:
-    """Yield an empty folder that becomes ``target``; after an error it is deleted."""
-    partial = target.with_suffix(PARTIAL)
-    for leftover in (partial, target):
-        delete(leftover)
-    partial.mkdir()
-    try:
-        yield partial
-        partial.rename(target)
-    except BaseException:
-        delete(partial)  # on a full disk it would hold all the space that is left
-        raise

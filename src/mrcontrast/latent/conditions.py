@@ -19,15 +19,7 @@ class Placement(ABC):
 
     @abstractmethod
     def place(self, image: Tensor, codec: AutoencoderCodec) -> Tensor:
-        """Pad images (B, C, *S) as the codec does, map them to [-1, 1] and place them."""
-
-    @abstractmethod
-    def channels(self, signal: Signal, codec: AutoencoderCodec) -> int:
-        """Return the channels of a placed signal.
-
-        Raises:
-            UsageError: The signal cannot be placed here.
-        """
+        """Return images (B, C, *S), padded as the codec pads, in their place."""
 
     @abstractmethod
     def downsampling(self, codec: AutoencoderCodec) -> int:
@@ -41,17 +33,8 @@ class AtImageSize(Placement):
     """
 
     def place(self, image: Tensor, codec: AutoencoderCodec) -> Tensor:
-        """Return (B, C, *S)."""
+        """Return (B, C, *S) in [-1, 1]."""
         return 2 * pad_to_multiple(image, codec.multiple) - 1
-
-    def channels(self, signal: Signal, codec: AutoencoderCodec) -> int:
-        """Return the signal's own channels."""
-        if signal.at_latent_size:
-            raise UsageError(
-                f"Expected a signal of the image's size, got a {type(signal).__name__} "
-                "(stage.condition). Take the placement mrcontrast.latent.conditions.AtLatentSize."
-            )
-        return signal.channels(codec)
 
     def downsampling(self, codec: AutoencoderCodec) -> int:
         """Return that of the autoencoder."""
@@ -65,13 +48,8 @@ class AtLatentSize(Placement):
     """
 
     def place(self, image: Tensor, codec: AutoencoderCodec) -> Tensor:
-        """Return (B, C * f ** dims, *S / f)."""
+        """Return (B, C * f ** dims, *S / f) in [-1, 1]."""
         return fold(2 * pad_to_multiple(image, codec.multiple) - 1, codec.factor)
-
-    def channels(self, signal: Signal, codec: AutoencoderCodec) -> int:
-        """Return the signal's own channels, or those of its folded images."""
-        cell = 1 if signal.at_latent_size else codec.factor**codec.spatial_dims
-        return signal.channels(codec) * cell
 
     def downsampling(self, codec: AutoencoderCodec) -> int:
         """Return 1."""
@@ -116,9 +94,14 @@ class Condition(nn.Module):
         Raises:
             UsageError: A signal or the embedder does not fit the codec.
         """
-        for signal in self.signals.values():
-            signal.attach(codec, source, context_slices)
         factor, found = self.placement.downsampling(codec), len(self.embedder_channels)
+        for name, signal in self.signals.items():
+            signal.attach(codec, source, context_slices)
+            if signal.at_latent_size and factor > 1:
+                raise UsageError(
+                    f"Expected a signal of the image's size, got {name} (stage.condition). Take "
+                    "the placement mrcontrast.latent.conditions.AtLatentSize."
+                )
         if found != factor.bit_length():
             raise UsageError(
                 f"Expected {factor.bit_length()} stage.condition.embedder_channels, which "
@@ -127,7 +110,11 @@ class Condition(nn.Module):
 
     def channels(self, codec: AutoencoderCodec) -> int:
         """Return the channels of the condition."""
-        return sum(self.placement.channels(signal, codec) for signal in self.signals.values())
+        folded = (codec.factor // self.placement.downsampling(codec)) ** codec.spatial_dims
+        return sum(
+            signal.channels(codec) * (1 if signal.at_latent_size else folded)
+            for signal in self.signals.values()
+        )
 
     def has(self, key: str) -> bool:
         """Return whether a signal has a batch key."""

@@ -18,31 +18,35 @@ class Signal(ABC):
 
     Attributes:
         key: Name of its values in a batch and in a latent cache.
-        at_latent_size: Whether its values have the axes of the latent, else those of the image.
-        uses_codec: Whether the autoencoder decides its values.
+        at_latent_size: Whether its values have the axes of the latent, else those of the image;
+            the autoencoder computes them.
+        encoded_sources: Slice of the sources that the autoencoder must be trained on.
         calls: Calls of its own network for an image.
         guesses: Whether ``prepare`` adds a ``guess`` of the target's latent.
         regressor: Frozen network that it runs, or None.
-        contrasts: Names of the sources, once it is attached.
+        sources: Number of contrasts of the source, once it is attached.
         slices: Slices of each source, 1 + 2k, once it is attached.
     """
 
     key: ClassVar[str]
     at_latent_size: ClassVar[bool] = False
-    uses_codec: ClassVar[bool] = False
+    encoded_sources: ClassVar[slice] = slice(0)
     calls: ClassVar[int] = 0
     guesses: ClassVar[bool] = False
     regressor: Regressor | None = None
-    contrasts: tuple[str, ...] = ()
+    sources = 1
     slices = 1
 
     def attach(self, codec: AutoencoderCodec, source: Sequence[str], context_slices: int) -> None:
-        """Set contrasts and slices of the stage.
+        """Set the sources and slices of the stage.
 
         Raises:
             UsageError: They do not fit the autoencoder or the regression.
         """
-        self.contrasts, self.slices = tuple(source), 1 + 2 * context_slices
+        self.sources, self.slices = len(source), 1 + 2 * context_slices
+        check_encoded(codec, source[self.encoded_sources])
+        if self.regressor is not None:
+            check_regressor(self.regressor, source, context_slices)
 
     @abstractmethod
     def channels(self, codec: AutoencoderCodec) -> int:
@@ -64,7 +68,7 @@ class Pixels(Signal):
 
     def channels(self, codec: AutoencoderCodec) -> int:
         """Return one channel for each slice of each source."""
-        return len(self.contrasts) * self.slices
+        return self.sources * self.slices
 
     def compute(self, batch: keys.Batch, codec: AutoencoderCodec) -> Tensor:
         """Return the source."""
@@ -76,16 +80,11 @@ class Latent(Signal):
 
     key = keys.SOURCE_LATENT
     at_latent_size = True
-    uses_codec = True
-
-    def attach(self, codec: AutoencoderCodec, source: Sequence[str], context_slices: int) -> None:
-        """See ``Signal``; the autoencoder must be trained on each source."""
-        super().attach(codec, source, context_slices)
-        check_encoded(codec, source)
+    encoded_sources = slice(None)
 
     def channels(self, codec: AutoencoderCodec) -> int:
         """Return the latent's channels for each slice of each source."""
-        return len(codec.mean) * len(self.contrasts) * self.slices
+        return len(codec.mean) * self.sources * self.slices
 
     def compute(self, batch: keys.Batch, codec: AutoencoderCodec) -> Tensor:
         """Encode the slices of the source."""
@@ -97,12 +96,7 @@ class SourceAnchor(Signal):
 
     key = keys.ANCHOR
     at_latent_size = True
-    uses_codec = True
-
-    def attach(self, codec: AutoencoderCodec, source: Sequence[str], context_slices: int) -> None:
-        """See ``Signal``; the autoencoder must be trained on the first source."""
-        super().attach(codec, source, context_slices)
-        check_encoded(codec, source[:1])
+    encoded_sources = slice(1)
 
     def channels(self, codec: AutoencoderCodec) -> int:
         """Return the latent's channels."""
@@ -110,7 +104,40 @@ class SourceAnchor(Signal):
 
     def compute(self, batch: keys.Batch, codec: AutoencoderCodec) -> Tensor:
         """Encode the first source without its neighbouring slices."""
-        return codec.encode(keys.middle_slices(batch["source"], len(self.contrasts))[0])
+        return codec.encode(keys.middle_slices(batch["source"], self.sources)[0])
+
+
+class RegressionAnchor(Signal):
+    """The latent of a trained regression's image, (B, C, *S / f), to add to.
+
+    Args:
+        regressor: Frozen here.
+    """
+
+    key = keys.ANCHOR
+    at_latent_size = True
+    calls = 2  # for its latent, and for the detail that the latent lacks
+    regressor: Regressor
+
+    def __init__(self, regressor: Regressor) -> None:
+        self.regressor = regressor.eval().requires_grad_(False)
+
+    def channels(self, codec: AutoencoderCodec) -> int:
+        """Return the latent's channels."""
+        return len(codec.mean)
+
+    @torch.no_grad()
+    def compute(self, batch: keys.Batch, codec: AutoencoderCodec) -> Tensor:
+        """Encode the image of the regression."""
+        return codec.encode(self.regressor.image(batch["source"]))
+
+    @torch.no_grad()
+    def prepare(self, batch: keys.Batch, codec: AutoencoderCodec) -> keys.Batch:
+        """Return the batch with the detail of the image that its latent lacks as ``lost``."""
+        if "lost" in batch:
+            return batch
+        image = self.regressor.image(batch["source"])
+        return {**batch, "lost": lost(image, batch["anchor"], codec)}
 
 
 class Regression(Signal):
@@ -134,11 +161,6 @@ class Regression(Signal):
         self.regressor = regressor.eval().requires_grad_(False)
         self.keep_detail = keep_detail
 
-    def attach(self, codec: AutoencoderCodec, source: Sequence[str], context_slices: int) -> None:
-        """See ``Signal``; the regression must take the same source and slices."""
-        super().attach(codec, source, context_slices)
-        check_regressor(self.regressor, self.contrasts, context_slices)
-
     def channels(self, codec: AutoencoderCodec) -> int:
         """Return 1."""
         return 1
@@ -152,51 +174,15 @@ class Regression(Signal):
         """Return the batch with the image's latent as ``guess`` and its detail as ``lost``."""
         if "guess" in batch:
             return batch
-        regressed = batch["regressed"]
-        guess = codec.encode(regressed)
+        guess = codec.encode(batch["regressed"])
         if not self.keep_detail:
             return {**batch, "guess": guess}
-        lost = regressed - codec.decode(guess, regressed.shape[2:])
-        return {**batch, "guess": guess, "lost": lost}
+        return {**batch, "guess": guess, "lost": lost(batch["regressed"], guess, codec)}
 
 
-class RegressionAnchor(Signal):
-    """The latent of a trained regression's image, (B, C, *S / f), to add to.
-
-    Args:
-        regressor: Frozen here.
-    """
-
-    key = keys.ANCHOR
-    at_latent_size = True
-    uses_codec = True
-    calls = 2  # for its latent, and for the detail that the latent lacks
-    regressor: Regressor
-
-    def __init__(self, regressor: Regressor) -> None:
-        self.regressor = regressor.eval().requires_grad_(False)
-
-    def attach(self, codec: AutoencoderCodec, source: Sequence[str], context_slices: int) -> None:
-        """See ``Signal``; the regression must take the same source and slices."""
-        super().attach(codec, source, context_slices)
-        check_regressor(self.regressor, self.contrasts, context_slices)
-
-    def channels(self, codec: AutoencoderCodec) -> int:
-        """Return the latent's channels."""
-        return len(codec.mean)
-
-    @torch.no_grad()
-    def compute(self, batch: keys.Batch, codec: AutoencoderCodec) -> Tensor:
-        """Encode the image of the regression."""
-        return codec.encode(self.regressor.image(batch["source"]))
-
-    @torch.no_grad()
-    def prepare(self, batch: keys.Batch, codec: AutoencoderCodec) -> keys.Batch:
-        """Return the batch with the detail of the image that its latent lacks as ``lost``."""
-        if "lost" in batch:
-            return batch
-        regressed = self.regressor.image(batch["source"])
-        return {**batch, "lost": regressed - codec.decode(batch["anchor"], regressed.shape[2:])}
+def lost(image: Tensor, latent: Tensor, codec: AutoencoderCodec) -> Tensor:
+    """Return the detail of an image (B, 1, *S) that its latent (B, C, *S / f) lacks."""
+    return image - codec.decode(latent, image.shape[2:])
 
 
 def check_encoded(codec: AutoencoderCodec, source: Sequence[str]) -> None:
@@ -207,11 +193,10 @@ def check_encoded(codec: AutoencoderCodec, source: Sequence[str]) -> None:
     """
     missing = [name for name in source if codec.contrasts and name not in codec.contrasts]
     if missing:
-        known = ", ".join(codec.contrasts or ())
+        known = list(codec.contrasts or ())
         raise UsageError(
-            f"Expected an autoencoder of {missing[0]} too, got one of {known}. Train it with "
-            f"stage.contrasts=[{','.join([*(codec.contrasts or ()), *missing])}], or take "
-            "stage/condition=pixel."
+            f"Expected an autoencoder of {missing[0]} too, got one of {', '.join(known)}. Train it "
+            f"with stage.contrasts=[{','.join([*known, *missing])}], or take stage/condition=pixel."
         )
 
 

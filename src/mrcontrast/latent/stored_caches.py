@@ -3,7 +3,8 @@
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -225,3 +226,18 @@ def delete(folder: Path) -> None:
     for path in folder.iterdir():
         path.unlink()
     folder.rmdir()
+
+
+@contextmanager
+def renamed_at_end(target: Path) -> Iterator[Path]:
+    """Yield an empty folder that becomes ``target``; after an error it is deleted."""
+    partial = target.with_suffix(PARTIAL)
+    for leftover in (partial, target):
+        delete(leftover)
+    partial.mkdir()
+    try:
+        yield partial
+        partial.rename(target)
+    except BaseException:
+        delete(partial)  # on a full disk it would hold all the space that is left
+        raise
