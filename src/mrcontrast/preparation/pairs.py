@@ -1,7 +1,6 @@
 """The NIfTI files of one session, read and checked."""
 
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,10 @@ from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.preparation.session import Dropped, Entry
 from mrcontrast.preparation.subject import Subject
 from mrcontrast.storage.files import sha256_file
+from mrcontrast.storage.nifti import absence
 from mrcontrast.storage.volume import Volume, read_mask, read_volume, same_grid
 
 FEWEST_INTENSITIES = 10
-LARGEST_POINTER = 2048  # bytes
-POINTERS = {
-    "git-annex": (b"/annex/objects/", "datalad get` or `git annex get"),
-    "Git LFS": (b"version https://git-lfs", "git lfs pull"),
-}
 
 
 @dataclass(frozen=True)
@@ -112,27 +107,6 @@ def escaped(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def content_fault(path: Path) -> str | None:
-    """Return why a file has no content to read, as a sentence; None if it has."""
-    if path.is_symlink() and not path.exists():
-        got, advice = "a link that leads nowhere", "Mend the link"
-        if ".git/annex/" in str(path.readlink()):
-            got = "a link into git-annex without its content"
-            advice = f"Get it with `{POINTERS['git-annex'][1]}`"
-    elif not path.exists():
-        got, advice = "none", "Check the path"
-    elif not path.is_file():
-        got, advice = "a folder or a pipe", "Put the file in its place"
-    elif path.stat().st_size == 0:
-        got, advice = "an empty file (0 bytes)", "Copy it again"
-    elif kind := _pointer(path):
-        got = f"a pointer of {kind} without its content"
-        advice = f"Get it with `{POINTERS[kind][1]}`"
-    else:
-        return None
-    return f"Expected a NIfTI file, got {got} ({path}). {advice}."
-
-
 def with_content(entries: list[Entry]) -> tuple[list[Entry], list[Dropped]]:
     """Split off the sessions whose files cannot be named or read."""
     left, dropped = [], []
@@ -141,8 +115,9 @@ def with_content(entries: list[Entry]) -> tuple[list[Entry], list[Dropped]]:
         for path in entry.pair.files.values():
             if escaped(str(path)) != str(path):
                 reason = f"Expected names in UTF-8, got {escaped(str(path))}. Rename the file."
-            with suppress(OSError):  # ``load`` raises the error and drops the session
-                reason = reason or content_fault(path)
+            elif (found := absence(path)) and "error" not in found[0]:  # ``load`` meets that again
+                got, advice = found
+                reason = reason or f"Expected a NIfTI file, got {got} ({path}). {advice}."
         if reason is None:
             left.append(entry)
         else:
@@ -157,14 +132,6 @@ def readable(item: Dropped) -> Dropped:
     return replace(
         item, subject=escaped(item.subject), session=session, reason=escaped(item.reason)
     )
-
-
-def _pointer(path: Path) -> str | None:
-    """Return the tool whose pointer a small text file is, or None."""
-    if path.stat().st_size > LARGEST_POINTER:
-        return None
-    start = path.read_bytes()[:64]
-    return next((kind for kind, (mark, _) in POINTERS.items() if start.startswith(mark)), None)
 
 
 def visible(paths: Iterable[Path]) -> list[Path]:

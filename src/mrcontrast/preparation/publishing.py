@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from mrcontrast.data.record import MANIFEST
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.preparation.outcome import SESSIONS, read_outcome
 from mrcontrast.preparation.output import DESCRIPTION, own_files, refuse_others
 from mrcontrast.storage.files import sha256_file
+from mrcontrast.storage.folder_lock import held
 
 
 @contextmanager
@@ -90,18 +89,15 @@ def _same_file(one: Path, other: Path) -> bool:
 def _one_writer(out: Path) -> Iterator[None]:
     """Raise MrcontrastError if another run works on the folder or swaps it in."""
     path = out.with_name(f".{out.name}.lock")
-    lock = FileLock(path, timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise MrcontrastError(
-            f"Expected one run at a time, got another one that prepares {out}. Wait for it."
-        ) from error
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)  # while it is held: nobody else's is removed
-        lock.release()
+    with held(path, 0) as ours:
+        if not ours:
+            raise MrcontrastError(
+                f"Expected one run at a time, got another one that prepares {out}. Wait for it."
+            )
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)  # while it is held: never the lock of another run
 
 
 def _publish(stage: Path, out: Path) -> None:
