@@ -28,7 +28,7 @@ class ItemOptions:
 
     Attributes:
         min_brain_fraction: Part of an axial slice that brain must fill, in [0, 1]; 2D only.
-        patch_size: Axes of a random patch whose centre lies in the brain, in voxels; None takes
+        patch_size: Axes of a random patch centred in the brain, in voxels; None takes
             whole volumes; 3D only.
         max_val_items: Validate on this many items, evenly spaced over the split.
     """

@@ -40,7 +40,7 @@ def drawn_patches(items: Items) -> Items:
 
 
 def fixed_items(items: Items) -> Dataset[Item]:
-    """Return fixed items that tell of the whole brain: of patches, several of each subject."""
+    """Return fixed items that cover the brain: of patches, several of each subject."""
     drawn = drawn_patches(items)
     if drawn is items:
         return items

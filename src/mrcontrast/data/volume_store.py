@@ -65,7 +65,7 @@ def open_store(records: Sequence[Record], folder: Path, contrasts: Sequence[str]
 
     Args:
         records: Prepared records, all on one grid.
-        folder: Where the store lies; made if it does not exist.
+        folder: Folder of the store; made if it does not exist.
         contrasts: In the order of the channels.
 
     Raises:
@@ -98,7 +98,7 @@ def record_key(record: Record, contrasts: Sequence[str]) -> str:
 
 
 def area_path(path: Path) -> Path:
-    """Return where the brain area of each slice of a stored record lies."""
+    """Return the file with the brain area of each slice of a stored record."""
     return path.with_suffix(".area.npy")
 
 
@@ -147,6 +147,6 @@ def refuse_changed(path: Path, sha256: str) -> None:
 
 
 def store_folder(root: Path) -> Path:
-    """Return where the store of a data set lies: ``$MRCONTRAST_CACHE``, else ``root/.store``."""
+    """Return the folder of the store of a data set: ``$MRCONTRAST_CACHE``, else ``root/.store``."""
     cache = os.environ.get("MRCONTRAST_CACHE")
     return Path(cache) / "store" if cache else root / ".store"

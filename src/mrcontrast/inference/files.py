@@ -109,7 +109,7 @@ def translate_job(job: Job, translator: Translator) -> Translation:
 
 
 def made_by(job: Job, translator: Translator, result: Translation) -> dict[str, Any]:
-    """Return the entries of a sidecar on the making of a volume, beside ``facts_of``."""
+    """Return the entries of a sidecar on how a volume was made, in addition to ``facts_of``."""
     return {
         "IntensityUnits": UNITS.format(title_of(translator.target)),
         "Sources": [str(path) for path in (*job.sources, job.mask) if path is not None],

@@ -149,7 +149,7 @@ class StageTranslator:
             scanned_slices: First and last axial slice in the field of view of the scan; None: all.
 
         Raises:
-            MrcontrastError: It lies otherwise, its mask is empty, or as ``translate``.
+            MrcontrastError: The grid is another, the mask is empty, or as ``translate``.
         """
         started = perf_counter()
         given = self.given(volumes)

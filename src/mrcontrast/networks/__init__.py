@@ -1,1 +1,1 @@
-"""What MONAI's networks lack."""
+"""Networks, and additions to those of MONAI."""

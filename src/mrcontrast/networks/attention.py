@@ -1,4 +1,4 @@
-"""Attention that never holds the weights of all pairs of places at once."""
+"""Attention without the matrix of all pairs of positions in memory."""
 
 from monai.networks.blocks import SABlock
 from monai.networks.blocks.crossattention import CrossAttentionBlock

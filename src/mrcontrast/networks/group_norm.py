@@ -1,4 +1,4 @@
-"""Group normalisation that goes back faster, for bf16 on a CPU."""
+"""GroupNorm with a faster backward pass in bf16 on a CPU."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Group norms that take the statistics of another item of the batch."""
+"""Use the group norm statistics of another item of the batch."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

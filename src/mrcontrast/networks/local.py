@@ -1,4 +1,4 @@
-"""MONAI's networks without norms over the image: a voxel depends on what surrounds it alone.
+"""MONAI's networks without norms over the image: a voxel depends on its surroundings alone.
 
 A group norm takes mean and deviation over the whole field, so that the level of its output depends
 on how much of the field is empty. Here filters are normalised and images are not: padding, cropping
@@ -87,7 +87,7 @@ class NormalisedFilters(nn.Module):
     PyTorch's ``weight_norm`` returns weights in channels-first order, which is slow on a CPU.
 
     Args:
-        axis: Of the output channels in the weight.
+        axis: Axis of the output channels in the weight.
 
     Source: Salimans & Kingma 2016, arXiv 1602.07868, eq. 2.
     """
@@ -119,7 +119,7 @@ def normalise_filters(
         network: A layer norm over the channels of each voxel stays before attention.
         plain: Names of convolutions, or of modules around them, that stay as they are: those that
             start at zero, whose filters have no direction.
-        gain: What each filter starts with; None keeps its length.
+        gain: Initial length of each filter; None keeps it.
     """
     replace_norms(network)
     for name, part in list(network.named_modules()):

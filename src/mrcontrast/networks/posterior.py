@@ -1,4 +1,4 @@
-"""How much noise a fresh autoencoder adds to its latents."""
+"""Set the initial noise of an autoencoder's latents."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""A network that turns the source into the target in one call, for images of any size."""
+"""A network that maps the source to the target in one call, for images of any size."""
 
 from collections.abc import Callable, Sequence
 
@@ -16,7 +16,7 @@ class Regressor(nn.Module):
             (B, N * (1 + 2k), *S) to (B, 1, *S), for axes that ``factor`` divides.
         spatial_dims: 2 or 3.
         context_slices: Neighbouring slices on each side that come with each source in 2D, k.
-        factor: What the network's axes must be multiples of: the product of its strides.
+        factor: Image axes are padded to multiples of this, the product of the strides.
         source: Names of the N contrasts that it is given.
     """
 

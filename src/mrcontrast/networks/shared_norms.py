@@ -1,4 +1,4 @@
-"""Group norms that see a whole grid, although the network runs on one window of it at a time."""
+"""Share group norm statistics of a whole grid between its windows."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ class SharedNorms:
     pass makes the k-th norm exact, those behind it nearly so.
 
     Args:
-        network: Whose group norms are shared while ``installed``; None has none.
+        network: Network with the group norms to share while ``installed``, or None.
 
     Source: the idea of global statistics for tiles is from the "tiled VAE" of pkuliyi2015's
     multidiffusion-upscaler (2023); theirs come from a reduced image or layer by layer.

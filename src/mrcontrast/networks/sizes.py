@@ -1,4 +1,4 @@
-"""Facts of MONAI's autoencoder that it keeps to itself."""
+"""Read AutoencoderKL properties that MONAI does not expose."""
 
 from typing import Any
 

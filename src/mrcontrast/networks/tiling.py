@@ -75,7 +75,7 @@ class Tiling:
             function: Takes windows of the inputs, returns (B, C', *S'), S' a multiple of the cells.
             inputs: Each (B, C, *S) with S a multiple of the cells, not necessarily the same.
             cells: Cells along each axis of the grid.
-            network: What ``function`` runs, for its group norms.
+            network: Network that ``function`` runs, for its group norms.
         """
         if not self.cuts(cells):
             return function(*inputs)

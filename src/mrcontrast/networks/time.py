@@ -1,4 +1,4 @@
-"""The time that MONAI's networks are told."""
+"""Scale t in [0, 1] to the timestep range of MONAI's networks."""
 
 from torch import Tensor
 
@@ -6,5 +6,5 @@ TRAIN_STEPS = 1000.0
 
 
 def network_time(t: Tensor) -> Tensor:
-    """Map times in [0, 1] to [0, 1000], the range that the sinusoidal embedding was made for."""
+    """Map times in [0, 1] to [0, 1000], the range of the sinusoidal embedding."""
     return TRAIN_STEPS * t

@@ -1,4 +1,4 @@
-"""What one training takes, counted on tensors that have shapes and no values."""
+"""Count the cost of a training on tensors that have shapes and no values."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -20,10 +20,10 @@ STATES = {"Adam": 2, "AdamW": 2, "SGD": 0}  # float32 copies of the weights that
 
 @dataclass(frozen=True)
 class Cost:
-    """What one training takes.
+    """Cost of one training.
 
     Attributes:
-        name: Of the training.
+        name: Name of the training.
         trained: Parameters that learn.
         parameters: All of them, frozen ones included.
         batch_size: Items a step and device.
@@ -52,7 +52,7 @@ def cost_of_training(name: str, config: DictConfig, shape: list[int], items: int
     """Return what a training takes.
 
     Args:
-        name: Of the training.
+        name: Name of the training.
         config: Resolved, with the parts of its parents.
         shape: Axes (*S) of an item.
         items: Training items; None if unknown, which a training that ends by epochs needs.
@@ -149,7 +149,7 @@ def images_seen(config: DictConfig, items: int | None) -> int | None:
     """Return how many items a training sees, repeats counted; None if time alone ends it.
 
     Args:
-        config: Of the training; where two optimisers take turns, each counts in its steps.
+        config: Config of the training; where two optimisers take turns, each counts in its steps.
         items: Training items; None if unknown.
 
     Raises:
@@ -189,7 +189,7 @@ def devices_of(trainer: DictConfig) -> int:
 
 
 def copies(config: DictConfig) -> int:
-    """Return how many float32 copies of the trained weights lie beside them and their gradients."""
+    """Return the number of further float32 copies of the trained weights, gradients excluded."""
     optimizer = config.stage.optimisation.optimizer._target_.rsplit(".", 1)[-1]
     average = (config.get("callbacks") or {}).get("ema")
     return STATES.get(optimizer, 2) + int(average is not None)

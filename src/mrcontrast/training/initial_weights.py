@@ -1,4 +1,4 @@
-"""The weights that a training begins with: of parents, of its own, of an earlier run like it."""
+"""Set initial weights from parent runs, or from an earlier run of the same stage."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -110,7 +110,7 @@ def warn_of_other_data(start: RunFolder, data: Mapping[str, Any] | None) -> None
 
     Args:
         start: The run that it starts from.
-        data: Of this training; see ``data.facts.data_facts``. None if its data tell nothing.
+        data: Facts of its data, see ``data.facts.data_facts``, or None.
     """
     before = start.provenance.get("data")
     if before is None or data is None:

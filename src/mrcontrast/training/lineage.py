@@ -1,4 +1,4 @@
-"""What a stage takes over from earlier runs: their parts and their weights."""
+"""Networks and weights that a stage inherits from earlier runs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from mrcontrast.training.start_settings import follow, limit_rates, typed_keys
 
 @dataclass(frozen=True)
 class Inheritance:
-    """What comes from one parent.
+    """Keys and weights that come from one parent.
 
     Attributes:
         stages: Modules of the stages that the parent may have been.
@@ -76,7 +76,7 @@ def inherit(config: DictConfig) -> tuple[DictConfig, dict[str, RunFolder]]:
     A training that starts from a run first takes its settings; see ``start_settings``.
 
     Args:
-        config: Of ``mrcontrast train``; ``config.autoencoder`` and its like name runs.
+        config: Config of ``mrcontrast train``; ``config.autoencoder`` and its like name runs.
 
     Returns:
         A filled copy, and the parents whose weights are to be adopted.

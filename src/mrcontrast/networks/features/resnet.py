@@ -56,7 +56,7 @@ def load_radimagenet(path: str, sha256: str | None = None) -> nn.Module:
 
     Args:
         path: Their ResNet50.pt, a state dict.
-        sha256: Of the file; None takes any and notes it.
+        sha256: Hash of the file; None takes any and notes it.
 
     Raises:
         UsageError: There is no such file.
@@ -73,7 +73,7 @@ def load_medicalnet(path: str, depth: int = 10, sha256: str | None = None) -> nn
     Args:
         path: Such as their resnet_10_23dataset.pth.
         depth: 10, 18 or 50 layers.
-        sha256: Of the file; None takes any and notes it.
+        sha256: Hash of the file; None takes any and notes it.
 
     Raises:
         UsageError: There is no such file.

@@ -11,7 +11,7 @@ from mrcontrast.networks.features.weights import check_file
 class TorchScriptFeatures(nn.Module):
     """Pooled features of images (N, 3, H, W) in [0, 1] by a network that brings its own code.
 
-    A TorchScript file holds a program: load only one whose hash you were told by who made it.
+    A TorchScript file holds a program: load only one whose hash you have from whoever made it.
 
     Args:
         path: The file.

@@ -15,7 +15,7 @@ def check_file(path: Path, sha256: str | None) -> str:
 
     Args:
         path: The file.
-        sha256: What it has to be, in hexadecimal; None takes any.
+        sha256: Expected hash in hexadecimal; None takes any.
 
     Raises:
         UsageError: There is no such file.
@@ -33,7 +33,7 @@ def check_file(path: Path, sha256: str | None) -> str:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read a state dict, also one that lies under "state_dict", without running its pickle.
+    """Read a state dict, also one under the key "state_dict", without running its pickle.
 
     Raises:
         MrcontrastError: It cannot be read so.

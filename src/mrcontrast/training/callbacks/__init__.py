@@ -1,1 +1,1 @@
-"""What runs beside a training: checkpoints, averages, guards, pictures and progress."""
+"""Callbacks of a training: checkpoints, averages, guards, pictures and progress."""

@@ -1,4 +1,4 @@
-"""The checkpoint to go on from, and an orderly end when a run is asked to stop."""
+"""Write checkpoints to resume from, also when a run is stopped by a signal."""
 
 import logging
 import os
@@ -32,7 +32,7 @@ class LastCheckpoint(Checkpoint):
     and repeats the steps since.
 
     Args:
-        folder: Where ``last.ckpt`` lies.
+        folder: Folder of ``last.ckpt``.
         every_n_steps: Optimiser steps between two savings.
     """
 

@@ -41,7 +41,7 @@ class CsvMetrics(Logger):
         return ""
 
     def log_hyperparams(self, params: Any) -> None:  # noqa: ANN401
-        """Do nothing: the config lies beside the file."""
+        """Do nothing: the config is in the same folder."""
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:

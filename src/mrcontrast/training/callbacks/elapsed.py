@@ -1,4 +1,4 @@
-"""How long a training has taken, its parts before a stop included."""
+"""Measure the time of a training, its parts before a stop included."""
 
 import time
 from typing import Any

@@ -1,4 +1,4 @@
-"""A validation after the last step, however few steps there are."""
+"""Validate after the last step, however few steps there are."""
 
 from typing import Any
 

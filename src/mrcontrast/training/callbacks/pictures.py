@@ -31,7 +31,7 @@ class SamplePictures(Callback):
     average of the weights in the list of callbacks: it then draws with the averaged weights.
 
     Args:
-        folder: Where ``step_000200.png`` and its kind go.
+        folder: Folder of ``step_000200.png`` and the others.
         count: Number of items, spread evenly over the validation set.
     """
 

@@ -1,4 +1,4 @@
-"""What the processes of one training tell each other; one that is alone just goes on."""
+"""Exchange values between the processes of one training."""
 
 from typing import Any
 
@@ -34,8 +34,8 @@ def largest(value: int, device: torch.device) -> int:
     """Return the largest value that a process gave; all must call.
 
     Args:
-        value: Of this process.
-        device: Where its model lies: NCCL talks between GPUs only.
+        value: Value of this process.
+        device: Device of its model: NCCL communicates between GPUs only.
     """
     if not together():
         return value

@@ -1,4 +1,4 @@
-"""What stays off the terminal; errors still pass."""
+"""Silence messages of libraries; errors still pass."""
 
 import logging
 import warnings

@@ -1,4 +1,4 @@
-"""Random generators that go on where a checkpoint stood."""
+"""Restore random generators from a checkpoint."""
 
 import random
 from typing import Any

@@ -11,7 +11,7 @@ from mrcontrast.storage.files import replacing
 
 
 class WholeFiles(TorchCheckpointIO):
-    """Write a checkpoint to the disk beside its place, then give it its name.
+    """Write a checkpoint under a temporary name, then rename it.
 
     Lightning's own goes by a file in ``$TMPDIR``. Where that is another file system the last step
     is a copy, and a kill in it leaves half a checkpoint in the place of a whole one.
