@@ -41,8 +41,8 @@ def composed(folder: Path, *overrides: str):
 
 def test_the_page_gives_a_class_and_its_yaml_for_each_part(example):
     found = sorted(path.relative_to(example).as_posix() for path in example.rglob("*.*"))
-    assert len([name for name in found if name.startswith("my_parts/")]) == 5
-    assert len([name for name in found if name.startswith("my_configs/")]) == 4
+    assert len([name for name in found if name.startswith("my_parts/")]) == 6
+    assert len([name for name in found if name.startswith("my_configs/")]) == 5
     commands = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     assert all("hydra.searchpath" in block or "--metrics" in block for block in commands)
 
@@ -91,6 +91,34 @@ def test_the_sampler_keeps_the_spread_of_gaussian_data(example):
     drawn = process.sampler.sample(predict, noise, process.schedule, process.target)
     assert drawn.mean().item() == pytest.approx(0.7, abs=0.01)
     assert 0.05 < drawn.std().item() < 0.5  # the estimate is a mean: it never spreads too far
+
+
+def test_the_signal_joins_the_pixels_and_is_stored(example, prepared_root, tmp_path):
+    from tests.stages.conftest import make_batch, make_controlnet
+
+    from mrcontrast.data.datamodule import ContrastDataModule
+    from mrcontrast.latent.cache import LatentStore
+    from mrcontrast.latent.stored_caches import stored_caches
+
+    node = composed(example, "stage=controlnet", "stage/condition=edges").stage.condition
+    node.embedder_channels = [4, 8]
+    stage = make_controlnet(2, build(node)).eval()
+    batch = make_batch((20, 24))
+    edges = stage.prepare(batch)["signal_edges"]
+    assert edges.shape == batch["source"].shape
+    across = batch["source"].diff(dim=2)[:, :, :, :-1].square()
+    along = batch["source"].diff(dim=3)[:, :, :-1].square()
+    torch.testing.assert_close(edges[:, :, :-1, :-1], (across + along).sqrt().clamp_max(1))
+    assert stage.condition.channels(stage.codec) == 2
+    stage.loss(batch).backward()
+    data = ContrastDataModule(str(prepared_root), ["flair"], "t1w", spatial_dims=2, batch_size=2)
+    plain = data.train_items[0]["source"]
+    stage.store = LatentStore(str(tmp_path))
+    stage.before_fit(data)
+    assert {*data.train_items[0]} == {"target_mean", "target_sigma", "source", "signal_edges"}
+    stored, direct = data.train_items[0]["signal_edges"], stage.prepare({"source": plain[None]})
+    torch.testing.assert_close(stored, direct["signal_edges"][0])
+    assert {cache.state for cache in stored_caches(tmp_path)} == {"finished"}
 
 
 def test_the_stage_trains_and_translates(example, prepared_root, tmp_path, monkeypatch):

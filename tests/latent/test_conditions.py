@@ -15,7 +15,6 @@ from tests.stages.conftest import (
 )
 
 from mrcontrast.errors import UsageError
-from mrcontrast.latent.cache import PRECISION
 from mrcontrast.latent.conditions import AtLatentSize, Condition, fold
 from mrcontrast.latent.signals import (
     Latent,
@@ -24,6 +23,7 @@ from mrcontrast.latent.signals import (
     RegressionAnchor,
     SourceAnchor,
 )
+from mrcontrast.latent.stored_caches import PRECISION
 
 
 def attached(condition, codec, source=("flair",), context_slices=0):

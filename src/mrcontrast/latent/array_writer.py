@@ -7,10 +7,10 @@ from typing import Self
 
 import numpy as np
 import torch
-from numpy.typing import DTypeLike
 from torch import Tensor
 
 from mrcontrast.errors import MrcontrastError
+from mrcontrast.latent.stored_caches import precision_of
 from mrcontrast.storage.npy_file import NpyFile, needing, size_of
 
 ADVICE = "Free some space or set MRCONTRAST_CACHE=<folder>."
@@ -22,13 +22,11 @@ class ArrayWriter:
     Args:
         folder: Where the files ``<name>.npy`` go.
         length: Items in all.
-        precision: Type of each array on the disk, by name.
     """
 
-    def __init__(self, folder: Path, length: int, precision: Mapping[str, DTypeLike]) -> None:
+    def __init__(self, folder: Path, length: int) -> None:
         self.folder = folder
         self.length = length
-        self.precision = precision
         self.row = 0
         self.size_bytes = 0
         self.files: dict[str, NpyFile] = {}
@@ -64,7 +62,7 @@ class ArrayWriter:
     def reserve(self, item_shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Create the files with space for all items."""
         shapes = {name: (self.length, *shape) for name, shape in item_shapes.items()}
-        types = {name: np.dtype(self.precision[name]) for name in shapes}
+        types = {name: np.dtype(precision_of(name)) for name in shapes}
         self.size_bytes = sum(size_of(types[name], shape) for name, shape in shapes.items())
         with needing(self.size_bytes, self.folder, ADVICE):
             for name, shape in shapes.items():

@@ -22,7 +22,6 @@ from mrcontrast.latent.signals import Signal
 from mrcontrast.latent.stored_caches import (
     CARD,
     MEAN,
-    PRECISION,
     SIGMA,
     fault_of,
     lock_path,
@@ -198,7 +197,7 @@ class LatentStore:
         with (
             on_fastest_device(codec) as device,
             on_fastest_device(None if signal is None else signal.regressor),
-            ArrayWriter(folder, length, PRECISION) as writer,
+            ArrayWriter(folder, length) as writer,
         ):
             for batch in (batch for dataset in datasets for batch in self.batches(dataset)):
                 images = {name: batch[name].to(device) for name in (keys.SOURCE, keys.TARGET)}

@@ -32,6 +32,9 @@ PRECISION: dict[str, type[np.floating]] = {
 }
 
 
+FURTHER = re.compile(r"signal_\w+")  # keys of signals from outside, which are float32
+
+
 @dataclass(frozen=True)
 class StoredCache:
     """One cache folder.
@@ -54,6 +57,11 @@ class StoredCache:
     created: datetime | None
     used: datetime
     facts: Mapping[str, Any]
+
+
+def precision_of(name: str) -> type[np.floating] | None:
+    """Return the type of an array on the disk; None for a name that no cache has."""
+    return PRECISION.get(name, np.float32 if FURTHER.fullmatch(name) else None)
 
 
 def lock_path(folder: Path) -> Path:
@@ -92,7 +100,7 @@ def read_card(folder: Path) -> dict[str, Any]:
         arrays, made = card["arrays"], datetime.fromisoformat(card["created"])
         if not (isinstance(card["facts"], dict) and card["facts"] and arrays and made):
             raise UnusableError(f"{CARD} is empty")
-        if unknown := set(arrays) - set(PRECISION):
+        if unknown := [name for name in arrays if precision_of(name) is None]:
             raise UnusableError(f"{CARD} has an unknown array, {min(unknown)}")
         lengths = {shape_of(folder, name, shape) for name, shape in arrays.items()}
     except OSError as error:
@@ -118,7 +126,7 @@ def shape_of(folder: Path, name: str, expected: Sequence[int]) -> int:
         array = np.load(folder / f"{name}.npy", "r")
     except (OSError, EOFError, ValueError) as error:
         raise UnusableError(f"{name}.npy is missing, cut short or damaged") from error
-    if list(array.shape) != expected or array.dtype != PRECISION[name]:
+    if list(array.shape) != expected or array.dtype != precision_of(name):
         raise UnusableError(
             f"{name}.npy is {array.dtype} of axes {list(array.shape)}, not {expected}"
         )
@@ -135,17 +143,18 @@ def is_cache(folder: Path) -> bool:
     """Return whether a folder is a cache, whole or not, and holds nothing else."""
     if folder.is_symlink() or not folder.is_dir() or foreign(folder):
         return False
-    names = (CARD, *(f"{name}.npy" for name in PRECISION))
-    return folder.suffix == PARTIAL or any((folder / name).exists() for name in names)
+    return folder.suffix == PARTIAL or any(folder.iterdir())
 
 
 def foreign(folder: Path) -> list[str]:
     """Return the names in a folder that no cache has, sorted."""
-    ours = {CARD, *(f"{name}.npy" for name in PRECISION)}
     return sorted(
         path.name
         for path in folder.iterdir()
-        if not (path.name in ours or (path.name[0] == "." and path.name.endswith(CARD)))
+        if (
+            not (path.name == CARD or (path.name[0] == "." and path.name.endswith(CARD)))
+            and not (path.suffix == ".npy" and precision_of(path.stem))
+        )
         or (path.is_dir() and not path.is_symlink())
     )
 
