@@ -30,8 +30,6 @@ PRECISION: dict[str, type[np.floating]] = {
     keys.SOURCE_LATENT: np.float32,
     keys.ANCHOR: np.float32,
 }
-
-
 FURTHER = re.compile(r"signal_\w+")  # keys of signals from outside, which are float32
 
 
