@@ -187,3 +187,15 @@ def test_the_verdict_holds_both_bars() -> None:
     ):
         judged = curve.verdict([entry(curve.OWN, *own), *reference])
         assert judged["held"] is held
+
+
+@pytest.mark.slow
+def test_the_network_and_the_mathematics_are_a_few_calls_away(tmp_path: Path) -> None:
+    frames = load("frames")
+    stacks = frames.trainings(tmp_path)
+    assert set(stacks) == {"latent_diffusion", "concat_diffusion", "controlnet"}
+    for stage, stack in stacks.items():
+        names = [each.partition(":")[2] for each in stack]
+        assert names[-1] == "add_noise"
+        assert len(names) - names.index("training_step") <= 4, stage
+    assert 8 < len(frames.translation(tmp_path)) <= 15

@@ -37,7 +37,7 @@ class Outcome:
         written: Seconds that each translation took, reading and writing left out.
         kept: Finished before, by the same model and options.
         failed: Message of each fault, on one line.
-        remarks: What a reader of each volume should know, one sentence each.
+        remarks: Remarks on each volume for a reader, one sentence each.
     """
 
     written: dict[str, float] = field(default_factory=dict)

@@ -29,13 +29,13 @@ SOURCE_HELP = (
 OUT_HELP = "a NIfTI file, or a folder if IN is one; --out OUT says the same"
 
 MASK_HELP = (
-    "brain mask of IN, or a folder of masks; default: a file *_desc-brain_mask beside each volume, "
-    "else its largest non-zero component"
+    "brain mask of IN, or a folder of masks; default: a file *_desc-brain_mask next to each "
+    "volume, else its largest non-zero component"
 )
 
 STRIP_HELP = (
-    "find the brain of a head with deepbet (extra prep) where no mask is given or lies beside it, "
-    "and write its mask next to the output"
+    "find the brain of a head with deepbet (extra prep) where no mask is given or found next to "
+    "it, and write its mask next to the output"
 )
 
 CONTRAST_HELP = (

@@ -25,7 +25,7 @@ class Translation:
         tiles: Tiles that were used, "autoencoder,denoiser" in voxels, 0 for whole; None if nobody
             asked for them.
         cost: What a sidecar says of costs, see ``mrcontrast.inference.cost``; None if unknown.
-        remarks: What a reader of the output should know, one sentence each.
+        remarks: Remarks on the output for a reader, one sentence each.
         brain: (X, Y, Z), bool, the brain on the grid of the input.
     """
 
@@ -46,7 +46,7 @@ class Translator(Protocol):
         source: Contrasts that are read, each with the name of the normaliser that prepared volumes
             of it must have; None if it does not matter.
         target: Contrast that is made.
-        progress: Called with the part of a volume that is done, in [0, 1]; None tells nobody.
+        progress: Called with the share of a volume that is done, in [0, 1]; None for no report.
     """
 
     target: str

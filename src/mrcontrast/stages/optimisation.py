@@ -25,7 +25,7 @@ class Optimisation:
     too, however fast the machine is.
 
     Attributes:
-        optimizer: Partial of a torch optimiser that wants only the parameters.
+        optimizer: Partial of a torch optimiser that lacks only the parameters.
         warmup_steps: Optimiser steps over which the rate rises from 0 to its full value.
         final_lr_fraction: Rate at the last step over the full rate, in [0, 1]; 1 keeps it constant.
 
