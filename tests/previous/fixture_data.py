@@ -56,16 +56,17 @@ def write(path: Path, data: np.ndarray, affine: np.ndarray) -> None:
 
 
 def write_native(folder: Path) -> None:
-    """Write FLAIR, T1w and brain mask on grids that are no model's own, three times.
+    """Write FLAIR, T1w and brain mask on grids that are no model's own.
 
-    ``native_*`` is a whole head at 3.8 mm with its first axis reversed, ``small_*`` a small one at
-    1.9 mm for the packaged models of 2 mm, ``fine_*`` a slab at 0.95 mm for that of 1 mm.
+    ``native_*`` is a whole head at 3.8 mm with its first axis reversed, ``other_*`` another one,
+    ``small_*`` a small one at 1.9 mm for the packaged models of 2 mm, ``fine_*`` a slab at 0.95 mm
+    for that of 1 mm.
     """
-    grids = {"native": (NATIVE_SHAPE, NATIVE_AFFINE)}
+    grids = {"native": (NATIVE_SHAPE, NATIVE_AFFINE, 3), "other": (NATIVE_SHAPE, NATIVE_AFFINE, 4)}
     for name, (shape, step) in PACKAGED_GRIDS.items():
-        grids[name] = (shape, np.diag([step, step, step, 1.0]))
-    for name, (shape, affine) in grids.items():
-        found = images(shape, seed=3)
+        grids[name] = (shape, np.diag([step, step, step, 1.0]), 3)
+    for name, (shape, affine, seed) in grids.items():
+        found = images(shape, seed)
         write(folder / f"{name}_FLAIR.nii", 700 * found["flair"], affine)
         write(folder / f"{name}_T1w.nii", 300 * found["t1w"], affine)
         write(folder / f"{name}_mask.nii", found["brain_mask"], affine)
@@ -145,6 +146,7 @@ def translate(
     target = out / f"{name}_desc-synth_T1w.nii"
     mask = native / f"{volume.partition('_')[0]}_mask.nii"
     words = ["--model", model, "--mask", str(mask), "--device", "cpu", "--seed", "7", *options]
-    run("translate", str(native / f"{volume}.nii"), str(target), *words)
-    spread = sorted(set(out.glob(f"{name}*.nii*")) - {target})
+    if not target.is_file():
+        run("translate", str(native / f"{volume}.nii"), str(target), *words)
+    spread = sorted(set(out.glob(f"{name}_desc*.nii*")) - {target})
     return [target, *spread]

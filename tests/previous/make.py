@@ -57,6 +57,9 @@ COMMON = [
 ]
 LEARN = ["stage.optimisation.optimizer.lr=0.01", "stage.optimisation.warmup_steps=0"]
 LONGER = ["trainer.max_steps=40", "trainer.val_check_interval=40"]  # until the output has structure
+STEER = [  # until the output depends on the source image
+    *("stage.optimisation.optimizer.lr=0.03", "stage.optimisation.warmup_steps=0", *LONGER),
+]
 REST = [
     "stage.optimisation.optimizer.lr=1e-8",
     "trainer.max_steps=1",
@@ -105,6 +108,7 @@ SMALL_EMBEDDER = ["stage.condition.embedder_channels=[4,8]"]
 NO_EMBEDDER = ["stage.condition.embedder_channels=[4]"]
 BOTH = ["stage.contrasts=[t1w,flair]"]
 VOLUMES = ["spatial_dims=3", "data.batch_size=1"]
+PATCHES = ["data.items.patch_size=[24,32,24]"]
 
 
 def of(**parents: str) -> list[str]:
@@ -153,24 +157,24 @@ RUNS = {  # in this order; a run's parents go before it
     "pix2pix": ["stage=pix2pix", *UNET, *LEARN, *DISCRIMINATOR],
     "lookup": ["stage=lookup", "stage.levels=64"],
     "controlnet_pixel": [
-        *("stage=controlnet", *of(diffusion="diffusion_flow"), *SMALL_EMBEDDER, *LEARN, *STEPS),
+        *("stage=controlnet", *of(diffusion="diffusion_flow"), *SMALL_EMBEDDER, *STEER, *STEPS),
         *("stage/process/sampler=heun_flow", "data.context_slices=1"),
     ],
     "controlnet_regressed": [
-        *("stage=controlnet", *of(diffusion="diffusion_data", regression="unet"), *LEARN, *STEPS),
+        *("stage=controlnet", *of(diffusion="diffusion_data", regression="unet"), *STEER, *STEPS),
         *("stage/condition=regressed", *SMALL_EMBEDDER, "stage.start=0.6"),
     ],
     "controlnet_folded": [
-        *("stage=controlnet", *of(diffusion="diffusion_linear"), *LEARN, *STEPS, *NO_EMBEDDER),
+        *("stage=controlnet", *of(diffusion="diffusion_linear"), *STEER, *STEPS, *NO_EMBEDDER),
         *("stage/condition=folded", "stage/process/sampler=dpm_solver_pp_2m"),
         "stage.unlock_decoder=true",
     ],
     "controlnet_latent": [
-        *("stage=controlnet", *of(diffusion="diffusion_epsilon"), *LEARN, *STEPS, *NO_EMBEDDER),
+        *("stage=controlnet", *of(diffusion="diffusion_epsilon"), *STEER, *STEPS, *NO_EMBEDDER),
         *("stage/condition=latent", "stage/process/times=uniform", "stage/process/sampler=ddim"),
     ],
     "controlnet_prompt": [  # as the papers' recipes
-        *("stage=controlnet", *of(diffusion="diffusion_v"), *LEARN, *STEPS, *SMALL_EMBEDDER),
+        *("stage=controlnet", *of(diffusion="diffusion_v"), *STEER, *STEPS, *SMALL_EMBEDDER),
         *("stage/process/times=uniform", "stage/process/sampler=ddim", *PROMPTED),
         *("stage.store=null", "stage.prompt.guidance=7.0", "callbacks.ema.decay=0.0"),
     ],
@@ -185,24 +189,24 @@ RUNS = {  # in this order; a run's parents go before it
     "bridge": [
         *("stage=latent_bridge", *of(autoencoder="autoencoder_both"), *DENOISER, *LEARN, *STEPS),
     ],
-    "autoencoder_3d": ["stage=autoencoder", *VOLUMES, *AUTOENCODER, *LEARN, *LONGER],
+    "autoencoder_3d": ["stage=autoencoder", *VOLUMES, *PATCHES, *AUTOENCODER, *LEARN, *LONGER],
     "diffusion_3d": [
         *("stage=latent_diffusion", *VOLUMES, *of(autoencoder="autoencoder_3d"), *DENOISER),
-        *(*LEARN, *STEPS, "data.items.patch_size=[24,32,24]"),
+        *(*LEARN, *STEPS, *PATCHES),
     ],
     "diffusion_3d_prompt": [
         *("stage=latent_diffusion", *VOLUMES, *of(autoencoder="autoencoder_3d"), *DENOISER),
         *(*LEARN, *STEPS, "stage/process=v_prediction", "stage/process/target=epsilon"),
         *(*MONAI_DENOISER, *CONCATENATED),
     ],
-    "unet_3d": ["stage=unet_regression", *VOLUMES, *UNET, *LEARN, *LONGER],
+    "unet_3d": ["stage=unet_regression", *VOLUMES, *PATCHES, *UNET, *LEARN, *LONGER],
     "controlnet_3d": [
-        *("stage=controlnet", *VOLUMES, *of(diffusion="diffusion_3d"), *LEARN, *STEPS),
+        *("stage=controlnet", *VOLUMES, *PATCHES, *of(diffusion="diffusion_3d"), *STEER, *STEPS),
         *SMALL_EMBEDDER,
     ],
 }
 INTERRUPTED = [  # stopped between steps 2 and 12
-    *("stage=controlnet", *of(diffusion="diffusion_flow"), *SMALL_EMBEDDER, *LEARN, *STEPS),
+    *("stage=controlnet", *of(diffusion="diffusion_flow"), *SMALL_EMBEDDER, *STEER, *STEPS),
     *("trainer.max_steps=12", "trainer.val_check_interval=12", "save_every_n_steps=2"),
 ]
 
@@ -256,6 +260,8 @@ MORE = {  # further translations: by a run, with options
     "start": ("controlnet_regressed", ["--start", "0.3", "--samples", "2"]),
     "tiles": ("controlnet_3d", ["--tile", "24,16"]),
 }
+SAMPLING = [name for name in RUNS if name.startswith("controlnet")]
+SAMPLING += ["concat", "residual", "bridge"]  # translate another source image too
 PACKAGED = [
     f"{model}/{run}"
     for model in ("phantom-2d", "phantom-2d-1mm", "phantom-3d")
@@ -271,20 +277,23 @@ def main(work: Path) -> None:
     for name in ("MRCONTRAST_CACHE", "MRCONTRAST_OUTPUTS"):
         os.environ.pop(name, None)
     commit = subprocess.run(
-        ["git", "-C", str(HERE), "rev-parse", "--short=7", "HEAD"],
+        ["git", "log", "-1", "--abbrev=7", "--format=%h", "--", "src", "configs"],
+        cwd=Path(mrcontrast.__file__).parents[2],
         capture_output=True,
         text=True,
         check=True,
     ).stdout.strip()
     fixtures = HERE / "fixtures" / commit
-    work.mkdir(parents=True)
+    work.mkdir(parents=True, exist_ok=True)
     os.chdir(work)
     write_native(Path("native"))
     write_bids(Path("raw/bids"))
     for name, overrides in PREPARE.items():
         run("prepare", *overrides, f"out=outputs/data/{name}")
         keep_data(Path("outputs/data") / name, fixtures / "data" / name)
-        refill(fixtures / "data" / name, Path("outputs/data") / f"{name}_refilled")
+        refilled = Path("outputs/data") / f"{name}_refilled"
+        if not (refilled / "manifest.tsv").is_file():
+            refill(fixtures / "data" / name, refilled)
     for name, overrides in RUNS.items():
         run("train", *COMMON, *overrides, f"name={name}", "data.root=outputs/data/phantom")
         keep_run(Path("outputs/runs") / name, fixtures / "runs" / name)
@@ -309,7 +318,7 @@ def as_text(goldens: dict) -> str:
 
 
 def keep_data(prepared: Path, target: Path) -> None:
-    target.mkdir(parents=True)
+    target.mkdir(parents=True, exist_ok=True)
     for name in DATA_KEPT:
         text = (prepared / name).read_text()
         (target / name).write_text(text.replace(str(Path.cwd()), SOURCE))
@@ -323,26 +332,23 @@ def keep_run(folder: Path, target: Path, names: tuple[str, ...] = KEPT) -> None:
 
 def translations() -> dict:
     """Translate the small volumes by every run that can, and by every packaged model."""
-    cases = {name: (name, []) for name in RUNS if not name.startswith(BLIND)} | MORE
-    found = {
-        case: translated(f"outputs/runs/{name}", name, "native", options)
-        for case, (name, options) in cases.items()
+    cases = {name: (name, "native", []) for name in RUNS if not name.startswith(BLIND)}
+    cases |= {f"other_{name}": (name, "other", []) for name in SAMPLING}
+    cases |= {case: (name, "native", options) for case, (name, options) in MORE.items()}
+    cases |= {name: (name, "fine" if "1mm" in name else "small", []) for name in PACKAGED}
+    return {
+        case: translated(name if "/" in name else f"outputs/runs/{name}", name, volume, options)
+        for case, (name, volume, options) in cases.items()
     }
-    for name in PACKAGED:
-        found[name] = translated(name, name, "fine" if "1mm" in name else "small", [])
-    return found
 
 
 def translated(model: str, name: str, volume: str, options: list[str]) -> dict:
     contrast = "T1w" if name.rpartition("/")[2].startswith(("autoencoder", "adver")) else "FLAIR"
-    began = time.process_time()
     paths = translate(model, Path("native"), f"{volume}_{contrast}", options, Path("translated"))
-    seconds = round(time.process_time() - began, 1)
     return {
         "run": name,
         "volume": f"{volume}_{contrast}",
         "options": options,
-        "seconds": seconds,
         "expected": [summary(path) for path in paths],
     }
 
@@ -390,11 +396,24 @@ def origin(provenance: dict) -> dict:
 
 
 def interrupted(fixtures: Path) -> dict:
-    """Kill a training once it has saved, keep that, and let a copy of it come to its end."""
+    """Kill a training once it has saved, keep a copy of that, and let it come to its end."""
     overrides = [*COMMON, *INTERRUPTED]
     here = ["data.root=outputs/data/phantom_refilled", "name=interrupted"]
-    folder = Path("outputs/runs/interrupted")
-    command = [sys.executable, "-m", "mrcontrast", "train", *overrides, *here]
+    folder, kept = Path("outputs/runs/interrupted"), Path("outputs/interrupted_as_it_was")
+    if not kept.is_dir():
+        kill_in_time(folder, [*overrides, *here])
+        shutil.copytree(folder, kept)
+    names = ("config.yaml", "provenance.json", "checkpoints/last.ckpt")
+    keep_run(kept, fixtures / "interrupted", names)
+    run("train", *overrides, *here)
+    provenance = json.loads((folder / "provenance.json").read_text())
+    case = {"overrides": overrides, "steps": provenance["steps"], "origin": origin(provenance)}
+    return {"controlnet": case | translated(str(folder), "interrupted", "native", [])}
+
+
+def kill_in_time(folder: Path, overrides: list[str]) -> None:
+    """Start a training and kill it after its first checkpoint."""
+    command = [sys.executable, "-m", "mrcontrast", "train", *overrides]
     package = Path(mrcontrast.__file__).parents[1]
     child = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(package)})
     while not (folder / "checkpoints/last.ckpt").is_file():
@@ -403,13 +422,6 @@ def interrupted(fixtures: Path) -> dict:
     child.send_signal(signal.SIGKILL)
     child.wait()
     assert not (folder / "weights.safetensors").exists()
-    names = ("config.yaml", "provenance.json", "checkpoints/last.ckpt")
-    keep_run(folder, fixtures / "interrupted", names)
-    shutil.copytree(folder, Path("outputs/interrupted_as_it_was"))
-    run("train", *overrides, *here)
-    provenance = json.loads((folder / "provenance.json").read_text())
-    case = {"overrides": overrides, "steps": provenance["steps"], "origin": origin(provenance)}
-    return {"controlnet": case | translated(str(folder), "interrupted", "native", [])}
 
 
 def data() -> dict:

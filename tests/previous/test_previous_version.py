@@ -19,7 +19,7 @@ from previous.fixture_data import refill, run, summary, translate, write_native
 SETS = sorted(Path(__file__).parent.glob("fixtures/*"))
 TOLERANCE = 1e-5  # of intensities in about [0, 1]; CPUs round differently
 AFTER_STEPS = 1e-4  # after further steps of training
-SLOW_SECONDS = 5
+SLOW = re.compile(r"tiles|phantom-.*/controlnet|phantom-2d-1mm/autoencoder|on_phantom-.*")  # > 5 s
 FILES = {"config.yaml", "provenance.json", "weights.safetensors"}
 
 
@@ -36,15 +36,11 @@ def cases(kind: str) -> list:
             fixtures,
             name,
             id=f"{fixtures.name}-{name}",
-            marks=[pytest.mark.slow] if is_slow(name, case) else [],
+            marks=[pytest.mark.slow] if SLOW.fullmatch(name) else [],
         )
         for fixtures in SETS
-        for name, case in goldens(fixtures)[kind].items()
+        for name in goldens(fixtures)[kind]
     ]
-
-
-def is_slow(name: str, case: dict[str, Any]) -> bool:
-    return case.get("seconds", 0) > SLOW_SECONDS or name.startswith("on_phantom-")
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +131,16 @@ def test_the_goldens_differ_from_run_to_run() -> None:
             for other, voxels in seen.items():
                 assert np.abs(np.subtract(voxels, first["voxels"])).max() > 1e-3, (name, other)
             seen[name] = first["voxels"]
+
+
+def test_the_goldens_depend_on_the_source_image() -> None:
+    for fixtures in SETS:
+        found = goldens(fixtures)["translations"]
+        others = [name for name in found if name.startswith("other_")]
+        assert len(others) >= 9
+        for name in others:
+            pair = (found[key]["expected"][0]["voxels"] for key in (name, name[len("other_") :]))
+            assert np.abs(np.subtract(*pair)).max() > 0.05, name
 
 
 @pytest.mark.parametrize(("fixtures", "name"), cases("translations"))
