@@ -36,10 +36,10 @@ def largest_file(size_bytes: int) -> Iterator[None]:
 
 
 def fill(folder: Path, items: int = 100) -> None:
-    with ArrayWriter(folder, items, {"latent": np.float32, "source": np.float16}) as writer:
+    with ArrayWriter(folder, items) as writer:
         for _ in range(items // 10):
             batch = torch.ones(10, 2, 50, 50)
-            writer.append({"latent": batch, "source": batch[:, :1]})
+            writer.append({"signal_a": batch, "source": batch[:, :1]})
         writer.finish()
 
 

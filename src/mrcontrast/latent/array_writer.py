@@ -62,6 +62,9 @@ class ArrayWriter:
     def reserve(self, item_shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Create the files with space for all items."""
         shapes = {name: (self.length, *shape) for name, shape in item_shapes.items()}
+        for name in shapes:
+            if precision_of(name) is None:
+                raise ValueError(f"expected a key that a cache has or signal_*, got: {name}")
         types = {name: np.dtype(precision_of(name)) for name in shapes}
         self.size_bytes = sum(size_of(types[name], shape) for name, shape in shapes.items())
         with needing(self.size_bytes, self.folder, ADVICE):
