@@ -5,7 +5,7 @@ from scipy.spatial.transform import Rotation
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.storage.volume import Volume
 from mrcontrast.transforms.brain import mask_from_nonzero
-from mrcontrast.transforms.grid import ModelGrid, resample, resample_labels, resample_to
+from mrcontrast.transforms.grid import ModelGrid, coarsen, resample_labels, resample_to
 from mrcontrast.transforms.orientation import to_ras
 
 CENTRE_MM = np.array([5.0, -12.0, 8.0])
@@ -124,13 +124,13 @@ def test_a_shift_of_whole_voxels_along_a_flipped_axis() -> None:
     assert moved[7, 3, 2] == pytest.approx(10)  # x = 8 - 1
 
 
-def test_resample_keeps_the_field_of_view() -> None:
+def test_coarser_voxels_keep_the_field_of_view_and_thicker_slices_stay() -> None:
     shape = (30, 41, 20)
     volume, _ = smooth_brain(make_affine((2.0, 1.5, 3.0), OBLIQUE, shape), shape)
-    fine = resample(volume, 1.0)
-    assert fine.shape == (60, 62, 60)
-    np.testing.assert_allclose(fine.spacing_mm, 1.0)
-    for v in (volume, fine):
+    coarse = coarsen(volume, 2.5)
+    assert coarse.shape == (24, 25, 20)
+    np.testing.assert_allclose(coarse.spacing_mm, (2.5, 2.5, 3.0))
+    for v in (volume, coarse):
         middle = v.affine[:3, :3] @ ((np.array(v.shape) - 1) / 2) + v.affine[:3, 3]
         np.testing.assert_allclose(middle, CENTRE_MM, atol=1e-9)
 
@@ -139,9 +139,9 @@ def test_downsampling_does_not_alias() -> None:
     shape = (48, 42, 45)  # new voxels stand on old ones, so that averaging is all smoothing
     checker = (np.indices(shape).sum(axis=0) % 2).astype(np.float32)
     volume = Volume(checker, np.eye(4))
-    coarse = resample(volume, 3.0).data[2:-2, 2:-2, 2:-2]
-    np.testing.assert_allclose(coarse, 0.5, atol=0.02)
-    nearest = resample(volume, 3.0, order=0).data
+    coarse = coarsen(volume, 3.0)
+    np.testing.assert_allclose(coarse.data[2:-2, 2:-2, 2:-2], 0.5, atol=0.02)
+    nearest = resample_to(volume, coarse.affine, coarse.shape, order=0)
     assert set(np.unique(nearest)) <= {0.0, 1.0}
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from mrcontrast.imaging.itk import Image, Transform, load_itk, to_image
 from mrcontrast.storage.volume import Volume
-from mrcontrast.transforms.grid import resample_to
+from mrcontrast.transforms.grid import coarsen, resample_to
 
 BINS = 40
 SAMPLES = 60_000  # of the fixed volume, for each level
@@ -114,18 +114,3 @@ class Pyramid:
         if "moving_mask" in images:
             method.SetMetricMovingMask(images["moving_mask"])
         return method
-
-
-def coarsen(volume: Volume, spacing_mm: float) -> Volume:
-    """Resample axes finer than ``spacing_mm`` to it; thicker slices stay."""
-    old = np.array(volume.spacing_mm)
-    fine = old < spacing_mm
-    counts = np.maximum(1, np.ceil(np.array(volume.shape) * old / spacing_mm - 0.5))
-    shape = np.where(fine, counts, volume.shape).astype(int)
-    step = np.where(fine, spacing_mm / old, 1.0)
-    affine = volume.affine.copy()
-    affine[:3, :3] = volume.affine[:3, :3] * step
-    middle = (np.array(volume.shape) - 1) / 2 - step * (shape - 1) / 2
-    affine[:3, 3] = volume.affine[:3, :3] @ middle + volume.affine[:3, 3]
-    x, y, z = (int(n) for n in shape)
-    return Volume(resample_to(volume, affine, (x, y, z)), affine)

@@ -13,7 +13,7 @@ from mrcontrast.preparation.outcome import Outcome
 from mrcontrast.preparation.session import Dropped, Remark
 from mrcontrast.preparation.subject import Subject
 from mrcontrast.storage.volume import Volume
-from mrcontrast.transforms.grid import resample
+from mrcontrast.transforms.grid import coarsen
 
 LOOK_MM = 6.0
 SMOOTH_VOXELS = 2.0
@@ -97,8 +97,8 @@ def look_of(subject: Subject) -> str:
     """
     mask = subject.brain.astype(np.float32)
     last = list(subject.images.values())[-1]
-    inside = resample(Volume(mask, last.affine), LOOK_MM).data
-    image = resample(Volume(last.data * mask, last.affine), LOOK_MM).data
+    inside = coarsen(Volume(mask, last.affine), LOOK_MM).data
+    image = coarsen(Volume(last.data * mask, last.affine), LOOK_MM).data
     smooth = ndimage.gaussian_filter(image, SMOOTH_VOXELS)
     weight = ndimage.gaussian_filter(inside, SMOOTH_VOXELS)
     fine = np.where(inside > 0.5, image - inside * smooth / np.maximum(weight, 1e-3), 0)

@@ -31,22 +31,18 @@ class GriddedVolume:
     field: np.ndarray
 
 
-def resample(volume: Volume, spacing_mm: float, order: int = 1) -> Volume:
-    """Change the spacing along the volume's own axes, about the centre of the field of view.
-
-    Args:
-        volume: Any orientation.
-        spacing_mm: New spacing along every axis, > 0.
-        order: Order of the spline: 0 nearest, 1 linear, 3 cubic.
-    """
+def coarsen(volume: Volume, spacing_mm: float) -> Volume:
+    """Resample axes finer than ``spacing_mm`` to it, about the volume's centre; others stay."""
     old = np.array(volume.spacing_mm)
-    shape = np.maximum(1, np.round(np.array(volume.shape) * old / spacing_mm + 1e-6)).astype(int)
-    step = np.diag(spacing_mm / old)
+    fine = old < spacing_mm
+    counts = np.maximum(1, np.ceil(np.array(volume.shape) * old / spacing_mm - 0.5))
+    shape = np.where(fine, counts, volume.shape).astype(int)
+    step = np.where(fine, spacing_mm / old, 1.0)
     affine = volume.affine.copy()
-    affine[:3, :3] = volume.affine[:3, :3] @ step
-    middle = (np.array(volume.shape) - 1) / 2 - step @ (shape - 1) / 2
+    affine[:3, :3] = volume.affine[:3, :3] * step
+    middle = (np.array(volume.shape) - 1) / 2 - step * (shape - 1) / 2
     affine[:3, 3] = volume.affine[:3, :3] @ middle + volume.affine[:3, 3]
-    return Volume(resample_to(volume, affine, tuple(shape), order), affine)
+    return Volume(resample_to(volume, affine, tuple(int(n) for n in shape)), affine)
 
 
 def resample_to(

@@ -8,13 +8,7 @@ from mrcontrast.preparation.operators.checks import (
     MeasureVolumes,
     Require,
 )
-from mrcontrast.preparation.operators.geometry import (
-    CropOrPad,
-    CutBlock,
-    Reorient,
-    Resample,
-    ToGrid,
-)
+from mrcontrast.preparation.operators.geometry import CutBlock, ToGrid
 from mrcontrast.preparation.operators.intensity import BrainMask, CorrectBias, Normalise, SkullStrip
 from mrcontrast.preparation.operators.registration import Register, ToMni
 
@@ -23,16 +17,13 @@ __all__ = [
     "CheckAlignment",
     "CheckHeader",
     "CorrectBias",
-    "CropOrPad",
     "CutBlock",
     "MeasureGeometry",
     "MeasureQuality",
     "MeasureVolumes",
     "Normalise",
     "Register",
-    "Reorient",
     "Require",
-    "Resample",
     "SkullStrip",
     "ToGrid",
     "ToMni",

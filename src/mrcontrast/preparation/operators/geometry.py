@@ -1,54 +1,16 @@
-"""Axes, spacing and field of view of a session; masks and labels follow the reference."""
+"""Field of view and grid of a session; masks and labels follow the reference."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mrcontrast.data.record import MASKS
 from mrcontrast.data.scanned import SCANNED_SLICES, measure_scanned
-from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.errors import MrcontrastError
 from mrcontrast.preparation.subject import RefusedError, Subject
 from mrcontrast.storage.volume import Volume
-from mrcontrast.transforms.grid import (
-    ModelGrid,
-    field_of_view,
-    resample,
-    resample_labels,
-    resample_to,
-)
+from mrcontrast.transforms.grid import ModelGrid, field_of_view, resample_labels, resample_to
 from mrcontrast.transforms.orientation import to_ras
-
-Turn = Callable[[Volume], Volume]
-
-
-@dataclass(frozen=True)
-class Reorient:
-    """Flip and permute axes to RAS; no voxel is interpolated."""
-
-    def __call__(self, subject: Subject) -> Subject:
-        """Return the session with RAS axes."""
-        return _moved(subject, to_ras)
-
-
-@dataclass(frozen=True)
-class Resample:
-    """Change the spacing along each volume's own axes; the field of view stays.
-
-    Attributes:
-        spacing_mm: New distance of voxels along every axis, > 0.
-        order: Order of the spline for intensities: 0 nearest, 1 linear, 3 cubic.
-    """
-
-    spacing_mm: float
-    order: int = 1
-
-    def __call__(self, subject: Subject) -> Subject:
-        """Return the session with voxels of that size; labels stay whole numbers."""
-        return _interpolated(
-            subject,
-            lambda volume: resample(volume, self.spacing_mm, self.order),
-            lambda share: resample(share, self.spacing_mm),
-        )
 
 
 @dataclass(frozen=True)
@@ -56,7 +18,7 @@ class CutBlock:
     """Cut a block of voxels out of the field of view, by index along RAS axes.
 
     Attributes:
-        first: Index of the first voxel along x, y, z.
+        first: Index of the first voxel along x, y, z, each >= 0.
         shape: Voxels along x, y, z.
     """
 
@@ -66,43 +28,29 @@ class CutBlock:
     def __call__(self, subject: Subject) -> Subject:
         """Return the block; raise MrcontrastError if it is not in the field of view."""
         subject.check_one_grid()
-        turned = _moved(subject, to_ras)
         ends = [start + size for start, size in zip(self.first, self.shape, strict=True)]
-        if any(end > size for end, size in zip(ends, turned.like.shape, strict=True)):
+        found = to_ras(subject.like).shape
+        if min(self.first) < 0 or any(end > size for end, size in zip(ends, found, strict=True)):
             raise MrcontrastError(
-                f"Expected at least {tuple(ends)} voxels, got {turned.like.shape}. "
+                f"Expected at least {tuple(ends)} voxels, got {found}. "
                 "Change CutBlock or leave the scan out."
             )
-        return _moved(turned, lambda volume: _window(volume, self.first, self.shape))
 
+        def cut(data: np.ndarray, affine: np.ndarray) -> Volume:
+            turned = to_ras(Volume(data, affine))
+            block = turned.data[tuple(map(slice, self.first, ends))]
+            origin = turned.affine @ [*self.first, 1]
+            return Volume(block, np.column_stack([turned.affine[:, :3], origin]))
 
-@dataclass(frozen=True)
-class CropOrPad:
-    """Crop or pad the field of view to a shape; padding is 0.
-
-    Attributes:
-        shape: Voxels along x, y, z of the current axes.
-        centre: "volume", or "brain": the middle of the mask's bounding box.
-    """
-
-    shape: tuple[int, int, int]
-    centre: str = "volume"
-
-    def __post_init__(self) -> None:
-        if self.centre not in ("volume", "brain"):
-            raise UsageError(
-                f'Expected volume or brain, got "{self.centre}" (CropOrPad.centre). Change it.'
-            )
-
-    def __call__(self, subject: Subject) -> Subject:
-        """Return the session with that shape; raise MrcontrastError if the grids differ."""
-        subject.check_one_grid()
-        ends = np.stack([np.zeros(3), np.array(subject.like.shape) - 1])
-        if self.centre == "brain":
-            found = np.nonzero(subject.brain)
-            ends = np.array([[axis.min() for axis in found], [axis.max() for axis in found]])
-        first = np.floor((ends.sum(axis=0) - (np.array(self.shape) - 1)) / 2 + 0.5).astype(int)
-        return _moved(subject, lambda volume: _window(volume, tuple(first), self.shape))
+        masks = {name: getattr(subject, name) for name in MASKS}
+        return replace(
+            subject,
+            images={name: cut(v.data, v.affine) for name, v in subject.images.items()},
+            **{
+                name: None if data is None else cut(data, subject.like.affine).data
+                for name, data in masks.items()
+            },
+        )
 
 
 @dataclass(frozen=True)
@@ -125,10 +73,22 @@ class ToGrid:
     def __call__(self, subject: Subject) -> Subject:
         """Return the session on the grid; raise MrcontrastError if the brain does not fit."""
         affine, shape = self.place(subject)
-        done = _interpolated(
+        old, labels = subject.like.affine, subject.labels
+
+        def mask(data: np.ndarray | None) -> np.ndarray | None:
+            if data is None:
+                return None
+            return resample_to(Volume(data.astype(np.float32), old), affine, shape) > 0.5
+
+        done = replace(
             subject,
-            lambda volume: Volume(resample_to(volume, affine, shape, repeat_ends=True), affine),
-            lambda share: Volume(resample_to(share, affine, shape), affine),
+            images={
+                name: Volume(resample_to(volume, affine, shape, repeat_ends=True), affine)
+                for name, volume in subject.images.items()
+            },
+            brain_mask=mask(subject.brain_mask),
+            lesion_mask=mask(subject.lesion_mask),
+            labels=None if labels is None else resample_labels(labels, old, affine, shape),
         )
         scanned = measure_scanned(field_of_view(subject.like, affine, shape), done.brain)
         measures = {SCANNED_SLICES: scanned} if scanned else {}
@@ -162,50 +122,3 @@ class ToGrid:
                 f"<= {self.largest_cut:g}",
             )
         return affine, shape
-
-
-def _moved(subject: Subject, turn: Turn) -> Subject:
-    """Apply a change of axes or field of view to images, masks and labels."""
-
-    def along(data: np.ndarray | None) -> np.ndarray | None:
-        return None if data is None else turn(Volume(data, subject.like.affine)).data
-
-    return replace(
-        subject,
-        images={name: turn(volume) for name, volume in subject.images.items()},
-        brain_mask=along(subject.brain_mask),
-        lesion_mask=along(subject.lesion_mask),
-        labels=along(subject.labels),
-    )
-
-
-def _interpolated(subject: Subject, image: Turn, share: Turn) -> Subject:
-    """Interpolate images by one function and the shares of masks by another, cut at one half."""
-    old = subject.like.affine
-
-    def mask(data: np.ndarray | None) -> np.ndarray | None:
-        return None if data is None else share(Volume(data.astype(np.float32), old)).data > 0.5
-
-    images = {name: image(volume) for name, volume in subject.images.items()}
-    new, labels = images[subject.reference], subject.labels
-    return replace(
-        subject,
-        images=images,
-        brain_mask=mask(subject.brain_mask),
-        lesion_mask=mask(subject.lesion_mask),
-        labels=None if labels is None else resample_labels(labels, old, new.affine, new.shape),
-    )
-
-
-def _window(volume: Volume, first: tuple[int, ...], shape: tuple[int, ...]) -> Volume:
-    """Return the voxels from ``first`` on, 0 where there are none."""
-    data = np.zeros(shape, volume.data.dtype)
-    source, target = [], []
-    for start, size, old in zip(first, shape, volume.shape, strict=True):
-        low, high = max(start, 0), min(start + size, old)
-        source.append(slice(low, max(low, high)))
-        target.append(slice(low - start, max(low, high) - start))
-    data[tuple(target)] = volume.data[tuple(source)]
-    affine = volume.affine.copy()
-    affine[:3, 3] = volume.affine[:3, :3] @ np.array(first) + volume.affine[:3, 3]
-    return Volume(data, affine)
