@@ -13,11 +13,11 @@ from itertools import permutations
 from pathlib import Path
 
 import numpy as np
+from experiments.preparation.motions import rigid_matrix
 from experiments.preparation.scans import Brain, brains, in_mni, raw_sessions
 
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.imaging.alignment import check_alignment
-from mrcontrast.imaging.geometry import rigid_matrix
 from mrcontrast.phantom import PhantomConfig, make_subject
 from mrcontrast.phantom.config import ScannerRanges
 from mrcontrast.preparation.bids import BidsPairs

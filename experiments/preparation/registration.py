@@ -8,9 +8,10 @@ from argparse import ArgumentParser
 from pathlib import Path
 
 import numpy as np
+from experiments.preparation.motions import surface_points
 from experiments.preparation.scans import RawSession, raw_sessions
 
-from mrcontrast.imaging.geometry import displacement_mm, surface_points
+from mrcontrast.imaging.alignment import displacement_mm
 from mrcontrast.imaging.registration import register_rigid
 
 COLUMNS = ("session", "way", "before", "median", "worst", "rotation", "translation", "CPU s")

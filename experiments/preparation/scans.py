@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from mrcontrast.imaging.itk import LPS
-from mrcontrast.imaging.registration import register_to_mni
+from mrcontrast.imaging.registration import load_mni152, register_affine
 from mrcontrast.storage.volume import Volume, read_mask, read_volume
 from mrcontrast.transforms.brain import mask_from_nonzero
 from mrcontrast.transforms.grid import resample_to
@@ -78,7 +78,8 @@ def in_mni(session: RawSession) -> Brain:
     on_flair = Volume(
         resample_to(t1w, session.flair.affine, session.flair.shape), session.flair.affine
     )
-    back = np.linalg.inv(register_to_mni(on_flair, session.brain, resolution_mm=2).matrix)
+    brain = replace(on_flair, data=np.where(session.brain, on_flair.data, 0).astype(np.float32))
+    back = np.linalg.inv(register_affine(load_mni152(2), brain).matrix)
     volumes = (Volume(volume.data, back @ volume.affine) for volume in (session.flair, t1w))
     return Brain(session.name, *volumes, session.brain)
 

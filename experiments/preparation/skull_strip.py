@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from experiments.preparation.scans import RawSession, raw_sessions
 
-from mrcontrast.imaging.geometry import apply_matrix
 from mrcontrast.imaging.registration import register_rigid
 from mrcontrast.imaging.skull_strip import strip_skull
 from mrcontrast.metrics.overlap import dice
 from mrcontrast.storage.volume import Volume
+from mrcontrast.transforms.grid import resample_to
 
 
 def masks_of(session: RawSession) -> dict[str, tuple[np.ndarray, float]]:
@@ -25,8 +25,8 @@ def masks_of(session: RawSession) -> dict[str, tuple[np.ndarray, float]]:
     of_t1w = strip_skull(session.t1w)
     after = time.process_time()
     matrix = register_rigid(session.flair, session.t1w).matrix
-    share = Volume(of_t1w.astype(np.float32), session.t1w.affine)
-    carried = apply_matrix(share, matrix, session.flair).data > 0.5
+    share = Volume(of_t1w.astype(np.float32), np.linalg.inv(matrix) @ session.t1w.affine)
+    carried = resample_to(share, session.flair.affine, session.flair.shape) > 0.5
     return {"FLAIR": (of_flair, between - started), "T1w": (carried, after - between)}
 
 

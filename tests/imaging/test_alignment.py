@@ -1,9 +1,16 @@
 import numpy as np
 import pytest
+from experiments.preparation.motions import rigid_matrix, surface_points
 
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.imaging.alignment import Alignment, check_alignment, foreground, without_scalp
-from mrcontrast.imaging.geometry import displacement_mm, rigid_matrix, surface_points
+from mrcontrast.imaging.alignment import (
+    Alignment,
+    check_alignment,
+    displacement_mm,
+    fit_rigid,
+    foreground,
+    without_scalp,
+)
 from mrcontrast.phantom import PhantomConfig, PhantomSubject, make_subject
 from mrcontrast.phantom.config import ScannerRanges
 from mrcontrast.storage.volume import Volume
@@ -128,3 +135,19 @@ def test_what_cannot_be_compared_is_refused(pair: list[PhantomSubject]) -> None:
             subject.images["t1w"],
             np.zeros(subject.images["flair"].shape, bool),
         )
+
+
+def test_displacement_known_by_hand() -> None:
+    turned = rigid_matrix((0, 0, 90), (0, 0, 2), (0, 0, 0))
+    points = np.array([[0.0, 0, 0], [1, 0, 0]])
+    np.testing.assert_allclose(displacement_mm(turned, np.eye(4), points), [2, np.sqrt(6)])
+
+
+def test_an_exact_motion_is_fitted_and_weight_0_does_not_count() -> None:
+    points = np.random.default_rng(0).normal(0, 40, (30, 3))
+    truth = rigid_matrix((10, -20, 5), (3, 4, 5), (1, 1, 1))
+    targets = points @ truth[:3, :3].T + truth[:3, 3]
+    weight = np.ones(30)
+    targets[:4] += 50
+    weight[:4] = 0
+    np.testing.assert_allclose(fit_rigid(points, targets, weight), truth, atol=1e-9)

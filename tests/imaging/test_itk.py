@@ -2,10 +2,10 @@ import importlib
 
 import numpy as np
 import pytest
+from experiments.preparation.motions import rigid_matrix
 
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.imaging import itk
-from mrcontrast.imaging.geometry import rigid_matrix
 from mrcontrast.storage.volume import Volume
 
 SHAPE = (5, 7, 9)

@@ -138,7 +138,7 @@ def test_measures_are_named_by_contrast_where_there_are_more_than_two(
     pytest.importorskip("SimpleITK")
     shift = np.eye(4)
     shift[0, 3] = 3.0
-    found = Registration(shift, raw_volume(0, 1), 0.5, 0.1, 0.0, 3.0)
+    found = Registration(shift, 0.5, 0.1, 0.0, 3.0)
     monkeypatch.setattr(registering, "register_rigid", lambda *args, **options: found)
     done = Register()(three())
     assert {"register_t2w_metric", "register_t1w_metric"} < set(done.measures)

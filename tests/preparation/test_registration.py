@@ -15,7 +15,7 @@ SHIFT[:3, 3] = (3.0, -6.0, 9.0)
 
 
 def found(metric: float = 0.5, matrix: np.ndarray = SHIFT) -> Registration:
-    return Registration(matrix, raw_volume(0, 1), metric, 0.1, 0.0, 11.2)
+    return Registration(matrix, metric, 0.1, 0.0, 11.2)
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_only_the_affine_of_the_moving_volume_changes(
 
 def test_both_go_to_mni_together(monkeypatch: pytest.MonkeyPatch, subject: Subject) -> None:
     matrix = SHIFT @ np.diag([0.5, 1, 1, 1])
-    monkeypatch.setattr(module, "register_to_mni", lambda *args, **options: found(0.5, matrix))
+    monkeypatch.setattr(module, "register_affine", lambda *args, **options: found(0.5, matrix))
     done = ToMni(rigid=False)(subject)
     np.testing.assert_allclose(done.images["flair"].affine, done.images["t1w"].affine)
     assert done.images["flair"].spacing_mm == pytest.approx((6, 3, 3))
@@ -52,7 +52,7 @@ def test_a_fit_worse_than_none_is_refused(
     monkeypatch: pytest.MonkeyPatch, subject: Subject, metric: float, flip: int
 ) -> None:
     matrix = SHIFT @ np.diag([flip, 1, 1, 1])
-    monkeypatch.setattr(module, "register_to_mni", lambda *args, **options: found(metric, matrix))
+    monkeypatch.setattr(module, "register_affine", lambda *args, **options: found(metric, matrix))
     with pytest.raises(RefusedError, match="worse than none"):
         ToMni(rigid=False)(subject)
 

@@ -8,7 +8,6 @@ from skimage.filters import threshold_otsu
 
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.imaging.blocks import BlockShifts, find_shifts
-from mrcontrast.imaging.geometry import displacement_mm, fit_rigid
 from mrcontrast.storage.volume import Volume
 from mrcontrast.transforms.brain import LARGEST_BRAIN_ML, mask_from_nonzero
 from mrcontrast.transforms.grid import resample_to
@@ -32,21 +31,18 @@ class Alignment:
         displacement_mm: Root mean square displacement of the brain's voxels by the rigid motion
             that most blocks agree on.
         residual_mm: Median distance of the blocks from that motion, weighted by similarity: small
-            for one brain, about 7 mm for two brains or a deformed one. A block that fits almost
-            equally well at the motion and at its best shift has distance 0.
+            for one brain, about 7 mm for two brains or a deformed one.
         similarity: Median R squared of the blocks at their best shifts, in [0, 1].
         overlap: Share of the brain that the moving image's voxels cover, in [0, 1].
-        blocks: How many blocks were compared.
         suspicion: The larger of the first two over its limit; above 1 the pair does not overlay.
         motion: (4, 4), float64, that motion, from points of the fixed image to points of the
-            moving one, RAS in mm; a hint, `registration` is more precise.
+            moving one, RAS in mm.
     """
 
     displacement_mm: float
     residual_mm: float
     similarity: float
     overlap: float
-    blocks: int
     suspicion: float
     motion: np.ndarray
 
@@ -79,8 +75,8 @@ def check_alignment(
         moving: Another contrast, on any grid in the same world.
         brain_mask: (X, Y, Z), bool, brain on the fixed grid; None takes the non-zero voxels
             of the fixed image, or the inner part of its head, 15 mm deep.
-        displacement_limit_mm: Largest ``displacement_mm`` of a pair that overlays.
-        residual_limit_mm: Largest ``residual_mm`` of one.
+        displacement_limit_mm: Limit of ``displacement_mm``.
+        residual_limit_mm: Limit of ``residual_mm``.
 
     Raises:
         MrcontrastError: There is no brain to compare, or the moving image shows less than half.
@@ -112,7 +108,6 @@ def check_alignment(
         residual_mm=residual,
         similarity=float(np.median(blocks.similarity)),
         overlap=overlap,
-        blocks=len(blocks.similarity),
         suspicion=max(moved / displacement_limit_mm, residual / residual_limit_mm),
         motion=motion,
     )
@@ -150,6 +145,25 @@ def _common_grid(
     one, other = (resample_to(volume, affine, (x, y, z)) for volume in (fixed, moving))
     share = resample_to(Volume(mask.astype(np.float32), fixed.affine), affine, (x, y, z))
     return one, other, share > 0.5, affine
+
+
+def displacement_mm(a: np.ndarray, b: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Return the distance of points (N, 3) under two matrices (4, 4): (N,), in mm."""
+    return np.linalg.norm(points @ (a - b)[:3, :3].T + (a - b)[:3, 3], axis=1)
+
+
+def fit_rigid(points: np.ndarray, targets: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return the rigid motion (4, 4) of points (N, 3) nearest to targets (N, 3), weights (N,).
+
+    Source: Kabsch 1976, Acta Crystallographica A32:922.
+    """
+    share = weight / weight.sum()
+    middle, goal = share @ points, share @ targets
+    left, _, right = np.linalg.svd((points - middle).T @ ((targets - goal) * share[:, None]))
+    matrix = np.eye(4)
+    matrix[:3, :3] = (left @ np.diag([1, 1, np.linalg.det(left @ right)]) @ right).T
+    matrix[:3, 3] = goal - matrix[:3, :3] @ middle
+    return matrix
 
 
 def _agreed_motion(blocks: BlockShifts, affine: np.ndarray) -> tuple[np.ndarray, float]:

@@ -1,7 +1,6 @@
 """N4 bias correction: divide out the smooth gain of the receiver coil."""
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -9,37 +8,23 @@ from mrcontrast.errors import MrcontrastError
 from mrcontrast.imaging.itk import load_itk, to_array, to_image
 from mrcontrast.storage.volume import Volume
 
-
-@dataclass(frozen=True)
-class BiasCorrection:
-    """Result of N4.
-
-    Attributes:
-        image: The volume divided by ``field``, (X, Y, Z), on its own grid.
-        field: Gain of each voxel, (X, Y, Z), > 0, with geometric mean 1 in the mask.
-        strength: Standard deviation of the log gain in the mask; 0 without bias.
-    """
-
-    image: Volume
-    field: np.ndarray
-    strength: float
+ITERATIONS = [50, 50, 30, 20]  # at most, at each level, coarse to fine; the control points double
+TOLERANCE = 1e-3  # a level ends when the gain changes by less than this
 
 
 def correct_bias(
-    volume: Volume,
-    mask: np.ndarray,
-    working_spacing_mm: float = 4.0,
-    iterations: tuple[int, ...] = (50, 50, 30, 20),
-    tolerance: float = 1e-3,
-) -> BiasCorrection:
+    volume: Volume, mask: np.ndarray, working_spacing_mm: float = 4.0
+) -> tuple[Volume, float]:
     """Correct the shading of a volume; voxels at or below 0 are not used for the estimate.
 
     Args:
         volume: Raw intensities.
         mask: (X, Y, Z), bool, brain or head, for the estimate.
         working_spacing_mm: Axes with finer voxels are shrunk to this spacing or the next above.
-        iterations: Maximum at each level, coarse to fine; the control points double.
-        tolerance: A level ends when the gain changes by less than this.
+
+    Returns:
+        The volume over the gain, whose geometric mean in the mask is 1, and the standard deviation
+        of the log gain in the mask.
 
     Raises:
         MrcontrastError: No voxel in the mask is above 0, the affine is sheared, or SimpleITK is
@@ -59,12 +44,11 @@ def correct_bias(
     shrink = [min(factor, max(1, n // 8)) for factor, n in zip(shrink, volume.shape, strict=True)]
     n4 = itk.N4BiasFieldCorrectionImageFilter()
     n4.SetNumberOfThreads(1)
-    n4.SetMaximumNumberOfIterations(list(iterations))
-    n4.SetConvergenceThreshold(tolerance)
+    n4.SetMaximumNumberOfIterations(ITERATIONS)
+    n4.SetConvergenceThreshold(TOLERANCE)
     small_mask = itk.Cast(itk.Shrink(region, shrink), itk.sitkUInt8)
     n4.Execute(itk.Shrink(image, shrink), small_mask)
     log_field = to_array(n4.GetLogBiasFieldAsImage(image))
     log_field -= log_field[inside].mean()
-    field = np.exp(log_field)
-    corrected = Volume(np.asarray(volume.data / field, np.float32), volume.affine)
-    return BiasCorrection(corrected, field, float(log_field[inside].std()))
+    corrected = np.asarray(volume.data / np.exp(log_field), np.float32)
+    return Volume(corrected, volume.affine), float(log_field[inside].std())

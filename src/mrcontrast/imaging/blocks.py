@@ -1,11 +1,4 @@
-"""Match small blocks of one contrast to another one.
-
-A rigid offset shows as shifts that agree, two different brains as shifts that do not.
-
-Source: Ourselin et al. 2001, Image and Vision Computing 19:25 (block matching); similarity after
-Roche et al. 1998, MICCAI (correlation ratio), here the R squared of a local quadratic fit in the
-voxels of both masks, which follows contrasts of either sign.
-"""
+"""Match small blocks of two contrasts: their shifts agree under a rigid offset (`find_shifts`)."""
 
 from dataclasses import dataclass
 from itertools import product
@@ -14,6 +7,9 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy import ndimage
 
+RADIUS, REACH, STEP = 4, 3, 5  # half width, largest shift, and distance of blocks, in voxels
+WIDTH = 2 * RADIUS + 1
+SHIFTS = np.array(list(product(range(-REACH, REACH + 1), repeat=3)))  # (S, 3), in symmetric order
 RIDGE, FLAT = 1e-4, 1e-6
 NOISE_SHARE = 0.02  # added to each variance, so that flat blocks fit nothing
 LEAST_FILLED = 0.5  # least share of a block on a mask
@@ -22,13 +18,13 @@ AS_GOOD = 0.9  # of the best similarity, which many shifts of a flat block reach
 
 @dataclass(frozen=True)
 class BlockShifts:
-    """Result of block matching.
+    """Result of block matching; all shifts are `SHIFTS`, lengths in voxels.
 
     Attributes:
-        centres: (N, 3), centre of each block on the fixed image, in voxels.
-        shifts: (N, 3), offset of the moving image there, in voxels.
+        centres: (N, 3), centre of each block on the fixed image.
+        shifts: (N, 3), offset of the moving image there.
         similarity: (N,), R squared at the best shift, in [0, 1].
-        scores: (N, S), R squared at every shift of ``all_shifts``, in [0, 1].
+        scores: (N, S), R squared at every shift, in [0, 1].
     """
 
     centres: np.ndarray
@@ -42,13 +38,12 @@ class BlockShifts:
         return BlockShifts(self.centres + self.shifts, -self.shifts, self.similarity, scores)
 
     def distance_to(self, wanted: np.ndarray) -> np.ndarray:
-        """Return the distance of each block from a shift (N, 3), in voxels, (N,).
+        """Return the distance of each block from a shift (N, 3), (N,).
 
         Measured from the nearest shift almost as good as the best one, so that a flat block, which
         fits equally well everywhere, has distance 0.
         """
-        reach = (round(self.scores.shape[1] ** (1 / 3)) - 1) // 2
-        apart = np.linalg.norm(all_shifts(reach) - wanted[:, None], axis=2)
+        apart = np.linalg.norm(SHIFTS - wanted[:, None], axis=2)
         as_good = self.scores >= AS_GOOD * self.similarity[:, None]
         nearest = np.where(as_good, apart, np.inf).min(axis=1)
         return np.minimum(nearest, np.linalg.norm(self.shifts - wanted, axis=1))
@@ -60,33 +55,28 @@ class BlockShifts:
 
 
 def find_shifts(
-    fixed: np.ndarray,
-    moving: np.ndarray,
-    fixed_mask: np.ndarray,
-    moving_mask: np.ndarray,
-    radius: int = 4,
-    reach: int = 3,
-    step: int = 5,
+    fixed: np.ndarray, moving: np.ndarray, fixed_mask: np.ndarray, moving_mask: np.ndarray
 ) -> BlockShifts:
     """Find the best shift of each block to a fraction of a voxel, by a parabola along each axis.
 
     Args:
         fixed: (X, Y, Z), float.
         moving: (X, Y, Z), another contrast on the same grid.
-        fixed_mask: (X, Y, Z), bool, voxels to use, ``radius + reach`` from every face.
+        fixed_mask: (X, Y, Z), bool, voxels to use, 7 from every face.
         moving_mask: (X, Y, Z), bool, voxels to use.
-        radius: Half width of a block, in voxels.
-        reach: Largest shift along each axis, in voxels.
-        step: Distance of the blocks' centres, in voxels.
+
+    Source: Ourselin et al. 2001, Image and Vision Computing 19:25 (block matching); Roche et al.
+    1998, MICCAI (correlation ratio): ours is the R squared of a local quadratic fit in the voxels
+    of both masks, which follows contrasts of either sign.
     """
-    centres = block_centres(fixed_mask, radius, step)
-    scores, shifts = match_blocks(fixed, moving, fixed_mask, moving_mask, centres, radius, reach)
+    centres = block_centres(fixed_mask)
+    scores = _match(fixed, moving, fixed_mask, moving_mask, centres)
     best = scores.argmax(axis=1)
-    width, rows = 2 * reach + 1, np.arange(len(centres))
+    width, rows = 2 * REACH + 1, np.arange(len(centres))
     cube = scores.reshape(-1, width, width, width)
-    found = shifts[best].astype(np.float64)
+    found = SHIFTS[best].astype(np.float64)
     for axis in range(3):
-        index = shifts[best] + reach
+        index = SHIFTS[best] + REACH
         inner = (index[:, axis] > 0) & (index[:, axis] < width - 1)
         sides = []
         for side in (-1, 1):
@@ -99,56 +89,41 @@ def find_shifts(
     return BlockShifts(centres.astype(np.float64), found, scores[rows, best], scores)
 
 
-def all_shifts(reach: int) -> np.ndarray:
-    """Return all shifts up to a reach, in voxels: (S, 3), int, in symmetric order."""
-    return np.array(list(product(range(-reach, reach + 1), repeat=3)))
-
-
-def block_centres(mask: np.ndarray, radius: int, step: int) -> np.ndarray:
-    """Return every ``step``-th voxel of a mask with most of its block inside: (N, 3)."""
-    inside = ndimage.uniform_filter(mask.astype(np.float32), 2 * radius + 1) > LEAST_FILLED
+def block_centres(mask: np.ndarray) -> np.ndarray:
+    """Return every fifth voxel of a mask with most of its block inside: (N, 3)."""
+    inside = ndimage.uniform_filter(mask.astype(np.float32), WIDTH) > LEAST_FILLED
     voxels = np.argwhere(mask & inside)
     if not len(voxels):
         return voxels
-    return voxels[((voxels - voxels.min(axis=0)) % step == 0).all(axis=1)]
+    return voxels[((voxels - voxels.min(axis=0)) % STEP == 0).all(axis=1)]
 
 
-def match_blocks(
+def _match(
     fixed: np.ndarray,
     moving: np.ndarray,
     fixed_mask: np.ndarray,
     moving_mask: np.ndarray,
     centres: np.ndarray,
-    radius: int,
-    reach: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the R squared in [0, 1] of blocks at all shifts, (N, S), and the shifts (S, 3).
-
-    See ``find_shifts``; the centres are (N, 3), int, at least ``radius + reach`` from every face.
-    """
-    shifts = all_shifts(reach)
-    window = block_window(radius).ravel()
-    wide, width = radius + reach, 2 * radius + 1
-    result = np.zeros((len(centres), len(shifts)), np.float32)
+) -> np.ndarray:
+    """Return the R squared in [0, 1] of blocks around centres (N, 3) at all shifts, (N, S)."""
+    # A Gaussian of 0.6 times the half width of a block.
+    line = np.exp(-0.5 * (np.arange(-RADIUS, RADIUS + 1) / (0.6 * RADIUS)) ** 2)
+    window = np.einsum("i,j,k->ijk", line, line, line).astype(np.float32).ravel()
+    wide = RADIUS + REACH
+    result = np.zeros((len(centres), len(SHIFTS)), np.float32)
     for row, centre in enumerate(centres):
-        near = tuple(slice(c - radius, c + radius + 1) for c in centre)
+        near = tuple(slice(c - RADIUS, c + RADIUS + 1) for c in centre)
         far = tuple(slice(c - wide, c + wide + 1) for c in centre)
         weight = window * fixed_mask[near].ravel()
         known = moving_mask[far].astype(np.float32)
         values = _standardised(moving[far], known)
         patches = [
-            sliding_window_view(image, (width,) * 3).reshape(len(shifts), -1)
+            sliding_window_view(image, (WIDTH,) * 3).reshape(len(SHIFTS), -1)
             for image in (known, values, values**2)
         ]
         block = _standardised(fixed[near].ravel(), weight)
         result[row] = _r_squared(block, weight, *patches)
-    return result, shifts
-
-
-def block_window(radius: int) -> np.ndarray:
-    """Return the weights of a block, (W, W, W), float32: a Gaussian of 0.6 times its half width."""
-    line = np.exp(-0.5 * (np.arange(-radius, radius + 1) / (0.6 * radius)) ** 2)
-    return np.einsum("i,j,k->ijk", line, line, line).astype(np.float32)
+    return result
 
 
 def _standardised(values: np.ndarray, weight: np.ndarray) -> np.ndarray:

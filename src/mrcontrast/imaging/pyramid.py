@@ -1,7 +1,6 @@
 """Mutual information of two volumes on coarse and fine grids.
 
-Source: Mattes et al. 2003, IEEE TMI 22(1):120; metric and optimiser are SimpleITK's, the grids are
-ours, because its shrink factors do not account for thick slices.
+The grids are ours, because SimpleITK's shrink factors do not account for thick slices.
 """
 
 from dataclasses import dataclass
@@ -21,18 +20,15 @@ FIRST_STEPS = (1.0, 0.2, 0.04)  # of the spacing
 
 @dataclass(eq=False)
 class Pyramid:
-    """A fixed and a moving volume, each with an optional mask."""
+    """A fixed and a moving volume, with an optional mask (X, Y, Z) of the fixed one."""
 
     fixed: Volume
     moving: Volume
-    fixed_mask: np.ndarray | None
-    moving_mask: np.ndarray | None
+    mask: np.ndarray | None
     seed: int
 
     def __post_init__(self) -> None:
         self.itk = load_itk()
-        self.volumes = {"fixed": self.fixed, "moving": self.moving}
-        self.masks = {"fixed": self.fixed_mask, "moving": self.moving_mask}
         self._levels: dict[float, dict[str, Image]] = {}
 
     def refine(self, transform: Transform, spacing_mm: float) -> tuple[Transform, float]:
@@ -76,32 +72,31 @@ class Pyramid:
             return 0.0
 
     def overlap(self, transform: Transform, spacing_mm: float) -> float:
-        """Return the share of the fixed mask on the moving one; without mask the whole volume."""
-        images = self.level(spacing_mm)
-        regions = [images.get(f"{name}_mask", images[name] * 0 + 1) for name in self.volumes]
-        nearest = self.itk.sitkNearestNeighbor
-        moved = self.itk.Resample(regions[1], regions[0], transform, nearest, 0.0)
-        fixed, other = (self.itk.GetArrayViewFromImage(image) > 0 for image in (regions[0], moved))
-        return float((fixed & other).sum() / max(fixed.sum(), 1))
+        """Return the share of the fixed mask, or volume, that the moving volume covers."""
+        images, nearest = self.level(spacing_mm), self.itk.sitkNearestNeighbor
+        region = images.get("mask", images["fixed"] * 0 + 1)
+        moved = self.itk.Resample(images["moving"] * 0 + 1, region, transform, nearest, 0.0)
+        inside, covered = (self.itk.GetArrayViewFromImage(image) > 0 for image in (region, moved))
+        return float((inside & covered).sum() / max(inside.sum(), 1))
 
     def level(self, spacing_mm: float) -> dict[str, Image]:
-        """Return volumes and masks as images with voxels of at least ``spacing_mm``."""
+        """Return "fixed", "moving" and "mask" as images of voxels of at least ``spacing_mm``."""
         if spacing_mm not in self._levels:
-            images = {}
-            for name, volume in self.volumes.items():
-                small = coarsen(volume, spacing_mm)
-                images[name] = to_image(small)
-                mask = self.masks[name]
-                if mask is not None:
-                    share = Volume(np.asarray(mask, np.float32), volume.affine)
-                    inside = resample_to(share, small.affine, small.shape) > 0.5
-                    image = to_image(Volume(inside.astype(np.float32), small.affine))
-                    images[f"{name}_mask"] = self.itk.Cast(image, self.itk.sitkUInt8)
+            fixed = coarsen(self.fixed, spacing_mm)
+            images = {
+                "fixed": to_image(fixed),
+                "moving": to_image(coarsen(self.moving, spacing_mm)),
+            }
+            if self.mask is not None:
+                share = Volume(np.asarray(self.mask, np.float32), self.fixed.affine)
+                inside = resample_to(share, fixed.affine, fixed.shape) > 0.5
+                image = to_image(Volume(inside.astype(np.float32), fixed.affine))
+                images["mask"] = self.itk.Cast(image, self.itk.sitkUInt8)
             self._levels[spacing_mm] = images
         return self._levels[spacing_mm]
 
     def _method(self, spacing_mm: float) -> Any:  # noqa: ANN401 - of an optional package
-        """Return SimpleITK's registration with its metric and one thread."""
+        """Return SimpleITK's registration with the metric of Mattes 2003 and one thread."""
         images, method = self.level(spacing_mm), self.itk.ImageRegistrationMethod()
         method.SetNumberOfThreads(1)
         method.SetMetricAsMattesMutualInformation(BINS)
@@ -109,8 +104,6 @@ class Pyramid:
         share = min(1.0, SAMPLES / images["fixed"].GetNumberOfPixels())
         method.SetMetricSamplingStrategy(method.RANDOM)
         method.SetMetricSamplingPercentage(share, self.seed + 1)  # 0 would be the clock
-        if "fixed_mask" in images:
-            method.SetMetricFixedMask(images["fixed_mask"])
-        if "moving_mask" in images:
-            method.SetMetricMovingMask(images["moving_mask"])
+        if "mask" in images:
+            method.SetMetricFixedMask(images["mask"])
         return method

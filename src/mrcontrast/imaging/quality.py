@@ -14,18 +14,13 @@ BINS = 256
 
 
 def measure_quality(volume: Volume, mask: np.ndarray) -> dict[str, float]:
-    """Measure one volume in the mask of its brain (or head).
-
-    Args:
-        volume: Any units.
-        mask: (X, Y, Z), bool, on its grid.
+    """Measure one volume in the mask (X, Y, Z), bool, of its brain or head.
 
     Returns:
         ``spacing_min_mm``, ``spacing_max_mm``, ``mask_ml``; ``fov_margin_mm``: least distance from
         the mask to a face of the field of view (0: the brain may be cut off); ``negative_fraction``
         and ``zero_fraction`` of the mask; ``saturated_fraction`` at the volume's largest value (0
-        for a single voxel); ``noise_sd``, ``snr`` (mean over it), ``contrast``, ``cnr``: see
-        `noise_sd` and `tissue_contrast`.
+        for a single voxel); ``noise_sd``, ``snr`` (mean over it), ``contrast``, ``cnr``.
 
     Raises:
         MrcontrastError: The mask is empty or has another shape.
@@ -56,18 +51,12 @@ def measure_quality(volume: Volume, mask: np.ndarray) -> dict[str, float]:
 
 
 def noise_sd(data: np.ndarray, mask: np.ndarray) -> float:
-    """Estimate the standard deviation of the noise from second differences inside the mask.
+    """Estimate the standard deviation of the noise from second differences inside a mask (X, Y, Z).
 
     The residual of a voxel against the mean of its two neighbours along an axis has sqrt(1.5) times
-    the noise and little anatomy; the median excludes edges. The result is the least over axes, that
-    of the finest sampling. Smoothed or interpolated data give less than the scanner's noise.
-
-    Args:
-        data: (X, Y, Z).
-        mask: (X, Y, Z), bool; a voxel is used if its neighbours are inside too.
-
-    Returns:
-        In the units of the data; 0 if no voxel is used.
+    the noise and little anatomy; the median excludes edges. The result, in the units of the data,
+    is the least over axes, that of the finest sampling; 0 if no voxel has neighbours in the mask.
+    Smoothed or interpolated data give less than the scanner's noise.
 
     Source: Rousseeuw and Croux 1993, JASA 88:1273 (MAD); Gasser et al. 1986, Biometrika 73:625
     (pseudo-residuals).
@@ -84,11 +73,10 @@ def noise_sd(data: np.ndarray, mask: np.ndarray) -> float:
 
 
 def tissue_contrast(values: np.ndarray) -> tuple[float, float]:
-    """Split intensities (N,) by Otsu's threshold, and return the separation of the halves.
+    """Split intensities (N,) by Otsu's threshold: explained share of the variance, and difference.
 
-    Returns:
-        Share of the variance that the split explains, in [0, 1] (Otsu's eta: .64 for one normal
-        distribution, towards 1 for two separate ones), and the difference of the two means.
+    The share, Otsu's eta, is .64 for one normal distribution and near 1 for two separate ones; the
+    difference is that of the means of both halves.
 
     Source: Otsu 1979, IEEE SMC 9(1):62, eq. 12-19.
     """

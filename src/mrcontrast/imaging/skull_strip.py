@@ -17,12 +17,11 @@ EMPTY_BOX = "sizes should be greater than 0"  # torch's message for a brain with
 def strip_skull(volume: Volume, threshold: float = 0.5, dilations: int = 0) -> np.ndarray:
     """Return the mask of the brain with ventricles and outer CSF, (X, Y, Z), bool.
 
-    deepbet was trained on T1w images of healthy adults; of a pair, pass the T1w and resample the
-    mask to the FLAIR after registration.
+    deepbet was trained on T1w images of healthy adults.
 
     Args:
         volume: Head with skull, any orientation and spacing.
-        threshold: Least probability of a brain voxel, in (0, 1); lower keeps more.
+        threshold: Least probability of a brain voxel, in (0, 1).
         dilations: Voxels to grow the mask by; negative to shrink.
 
     Raises:

@@ -1,8 +1,4 @@
-"""Segment CSF, grey and white matter of a skull-stripped T1w: three Gaussians on a random field.
-
-For comparisons of two images, not for anatomy: without atlas or training it adds nothing to an
-image. ``experiments/metrics`` has its Dice against known labels.
-"""
+"""Segment CSF, grey and white matter of a skull-stripped T1w: three Gaussians on a random field."""
 
 from dataclasses import dataclass
 
@@ -30,19 +26,11 @@ METHOD = (
 
 @dataclass(frozen=True)
 class Classes:
-    """Three Gaussians of one width, darkest first.
+    """Three Gaussians, darkest first; with free widths CSF would grow into grey matter."""
 
-    With free widths CSF grows into grey matter, and a class may vanish in a scan of low contrast.
-
-    Attributes:
-        mean: (3, 1).
-        variance: Mean square distance of the voxels to their class.
-        share: (3, 1), shares of the voxels.
-    """
-
-    mean: np.ndarray
-    variance: float
-    share: np.ndarray
+    mean: np.ndarray  # (3, 1)
+    variance: float  # of all, about the mean of their class
+    share: np.ndarray  # of the voxels, (3, 1)
 
     def energies(self, voxels: np.ndarray) -> np.ndarray:
         """Return -log(share * density) by class and voxel, less a constant, (3, N)."""
@@ -52,12 +40,17 @@ class Classes:
 def segment_tissues(
     image: np.ndarray, mask: np.ndarray, spacing_mm: tuple[float, ...]
 ) -> np.ndarray:
-    """Return labels (*S) uint8: 0 outside, 1 CSF, 2 GM, 3 WM; a flat image is all GM.
+    """Segment the tissues of a skull-stripped T1w, to compare two images, not for anatomy.
+
+    Without atlas or training it adds nothing to an image; ``experiments/metrics`` has its Dice.
 
     Args:
         image: T1w, (*S), any units.
         mask: The brain, (*S) bool, not empty.
         spacing_mm: Spacing along each axis.
+
+    Returns:
+        (*S), uint8: 0 outside, 1 CSF, 2 GM, 3 WM; a flat image is all GM.
 
     Source: Zhang, Brady and Smith 2001, IEEE TMI 20(1), eqs. 9 to 13; ours fits the classes first,
     with one width, and replaces iterated conditional modes by mean-field steps.
@@ -136,12 +129,7 @@ def _mean_field(energy: np.ndarray, inside: np.ndarray) -> np.ndarray:
 def smooth_residual(
     residual: np.ndarray, weight: np.ndarray, spacing_mm: tuple[float, ...]
 ) -> np.ndarray:
-    """Return the local weighted mean of a residual, smooth over 25 mm, (*S).
-
-    Args:
-        residual: (*S), any values where the weight is 0.
-        weight: (*S), >= 0, somewhere above 0.
-        spacing_mm: Spacing along each axis.
+    """Return the weighted mean of a residual (*S), smooth over 25 mm, (*S); weights (*S) are >= 0.
 
     Source: Wells et al. 1996, IEEE TMI 15(4), eq. 16; ours adds where theirs multiplies, so that
     the unit and the zero of the intensities do not matter.

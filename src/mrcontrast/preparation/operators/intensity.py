@@ -107,9 +107,8 @@ class CorrectBias:
                 region = subject.brain_on(name)
             else:
                 region = np.asarray(volume.data > volume.data.mean())
-            found = correct_bias(volume, region, working_spacing_mm=self.working_spacing_mm)
-            images[name] = found.image
-            measures[f"{name}_bias"] = round(found.strength, 4)
+            images[name], strength = correct_bias(volume, region, self.working_spacing_mm)
+            measures[f"{name}_bias"] = round(strength, 4)
         return replace(subject, images=images, measures=subject.measures | measures)
 
 

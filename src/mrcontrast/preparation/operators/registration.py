@@ -6,7 +6,7 @@ import numpy as np
 
 from mrcontrast.errors import UsageError
 from mrcontrast.imaging.itk import check_extra
-from mrcontrast.imaging.registration import load_mni152, register_rigid, register_to_mni
+from mrcontrast.imaging.registration import load_mni152, register_affine, register_rigid
 from mrcontrast.preparation.subject import RefusedError, Subject, prefixed
 from mrcontrast.storage.volume import Volume
 
@@ -82,11 +82,9 @@ class ToMni:
             MrcontrastError: There is no mask, or registration fails.
         """
         volume, mask = subject.image(self.contrast), subject.brain_on(self.contrast)
-        if self.rigid:
-            brain = replace(volume, data=np.where(mask, volume.data, 0).astype(np.float32))
-            found = register_rigid(load_mni152(self.resolution_mm)[0], brain, seed=self.seed)
-        else:
-            found = register_to_mni(volume, mask, self.resolution_mm, seed=self.seed)
+        brain = replace(volume, data=np.where(mask, volume.data, 0).astype(np.float32))
+        register = register_rigid if self.rigid else register_affine
+        found = register(load_mni152(self.resolution_mm), brain, seed=self.seed)
         scale = 1 / float(np.linalg.det(found.matrix[:3, :3]))
         if found.metric <= found.metric_before or scale <= 0:
             raise RefusedError(
