@@ -3,11 +3,17 @@ import pytest
 import torch
 
 from mrcontrast.phantom.config import AnatomyRanges
-from mrcontrast.phantom.deformation import Deformation, draw_deformation, exponentiate
+from mrcontrast.phantom.deformation import draw_deformation, exponentiate, template_positions
 from mrcontrast.phantom.fields import CENTRE_MM, COARSE_MM, frame_affine, voxel_centres
 from mrcontrast.phantom.template import CSF, GM, PERIVENTRICULAR, WM, load_template
 
 STILL = AnatomyRanges(size_scale=(1, 1), rotation_deg=(0, 0), deformation_mm=(0, 0))
+
+
+def jacobian_of(displacement: torch.Tensor) -> np.ndarray:
+    position = template_positions(displacement, COARSE_MM).numpy()
+    gradient = [np.gradient(component, COARSE_MM) for component in position]
+    return np.linalg.det(np.moveaxis(np.array(gradient), (0, 1), (-2, -1)))
 
 
 def test_jacobian_is_positive_for_every_subject() -> None:
@@ -15,22 +21,20 @@ def test_jacobian_is_positive_for_every_subject() -> None:
     for seed in range(12):
         rng = np.random.default_rng(seed)
         deformation = draw_deformation(rng, AnatomyRanges(), template, growth_mm=4.0)
-        jacobian = deformation.jacobian_determinant()
-        assert jacobian.min() > 0.05
-        assert deformation.displacement.abs().max() > 5  # it does move
+        assert jacobian_of(deformation).min() > 0.05
+        assert deformation.abs().max() > 5  # it does move
 
 
 def test_jacobian_of_a_known_shrinking() -> None:
     x = torch.from_numpy(voxel_centres(COARSE_MM))
-    jacobian = Deformation(-0.1 * x).jacobian_determinant()
-    np.testing.assert_allclose(jacobian, 0.9**3, rtol=1e-4)
+    np.testing.assert_allclose(jacobian_of(-0.1 * x), 0.9**3, rtol=1e-4)
 
 
 def test_no_ranges_no_deformation() -> None:
     deformation = draw_deformation(np.random.default_rng(0), STILL, load_template(), growth_mm=0)
-    assert deformation.displacement.abs().max() < 1e-3
+    assert deformation.abs().max() < 1e-3
     affine = frame_affine(3.0)
-    position = deformation.positions(3.0)[:, 10, 20, 30]
+    position = template_positions(deformation, 3.0)[:, 10, 20, 30]
     np.testing.assert_allclose(position, affine[:3, :3] @ [10, 20, 30] + affine[:3, 3], atol=1e-2)
 
 
@@ -48,7 +52,7 @@ def test_ventricles_grow() -> None:
     sizes = []
     for growth_mm in (-1.0, 0.0, 4.0):
         deformation = draw_deformation(np.random.default_rng(0), STILL, template, growth_mm)
-        channels = template.sample(slice(None), deformation.positions(2.0))
+        channels = template.sample(slice(None), template_positions(deformation, 2.0))
         inside = (channels[:3].argmax(0) == CSF) & (channels[PERIVENTRICULAR] > 0.2)
         sizes.append(int(inside.sum()))
     assert sizes[0] < 0.9 * sizes[1]

@@ -1,6 +1,7 @@
 """The tissue of each voxel of a subject, lesions included."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +12,11 @@ from torch import Tensor
 
 from mrcontrast.phantom import template as maps
 from mrcontrast.phantom.config import AnatomyRanges, LesionRanges, between
-from mrcontrast.phantom.deformation import draw_deformation
+from mrcontrast.phantom.deformation import draw_deformation, template_positions
 from mrcontrast.phantom.fields import draw_smooth_field, frame_shape, upsample
 
 LABELS = {"background": 0, "csf": 1, "gm": 2, "wm": 3, "lesion": 4}
-EDGE_MM = 0.7
-"""A lesion's share of a voxel falls from 0.73 to 0.27 over twice this distance."""
+EDGE_MM = 0.7  # over twice of it a lesion's share of a voxel falls from 0.73 to 0.27
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Anatomy:
     """Tissue of one subject.
 
     Attributes:
-        fractions: Share of each of `tissue.TISSUES` in each voxel, (5, X, Y, Z), float32; they
-            sum to the share of brain: 1 inside, 0 outside, between at the edge.
+        fractions: Share of each of `physics.TISSUES`, (5, X, Y, Z), float32; their sum is 1 inside
+            the brain, 0 outside, between at the edge.
         tags: What was drawn: "atrophy" (0 to 1), "ventricle_growth_mm", "sulcal_csf",
             "lesion_count".
     """
@@ -34,21 +34,11 @@ class Anatomy:
     tags: dict[str, float]
 
     @property
-    def brain_mask(self) -> np.ndarray:
-        """Voxels that are at least half brain, (X, Y, Z), bool."""
-        return self.fractions.sum(axis=0) > 0.5
-
-    @property
-    def lesion_mask(self) -> np.ndarray:
-        """Voxels of the brain that are mostly lesion, (X, Y, Z), bool."""
-        return self.labels == LABELS["lesion"]
-
-    @property
     def labels(self) -> np.ndarray:
-        """The largest tissue of each voxel by `LABELS`, (X, Y, Z), uint8; 0 outside."""
+        """The largest tissue of voxels that are half brain, by `LABELS`, (X, Y, Z), uint8."""
         csf, cortex, deep, wm, lesion = self.fractions
         largest = np.argmax([csf, cortex + deep, wm, lesion], axis=0) + 1
-        return np.where(self.brain_mask, largest, 0).astype(np.uint8)
+        return np.where(self.fractions.sum(axis=0) > 0.5, largest, 0).astype(np.uint8)
 
 
 def draw_anatomy(
@@ -60,12 +50,8 @@ def draw_anatomy(
 ) -> Anatomy:
     """Draw the tissue of one subject; each part has its own stream of random numbers.
 
-    Args:
-        rng: Source of randomness.
-        ranges: Shape of the brain.
-        lesions: White-matter lesions.
-        spacing_mm: Voxel size of the result (mm).
-        anatomy_spacing_mm: Largest voxel (mm) on which tissue is drawn before it is averaged.
+    ``spacing_mm`` is the voxel size of the result; tissue is drawn on voxels of at most
+    ``anatomy_spacing_mm``, and averaged.
     """
     shape_rng, boundary_rng, lesion_rng = rng.spawn(3)
     oversampling = int(np.ceil(spacing_mm / anatomy_spacing_mm - 1e-6))
@@ -73,8 +59,8 @@ def draw_anatomy(
     template = maps.load_template()
     tags = draw_atrophy(rng, ranges, lesions)
 
-    deformation = draw_deformation(shape_rng, ranges, template, tags["ventricle_growth_mm"])
-    warped = template.sample(slice(None), deformation.positions(fine_mm))
+    displacement = draw_deformation(shape_rng, ranges, template, tags["ventricle_growth_mm"])
+    warped = template.sample(slice(None), template_positions(displacement, fine_mm))
     fractions = draw_tissue(boundary_rng, ranges, warped, tags["sulcal_csf"], fine_mm)
     lesion = draw_lesions(
         lesion_rng, lesions, int(tags["lesion_count"]), fractions[3],
@@ -108,15 +94,9 @@ def draw_tissue(
 ) -> Tensor:
     """Return shares of CSF, cortex, deep GM and WM, (4, X, Y, Z), float32, in [0, 1].
 
-    Fine noise moves the boundaries of the cortex, and a soft-max at low temperature sharpens it;
-    thalamus, pallidum and brain stem stay mixtures of GM and WM.
-
-    Args:
-        rng: Source of randomness.
-        ranges: Strength of the noise, temperature.
-        warped: Channels of the template at the subject's voxels, (6, X, Y, Z).
-        sulcal_csf: Log odds added to CSF outside the deep grey matter.
-        spacing_mm: Voxel size (mm).
+    ``warped`` has the template's channels at the subject's voxels, (6, X, Y, Z). Fine noise moves
+    the boundaries of the cortex, ``sulcal_csf`` adds log odds of CSF outside deep grey matter, and
+    a soft-max at low temperature sharpens; deep grey matter stays a mixture of GM and WM.
     """
     deep = warped[maps.DEEP]
     cortical = 1 - deep
@@ -140,13 +120,8 @@ def draw_lesions(
 ) -> Tensor:
     """Draw the share of lesion in each voxel, (X, Y, Z), float32, in [0, wm].
 
-    Args:
-        rng: Source of randomness.
-        ranges: Diameters (mm) and places.
-        count: Number of lesions.
-        wm: Share of white matter, (X, Y, Z), in [0, 1].
-        near: Nearness to the lateral ventricles, (X, Y, Z), in [0, 1].
-        spacing_mm: Voxel size (mm).
+    ``wm`` is the share of white matter and ``near`` the nearness to the lateral ventricles, both
+    (X, Y, Z) in [0, 1].
     """
     lesion = torch.zeros_like(wm)
     if count == 0:
@@ -154,7 +129,8 @@ def draw_lesions(
     ripple = upsample(draw_smooth_field(rng, 4.0), (wm.shape[0], wm.shape[1], wm.shape[2]))[0]
     beside = rng.random(count) < ranges.periventricular_fraction
     for centre in draw_centres(rng, beside, wm, near):
-        stamp_lesion(lesion, ripple, centre, draw_axes(rng, ranges) / spacing_mm, spacing_mm)
+        axes = draw_axes(rng, ranges.diameter_mm) / spacing_mm
+        stamp_lesion(lesion, ripple, centre, axes, spacing_mm)
     return lesion.mul_(wm)
 
 
@@ -178,12 +154,12 @@ def draw_centres(
     return np.array(centres, dtype=int).reshape(-1, 3)
 
 
-def draw_axes(rng: np.random.Generator, ranges: LesionRanges) -> np.ndarray:
+def draw_axes(rng: np.random.Generator, diameter_mm: Sequence[float]) -> np.ndarray:
     """Draw the half axes (mm) of a lesion, columns of a (3, 3); its diameter is log-uniform."""
-    diameter_mm = np.exp(between([math.log(d) for d in ranges.diameter_mm], rng.random()))
+    drawn_mm = np.exp(between([math.log(d) for d in diameter_mm], rng.random()))
     stretch = np.exp(rng.normal(0, 0.3, 3))
     stretch /= np.prod(stretch) ** (1 / 3)
-    return Rotation.random(rng=rng).as_matrix() @ np.diag(diameter_mm / 2 * stretch)
+    return Rotation.random(rng=rng).as_matrix() @ np.diag(drawn_mm / 2 * stretch)
 
 
 def stamp_lesion(

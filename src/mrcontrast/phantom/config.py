@@ -15,13 +15,8 @@ def check_ranges(config: object, names: Sequence[str]) -> None:
     """Raise UsageError unless each named field is (lowest, highest)."""
     for name in names:
         value = getattr(config, name)
-        ordered = (
-            not isinstance(value, str)
-            and len(value) == 2
-            and all(isinstance(limit, Real) for limit in value)
-            and value[0] <= value[1]
-        )
-        if not ordered:
+        numbers = not isinstance(value, str) and all(isinstance(limit, Real) for limit in value)
+        if not (numbers and len(value) == 2 and value[0] <= value[1]):
             raise UsageError(
                 f"Expected {name} to be [lowest, highest], got {value} "
                 f"({type(config).__name__}). Correct the config."
@@ -137,12 +132,9 @@ class SequenceRanges:
             differs, so that CSF keeps some signal.
         spin_echo: Turbo spin echoes by contrast; a further contrast needs an entry here.
 
-    Source:
-        MPRAGE: Jack et al. 2008, JMRI 27:685 (ADNI), ranges round its TR, TI and flip angle, with
-        an echo spacing of our own. FLAIR: Aalten et al. 2014, BMC Neurology 14:254, box 2 (TR 8-12
-        s, TE 100-150 ms, TI 2.2-2.8 s); ours are within it but for the TE, which starts at 90 ms.
-        T2w and PDw: the dual-echo turbo spin echo of Jack et al. 2008 (TR 3 s, echoes near 10 and
-        100 ms); ours have its echo times and also longer TR, alike at 1.5 and 3 T.
+    Source: MPRAGE: Jack et al. 2008, JMRI 27:685 (ADNI), ranges round its TR, TI and flip angle,
+    echo spacing of our own. FLAIR: Aalten et al. 2014, BMC Neurology 14:254, box 2, but TE from 90
+    ms. T2w and PDw: echo times of Jack et al. 2008, and also longer TR, alike at 1.5 and 3 T.
     """
 
     mprage_tr_ms: Sequence[float] = (2200.0, 2500.0)

@@ -1,7 +1,6 @@
 """The way from a subject back to the template: affine, diffeomorphism, ventricles."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -23,38 +22,24 @@ from mrcontrast.phantom.fields import (
 from mrcontrast.phantom.template import PERIVENTRICULAR, Template
 
 
-@dataclass(frozen=True)
-class Deformation:
-    """Map from points of the subject to points of the template.
-
-    Attributes:
-        displacement: Template position minus subject position (mm), (3, X, Y, Z) on voxels of
-            `COARSE_MM` that fill the field of view.
-    """
-
-    displacement: Tensor
-
-    def positions(self, spacing_mm: float) -> Tensor:
-        """Return template coordinates (mm) of the voxel centres of a frame, (3, X, Y, Z)."""
-        centres = torch.from_numpy(voxel_centres(spacing_mm))
-        return upsample(self.displacement, frame_shape(spacing_mm)).add_(centres)
-
-    def jacobian_determinant(self) -> np.ndarray:
-        """Return the local change of volume, template over subject, at each coarse voxel."""
-        position = self.positions(COARSE_MM).numpy()
-        gradient = [np.gradient(component, COARSE_MM) for component in position]
-        return np.linalg.det(np.moveaxis(np.array(gradient), (0, 1), (-2, -1)))
-
-
 def draw_deformation(
     rng: np.random.Generator, ranges: AnatomyRanges, template: Template, growth_mm: float
-) -> Deformation:
-    """Draw the deformation of one subject, whose ventricles grow outward by ``growth_mm``."""
+) -> Tensor:
+    """Draw a deformation, whose ventricles grow outward by ``growth_mm``, (3, X, Y, Z).
+
+    It is the position in the template minus that in the subject (mm), on voxels of `COARSE_MM`.
+    """
     centres = torch.from_numpy(voxel_centres(COARSE_MM))
     smooth = exponentiate(draw_velocity(rng, ranges.deformation_mm, ranges.deformation_scale_mm))
     turned = apply_affine(draw_affine(rng, ranges), centres + smooth)
     inward = exponentiate(growth_mm * ventricle_flow(template))
-    return Deformation(turned + _look_up(inward, turned) - centres)
+    return turned + _look_up(inward, turned) - centres
+
+
+def template_positions(displacement: Tensor, spacing_mm: float) -> Tensor:
+    """Return template coordinates (mm) of the voxel centres of a frame, (3, X, Y, Z)."""
+    centres = torch.from_numpy(voxel_centres(spacing_mm))
+    return upsample(displacement, frame_shape(spacing_mm)).add_(centres)
 
 
 def draw_velocity(

@@ -1,7 +1,4 @@
-"""Field of view of a phantom, cut into voxels of any allowed size, and smooth random fields in it.
-
-Fields are drawn in millimetres, so that they do not depend on the voxel size.
-"""
+"""Field of view of a phantom, in voxels of any allowed size, and smooth random fields in mm."""
 
 import math
 
@@ -13,21 +10,13 @@ from torch import Tensor
 
 from mrcontrast.errors import UsageError
 
-FOV_MM = (180.0, 216.0, 192.0)
-"""Field of view in x, y, z (mm); every subject of the ranges in `config` fits into it."""
-
-CENTRE_MM = (0.0, -17.0, 5.0)
-"""Middle of the field of view in MNI152 coordinates (mm): the middle of the brain."""
-
-COARSE_MM = 4.0
-"""Voxel size (mm) on which smooth fields are drawn, independent of the voxel size of the images."""
+FOV_MM = (180.0, 216.0, 192.0)  # in x, y, z; every subject of the ranges in `config` fits into it
+CENTRE_MM = (0.0, -17.0, 5.0)  # of the field of view, in MNI152 coordinates
+COARSE_MM = 4.0  # voxels of displacements
 
 
 def frame_shape(spacing_mm: float) -> tuple[int, int, int]:
-    """Return how many voxels of ``spacing_mm`` fill the field of view, axis by axis.
-
-    Raises:
-        UsageError: The field of view is no whole number of such voxels.
+    """Return how many voxels of ``spacing_mm`` fill the field of view, or raise UsageError.
 
     >>> frame_shape(2.0)
     (90, 108, 96)
@@ -61,11 +50,9 @@ def voxel_centres(spacing_mm: float) -> np.ndarray:
 
 
 def draw_smooth_field(rng: np.random.Generator, smoothing_mm: float, channels: int = 1) -> Tensor:
-    """Draw Gaussian fields over the field of view, standard deviation 1, mean about 0.
+    """Draw Gaussian fields over the field of view, standard deviation 1, (channels, X, Y, Z).
 
-    Returns:
-        Float32, (channels, X, Y, Z), smoothed by a Gaussian of ``smoothing_mm``, on voxels of two
-        thirds of it: see `upsample`.
+    They are float32, smoothed by a Gaussian of ``smoothing_mm``, on voxels of two thirds of it.
     """
     shape = [max(4, round(1.5 * length / smoothing_mm)) for length in FOV_MM]
     noise = rng.standard_normal((channels, *shape), dtype=np.float32)

@@ -7,8 +7,7 @@ import numpy as np
 
 from mrcontrast.errors import UsageError
 
-TISSUES = ("csf", "cortex", "deep_gm", "wm", "lesion")
-"""Tissues of a voxel, in this order everywhere."""
+TISSUES = ("csf", "cortex", "deep_gm", "wm", "lesion")  # of a voxel, in this order everywhere
 
 # Tissue: T1 (ms), T2 (ms), proton density; (lowest, highest) of each.
 RANGES = {
@@ -31,13 +30,7 @@ RANGES = {
 
 @dataclass(frozen=True)
 class Relaxation:
-    """Properties of each of `TISSUES`, in their order.
-
-    Attributes:
-        t1_ms: (5,), float64, longitudinal relaxation time (ms).
-        t2_ms: (5,), float64, transverse relaxation time (ms).
-        proton_density: (5,), float64, against water.
-    """
+    """Times (ms) and proton density (against water) of `TISSUES`, in their order, each (5,)."""
 
     t1_ms: np.ndarray
     t2_ms: np.ndarray
@@ -47,22 +40,17 @@ class Relaxation:
 def draw_relaxation(
     rng: np.random.Generator, field_strength_t: float, spread: float = 1.0
 ) -> Relaxation:
-    """Draw the properties of one subject's tissues at 1.5 or 3.0 T.
+    """Draw the properties of one subject's tissues at 1.5 or 3.0 T, else raise UsageError.
 
     Two thirds of a value's place in its range is common to all tissues of the subject (age,
     temperature, calibration), one third its own. ``spread`` scales the ranges about their middles.
 
-    Raises:
-        UsageError: No ranges are known at this field strength.
-
-    Source:
-        T1 of WM and cortex: Wright et al. 2008, MAGMA 21:121; Wansapura et al. 1999, JMRI 9:531.
-        T2 of both: Stanisz et al. 2005, MRM 54:507 (excised tissue; its T1 is longer). CSF: Rooney
-        et al. 2007, MRM 57:308 (T1); Spijkerman et al. 2018, MAGMA 31:415 (T2). Proton density:
-        Oros-Peusquens et al. 2019, Front Neurol 10:1333. Lesions: Stevenson et al. 2000, J Neurol
-        Sci 178:81. Ours are ranges near their means, so narrow that T1 and proton density keep the
-        order CSF, cortex, deep GM, WM; deep GM is one tissue here, between the striatum
-        (Wright et al. 2008) and the shorter thalamus and pallidum.
+    Source: T1 of WM and cortex: Wright et al. 2008, MAGMA 21:121; Wansapura et al. 1999, JMRI
+    9:531. T2 of both: Stanisz et al. 2005, MRM 54:507 (excised tissue). CSF: Rooney et al. 2007,
+    MRM 57:308 (T1); Spijkerman et al. 2018, MAGMA 31:415 (T2). Proton density: Oros-Peusquens et
+    al. 2019, Front Neurol 10:1333. Lesions: Stevenson et al. 2000, J Neurol Sci 178:81. Ours are
+    ranges near their means, so narrow that T1 and proton density keep the order CSF, cortex, deep
+    GM, WM; deep GM is one tissue, between the striatum and the shorter thalamus and pallidum.
     """
     if field_strength_t not in RANGES:
         raise UsageError(
@@ -88,13 +76,7 @@ class Sequence(Protocol):
 class Mprage:
     """Inversion, a pause, a train of small excitations, a pause; repeated.
 
-    Attributes:
-        tr_ms: From inversion to inversion (ms).
-        ti_ms: From inversion to the middle of the train (ms), where contrast is set.
-        flip_deg: Flip angle of each excitation (degrees).
-        echo_spacing_ms: From excitation to excitation (ms).
-        train_length: Number of excitations in a train.
-        inversion_efficiency: Share of the magnetisation that the inversion turns over.
+    ``tr_ms`` is from inversion to inversion, ``ti_ms`` to the middle of the train.
     """
 
     tr_ms: float
@@ -109,9 +91,8 @@ class Mprage:
 
         T2* decay is left out: over an echo time of 3 ms it is about the same for all tissues.
 
-        Source:
-            Deichmann et al. 2000, NeuroImage 12:112; written as affine maps of the longitudinal
-            magnetisation, of which the steady state is the fixed point.
+        Source: Deichmann et al. 2000, NeuroImage 12:112; written as affine maps of the
+        longitudinal magnetisation, of which the steady state is the fixed point.
         """
         t1_ms = tissue.t1_ms
         before = self.train_length // 2
@@ -132,24 +113,17 @@ class Mprage:
 
 @dataclass(frozen=True)
 class Flair:
-    """Inversion, a pause that nulls CSF, a turbo spin echo.
-
-    Attributes:
-        tr_ms: From inversion to inversion (ms).
-        te_ms: Effective echo time (ms).
-        ti_ms: From inversion to excitation (ms).
-    """
+    """Inversion, a pause that nulls CSF (``ti_ms``), a turbo spin echo."""
 
     tr_ms: float
     te_ms: float
     ti_ms: float
 
     def signal(self, tissue: Relaxation) -> np.ndarray:
-        """Return the signed signal.
+        """Return the signed signal; the echo train is taken to be short against TR.
 
-        Source:
-            Hajnal et al. 1992, JCAT 16:841; Bernstein et al. 2004, Handbook of MRI Pulse
-            Sequences, section 14.2. The echo train is taken to be short against TR.
+        Source: Hajnal et al. 1992, JCAT 16:841; Bernstein et al. 2004, Handbook of MRI Pulse
+        Sequences, section 14.2.
         """
         t1_ms = tissue.t1_ms
         longitudinal = 1 - 2 * np.exp(-self.ti_ms / t1_ms) + np.exp(-self.tr_ms / t1_ms)
@@ -158,22 +132,15 @@ class Flair:
 
 @dataclass(frozen=True)
 class SpinEcho:
-    """A turbo spin echo.
-
-    Attributes:
-        tr_ms: From excitation to excitation (ms).
-        te_ms: Effective echo time (ms).
-    """
+    """A turbo spin echo."""
 
     tr_ms: float
     te_ms: float
 
     def signal(self, tissue: Relaxation) -> np.ndarray:
-        """Return the signal.
+        """Return the signal, without magnetisation transfer; see `Flair.signal`.
 
-        Source:
-            Bernstein et al. 2004, Handbook of MRI Pulse Sequences, sections 14.3 and 16.4. The echo
-            train is taken to be short against TR; magnetisation transfer is left out.
+        Source: Bernstein et al. 2004, sections 14.3 and 16.4.
         """
         longitudinal = 1 - np.exp(-self.tr_ms / tissue.t1_ms)
         return tissue.proton_density * longitudinal * np.exp(-self.te_ms / tissue.t2_ms)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from collections.abc import Sequence as Many
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,32 +25,18 @@ TAGGED = ("tr_ms", "te_ms", "ti_ms", "flip_deg")  # settings of a sequence that 
 
 @dataclass(frozen=True)
 class Receiver:
-    """Conversion of the true signal to raw units of the scanner.
+    """Conversion of the true signal to raw units of the scanner."""
 
-    Attributes:
-        gain: Raw units for a signal of 1.
-        snr: White matter's signal over the standard deviation of the noise.
-        bias_amplitude: Standard deviation of the log of the bias field.
-        bias_scale_mm: Smoothness of the bias field (mm).
-        blur_mm: Full width at half maximum of the point spread (mm).
-    """
-
-    gain: float
-    snr: float
-    bias_amplitude: float
-    bias_scale_mm: float
-    blur_mm: float = 0.0
+    gain: float  # raw units for a signal of 1
+    snr: float  # white matter's signal over the standard deviation of the noise
+    bias_amplitude: float  # standard deviation of the log of the bias field
+    bias_scale_mm: float  # its smoothness
+    blur_mm: float = 0.0  # full width at half maximum of the point spread
 
 
 @dataclass(frozen=True)
 class Scan:
-    """Acquisition of one contrast.
-
-    Attributes:
-        sequence: Its signal equation.
-        receiver: Image quality.
-        slice_thickness_mm: Thickness of its axial slices (mm); None for a 3D scan.
-    """
+    """Acquisition of one contrast; a 3D scan has no slice thickness."""
 
     sequence: Sequence
     receiver: Receiver
@@ -59,17 +45,11 @@ class Scan:
 
 @dataclass(frozen=True)
 class ScanProtocol:
-    """Acquisition of one subject.
-
-    Attributes:
-        field_strength_t: 1.5 or 3.0 (T).
-        relaxation: T1, T2 and proton density of the tissues.
-        scans: Scans by contrast.
-    """
+    """Acquisition of one subject, with a scan by contrast."""
 
     field_strength_t: float
     relaxation: Relaxation
-    scans: Mapping[str, Scan] = field(default_factory=dict)
+    scans: Mapping[str, Scan]
 
     def tags(self) -> dict[str, float]:
         """Return the drawn values by name, with their units."""
@@ -102,11 +82,7 @@ def draw_protocol(rng: np.random.Generator, ranges: ScannerRanges) -> ScanProtoc
 
 
 def draw_spin_echo(rng: np.random.Generator, ranges: ScannerRanges, contrast: str) -> Scan:
-    """Draw the scan of another contrast.
-
-    Raises:
-        UsageError: The config has no such contrast.
-    """
+    """Draw the scan of another contrast, or raise UsageError if the config has no such contrast."""
     if contrast not in ranges.sequences.spin_echo:
         known = ", ".join(("t1w", "flair", *ranges.sequences.spin_echo))
         raise UsageError(

@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from mrcontrast.errors import UsageError
-from mrcontrast.phantom.anatomy import draw_anatomy
+from mrcontrast.phantom.anatomy import LABELS, draw_anatomy
 from mrcontrast.phantom.config import PhantomConfig
 from mrcontrast.phantom.fields import draw_smooth_field, frame_affine, frame_shape, upsample
 from mrcontrast.phantom.physics import TISSUES, Relaxation, sensitivity
@@ -80,7 +80,8 @@ def make_subject(
             scan_rng, rngs[name] = np.random.default_rng([seed, *name.encode()]).spawn(2)
             scans[name] = draw_spin_echo(scan_rng, scanner, name)
     protocol = replace(protocol, scans={name: scans[name] for name in contrasts})
-    brain_mask = anatomy.brain_mask
+    labels = anatomy.labels
+    brain_mask = labels != LABELS["background"]
     texture = upsample(draw_smooth_field(texture_rng, TEXTURE_MM, channels=2), shape)
 
     images = {}
@@ -95,18 +96,15 @@ def make_subject(
         images[name] = Volume(image * brain_mask, frame_affine(config.spacing_mm))
     return PhantomSubject(
         images=images,
-        labels=anatomy.labels,
+        labels=labels,
         brain_mask=brain_mask,
-        lesion_mask=anatomy.lesion_mask,
+        lesion_mask=labels == LABELS["lesion"],
         tags={**protocol.tags(), **anatomy.tags},
     )
 
 
 def blur(signal: np.ndarray, fwhm_voxels: float) -> np.ndarray:
-    """Smooth (X, Y, Z) by a Gaussian of that full width at half maximum (voxels); 0: no change.
-
-    The signal is still signed, so that inverted and upright magnetisation cancel in a voxel.
-    """
+    """Smooth a signed signal (X, Y, Z) by a Gaussian of that full width at half maximum."""
     if fwhm_voxels == 0:
         return signal
     return gaussian_filter(signal, fwhm_voxels / FWHM_PER_SIGMA)
@@ -132,16 +130,10 @@ def add_rician_noise(rng: np.random.Generator, signal: np.ndarray, sigma: float)
 
 @dataclass(frozen=True)
 class AxialSlices:
-    """Axial slices as thick as the voxels or thicker, side by side without a gap.
+    """Axial slices as thick as the voxels or thicker, side by side without a gap."""
 
-    Attributes:
-        count: Voxels along z.
-        spacing_mm: Their size (mm).
-        thickness_mm: Thickness of a slice (mm).
-    """
-
-    count: int
-    spacing_mm: float
+    count: int  # voxels along z
+    spacing_mm: float  # of the voxels
     thickness_mm: float
 
     def average(self, signal: np.ndarray) -> np.ndarray:
@@ -173,11 +165,8 @@ def true_signal(
 ) -> np.ndarray:
     """Return the signed signal of each voxel without artefacts, (X, Y, Z), float32.
 
-    Args:
-        sequence: Signal equation.
-        relaxation: Properties of the tissues.
-        fractions: Share of each tissue, (5, X, Y, Z), float32; signals add up (partial volume).
-        texture: Deviation of log T1 and of log T2 in solid tissue, (2, X, Y, Z), to first order.
+    ``fractions`` (5, X, Y, Z), float32, are shares of the tissues, whose signals add up (partial
+    volume); ``texture`` (2, X, Y, Z) is the deviation of log T1 and of log T2 in solid tissue.
     """
     weights = np.stack([sequence.signal(relaxation), *(sensitivity(sequence, relaxation) * SOLID)])
     mean, by_t1, by_t2 = np.tensordot(weights.astype(np.float32), fractions, axes=1)
@@ -194,8 +183,7 @@ def acquire(
 ) -> np.ndarray:
     """Return the magnitude image in raw units: blur, slices, bias field, Rician noise, gain.
 
-    Noise is relative to ``wm_signal``, the true signal of white matter; the signal is averaged to
-    ``slices`` before it and interpolated back after it.
+    Noise is relative to ``wm_signal``, the true signal of white matter.
     """
     acquired = slices.average(blur(signal, receiver.blur_mm / slices.spacing_mm))
     x, y, z = acquired.shape

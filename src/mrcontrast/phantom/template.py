@@ -1,7 +1,6 @@
-"""The average brain that every subject is deformed from: MNI152 maps packaged with nilearn.
+"""The average brain that subjects are deformed from: MNI152 of nilearn.
 
-Source: Fonov et al. 2011, NeuroImage 54:313 (ICBM 2009a symmetric, 1 mm, skull-stripped). The
-maps are averages of 152 brains, so thin sulci and gyri are blurred; `sharpen` brings them back.
+Source: Fonov et al. 2011, NeuroImage 54:313 (ICBM 2009a symmetric, 1 mm, skull-stripped).
 """
 
 from dataclasses import dataclass
@@ -18,9 +17,7 @@ from nilearn.datasets import (
 from scipy.ndimage import gaussian_filter, grey_opening, label
 from torch import Tensor
 
-CSF, GM, WM, BRAIN, DEEP, PERIVENTRICULAR = range(6)
-"""Channels of `Template.maps`."""
-
+CSF, GM, WM, BRAIN, DEEP, PERIVENTRICULAR = range(6)  # channels of `Template.maps`
 # Ellipsoids (centre, half axes; mm, right side) of grey matter that is rich in myelin and iron.
 DEEP_GREY = (
     ((16.0, -6.0, 4.0), (18.0, 32.0, 22.0)),  # basal ganglia and thalamus
@@ -43,11 +40,7 @@ class Template:
     affine: np.ndarray
 
     def sample(self, channels: slice, positions: Tensor) -> Tensor:
-        """Interpolate channels at MNI152 coordinates (3, *S) in mm; 0 outside the template.
-
-        Returns:
-            Float32, (len(channels), *S).
-        """
+        """Return channels (C, *S), float32, at MNI152 coordinates (3, *S) in mm; 0 outside."""
         shape = torch.tensor(self.maps.shape[1:])
         origin = torch.tensor(self.affine[:3, 3])
         scale = (2 / shape).float().view(3, 1, 1, 1)
@@ -66,20 +59,15 @@ def load_template() -> Template:
     box = tuple(slice(max(i.min() - 2, 0), i.max() + 3) for i in np.nonzero(brain))
     affine = image.affine.copy()
     affine[:3, 3] += [axis.start for axis in box]
-    maps = _build_maps(brain[box], gm[box], wm[box], affine)
-    return Template(torch.from_numpy(maps), affine)
-
-
-def _build_maps(
-    brain: np.ndarray, gm: np.ndarray, wm: np.ndarray, affine: np.ndarray
-) -> np.ndarray:
+    brain, gm, wm = brain[box], gm[box], wm[box]
     csf = np.clip(1 - gm - wm, 0, 1)
     ventricles = find_lateral_ventricles(csf * brain, affine)
     periventricular = np.clip(1.6 * gaussian_filter(ventricles.astype(np.float32), 5.0), 0, 1)
     lined = clean_ventricle_walls(np.stack([csf, gm, wm]), ventricles)
     log_odds = np.log(sharpen(lined) + 0.02)
     rest = [gaussian_filter(brain.astype(np.float32), 1.0), deep_grey(brain.shape, affine)]
-    return np.stack([*log_odds, *rest, periventricular]).astype(np.float32)
+    maps = np.stack([*log_odds, *rest, periventricular]).astype(np.float32)
+    return Template(torch.from_numpy(maps), affine)
 
 
 def find_lateral_ventricles(csf: np.ndarray, affine: np.ndarray) -> np.ndarray:
@@ -96,10 +84,9 @@ def find_lateral_ventricles(csf: np.ndarray, affine: np.ndarray) -> np.ndarray:
 
 
 def clean_ventricle_walls(tissue: np.ndarray, ventricles: np.ndarray) -> np.ndarray:
-    """Share out the thin false layer of GM between ventricle and WM to those two.
+    """Share out the false GM between ventricle and WM, where a voxel was half CSF and half WM.
 
-    The template's tissue classifier took voxels that are half CSF and half WM for GM. GM that is
-    thick, such as the caudate nucleus, outlives the opening and stays.
+    GM that is thick, such as the caudate nucleus, outlives the opening and stays.
     """
     csf, gm, wm = tissue
     near = gaussian_filter(ventricles.astype(np.float32), 2.0) > 0.02
@@ -112,7 +99,7 @@ def clean_ventricle_walls(tissue: np.ndarray, ventricles: np.ndarray) -> np.ndar
 
 
 def sharpen(tissue: np.ndarray, gain: float = 1.5, blur_mm: float = 2.5) -> np.ndarray:
-    """Undo blur in probabilities (3, X, Y, Z) by unsharp masking; they sum to 1 again."""
+    """Undo the blur of 152 averaged brains in probabilities (3, X, Y, Z) by unsharp masking."""
     sharp = [p + gain * (p - gaussian_filter(p, blur_mm, truncate=2.5)) for p in tissue]
     positive = np.clip(np.stack(sharp), 0, None)
     return positive / np.maximum(positive.sum(axis=0), 1e-3)
