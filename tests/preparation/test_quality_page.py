@@ -56,9 +56,9 @@ def test_histograms_count_the_dropped_apart() -> None:
     decided = Dropped("sub-9", None, "Require", "why", "snr", 12.0, "<= 5")
     outcomes.append(replace(outcome("sub-9"), dropped=decided))
     (histogram,) = histograms(outcomes)
-    assert (histogram.measure, histogram.low, histogram.high) == ("snr", 0, 12)
-    assert (sum(histogram.kept), sum(histogram.dropped)) == (4, 1)
-    assert histogram.dropped[-1] == 1
+    assert [histogram[key] for key in ("measure", "low", "high")] == ["snr", "0", "12"]
+    assert sum(bar["kept"] for bar in histogram["bars"]) == 4
+    assert [bar["dropped"] for bar in histogram["bars"]] == [0] * 19 + [1]
     assert measured(outcomes[0]) == {"snr": 0.0}, "intensities on the way are not compared"
 
 

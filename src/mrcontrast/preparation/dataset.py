@@ -1,19 +1,19 @@
 """From a recipe to a prepared data set on disk."""
 
-import csv
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
 from mrcontrast.data.manifest import Manifest
-from mrcontrast.data.record import MANIFEST, Record
+from mrcontrast.data.record import Record
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.preparation.duplicates import Compared
 from mrcontrast.preparation.outcome import Outcome, read_outcome, write_outcome
 from mrcontrast.preparation.output import (
     check_content,
     find_out,
+    manifest_rows,
     remove_strangers,
     write_descriptions,
 )
@@ -34,23 +34,14 @@ EMPTY_VAL = (
 
 @dataclass(frozen=True)
 class Prepared:
-    """Result of a run of a recipe.
-
-    Attributes:
-        manifest: Manifest of the data set on disk.
-        dropped: Sessions that were left out.
-        remarks: Findings to check.
-        reused: Number of sessions that an earlier run had finished.
-        unchanged: Whether the folder is as it was before the run.
-        changed_sides: Subjects that were on another side of the split before the run.
-    """
+    """Result of a run of a recipe."""
 
     manifest: Manifest
     dropped: list[Dropped]
-    remarks: list[Remark] = field(default_factory=list)
-    reused: int = 0
-    unchanged: bool = False
-    changed_sides: list[str] = field(default_factory=list)
+    remarks: list[Remark]
+    reused: int  # sessions that an earlier run had finished
+    unchanged: bool  # whether the folder is as it was before the run
+    changed_sides: list[str]  # subjects that were on another side of the split
 
 
 def prepare_dataset(
@@ -86,7 +77,8 @@ def prepare_dataset(
                 report(EMPTY_VAL.format(len(sides)))
         outcomes = []
         for outcome in workers.run(Work(recipe, stage, out), entries):
-            report(_line(outcome))
+            done = f"{'reused' if outcome.reused else 'prepared'} {outcome.name}"
+            report(dropped_line(outcome.dropped) if outcome.dropped is not None else done)
             outcomes.append(outcome)
         reused = sum(outcome.reused for outcome in outcomes)
         compared = _compared(recipe, outcomes, stage, report)
@@ -124,40 +116,28 @@ def _compared(recipe: Recipe, outcomes: list[Outcome], stage: Path, report: Repo
     return compared
 
 
-def _line(outcome: Outcome) -> str:
-    """Report one session in one line."""
-    if outcome.dropped is not None:
-        return dropped_line(outcome.dropped)
-    return f"{'reused' if outcome.reused else 'prepared'} {outcome.name}"
-
-
 def check_split(
     recipe: Recipe, entries: Sequence[Entry], dropped: Sequence[Dropped], earlier: Sequence[Path]
 ) -> dict[str, str]:
     """Assign a side to each subject that was found, before any of them is prepared.
 
-    A split that fails for all subjects may succeed for those that the ``earlier`` runs, finished
-    or not, have not dropped.
-
-    Raises:
-        MrcontrastError: The split cannot be made of these subjects.
+    A split that fails for all subjects, with MrcontrastError, may succeed for those that the
+    ``earlier`` runs, finished or not, have not dropped.
     """
+
+    def sides(entries: Sequence[Entry], dropped: Sequence[Dropped]) -> dict[str, str]:
+        sites = {entry.subject: entry.site for entry in entries}
+        gone = {item.subject for item in dropped} - set(sites)
+        return recipe.split.assign(sorted(sites), gone, sites)
+
     try:
-        return _sides(recipe, entries, dropped)
+        return sides(entries, dropped)
     except MrcontrastError:
         known = [_dropped_before(entry, earlier) for entry in entries]
         left = [entry for entry, gone in zip(entries, known, strict=True) if not gone]
         if len(left) in (0, len(entries)):
             raise
-        return _sides(recipe, left, [*dropped, *(item for item in known if item is not None)])
-
-
-def _sides(recipe: Recipe, entries: Sequence[Entry], dropped: Sequence[Dropped]) -> dict[str, str]:
-    """Return the side of each subject."""
-    sites = {entry.subject: entry.site for entry in entries}
-    return recipe.split.assign(
-        sorted(sites), {item.subject for item in dropped} - set(sites), sites
-    )
+        return sides(left, [*dropped, *filter(None, known)])
 
 
 def _dropped_before(entry: Entry, earlier: Sequence[Path]) -> Dropped | None:
@@ -190,10 +170,6 @@ def with_splits(
 
 def changed_sides(manifest: Manifest, out: Path) -> list[str]:
     """Return the subjects that are on another side of the split in an earlier data set."""
-    if not (out / MANIFEST).is_file():
-        return []
-    with (out / MANIFEST).open(encoding="utf-8", newline="") as file:
-        rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-        earlier = {row.get("subject"): row.get("split") for row in rows}
+    earlier = {row.get("subject"): row.get("split") for row in manifest_rows(out)}
     pairs = {(record.subject, record.split) for record in manifest.records}
     return sorted(subject for subject, side in pairs if earlier.get(subject, side) != side)

@@ -19,6 +19,18 @@ LOOK_MM = 6.0
 SMOOTH_VOXELS = 2.0
 ROWS_AT_ONCE = 256
 NAME = "Deduplicate"
+SAME_SESSION = (
+    "have the same voxels: {} and {} are taken for one person, and all sessions of both are on one "
+    "side of the split. Give both one id, or correct the wrong file."
+)
+SAME_CONTRAST = (
+    "have the same {} voxels: one person under two ids, or a wrong file. All sessions of both are "
+    "on one side of the split. Correct it."
+)
+LOOK_ALIKE = (
+    "look like one person under two ids (look_correlation {:.3g}). If they are, give both one id, "
+    "or they may be on two sides of the split."
+)
 
 
 @dataclass(frozen=True)
@@ -48,46 +60,48 @@ class Deduplicate:
     def compare(self, outcomes: Sequence[Outcome]) -> Compared:
         """Find doubles and people with several ids."""
         every = sorted(outcomes, key=lambda outcome: outcome.name)
-        ready = [outcome for outcome in every if outcome.record is not None]
         remarks, doubles, person_of = [], dict[str, Dropped](), dict[str, str]()
         for print_of in dict.fromkeys(name for outcome in every for name in outcome.prints):
             for first, second in _alike(every, print_of):
-                others = _subject(first) != _subject(second)
+                subjects = _subject(first), _subject(second)
+                others = subjects[0] != subjects[1]
                 both_stay = first.record is not None and second.record is not None
                 if first.prints == second.prints:
                     if others and print_of == next(iter(first.prints)):
-                        _unite(person_of, _subject(first), _subject(second))
-                        remarks.append(_one_person(first, second))
+                        _unite(person_of, *subjects)
+                        text = SAME_SESSION.format(*subjects)
+                        remarks.append(_one_person(first, second, text, "same_voxels"))
                     if both_stay:
                         doubles.setdefault(second.name, _double(first, second))
                 elif others and both_stay:
-                    _unite(person_of, _subject(first), _subject(second))
-                    remarks.append(_one_contrast(first, second, print_of))
-        left = [outcome for outcome in ready if outcome.name not in doubles]
+                    _unite(person_of, *subjects)
+                    text, measure = SAME_CONTRAST.format(print_of), f"same_{print_of}_voxels"
+                    remarks.append(_one_person(first, second, text, measure))
         if self.same_person is not None:
-            remarks += self._look_alikes(left)
+            left = [o for o in every if o.record is not None and o.name not in doubles]
+            remarks += _look_alikes(left, self.same_person)
         done = [
             replace(o, record=None, dropped=doubles[o.name]) if o.name in doubles else o
             for o in outcomes
         ]
         return Compared(done, remarks, person_of)
 
-    def _look_alikes(self, outcomes: list[Outcome]) -> list[Remark]:
-        """Report sessions of different subjects whose anatomy correlates."""
-        assert self.same_person is not None
-        looks = [_unpacked(outcome.look) for outcome in outcomes]
-        if len({len(look) for look in looks}) != 1:
-            return []
-        matrix, remarks = np.stack(looks), []
-        for start in range(0, len(matrix), ROWS_AT_ONCE):
-            alike = matrix[start : start + ROWS_AT_ONCE] @ matrix.T
-            for row, column in np.argwhere(alike >= self.same_person):
-                a, b = outcomes[start + row], outcomes[column]
-                if start + row < column and _subject(a) != _subject(b):
-                    value = float(alike[row, column])
-                    bound = f"< {self.same_person:g}"
-                    remarks.append(_remark(a, b, "look_correlation", value, bound))
-        return remarks
+
+def _look_alikes(outcomes: list[Outcome], limit: float) -> list[Remark]:
+    """Report sessions of different subjects whose anatomy correlates."""
+    looks = [_unpacked(outcome.look) for outcome in outcomes]
+    if len({len(look) for look in looks}) != 1:
+        return []
+    matrix, remarks = np.stack(looks), []
+    for start in range(0, len(matrix), ROWS_AT_ONCE):
+        alike = matrix[start : start + ROWS_AT_ONCE] @ matrix.T
+        for row, column in np.argwhere(alike >= limit):
+            a, b = outcomes[start + row], outcomes[column]
+            if start + row < column and _subject(a) != _subject(b):
+                value = float(alike[row, column])
+                text = LOOK_ALIKE.format(value)
+                remarks.append(_one_person(a, b, text, "look_correlation", value, f"< {limit:g}"))
+    return remarks
 
 
 def look_of(subject: Subject) -> str:
@@ -144,29 +158,9 @@ def _double(first: Outcome, second: Outcome) -> Dropped:
     return Dropped(*who, NAME, reason, "same_voxels_as", first.name, "none")
 
 
-def _remark(first: Outcome, second: Outcome, measure: str, value: float, bound: str) -> Remark:
-    """Report two ids that may be one person."""
-    text = (
-        f"{first.name} and {second.name} look like one person under two ids ({measure} "
-        f"{value:.3g}). If they are, give both one id, or they may be on two sides of the split."
-    )
+def _one_person(
+    first: Outcome, second: Outcome, what: str, measure: str, value: float = 1.0, bound: str = "0"
+) -> Remark:
+    """Report two sessions of different ids that belong, or may belong, to one person."""
+    text = f"{first.name} and {second.name} {what}"
     return Remark(f"{first.name} {second.name}", NAME, measure, value, bound, text)
-
-
-def _one_contrast(first: Outcome, second: Outcome, contrast: str) -> Remark:
-    """Report one file in two subjects."""
-    text = (
-        f"{first.name} and {second.name} have the same {contrast} voxels: one person under two "
-        "ids, or a wrong file. All sessions of both are on one side of the split. Correct it."
-    )
-    return Remark(f"{first.name} {second.name}", NAME, f"same_{contrast}_voxels", 1.0, "0", text)
-
-
-def _one_person(first: Outcome, second: Outcome) -> Remark:
-    """Report two ids that share a session."""
-    text = (
-        f"{first.name} and {second.name} have the same voxels: {_subject(first)} and "
-        f"{_subject(second)} are taken for one person, and all sessions of both are on one "
-        "side of the split. Give both one id, or correct the wrong file."
-    )
-    return Remark(f"{first.name} {second.name}", NAME, "same_voxels", 1.0, "0", text)

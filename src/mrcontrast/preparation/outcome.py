@@ -24,17 +24,9 @@ Value = str | float
 
 @dataclass(frozen=True)
 class Change:
-    """One measure that an operator made or changed.
+    """One measure that an operator made or changed; None where it was or is unknown."""
 
-    Attributes:
-        step: Place in the list of operators; 0 is the load.
-        operator: Class.
-        measure: Name of the value.
-        before: None where it was unknown.
-        after: None where it is unknown from now on.
-    """
-
-    step: int
+    step: int  # place in the list of operators; 0 is the load
     operator: str
     measure: str
     before: Value | None
@@ -47,17 +39,21 @@ class Trail:
     Attributes:
         changes: Changes so far, in order.
         last: The session after the last operator that succeeded, None before it is loaded.
+        prints: Hashes of the raw voxels by contrast.
     """
 
     def __init__(self) -> None:
         self.changes: list[Change] = []
         self.last: Subject | None = None
+        self.prints: dict[str, str] = {}
         self._state: dict[str, Value] = {}
         self._known: dict[int, tuple[object, dict[str, Value]]] = {}
         self._step = 0
 
     def __call__(self, operator: str, subject: Subject) -> None:
         """Record the changes that ``operator`` has made."""
+        if self.last is None:
+            self.prints = {name: _print(v.data) for name, v in subject.images.items()}
         state = self._measure(subject)
         for name in [*state, *(name for name in self._state if name not in state)]:
             before, after = self._state.get(name), state.get(name)
@@ -76,8 +72,8 @@ class Trail:
                 "orientation": volume.orientation,
                 "origin_mm": ",".join(f"{place:.2f}" for place in volume.affine[:3, 3]),
             }
-            state |= {f"{name}_{key}": value for key, value in grid.items()}
-            state |= {f"{name}_{k}": v for k, v in self._intensities(volume.data).items()}
+            found = grid | self._intensities(volume.data)
+            state |= {f"{name}_{key}": value for key, value in found.items()}
         for name in ("brain_mask", "lesion_mask"):
             mask = getattr(subject, name)
             if mask is not None:
@@ -97,20 +93,22 @@ class Trail:
         return known[1]
 
 
+def _print(data: np.ndarray) -> str:
+    """Return the hash of voxels and their shape."""
+    whole = np.ascontiguousarray(data, np.float32)
+    return hashlib.sha256(str(whole.shape).encode() + whole.tobytes()).hexdigest()
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """Result of the preparation of one session.
+    """Result of the preparation of one session: a record, or the reason for leaving it out.
 
     Attributes:
-        name: Name of the session.
         key: Hash of its inputs and of the operators; the same key needs no second run.
-        record: Its row of the manifest, without a split; None if it was dropped.
-        dropped: Reason for leaving it out, or None.
-        changes: Changes that operators made.
+        record: Its row of the manifest, without a split.
         pictures: Small pictures as URLs, by title.
         prints: Hashes of the raw voxels by contrast, where they could be read.
         look: Anatomy in short, for comparison with others: see ``duplicates.look_of``.
-        seconds: Duration.
         reused: Whether an earlier run made it.
     """
 
@@ -197,16 +195,11 @@ def _brought(outcome: Outcome, earlier: Path, stage: Path) -> Outcome:
         for column, path in moved.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.unlink(missing_ok=True)
-            _link(record.files[column], path)
+            try:
+                os.link(record.files[column], path)
+            except OSError:  # the file system has no links
+                shutil.copy2(record.files[column], path)
         images = {name: moved.pop(name) for name in record.images}
         outcome = replace(outcome, record=replace(record, images=images, **moved))
     write_outcome(outcome, stage)
     return outcome
-
-
-def _link(source: Path, target: Path) -> None:
-    """Give a file a second name, or copy it where the file system has no links."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)

@@ -23,10 +23,7 @@ TABLES = ("dropped.tsv", "measures.tsv", "remarks.tsv", "quality.html")
 def write_subject(subject: Subject, entry: Entry, root: Path, spacing_mm: float) -> Record:
     """Write a finished session under ``root`` and return its record, without a split.
 
-    ``spacing_mm`` is that of the recipe; the session has it up to rounding.
-
-    Raises:
-        MrcontrastError: The folder cannot be written.
+    ``spacing_mm`` is that of the recipe, which the session has up to rounding.
     """
     folder = root / entry.subject / (entry.session or "") / "anat"
     images = {c: folder / f"{entry.name}_{ending_of(c)}.nii.gz" for c in subject.images}
@@ -57,10 +54,12 @@ def write_subject(subject: Subject, entry: Entry, root: Path, spacing_mm: float)
     )
 
 
-def session_files(entry: Entry, root: Path) -> list[Path]:
-    """Return the files that an earlier or broken run has left of a session."""
+def remove_session(entry: Entry, root: Path) -> None:
+    """Remove the files that an earlier or broken run has left of a session."""
     folder = root / entry.subject / (entry.session or "") / "anat"
-    return [path for path in folder.glob("*") if f"{entry.name}_" in path.name]
+    for path in folder.glob("*"):
+        if f"{entry.name}_" in path.name:
+            path.unlink(missing_ok=True)
 
 
 def write_descriptions(root: Path, recipe: str, sources: list[str]) -> None:
@@ -95,14 +94,20 @@ def remove_strangers(root: Path, wanted: set[Path], sessions: set[str]) -> None:
 def own_files(root: Path) -> list[Path]:
     """Return the files of a data set that ``prepare`` has written, by the names in its manifest."""
     names = [*TABLES, RECIPE, DESCRIPTION, MANIFEST]
-    if (root / MANIFEST).is_file():
-        with (root / MANIFEST).open(encoding="utf-8", errors="replace", newline="") as file:
-            rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-            columns = [*contrasts_in(rows.fieldnames or ()), *MASKS]
-            names += [row.get(column) or "" for row in rows for column in columns]
+    rows = manifest_rows(root)
+    columns = [*contrasts_in(rows[0] if rows else ()), *MASKS]
+    names += [row.get(column) or "" for row in rows for column in columns]
     inside = [name for name in names if name and not {"..", "/"} & {*Path(name).parts}]
     own = [root / name for name in inside] + list((root / SESSIONS).glob("sub-*.json"))
     return [path for path in own if path.is_file() or path.is_symlink()]
+
+
+def manifest_rows(root: Path) -> list[dict[str, str | None]]:
+    """Return the rows of a manifest, unchecked; none if there is no manifest."""
+    if not (root / MANIFEST).is_file():
+        return []
+    with (root / MANIFEST).open(encoding="utf-8", errors="replace", newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
 def refuse_others(stage: Path) -> None:
@@ -116,11 +121,7 @@ def refuse_others(stage: Path) -> None:
 
 
 def find_out(out: str, sources: list[str]) -> Path:
-    """Return the output folder as an absolute path without links.
-
-    Raises:
-        UsageError: It is no folder that a data set may take the place of.
-    """
+    """Return the absolute output folder; raise UsageError if no data set may take its place."""
     if not out.strip():
         raise UsageError("Expected a folder for the data set, got an empty name. Give out=FOLDER.")
     path = Path(out).resolve()

@@ -66,16 +66,12 @@ def same_data(stage: Path, out: Path) -> bool:
     """Return whether ``out`` already holds the tables and volumes of ``stage``."""
     names = [path.name for path in stage.glob("[!.]*") if path.is_file()]
     tables = [name for name in names if name.endswith((".tsv", ".yaml"))]
+    volumes = [path for path in stage.glob("sub-*/**/*") if path.is_file()]
     return (
         all((out / name).is_file() for name in names)
         and all((stage / name).read_bytes() == (out / name).read_bytes() for name in tables)
-        and all(_same_file(path, out / path.relative_to(stage)) for path in _volumes(stage))
+        and all(_same_file(path, out / path.relative_to(stage)) for path in volumes)
     )
-
-
-def _volumes(root: Path) -> list[Path]:
-    """Return the files of all sessions."""
-    return [path for path in root.glob("sub-*/**/*") if path.is_file()]
 
 
 def _same_file(one: Path, other: Path) -> bool:

@@ -2,9 +2,8 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,48 +25,11 @@ QUALITY = "quality.html"
 MOST_ROWS = 300  # with pictures, the most suspicious; the table has all
 
 
-@dataclass(frozen=True)
-class Suspicion:
-    """Distance of a session from the others.
-
-    Attributes:
-        score: 1 is the limit; higher is more suspicious.
-        reason: The deciding measure, in words.
-    """
+class Suspicion(NamedTuple):
+    """Distance of a session from the others: 1 is the limit, and the measure that decides."""
 
     score: float
     reason: str
-
-
-@dataclass(frozen=True)
-class Histogram:
-    """Counts of one measure between two values, of sessions that stayed and of dropped ones."""
-
-    measure: str
-    low: float
-    high: float
-    kept: list[int]
-    dropped: list[int]
-
-    def context(self) -> dict[str, Any]:
-        """Return the values of the template, with bars of heights in [0, 1]."""
-        counts = list(zip(self.kept, self.dropped, strict=True))
-        tallest = max(map(sum, counts))
-        return {
-            "measure": self.measure,
-            "low": f"{self.low:.4g}",
-            "high": f"{self.high:.4g}",
-            "tallest": tallest,
-            "bars": [
-                {
-                    "kept": kept,
-                    "dropped": left,
-                    "share": kept / tallest,
-                    "left_share": left / tallest,
-                }
-                for kept, left in counts
-            ],
-        }
 
 
 def write_quality_page(
@@ -76,7 +38,7 @@ def write_quality_page(
     dropped: Sequence[Dropped],
     remarks: Sequence[Remark],
     splits: Mapping[str, str],
-) -> Path:
+) -> None:
     """Write ``quality.html`` of a data set; ``splits`` has the side of each session that stayed."""
     found = suspicions(outcomes)
     rows = []
@@ -94,19 +56,21 @@ def write_quality_page(
                 "pictures": whole.pictures if whole is not None else {},
             }
         )
-    context = {
-        "folder": root.name.removeprefix(".").removesuffix(".partial"),
-        "version": __version__,
-        "splits": Counter(splits.values()),
-        "rows": rows,
-        "most": MOST_ROWS,
-        "dropped": dropped,
-        "remarks": remarks,
-        "histograms": [histogram.context() for histogram in histograms(outcomes)],
-    }
-    template = environment("mrcontrast.preparation").get_template("quality.html.j2")
-    write_text(root / QUALITY, template.render(context))
-    return root / QUALITY
+    page = (
+        environment("mrcontrast.preparation")
+        .get_template("quality.html.j2")
+        .render(
+            folder=root.name.removeprefix(".").removesuffix(".partial"),
+            version=__version__,
+            splits=Counter(splits.values()),
+            rows=rows,
+            most=MOST_ROWS,
+            dropped=dropped,
+            remarks=remarks,
+            histograms=histograms(outcomes),
+        )
+    )
+    write_text(root / QUALITY, page)
 
 
 def measured(outcome: Outcome) -> dict[str, float]:
@@ -127,34 +91,37 @@ def suspicions(outcomes: Sequence[Outcome]) -> dict[str, Suspicion]:
     It is the distance from the median in robust standard deviations, over 3.5; a measure that ends
     with "_suspicion" has its limit at 1 already.
     """
-    values = {outcome.name: measured(outcome) for outcome in outcomes}
-    scales = {name: _scale(name, values) for name in _names(values)}
+    scales = {name: _scale(list(values.values())) for name, values in _by_measure(outcomes).items()}
     found = {}
-    for session, own in values.items():
+    for outcome in outcomes:
         best = Suspicion(0.0, "")
-        for measure, value in own.items():
+        for measure, value in measured(outcome).items():
             score = value if measure.endswith("_suspicion") else 0.0
             if (scale := scales[measure]) is not None:
                 score = max(score, abs(value - scale[0]) / scale[1] / FAR_SDS)
             if score > best.score:
                 best = Suspicion(score, f"{measure} {value:.4g}")
-        found[session] = best
+        found[outcome.name] = best
     return found
 
 
-def histograms(outcomes: Sequence[Outcome]) -> list[Histogram]:
-    """Return the histogram of each measure that differs between sessions."""
-    values = {outcome.name: measured(outcome) for outcome in outcomes}
-    dropped = {outcome.name for outcome in outcomes if outcome.dropped is not None}
+def histograms(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+    """Return the histogram of each measure that differs between sessions, for the template."""
+    left_out = {outcome.name for outcome in outcomes if outcome.dropped is not None}
     found = []
-    for measure in _names(values):
-        every = {name: own[measure] for name, own in values.items() if measure in own}
+    for measure, every in _by_measure(outcomes).items():
         low, high = min(every.values()), max(every.values())
         if high > low:
-            kept = [value for name, value in every.items() if name not in dropped]
-            left = [value for name, value in every.items() if name in dropped]
+            kept = [value for name, value in every.items() if name not in left_out]
+            left = [value for name, value in every.items() if name in left_out]
             counts = [np.histogram(part, BINS, (low, high))[0].tolist() for part in (kept, left)]
-            found.append(Histogram(measure, low, high, *counts))
+            tallest = max(map(sum, zip(*counts, strict=True)))
+            bars = [
+                {"kept": k, "dropped": d, "share": k / tallest, "left_share": d / tallest}
+                for k, d in zip(*counts, strict=True)
+            ]
+            ends = {"low": f"{low:.4g}", "high": f"{high:.4g}"}
+            found.append({"measure": measure, **ends, "tallest": tallest, "bars": bars})
     return found
 
 
@@ -164,16 +131,19 @@ def in_order(outcomes: Sequence[Outcome], found: Mapping[str, Suspicion]) -> lis
     return sorted(wanted, key=lambda o: (o.dropped is None, -found[o.name].score, o.name))
 
 
-def _names(values: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """Return the measures of all sessions, in the order in which they were made."""
-    return list(dict.fromkeys(name for own in values.values() for name in own))
+def _by_measure(outcomes: Sequence[Outcome]) -> dict[str, dict[str, float]]:
+    """Return the values of all sessions by measure, in the order in which they were made."""
+    found: dict[str, dict[str, float]] = {}
+    for outcome in outcomes:
+        for measure, value in measured(outcome).items():
+            found.setdefault(measure, {})[outcome.name] = value
+    return found
 
 
-def _scale(measure: str, values: Mapping[str, Mapping[str, float]]) -> tuple[float, float] | None:
+def _scale(values: list[float]) -> tuple[float, float] | None:
     """Return median and robust standard deviation of a measure; None for too few sessions."""
-    every = np.array([own[measure] for own in values.values() if measure in own])
-    if len(every) < FEWEST:
+    if len(values) < FEWEST:
         return None
-    median = float(np.median(every))
-    spread = MAD_TO_SD * float(np.median(np.abs(every - median)))
+    median = float(np.median(values))
+    spread = MAD_TO_SD * float(np.median(np.abs(np.array(values) - median)))
     return median, max(spread, 0.02 * abs(median), 1e-6)  # equal values must not divide by 0
