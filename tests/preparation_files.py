@@ -6,7 +6,8 @@ from mrcontrast.data.splits import RandomSplit
 from mrcontrast.preparation.duplicates import Deduplicate
 from mrcontrast.preparation.operators import BrainMask, MeasureVolumes, Normalise, ToGrid
 from mrcontrast.preparation.recipe import Recipe
-from mrcontrast.preparation.session import Selection, Source
+from mrcontrast.preparation.selection import Select
+from mrcontrast.preparation.session import Source
 from mrcontrast.storage.volume import Volume
 from mrcontrast.transforms.grid import ModelGrid
 from mrcontrast.transforms.normalise import PercentileNormaliser
@@ -27,7 +28,7 @@ def raw_volume(seed: int, scale: float) -> Volume:
 
 
 def recipe_of(
-    *sources: Source, select: Selection | None = None, deduplicate: Deduplicate | None = None
+    *sources: Source, select: Select | None = None, deduplicate: Deduplicate | None = None
 ) -> Recipe:
     """Return a recipe without what takes long."""
     normalisers = {"default": PercentileNormaliser(0.5, 99.5)}

@@ -132,8 +132,6 @@ def test_its_text_holds_the_settings_and_nothing_of_the_object() -> None:
     first, second = (operator("RandAffined", 3, 1, **options) for _ in range(2))
     first(Subject({"flair": raw_volume(0, 300)}, name="sub-01"))
     assert repr(first) == repr(second)
-    assert "rotate_range=[0.1]" in repr(first)
-    assert "0x" not in repr(first)
     assert repr(operator("RandAffined", 3, 1, **options | {"prob": 0.4})) != repr(first)
 
 

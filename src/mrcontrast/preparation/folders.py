@@ -92,6 +92,11 @@ class FolderPairs:
         for name in sorted(names, key=lambda name: (name[0], name[1] or "")):
             subject, session = bids_labels(*name)
             files = self._files(name)
+            images = {key: files[key] for key in self.contrasts if key in files}
+            refused = [
+                refused_scan(path, self.sidecars, self.allow, self.patterns[key])
+                for key, path in images.items()
+            ]
             missing = [path for path in files.values() if not os.path.lexists(path)]
             if labels[subject, session] > 1:
                 same = ", ".join(sorted(n[0] for n in names if bids_labels(*n)[0] == subject))
@@ -99,10 +104,9 @@ class FolderPairs:
             elif missing:
                 listed = ", ".join(map(str, missing)) + _instead(missing)
                 reason = f"Expected a file for each pattern, got none at {listed}."
-            elif refused := self._refused(files):
-                reason = refused
+            elif any(refused):
+                reason = next(filter(None, refused))
             else:
-                images = {key: files[key] for key in self.contrasts if key in files}
                 masks = {key: path for key, path in files.items() if key not in images}
                 tags = {"source_name": name[0]}
                 pair = FilePair(images, **masks, tags=tags, one_grid=self.one_grid)
@@ -110,15 +114,6 @@ class FolderPairs:
                 continue
             dropped.append(Dropped(subject, session, type(self).__name__, reason))
         return entries, dropped
-
-    def _refused(self, files: Mapping[str, Path]) -> str | None:
-        """Return why an image is no plain scan, or None."""
-        reasons = (
-            refused_scan(files[key], self.sidecars, self.allow, self.patterns[key])
-            for key in self.contrasts
-            if key in files
-        )
-        return next((reason for reason in reasons if reason), None)
 
     def _files(self, name: Name) -> dict[str, Path]:
         """Return the file of each pattern for one name, without optional ones that are missing."""

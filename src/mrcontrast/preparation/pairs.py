@@ -20,12 +20,9 @@ FEWEST_INTENSITIES = 10
 
 @dataclass(frozen=True)
 class FilePair:
-    """The images of one session as files, with masks where there are some.
+    """The images of one session as files, by contrast, the reference first, with masks on its grid.
 
-    Attributes:
-        images: Files by contrast, the reference first; masks are on its grid.
-        tags: Facts about subject and scans.
-        one_grid: Whether a contrast on another grid than the reference is a fault.
+    ``one_grid`` says whether a contrast on another grid than the reference is a fault.
     """
 
     images: Mapping[str, Path]
@@ -40,11 +37,7 @@ class FilePair:
         return next(iter(self.images.values()))
 
     def load(self) -> Subject:
-        """Read all files and check their grids.
-
-        Raises:
-            MrcontrastError: A file has a fault, or two grids differ; both files are named.
-        """
+        """Read all files and check their grids; MrcontrastError names both files of two grids."""
         images = {name: read_volume(path) for name, path in self.images.items()}
         like = images[next(iter(images))]
         for name, path in self.images.items():
@@ -80,20 +73,15 @@ def bids_labels(subject: str, session: str | None = None) -> tuple[str, str | No
     >>> bids_labels("patient_07"), bids_labels("sub-07", "2")
     (('sub-patient07', None), ('sub-07', 'ses-2'))
     """
-    return _label("sub-", subject), None if session is None else _label("ses-", session)
 
+    def label(prefix: str, name: str) -> str:
+        return prefix + "".join(c for c in name.removeprefix(prefix) if c.isalnum())
 
-def _label(prefix: str, name: str) -> str:
-    """Return a name with its prefix, without characters that a label cannot have."""
-    return prefix + "".join(c for c in name.removeprefix(prefix) if c.isalnum())
+    return label("sub-", subject), None if session is None else label("ses-", session)
 
 
 def raw_folder(root: str) -> Path:
-    """Return the folder as an absolute path.
-
-    Raises:
-        UsageError: There is none, or its path is not UTF-8, as tables must be.
-    """
+    """Return the absolute folder, or raise UsageError if there is none in UTF-8, as in tables."""
     if not root or not Path(root).is_dir():
         raise UsageError(f"Expected a folder of raw data, got none ({root}). Give source=FOLDER.")
     path = Path(root).absolute()

@@ -12,15 +12,8 @@ from mrcontrast.preparation.operators.intensity import normaliser_of
 from mrcontrast.preparation.operators.monai_transform import as_operator
 from mrcontrast.preparation.outcome import Trail
 from mrcontrast.preparation.pairs import escaped, readable, with_content
-from mrcontrast.preparation.session import (
-    BROKEN,
-    FAULT,
-    Dropped,
-    Entry,
-    Remark,
-    Selection,
-    Source,
-)
+from mrcontrast.preparation.selection import Select
+from mrcontrast.preparation.session import BROKEN, FAULT, Dropped, Entry, Remark, Source
 from mrcontrast.preparation.subject import Inspector, Operator, RefusedError, Subject
 from mrcontrast.transforms.grid import ModelGrid
 from mrcontrast.transforms.normalise import Normaliser
@@ -60,7 +53,7 @@ class Recipe:
         grid: ModelGrid,
         normalisers: Mapping[str, Normaliser],
         split: Split,
-        select: Selection | None = None,
+        select: Select | None = None,
         deduplicate: Deduplicate | None = None,
         seed: int = 0,
     ) -> None:
@@ -100,8 +93,7 @@ class Recipe:
     def index(self) -> tuple[list[Entry], list[Dropped], list[Remark]]:
         """Return the sessions to prepare, those that cannot be, and remarks.
 
-        Raises:
-            MrcontrastError: There is none, or a subject is found twice.
+        MrcontrastError means that there is no session, or that a subject is found twice.
         """
         entries: list[Entry] = []
         dropped: list[Dropped] = []
@@ -127,13 +119,10 @@ class Recipe:
         return entries, [readable(item) for item in [*dropped, *without]], remarks
 
     def apply(self, entry: Entry, trail: Trail | None = None) -> Subject | Dropped:
-        """Load one session and apply all steps; ``trail`` records the changes of each.
+        """Load one session and apply all steps, or return the reason and the step that drops it.
 
-        Returns:
-            The session, or the reason and the step that drops it.
-
-        Raises:
-            UsageError: The recipe itself is at fault, so every session would be.
+        ``trail`` records the changes of each step. UsageError means that the recipe is at fault, so
+        that every session would be.
         """
         trail = trail or Trail()
         step = type(entry.pair).__name__
@@ -146,7 +135,9 @@ class Recipe:
             step = type(entry.pair).__name__
             subject = replace(entry.pair.load(), name=entry.name)
             subject.measures |= noted
-            subject.tags |= _spacings(subject)
+            for name, volume in subject.images.items():
+                steps_mm = [float(f"{step_mm:.4g}") for step_mm in volume.spacing_mm]
+                subject.tags[f"{name}_spacing_mm"] = steps_mm
             trail(step, subject)
             for operator in self.operators:
                 step = type(getattr(operator, "transform", operator)).__name__
@@ -196,14 +187,6 @@ def check_unique(entries: list[Entry]) -> None:
                     f"and {entry.origin}). Rename one, or leave one out."
                 )
         origins[entry.subject].append(entry)
-
-
-def _spacings(subject: Subject) -> dict[str, list[float]]:
-    """Return the raw spacing of each contrast as tags."""
-    return {
-        f"{name}_spacing_mm": [float(f"{step:.4g}") for step in volume.spacing_mm]
-        for name, volume in subject.images.items()
-    }
 
 
 def _dropped(entry: Entry, step: str, error: MrcontrastError) -> Dropped:

@@ -12,6 +12,7 @@ from mrcontrast.data.image_kinds import CONTRAST_AGENT, KINDS, PHASE, SYNTHETIC,
 from mrcontrast.data.sidecars import Sidecars
 from mrcontrast.errors import UsageError
 
+ASKING = {SYNTHETIC: "synth", CONTRAST_AGENT: "ce-", PHASE: "part-"}  # in a pattern or an entity
 NOT_SCANNED = {
     SYNTHETIC: "a synthetic one",
     CONTRAST_AGENT: "one after a contrast agent",
@@ -21,17 +22,11 @@ NOT_SCANNED = {
 
 @dataclass(frozen=True)
 class Scan:
-    """An image of a session.
-
-    Attributes:
-        path: The file.
-        stem: Its name up to the suffix, such as "sub-01_acq-3d".
-        entities: Entities but subject and session, such as ``{"acq": "3d"}``.
-    """
+    """An image of a session."""
 
     path: Path
-    stem: str
-    entities: Mapping[str, str] = field(default_factory=dict)
+    stem: str  # its name up to the suffix, such as "sub-01_acq-3d"
+    entities: Mapping[str, str] = field(default_factory=dict)  # but for subject and session
 
     @property
     def run(self) -> str:
@@ -41,17 +36,11 @@ class Scan:
 
 @dataclass(frozen=True)
 class Choice:
-    """Scans of one session that belong together.
-
-    Attributes:
-        scans: One a contrast, the reference first.
-        run: Run that distinguishes them from others of the session; "" if there are no others.
-        sure: Whether the names alone leave no other choice.
-    """
+    """Scans of one session that belong together, by contrast, the reference first."""
 
     scans: Mapping[str, Scan]
-    run: str = ""
-    sure: bool = True
+    run: str = ""  # distinguishes them from others of the session
+    sure: bool = True  # whether the names alone leave no other choice
 
 
 def scan_of(path: Path, subject: str) -> Scan:
@@ -93,21 +82,13 @@ def check_allow(allow: Collection[str]) -> frozenset[str]:
     return frozenset(allow)
 
 
-def asks_for(kind: str, text: str) -> bool:
-    """Return whether a pattern or an entity names a kind."""
-    return {SYNTHETIC: "synth", CONTRAST_AGENT: "ce-", PHASE: "part-"}[kind] in text.lower()
-
-
 def refused_scan(
     path: Path, sidecars: Sidecars, allow: Collection[str], asked: str = ""
 ) -> str | None:
-    """Return why an image is left out, by its name and sidecars; ``asked`` is its pattern."""
+    """Return why an image is left out by its name and sidecars; ``asked`` is its pattern."""
     kind = not_scanned(path.name, sidecars.known(path))
-    return None if kind is None or kind in allow or asks_for(kind, asked) else refusal(kind, path)
-
-
-def refusal(kind: str, path: Path) -> str:
-    """Word why an image is left out."""
+    if kind is None or kind in allow or ASKING[kind] in asked.lower():
+        return None
     return (
         f"Expected an image as scanned, got {NOT_SCANNED[kind]} ({path}). Leave it out, or take it "
         f"with recipe.sources.0.allow=[{kind}]."
@@ -120,9 +101,7 @@ def choose_scans(found: Mapping[str, Sequence[Scan]]) -> list[Choice]:
     The scan that goes with a reference scan is, in this order: one with all its entities, with its
     space, with its run, with the fewest entities, of the lowest run, the first by name. Among
     several reference scans the one with the better company is taken, then by the same order.
-
-    Args:
-        found: Scans by contrast, the reference first; none is empty.
+    ``found`` has scans by contrast, the reference first; none is empty.
     """
     every = sorted(product(*found.values()), key=_rank)
     common = set.intersection(*({scan.run for scan in scans} for scans in found.values()))
@@ -148,13 +127,8 @@ def _rank(scans: Sequence[Scan]) -> tuple[Any, ...]:
         sum(scan.entities != first.entities for scan in others),
         sum(scan.entities.get("space") != first.entities.get("space") for scan in others),
         sum(scan.run != first.run for scan in others),
-        *(part for scan in scans for part in _order(scan)),
+        *((len(scan.entities), _number(scan.run), scan.path.name) for scan in scans),
     )
-
-
-def _order(scan: Scan) -> tuple[int, tuple[int, str], str]:
-    """Return the sort key of the scans of one contrast."""
-    return len(scan.entities), _number(scan.run), scan.path.name
 
 
 def _number(run: str) -> tuple[int, str]:

@@ -1,4 +1,4 @@
-"""Sessions before and after preparation, and the interfaces of sources and selections."""
+"""Sessions before and after preparation, and the interface of sources."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,17 +25,11 @@ class Session:
 
 @dataclass(frozen=True)
 class Entry(Session):
-    """A session that a source has found and not read yet; worker processes receive it.
+    """A session that a source has found and not read yet; worker processes receive it."""
 
-    Attributes:
-        site: Scanner or data set.
-        origin: File or seed that it comes from, for messages.
-        pair: Reads or generates the volumes.
-    """
-
-    site: str
-    origin: str
-    pair: "Pair"
+    site: str  # scanner or data set
+    origin: str  # file or seed that it comes from, for messages
+    pair: "Pair"  # reads or generates the volumes
 
 
 @dataclass(frozen=True)
@@ -61,20 +55,13 @@ class Dropped(Session):
 
 @dataclass(frozen=True)
 class Remark:
-    """A finding to check, although nothing was left out: a row of ``remarks.tsv``.
+    """A finding to check, although nothing was left out: a row of ``remarks.tsv``."""
 
-    Attributes:
-        item: Session or sessions.
-        operator: Class that found it.
-        threshold: Values of the measure without a remark.
-        text: One line.
-    """
-
-    item: str
+    item: str  # session or sessions
     operator: str
     measure: str
     value: float
-    threshold: str
+    threshold: str  # values of the measure without a remark
     text: str
 
 
@@ -110,14 +97,4 @@ class Source(Protocol):
 
     def index(self) -> tuple[list[Entry], list[Dropped]]:
         """Return the sessions to prepare, and those without all files, with the reason."""
-        ...
-
-
-class Selection(Protocol):
-    """Selects sessions by name and tag."""
-
-    def choose(
-        self, entries: list[Entry], refused: Sequence[Dropped] = ()
-    ) -> tuple[list[Entry], list[Dropped]]:
-        """Return the selected sessions, and all others with the reason."""
         ...

@@ -51,14 +51,10 @@ def tags_of_scan(known: Mapping[str, Any], contrast: str) -> dict[str, Any]:
 def read_people(path: Path, key: str) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """Read ``participants.tsv`` or ``sessions.tsv``, if there is one.
 
-    Args:
-        path: The table.
-        key: Its first column, "participant_id" or "session_id".
-
     Returns:
-        Known tags by the value of ``key``, with its prefix: age in years as a number, sex as "F" or
-        "M", others as text; several rows for one name give the values that they agree on. Then the
-        faults of the table, each the rest of a sentence that begins with its name.
+        Known tags by the value of column ``key``, with its prefix: age in years as a number, sex as
+        "F" or "M", others as text; several rows for one name give the values that they agree on.
+        Then the faults of the table, each the rest of a sentence that begins with its name.
     """
     if not path.is_file():
         return {}, []
@@ -74,7 +70,11 @@ def read_people(path: Path, key: str) -> tuple[dict[str, dict[str, Any]], list[s
     if twice := [name for name, rows in found.items() if len(rows) > 1]:
         named = ", ".join(twice[:MOST_NAMES]) + (", ..." if len(twice) > MOST_NAMES else "")
         faults.append(f"has several rows of {named}; values that differ between them are left out")
-    return {name: _agreed(rows) for name, rows in found.items()}, faults
+    agreed = {
+        name: {k: v for k, v in first.items() if all(row.get(k) == v for row in others)}
+        for name, (first, *others) in found.items()
+    }
+    return agreed, faults
 
 
 def _decoded(raw: bytes) -> tuple[str, list[str]]:
@@ -89,12 +89,6 @@ def _decoded(raw: bytes) -> tuple[str, list[str]]:
         return raw.decode("utf-8"), []
     except UnicodeDecodeError:
         return raw.decode("latin-1"), ["is not UTF-8; it was read as Latin-1"]
-
-
-def _agreed(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the tags that all rows of one name have alike."""
-    first, *others = rows
-    return {k: v for k, v in first.items() if all(row.get(k) == v for row in others)}
 
 
 def _tags(row: Mapping[str | None, Any], key: str) -> dict[str, Any]:

@@ -105,16 +105,11 @@ def prefixed(
 def check_contrasts(
     names: Sequence[str], optional: Collection[str] = (), *by_contrast: Collection[str]
 ) -> tuple[str, ...]:
-    """Return the contrasts of a source.
-
-    Args:
-        names: Contrasts, the reference first.
-        optional: Contrasts that a session may lack.
-        by_contrast: Further settings by contrast.
+    """Return the contrasts of a source, the reference first.
 
     Raises:
         UsageError: No name, one twice, one that a column of the manifest cannot have, an optional
-            reference, or a setting of a contrast that is not there.
+            reference, or a setting (``by_contrast``) of a contrast that is not there.
     """
     wrong = [n for n in names if not NAME.fullmatch(str(n)) or n in RESERVED]
     if wrong or not names or len(set(names)) < len(names):

@@ -8,7 +8,6 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.preparation.outcome import Outcome
@@ -119,13 +118,15 @@ def on_cluster(
     """Yield the outcomes of the workers of a Dask cluster, which must see the same files.
 
     A session whose worker dies goes to another one, as often as the scheduler's
-    ``allowed-failures``.
-
-    Raises:
-        UsageError: No scheduler answers at the address, or ``distributed`` is not installed.
-        MrcontrastError: The workers write to another file system than ours, or the scheduler dies.
+    ``allowed-failures``. UsageError: no scheduler answers, or ``distributed`` is not installed.
     """
-    distributed = _load()
+    try:
+        distributed = importlib.import_module("distributed")
+    except ImportError as error:
+        raise UsageError(
+            "Expected the package distributed for scheduler=, got none. "
+            'Run pip install "mrcontrast[cluster]".'
+        ) from error
     try:
         client = distributed.Client(scheduler, timeout=CONNECT_S, set_as_default=False)
     except (OSError, ValueError) as error:
@@ -151,14 +152,3 @@ def on_cluster(
                     f"({stage}). Choose an out= that all workers share."
                 )
             yield outcome
-
-
-def _load() -> ModuleType:
-    """Import distributed."""
-    try:
-        return importlib.import_module("distributed")
-    except ImportError as error:
-        raise UsageError(
-            "Expected the package distributed for scheduler=, got none. "
-            'Run pip install "mrcontrast[cluster]".'
-        ) from error

@@ -1,12 +1,10 @@
 """Dictionary transforms of MONAI as operators of a recipe."""
 
 import hashlib
-import re
 import sys
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -14,6 +12,7 @@ import numpy as np
 from mrcontrast.data.record import MASKS
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.preparation.subject import Operator, Subject
+from mrcontrast.storage.identity import identity
 from mrcontrast.storage.volume import Volume
 
 
@@ -36,7 +35,8 @@ class MonaiTransform:
     place: int = 0
 
     def __repr__(self) -> str:
-        return f"{described(self.transform)}, seed={self.seed}, place={self.place}"
+        name = type(self.transform).__name__
+        return f"{name} {identity(self.transform)}, seed={self.seed}, place={self.place}"
 
     def __call__(self, subject: Subject) -> Subject:
         """Return the transformed session.
@@ -110,23 +110,3 @@ def as_operator(operator: Any, seed: int, place: int) -> Operator:  # noqa: ANN4
     if monai is not None and isinstance(operator, monai.MapTransform):
         return MonaiTransform(operator, seed, place)
     return operator
-
-
-def described(value: Any) -> str:  # noqa: ANN401 - any setting of a transform
-    """Return a text that is the same in every process: classes and settings, no random state.
-
-    >>> described([1, {"mode": np.random.RandomState(3)}])
-    '[1, {mode=}]'
-    """
-    if isinstance(value, np.random.RandomState):
-        return ""
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{key}={described(item)}' for key, item in value.items())}}}"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(described, value))}]"
-    if isinstance(value, Enum):
-        return str(value.value)
-    if type(value).__module__.startswith("monai.") and hasattr(value, "__dict__"):
-        settings = described(dict(sorted(vars(value).items())))
-        return f"{type(value).__module__}.{type(value).__qualname__}{settings}"
-    return re.sub(" at 0x[0-9a-f]+", "", repr(value))
