@@ -2,12 +2,14 @@
 
 import numpy as np
 
+from mrcontrast.data.manifest import Manifest
 from mrcontrast.data.splits import RandomSplit
 from mrcontrast.preparation.duplicates import Deduplicate
 from mrcontrast.preparation.operators import BrainMask, MeasureVolumes, Normalise, ToGrid
 from mrcontrast.preparation.recipe import Recipe
 from mrcontrast.preparation.selection import Select
 from mrcontrast.preparation.session import Source
+from mrcontrast.storage.files import sha256_file
 from mrcontrast.storage.volume import Volume
 from mrcontrast.transforms.grid import ModelGrid
 from mrcontrast.transforms.normalise import PercentileNormaliser
@@ -35,3 +37,9 @@ def recipe_of(
     operators = [BrainMask(), ToGrid(GRID), Normalise(normalisers), MeasureVolumes()]
     split = RandomSplit(0.6, 0.0, 0.4, seed=0)
     return Recipe(list(sources), operators, GRID, normalisers, split, select, deduplicate)
+
+
+def check_hashes(manifest: Manifest) -> None:
+    for record in manifest.records:
+        found = {name: sha256_file(path) for name, path in record.images.items()}
+        assert found == record.sha256

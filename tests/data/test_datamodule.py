@@ -12,7 +12,6 @@ from monai.transforms import RandFlipd
 from mrcontrast.config.build import build, compose
 from mrcontrast.data.datamodule import ContrastDataModule
 from mrcontrast.data.dataset import ItemOptions
-from mrcontrast.data.facts import data_facts
 from mrcontrast.data.manifest import Manifest
 from mrcontrast.errors import MrcontrastError, UsageError
 
@@ -37,7 +36,6 @@ def test_batches_follow_the_legend(prepared_root: Path) -> None:
     batch = next(iter(module.train_dataloader()))
     assert batch["source"].shape == (4, 3, 32, 40)
     assert batch["target"].shape == batch["brain_mask"].shape == (4, 1, 32, 40)
-    assert module.item_shape == (32, 40)
     assert 0 <= batch["source"].min() < batch["source"].max() <= 1
 
 
@@ -84,7 +82,6 @@ def test_volumes_and_patches(prepared_root: Path) -> None:
     assert next(iter(volumes.train_dataloader()))["source"].shape == (2, 1, 32, 40, 24)
     options = ItemOptions(patch_size=[16, 24, 8])
     patches = make(prepared_root, spatial_dims=3, batch_size=3, items=options)
-    assert patches.item_shape == (16, 24, 8)
     first, again = ([b["target"] for b in patches.val_dataloader()] for _ in range(2))
     assert all(map(torch.equal, first, again))
     assert next(iter(patches.train_dataloader()))["target"].shape == (3, 1, 16, 24, 8)
@@ -109,7 +106,7 @@ def test_augmentation_touches_training_only(prepared_root: Path) -> None:
 def test_validation_is_a_fixed_subset(prepared_root: Path) -> None:
     module = make(prepared_root, items=ItemOptions(max_val_items=5))
     chosen = [int(item) for batch in module.val_dataloader() for item in batch["item"]]
-    assert chosen == sorted(set(chosen)) == module.val_items.chosen
+    assert chosen == sorted(set(chosen)) == module.val_items.indices
     assert len(chosen) == 5
     assert chosen == [int(item) for batch in module.val_dataloader() for item in batch["item"]]
 
@@ -121,7 +118,7 @@ def test_missing_validation_is_said(make_root: MakeRoot, caplog: pytest.LogCaptu
         items = module.val_items
     assert "validating on training subjects" in caplog.text
     assert {item["subject"] for item in items} == {"sub-01", "sub-02"}
-    index = items.chosen[0]
+    index = items.indices[0]
     assert torch.equal(items[0]["source"], module.plain_items[index]["source"])
 
 
@@ -133,7 +130,6 @@ def test_assigned_items_are_served_as_they_are(make_root: MakeRoot) -> None:
     values = [row[0, 0, 0].item() for batch in batches for row in batch["target_mean"]]
     assert sorted(values) == list(range(8))
     assert {tuple(batch["target_mean"].shape) for batch in batches} == {(4, 3, 8, 10)}
-    assert module.item_shape == (32, 40)
     assert "target" in module.val_items[0]  # validation keeps its images
 
 
@@ -207,7 +203,7 @@ def test_config_builds_and_serves(prepared_root: Path, spatial_dims: int) -> Non
 def test_facts_are_the_grid_and_the_settings(prepared_root: Path) -> None:
     manifest = Manifest.read(prepared_root)
     settings = {"name": "percentile-0-99.5", "clip": True}
-    assert data_facts(manifest, ["flair"], "t1w") == {
+    assert manifest.facts(["flair"], "t1w") == {
         "source": ["flair"],
         "target": "t1w",
         "spacing_mm": 5.0,
@@ -220,4 +216,4 @@ def test_facts_are_the_grid_and_the_settings(prepared_root: Path) -> None:
         manifest.records[2], normalisers=manifest.records[2].normalisers | {"t1w": other}
     )
     with pytest.raises(MrcontrastError, match=r"one normaliser_t1w.*sub-03"):
-        data_facts(manifest, ["flair"], "t1w")
+        manifest.facts(["flair"], "t1w")

@@ -12,7 +12,6 @@ from mrcontrast.data.dataset import (
     collate,
 )
 from mrcontrast.data.record import Record
-from mrcontrast.data.scanned import measure_scanned
 from mrcontrast.data.volume_store import VolumeStore, open_store
 from mrcontrast.errors import UsageError
 from mrcontrast.storage.volume import read_volume
@@ -107,17 +106,6 @@ def test_context_repeats_the_last_slice_that_was_scanned(tmp_path: Path) -> None
     found = [items[z]["source"][:, 0, 0].tolist() for z in range(6)]
     assert found[1:4] == [[1, 1, 2], [1, 2, 3], [2, 3, 3]]
     assert [slab[1] for slab in found] == list(range(6))
-
-
-def test_scanned_slices_are_those_of_most_of_the_brain() -> None:
-    field = np.zeros((2, 3, 8), bool)
-    field[:, :, 2:6] = True
-    field[0, 0, 1] = field[0, 0, 6] = True
-    brain = np.zeros_like(field)
-    brain[:, :2, 3:7] = True
-    assert measure_scanned(field, brain) == [2, 5]
-    assert measure_scanned(np.zeros_like(field), brain) is None
-    assert measure_scanned(field, np.zeros_like(field)) is None
 
 
 def test_volume_is_the_file(

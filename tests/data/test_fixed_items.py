@@ -6,7 +6,7 @@ import pytest
 from mrcontrast import keys
 from mrcontrast.data.datamodule import ContrastDataModule
 from mrcontrast.data.dataset import ItemOptions
-from mrcontrast.data.fixed_items import EvenSubset, fixed_items
+from mrcontrast.data.fixed_items import even_subset, fixed_items
 
 
 def make(root: Path) -> ContrastDataModule:
@@ -16,7 +16,7 @@ def make(root: Path) -> ContrastDataModule:
 
 @pytest.mark.parametrize(("total", "count"), [(10, 4), (7, 7), (5, 9), (100, 1)])
 def test_even_subset_is_spread_over_the_whole(total: int, count: int) -> None:
-    chosen = EvenSubset(range(total), count).chosen
+    chosen = list(even_subset(range(total), count).indices)
     assert len(chosen) == min(total, count)
     assert len(set(chosen)) == len(chosen)
     gaps = np.diff([-1, *chosen, total])
@@ -35,5 +35,5 @@ def test_fixed_patches_lie_all_over_the_brain(prepared_root: Path, split: str) -
 def test_a_part_of_the_fixed_patches_has_patches_of_all_subjects(prepared_root: Path) -> None:
     patches = make(prepared_root)
     subjects = patches.dataset("train")
-    part = EvenSubset(fixed_items(subjects), len(subjects) + 1)
+    part = even_subset(fixed_items(subjects), len(subjects) + 1)
     assert {int(item[keys.ITEM]) for item in part} == set(range(len(subjects)))

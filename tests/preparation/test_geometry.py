@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.preparation.operators import CutBlock, ToGrid
+from mrcontrast.preparation.operators.geometry import measure_scanned
 from mrcontrast.preparation.subject import Subject
 from mrcontrast.storage.volume import Volume
 from mrcontrast.transforms.grid import ModelGrid
@@ -80,3 +81,14 @@ def test_the_grid_can_stand_at_one_place_for_all(subject: Subject) -> None:
     np.testing.assert_allclose(middle[:3], (9, 16, 5))
     with pytest.raises(MrcontrastError, match=r"16\.7% is outside"):
         ToGrid(ModelGrid(2.0, (24, 24, 24)), centre_mm=(29.0, 16.0, 5.0))(subject)
+
+
+def test_scanned_slices_are_those_of_most_of_the_brain() -> None:
+    field = np.zeros((2, 3, 8), bool)
+    field[:, :, 2:6] = True
+    field[0, 0, 1] = field[0, 0, 6] = True
+    brain = np.zeros_like(field)
+    brain[:, :2, 3:7] = True
+    assert measure_scanned(field, brain) == [2, 5]
+    assert measure_scanned(np.zeros_like(field), brain) is None
+    assert measure_scanned(field, np.zeros_like(field)) is None

@@ -178,8 +178,6 @@ def checked_origin(
 
 def describe(config: DictConfig, datamodule: "LightningDataModule") -> dict[str, Any]:
     """Return where a run comes from, as far as it is known before training."""
-    from mrcontrast.data.facts import data_facts
-
     data: Any = datamodule
     manifest = getattr(data, "manifest", None)
     command = [Path(sys.argv[0]).name, *sys.argv[1:]]
@@ -187,7 +185,7 @@ def describe(config: DictConfig, datamodule: "LightningDataModule") -> dict[str,
         "stage": module_name(config.stage._target_),
         "data_hash": getattr(manifest, "data_hash", None),
         "split_hash": getattr(manifest, "split_hash", None),
-        "data": None if manifest is None else data_facts(manifest, data.source, data.target),
+        "data": None if manifest is None else manifest.facts(data.source, data.target),
         "seed": config.seed,
         "command": shlex.join(command),
         **software(),

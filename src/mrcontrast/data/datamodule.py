@@ -8,16 +8,13 @@ from typing import Any
 
 import torch
 from lightning import LightningDataModule
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Subset
 
-from mrcontrast import keys
 from mrcontrast.data.augmentation import AugmentedDataset, FixedDraw
 from mrcontrast.data.dataset import Item, ItemOptions, SliceDataset, VolumeDataset, collate
 from mrcontrast.data.epoch_order import EpochOrder, LateLoader
-from mrcontrast.data.fixed_items import EvenSubset, Items, drawn_patches, fixed_items
+from mrcontrast.data.fixed_items import Items, drawn_patches, even_subset, fixed_items
 from mrcontrast.data.manifest import Manifest
-from mrcontrast.data.record import Record
-from mrcontrast.data.scanned import scanned_slices
 from mrcontrast.data.volume_store import open_store, record_key, store_folder
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.storage.identity import UnidentifiedError, hashed, identity
@@ -71,10 +68,19 @@ class ContrastDataModule(LightningDataModule):
         self.augmentation: tuple[Callable, ...] = tuple(
             augmentation.values() if isinstance(augmentation, Mapping) else augmentation or ()
         )
-        self.augmentation_identity = identity_or_error(self.augmentation)
+        self.augmentation_identity: str | UnidentifiedError
+        try:  # before their first use
+            self.augmentation_identity = identity(list(self.augmentation))
+        except UnidentifiedError as error:
+            self.augmentation_identity = error
         self.replacement: Dataset[Item] | None = None
         self.seed = seed
-        self.refuse_contradictions()
+        if not self.source or len(set(self.contrasts)) < len(self.contrasts):
+            raise UsageError(
+                f"Expected one source or more and another target, got data.source="
+                f"[{', '.join(self.source)}] and data.target={self.target}. Name each once."
+            )
+        self.items.check(spatial_dims, context_slices)
 
     @cached_property
     def manifest(self) -> Manifest:
@@ -116,15 +122,11 @@ class ContrastDataModule(LightningDataModule):
         return self.plain_items if index == 0 else FixedDraw(self.drawn_items, index)
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return all that decides the voxels of training items, as JSON.
-
-        Raises:
-            UnidentifiedError: Something that an augmentation does cannot be known.
-        """
+        """Return all that decides the voxels of training items, or raise UnidentifiedError."""
         if isinstance(self.augmentation_identity, UnidentifiedError):
             raise self.augmentation_identity
         stored = [record_key(record, self.contrasts) for record in self.manifest.split("train")]
-        scanned = [scanned_slices(record) for record in self.manifest.records]
+        scanned = [record.scanned_slices for record in self.manifest.records]
         return {
             "store": hashed(*stored),
             "data": self.manifest.data_hash,
@@ -140,7 +142,7 @@ class ContrastDataModule(LightningDataModule):
         }
 
     @cached_property
-    def val_items(self) -> EvenSubset:
+    def val_items(self) -> Subset[Item]:
         """The fixed items of each validation, without augmentation."""
         if self.val_is_train:
             log.warning(
@@ -149,17 +151,12 @@ class ContrastDataModule(LightningDataModule):
                 self.root,
             )
         items = self.plain_items if self.val_is_train else self.dataset("val")
-        return EvenSubset(fixed_items(items), self.items.max_val_items)
+        return even_subset(fixed_items(items), self.items.max_val_items)
 
     @cached_property
     def test_items(self) -> Dataset[Item]:
         """Items of the test subjects without augmentation."""
         return fixed_items(self.dataset("test"))
-
-    @property
-    def item_shape(self) -> tuple[int, ...]:
-        """Spatial axes ``*S`` of an item."""
-        return tuple(self.plain_items[0][keys.TARGET].shape[1:])
 
     def prepare_data(self) -> None:
         """Make the memory-mapped store, in one process."""
@@ -195,29 +192,24 @@ class ContrastDataModule(LightningDataModule):
         return self.loader(self.test_items)
 
     def dataset(self, split: str) -> Items:
-        """Build the items of one split.
-
-        Raises:
-            MrcontrastError: The split has no subject, or no item passes the options.
-        """
+        """Cut one split into slices, volumes or patches; MrcontrastError if there is none."""
         records = self.manifest.split(split)
-        items = self.cut(records) if records else None
+        items: Items | None = None
+        if records:
+            store = open_store(records, store_folder(self.root), self.contrasts)
+            subjects = [record.name for record in records]
+            if self.spatial_dims == 2:
+                least = self.items.min_brain_fraction
+                scanned = [record.scanned_slices for record in records]
+                items = SliceDataset(store, subjects, self.context_slices, least, scanned)
+            else:
+                items = VolumeDataset(store, subjects, self.items.patch_size)
         if items is None or not len(items):
             raise MrcontrastError(
                 f"Expected {split} items, got none of {len(records)} subjects ({self.root}). "
                 "Lower data.items.min_brain_fraction or add subjects."
             )
         return items
-
-    def cut(self, records: Sequence[Record]) -> Items:
-        """Cut records into slices, volumes or patches."""
-        store = open_store(records, store_folder(self.root), self.contrasts)
-        subjects = [record.name for record in records]
-        if self.spatial_dims == 2:
-            least = self.items.min_brain_fraction
-            scanned = [scanned_slices(record) for record in records]
-            return SliceDataset(store, subjects, self.context_slices, least, scanned)
-        return VolumeDataset(store, subjects, self.items.patch_size)
 
     def loader(self, items: Dataset[Item], **options: Any) -> DataLoader:  # noqa: ANN401
         """Build a loader with the settings that all splits share."""
@@ -231,20 +223,3 @@ class ContrastDataModule(LightningDataModule):
             generator=torch.Generator(),  # the global one, which training draws from, rests
             **options,
         )
-
-    def refuse_contradictions(self) -> None:
-        """Refuse contrasts that are named twice, and options of other dimensions (UsageError)."""
-        if not self.source or len(set(self.contrasts)) < len(self.contrasts):
-            raise UsageError(
-                f"Expected one source or more and another target, got data.source="
-                f"[{', '.join(self.source)}] and data.target={self.target}. Name each once."
-            )
-        self.items.check(self.spatial_dims, self.context_slices)
-
-
-def identity_or_error(transforms: Sequence[Callable]) -> str | UnidentifiedError:
-    """Return the hash of transforms that nothing has used yet, or why they have none."""
-    try:
-        return identity(list(transforms))
-    except UnidentifiedError as error:
-        return error

@@ -1,7 +1,5 @@
 """Items of a split that are the same in each validation, and the random patches of training."""
 
-from collections.abc import Iterator
-
 from torch.utils.data import Dataset, Subset
 
 from mrcontrast.data.augmentation import FixedDraw
@@ -11,25 +9,11 @@ Items = SliceDataset | VolumeDataset
 FIXED_PATCHES = 8  # of a subject: the middle alone, without cortex, is easier than a brain
 
 
-class EvenSubset(Dataset[Item]):
-    """At most ``count`` items of a dataset, evenly spaced; they keep their own item numbers."""
-
-    def __init__(self, items: Dataset[Item], count: int) -> None:
-        self.items = items
-        total = len(items)  # type: ignore[arg-type]
-        self.chosen = [(2 * step + 1) * total // (2 * count) for step in range(count)]
-        if count >= total:
-            self.chosen = list(range(total))
-
-    def __len__(self) -> int:
-        return len(self.chosen)
-
-    def __getitem__(self, index: int) -> Item:
-        """Return chosen item ``index``."""
-        return self.items[self.chosen[index]]
-
-    def __iter__(self) -> Iterator[Item]:
-        return (self[index] for index in range(len(self)))
+def even_subset(items: Dataset[Item], count: int) -> Subset[Item]:
+    """Return at most ``count`` items, evenly spaced; they keep their own item numbers."""
+    total = len(items)  # type: ignore[arg-type]
+    chosen = [(2 * step + 1) * total // (2 * count) for step in range(count)]
+    return Subset(items, chosen if count < total else range(total))
 
 
 def drawn_patches(items: Items) -> Items:

@@ -12,13 +12,7 @@ from mrcontrast.errors import MrcontrastError, UsageError
 
 @dataclass(frozen=True)
 class SiteSplit:
-    """Whole sites on one side each: what a model does on a scanner that it has not seen.
-
-    Attributes:
-        train: Names of sites.
-        val: Names of sites; may be empty.
-        test: Names of sites.
-    """
+    """Names of sites on one side each: what a model does on a scanner that it has not seen."""
 
     train: Sequence[str]
     val: Sequence[str]
@@ -74,11 +68,7 @@ class FoldSplit:
     def assign(
         self, names: Sequence[str], dropped: Collection[str] = (), sites: Sites = NOWHERE
     ) -> dict[str, str]:
-        """Split the subjects; the folds' sizes differ by one at most.
-
-        Raises:
-            MrcontrastError: There are fewer subjects than folds.
-        """
+        """Split the subjects, at least one a fold; the folds' sizes differ by one at most."""
         if len(names) < self.folds:
             raise MrcontrastError(
                 f"Expected at least {self.folds} subjects, one a fold, got {len(names)}. "
@@ -96,13 +86,7 @@ class FoldSplit:
 
 @dataclass(frozen=True)
 class ListedSplit:
-    """A split by text files, one subject a line, as published splits are.
-
-    Attributes:
-        train: File of names.
-        val: File of names, or None.
-        test: File of names.
-    """
+    """A split by text files, one subject a line, as published splits are; val may be None."""
 
     train: str
     val: str | None
@@ -141,11 +125,7 @@ class TestOnly:
     def assign(
         self, names: Sequence[str], dropped: Collection[str] = (), sites: Sites = NOWHERE
     ) -> dict[str, str]:
-        """Give each subject the side "test".
-
-        Raises:
-            MrcontrastError: There is no subject.
-        """
+        """Give each subject the side "test"; MrcontrastError if there is none."""
         if not names:
             raise MrcontrastError("Expected at least one subject, got none (split). Add subjects.")
         return dict.fromkeys(sorted(names), "test")

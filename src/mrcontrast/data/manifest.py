@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,7 +17,7 @@ from mrcontrast.data.record import (
 )
 from mrcontrast.data.splits import SPLITS
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.storage.files import sha256_file, write_text
+from mrcontrast.storage.files import write_text
 
 
 class Manifest:
@@ -84,19 +85,37 @@ class Manifest:
         """Hash over who stands on which side."""
         return _digest(sorted({(r.subject, r.split) for r in self.records}))
 
-    def verify(self) -> None:
-        """Compare every image with its hash; it reads all of them.
+    def facts(self, source: Sequence[str], target: str) -> dict[str, Any]:
+        """Return what a trained model must know of its data, for ``provenance.json`` under "data".
+
+        Returns:
+            "source" (list of names), "target", "spacing_mm" (float), "shape" (x, y, z voxels), and
+            the settings "name" and "clip" of each contrast under "normaliser_<contrast>".
 
         Raises:
-            MrcontrastError: A file has changed since it was prepared.
+            MrcontrastError: Subjects were normalised in different ways.
         """
-        for record in self.records:
-            for name, path in record.images.items():
-                if sha256_file(path) != record.sha256[name]:
-                    raise MrcontrastError(
-                        f"Expected the file that was prepared, got a changed one ({path}). "
-                        "Prepare the data set again."
-                    )
+        first = self.records[0]
+        return {
+            "source": list(source),
+            "target": target,
+            "spacing_mm": float(first.spacing_mm),
+            "shape": [int(size) for size in first.shape],
+            **{f"normaliser_{name}": self._shared_settings(name) for name in self.contrasts},
+        }
+
+    def _shared_settings(self, contrast: str) -> dict[str, Any]:
+        """Return the settings of a normaliser that all records share."""
+        records = [record for record in self.records if contrast in record.images]
+        fitted = [record.normalisers[contrast] for record in records]
+        settings = [{"name": values["name"], "clip": values["clip"]} for values in fitted]
+        for record, found in zip(records, settings, strict=True):
+            if found != settings[0]:
+                raise MrcontrastError(
+                    f"Expected one normaliser_{contrast} for all subjects, got {settings[0]} and "
+                    f"{found} ({record.name}). Prepare the data set again."
+                )
+        return settings[0]
 
     def _check(self) -> None:
         """Refuse what would make a result wrong."""

@@ -17,6 +17,7 @@ NAME = re.compile(r"[a-z][a-z0-9]*")  # of a contrast
 SPACING_TOLERANCE_MM = 2e-3  # between two sessions: an oblique affine's columns are rounded
 BY_CONTRAST = {"images": "", "sha256": "sha256_", "normalisers": "normaliser_", "raw": "source_"}
 RAW_MASK = "mask"
+SCANNED_SLICES = "scanned_slices"  # of the measures: first and last
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,12 @@ class Record:
     def name(self) -> str:
         """Name of the session: "sub-03" or "sub-03_ses-1"."""
         return self.subject if self.session is None else f"{self.subject}_{self.session}"
+
+    @property
+    def scanned_slices(self) -> tuple[int, int] | None:
+        """First and last axial slice in the field of view of the scan; None if not measured."""
+        found = self.measures.get(SCANNED_SLICES)
+        return None if found is None else (int(found[0]), int(found[1]))
 
     @property
     def files(self) -> dict[str, Path]:

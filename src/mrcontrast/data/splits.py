@@ -14,48 +14,17 @@ Sites = Mapping[str, str]
 NOWHERE: Sites = MappingProxyType({})
 
 
-def split_subjects(
-    names: Sequence[str],
-    sizes: Mapping[str, float],
-    seed: int,
-    fixed: Mapping[str, Sequence[str]] | None = None,
-) -> dict[str, str]:
-    """Give each subject one split; train and test get at least one subject each, val may be empty.
-
-    Args:
-        names: Subjects, each once; their order does not matter.
-        sizes: "train", "val", "test" to fractions that sum to 1, or to counts that sum to n.
-        seed: Of the shuffle, >= 0.
-        fixed: "train", "val", "test" to names; every subject stands in one list. ``sizes`` and
-            ``seed`` are not used then.
-
-    Returns:
-        Subject to split.
-
-    Raises:
-        MrcontrastError: Fewer than two subjects, a duplicate, or a subject on two sides or none.
-        UsageError: Sizes or split names that do not make sense.
-    """
-    _check_names(names)
-    if fixed is not None:
-        return _fixed(names, fixed)
-    counts = _counts(sizes, len(names))
-    shuffled = np.random.default_rng(seed).permutation(sorted(names)).tolist()
-    sides = [side for side in SPLITS for _ in range(counts[side])]
-    return dict(sorted(zip(shuffled, sides, strict=True)))
-
-
 @dataclass(frozen=True)
 class RandomSplit:
     """A seeded split; sizes are fractions that sum to 1, or counts that sum to n.
+
+    One of them may be None: the rest, of 1 beside fractions and of n beside counts.
 
     Attributes:
         train: At least one subject results.
         val: May be 0, and in a small data set a fraction of it may round to no subject.
         test: At least one subject results.
         seed: Of the shuffle, >= 0.
-
-    One of them may be None: the rest, of 1 beside fractions and of n beside counts.
     """
 
     train: float | None
@@ -66,11 +35,12 @@ class RandomSplit:
     def assign(
         self, names: Sequence[str], dropped: Collection[str] = (), sites: Sites = NOWHERE
     ) -> dict[str, str]:
-        """Split the subjects that are left; see ``split_subjects``.
+        """Give each subject that is left one side, whatever the order of the names.
 
         Raises:
-            UsageError: Several sizes are None, the others are fractions and counts, or they leave
-                nothing for it.
+            MrcontrastError: Fewer than two subjects, or a duplicate.
+            UsageError: Several sizes are None, they are fractions and counts, or they do not fit
+                the number of subjects.
         """
         sizes = {"train": self.train, "val": self.val, "test": self.test}
         known = {side: float(size) for side, size in sizes.items() if size is not None}
@@ -81,18 +51,16 @@ class RandomSplit:
                 f"Expected at most one size that is null, with 1 or more subjects left for it, got "
                 f"{sizes} for {len(names)} subjects (split). Change the sizes."
             )
-        return split_subjects(names, {side: known.get(side, rest) for side in SPLITS}, self.seed)
+        _check_names(names)
+        counts = _counts({side: known.get(side, rest) for side in SPLITS}, len(names))
+        shuffled = np.random.default_rng(self.seed).permutation(sorted(names)).tolist()
+        sides = [side for side in SPLITS for _ in range(counts[side])]
+        return dict(sorted(zip(shuffled, sides, strict=True)))
 
 
 @dataclass(frozen=True)
 class FixedSplit:
-    """A split by name; every subject stands in one list.
-
-    Attributes:
-        train: At least one that is not dropped.
-        val: May be empty.
-        test: At least one that is not dropped.
-    """
+    """A split by name; every subject stands in one list, and val may be empty."""
 
     train: Sequence[str]
     val: Sequence[str]
@@ -101,18 +69,37 @@ class FixedSplit:
     def assign(
         self, names: Sequence[str], dropped: Collection[str] = (), sites: Sites = NOWHERE
     ) -> dict[str, str]:
-        """Split the subjects by their lists, in which dropped ones do not count."""
+        """Split the subjects by their lists, in which dropped ones do not count.
+
+        Raises:
+            MrcontrastError: Fewer than two subjects, a duplicate, a subject on two sides or none,
+                or no subject in train or test.
+        """
+        _check_names(names)
         lists = {"train": self.train, "val": self.val, "test": self.test}
         left = {side: [n for n in listed if n not in dropped] for side, listed in lists.items()}
-        return split_subjects(names, {}, 0, left)
+        sides = Counter(name for listed in left.values() for name in listed)
+        faults = {
+            "on two sides": sorted(name for name, n in sides.items() if n > 1),
+            "without a split": sorted(set(names) - set(sides)),
+            "listed but absent": sorted(set(sides) - set(names)),
+        }
+        for fault, who in faults.items():
+            if who:
+                raise MrcontrastError(
+                    f"Expected each subject in one split, got {', '.join(who)} {fault}. "
+                    "Correct the fixed split."
+                )
+        if not left["train"] or not left["test"]:
+            raise MrcontrastError(
+                "Expected at least one subject in train and in test, got none in one of them. "
+                "Correct the fixed split."
+            )
+        return {name: side for side, listed in left.items() for name in listed}
 
 
 def _are_fractions(sizes: Mapping[str, float]) -> bool:
-    """Return whether sizes are shares of 1, not counts; whole ones such as 0 can be either.
-
-    Raises:
-        UsageError: Some are fractions and some are counts.
-    """
+    """Return whether sizes are shares of 1, not counts; UsageError if they are some of each."""
     broken = [size for size in sizes.values() if not size.is_integer()]
     if broken and any(size > 1 for size in sizes.values()):
         raise UsageError(
@@ -135,40 +122,15 @@ def _check_names(names: Sequence[str]) -> None:
         )
 
 
-def _fixed(names: Sequence[str], fixed: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """Invert the lists; each subject must stand in exactly one of them."""
-    _check_keys(fixed)
-    sides = Counter(name for listed in fixed.values() for name in listed)
-    faults = {
-        "on two sides": sorted(name for name, n in sides.items() if n > 1),
-        "without a split": sorted(set(names) - set(sides)),
-        "listed but absent": sorted(set(sides) - set(names)),
-    }
-    for fault, who in faults.items():
-        if who:
-            raise MrcontrastError(
-                f"Expected each subject in one split, got {', '.join(who)} {fault}. "
-                "Correct the fixed split."
-            )
-    if not fixed.get("train") or not fixed.get("test"):
-        raise MrcontrastError(
-            "Expected at least one subject in train and in test, got none in one of them. "
-            "Correct the fixed split."
-        )
-    return {name: side for side in SPLITS for name in fixed.get(side, ())}
-
-
 def _counts(sizes: Mapping[str, float], n: int) -> dict[str, int]:
     """Turn fractions (largest remainder) or counts into whole numbers that sum to ``n``."""
-    _check_keys(sizes)
-    wanted = {side: float(sizes.get(side, 0)) for side in SPLITS}
-    total = sum(wanted.values())
-    if min(wanted.values()) < 0 or (abs(total - 1) > 1e-6 and total != n):
+    total = sum(sizes.values())
+    if min(sizes.values()) < 0 or (abs(total - 1) > 1e-6 and total != n):
         raise UsageError(
             f"Expected fractions that sum to 1 or counts that sum to {n}, got {dict(sizes)} "
             "(split). Change the sizes."
         )
-    shares = {side: size * n / total for side, size in wanted.items()}
+    shares = {side: size * n / total for side, size in sizes.items()}
     counts = {side: int(share + 1e-9) for side, share in shares.items()}
     by_remainder = sorted(SPLITS, key=lambda side: counts[side] - shares[side])
     for side in by_remainder[: n - sum(counts.values())]:
@@ -179,11 +141,3 @@ def _counts(sizes: Mapping[str, float], n: int) -> dict[str, int]:
             counts[giver] -= 1
             counts[side] += 1
     return counts
-
-
-def _check_keys(sides: Mapping[str, object]) -> None:
-    """Refuse a split of another name."""
-    if unknown := sorted(set(sides) - set(SPLITS)):
-        raise UsageError(
-            f"Expected train, val and test, got {', '.join(unknown)} (split). Rename it."
-        )

@@ -113,7 +113,7 @@ def trained_on(
     """Return the grid of the data that a run was trained on, and its normalisers by contrast.
 
     Args:
-        folder: A finished run, with ``data_facts`` under "data" in its provenance.
+        folder: A finished run, with ``Manifest.facts`` under "data" in its provenance.
         source: Contrasts that the stage takes.
         factor: What the stage's image axes must be multiples of.
 

@@ -13,7 +13,6 @@ from mrcontrast.data.predictions import (
     synthetic_name,
 )
 from mrcontrast.data.record import MANIFEST, Record
-from mrcontrast.data.scanned import scanned_slices
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.inference.contrast_names import contrast_refusal
 from mrcontrast.inference.mask_files import mask_beside, mask_in
@@ -178,7 +177,7 @@ def record_jobs(
             seed_of(record.name, seed),
             prepared=True,
             stands_for=record.images[first] if shuffle else None,
-            scanned_slices=scanned_slices(giver),
+            scanned_slices=giver.scanned_slices,
         )
         jobs.append(job)
     return jobs

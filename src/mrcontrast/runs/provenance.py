@@ -28,7 +28,7 @@ def is_start(value: Any) -> bool:  # noqa: ANN401
 
 
 def is_data(value: Any) -> bool:  # noqa: ANN401
-    """Return whether a value has the types of ``data_facts``."""
+    """Return whether a value has the types of ``Manifest.facts``."""
     if not isinstance(value, dict):
         return False
     shape, spacing = value.get("shape", [1, 1, 1]), value.get("spacing_mm", 1.0)

@@ -110,7 +110,7 @@ def warn_of_other_data(start: RunFolder, data: Mapping[str, Any] | None) -> None
 
     Args:
         start: The run that it starts from.
-        data: Facts of its data, see ``data.facts.data_facts``, or None.
+        data: Facts of its data, see ``Manifest.facts``, or None.
     """
     before = start.provenance.get("data")
     if before is None or data is None:

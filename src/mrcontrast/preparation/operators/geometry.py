@@ -4,8 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mrcontrast.data.record import MASKS
-from mrcontrast.data.scanned import SCANNED_SLICES, measure_scanned
+from mrcontrast.data.record import MASKS, SCANNED_SLICES
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.preparation.subject import RefusedError, Subject
 from mrcontrast.storage.volume import Volume
@@ -122,3 +121,15 @@ class ToGrid:
                 f"<= {self.largest_cut:g}",
             )
         return affine, shape
+
+
+def measure_scanned(field: np.ndarray, brain: np.ndarray) -> list[int] | None:
+    """Return the first and last axial slice that were scanned where the brain is; None for none.
+
+    ``field`` and ``brain`` are (X, Y, Z), bool; most columns of a slice with brain must be in it.
+    """
+    columns = brain.any(axis=2)
+    if not columns.any():
+        return None
+    covered = np.flatnonzero(field[columns].mean(axis=0) > 0.5)
+    return [int(covered[0]), int(covered[-1])] if len(covered) else None
