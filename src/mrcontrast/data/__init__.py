@@ -13,18 +13,13 @@ def as_monai(
 ) -> "Dataset":
     """Return one split of a prepared data set as a MONAI dataset, one dictionary a session.
 
+    Dictionaries have the paths of all images by contrast, those of "brain_mask", "lesion_mask" and
+    "labels" where the session has them, "subject", "session" ("" for none) and "tags".
+
     Args:
         root: Folder that ``mrcontrast prepare`` has written.
-        split: "train", "val" or "test".
+        split: "train", "val" or "test"; MrcontrastError for another one.
         transform: Applied to each dictionary, such as MONAI's ``LoadImaged(["flair", "t1w"])``.
-
-    Returns:
-        Dictionaries with the paths of all images by contrast, those of "brain_mask",
-        "lesion_mask" and "labels" where the session has them, "subject", "session" ("" for none)
-        and "tags".
-
-    Raises:
-        MrcontrastError: The data set is missing or malformed, or has no such split.
     """
     from monai.data import Dataset
 

@@ -13,12 +13,7 @@ from mrcontrast.data.dataset import IMAGES, Item
 
 
 class AugmentedDataset(Dataset[Item]):
-    """Another dataset's items after random transforms, with one draw of geometry for all images.
-
-    Args:
-        items: Dataset without augmentation.
-        transforms: MONAI dictionary transforms over source, target and brain_mask.
-    """
+    """Another dataset's items after random MONAI transforms of source, target and brain_mask."""
 
     def __init__(self, items: Dataset[Item], transforms: Sequence[Callable]) -> None:
         self.items = items
@@ -46,10 +41,7 @@ class FixedDraw(Dataset[Item]):
     """Items that are drawn at random, frozen: variant and key alone decide the draw.
 
     Key ``n * len(items) + item`` is the ``n``-th draw of an item, in any process and any order.
-
-    Args:
-        items: Dataset that draws from torch's global generator, which is left as it was.
-        variant: Number of a family of draws.
+    ``items`` draws from torch's global generator, which is left as it was.
     """
 
     def __init__(self, items: Dataset[Item], variant: int) -> None:

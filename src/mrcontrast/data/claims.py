@@ -12,15 +12,9 @@ Claims = dict[str, set[str] | None]  # hashes by name; None is any content
 
 
 def read_claims(facts: Mapping[str, Any], volume: Path, std: Path, mask: Path) -> Claims | None:
-    """Return the files that a sidecar claims; None if it is not ours.
+    """Return which of three files a sidecar ({} if unreadable) claims; None if it is not ours.
 
     Sidecars from before the hashes claim the volume, and the deviation of draws, by name.
-
-    Args:
-        facts: Content of the sidecar; {} if it cannot be read.
-        volume: The files that it may claim; no others are.
-        std: Likewise.
-        mask: Likewise.
     """
     if facts.get("Synthetic") is not True:
         return None

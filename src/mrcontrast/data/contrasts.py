@@ -11,20 +11,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Contrast:
-    """How one contrast is named.
+    """How one contrast is named."""
 
-    Attributes:
-        suffix: BIDS suffix, such as "T1w".
-        title: Name in tables and figures.
-        words: Regular expression of whole words, in lower case, that stand for it in file names
-            that are not BIDS and in protocols; "" for none.
-        entity: BIDS entity that distinguishes it from another contrast of the same suffix, or "".
-    """
-
-    suffix: str
-    title: str
-    words: str = ""
-    entity: str = ""
+    suffix: str  # of BIDS, such as "T1w"
+    title: str  # in tables and figures
+    words: str = ""  # regular expression of words for it in file names and protocols, lower case
+    entity: str = ""  # of BIDS, distinguishes it from another contrast of the same suffix
 
 
 TABLE = {
@@ -63,10 +55,6 @@ def title_of(name: str) -> str:
 def ending_of(name: str, desc: str = "") -> str:
     """Return the end of a BIDS file name, before the extension and after "sub-..._".
 
-    Args:
-        name: A contrast.
-        desc: Value of the entity ``desc``; "" for none.
-
     >>> ending_of("flair"), ending_of("t1w", "synth"), ending_of("t1wce", "synth")
     ('FLAIR', 'desc-synth_T1w', 'ce-gad_desc-synth_T1w')
     """
@@ -103,11 +91,9 @@ def contrast_of_name(stem: str) -> str | None:
 
 
 def contrast_of_protocol(text: Any, inversion_time_s: Any = None) -> str | None:  # noqa: ANN401 - JSON
-    """Return the contrast that the description of a series gives; None if it gives none.
+    """Return the contrast that a SeriesDescription or the like gives; None if it gives none.
 
-    Args:
-        text: Such as SeriesDescription; anything but text gives none.
-        inversion_time_s: A long one makes T2w FLAIR.
+    A long inversion time makes T2w FLAIR.
 
     >>> [contrast_of_protocol(t) for t in ("t2_tirm_tra_dark-fluid", "Sag T1 FLAIR", "t2_tse_tra")]
     ['flair', 't1w', 't2w']

@@ -46,11 +46,7 @@ class ItemOptions:
             raise UsageError(f"Expected max_val_items of 1 or more, got {self.max_val_items}.")
 
     def check(self, spatial_dims: int, context_slices: int) -> None:
-        """Refuse options of the other number of dimensions.
-
-        Raises:
-            UsageError: There is one.
-        """
+        """Raise UsageError for options of the other number of dimensions."""
         if spatial_dims not in (2, 3):
             raise UsageError(f"Expected spatial_dims 2 or 3, got {spatial_dims}.")
         if spatial_dims == 3 and context_slices:
@@ -117,13 +113,7 @@ class SliceDataset(Dataset[Item]):
 class VolumeDataset(Dataset[Item]):
     """One item for each subject: the whole volume, or the patch around the brain's middle.
 
-    Args:
-        store: Volumes.
-        subjects: Name of each volume's subject.
-        patch_size: Axes of the patch in voxels; None takes the whole volume.
-
-    Raises:
-        UsageError: The patch is larger than a volume.
+    ``patch_size`` is in voxels; None takes the whole volume, and a larger one raises UsageError.
     """
 
     def __init__(
@@ -209,11 +199,7 @@ def window(centre: Sequence[int], size: Sequence[int], shape: Sequence[int]) -> 
 def refuse_large_patch(
     patch_size: Sequence[int] | None, shape: Sequence[int], subject: str
 ) -> None:
-    """Refuse a patch that does not fit in a volume.
-
-    Raises:
-        UsageError: It is larger, or has another number of axes.
-    """
+    """Raise UsageError for a patch that is larger than a volume or has another number of axes."""
     fits = patch_size is None or (
         len(patch_size) == len(shape)
         and all(0 < extent <= whole for extent, whole in zip(patch_size, shape, strict=True))

@@ -11,17 +11,9 @@ from mrcontrast.data.augmentation import draw_seed
 class EpochOrder(DistributedSampler[int]):
     """Shuffled keys of one epoch, ``epoch * len(items) + item``, from the next batch on.
 
-    It holds no state: how many batches the training has seen, which Lightning keeps in its
+    It holds no state: how many batches each process has trained on, which Lightning keeps in its
     checkpoints, gives the epoch and the place in it. It is a ``DistributedSampler`` so that
     Lightning leaves it in place where several processes share an epoch.
-
-    Args:
-        items: What is ordered.
-        batch_size: Items that one process takes a step.
-        seed: Seed of all epochs.
-        batches_seen: How many batches each process has trained on, over all epochs.
-        processes: How many processes share an epoch.
-        process: Number of this one.
     """
 
     def __init__(

@@ -21,14 +21,9 @@ from mrcontrast.storage.files import write_text
 
 
 class Manifest:
-    """The records of one prepared data set.
+    """The records of one prepared data set, one a session.
 
-    Args:
-        records: One a session.
-        root: Folder of the data set.
-
-    Raises:
-        MrcontrastError: No record, a session twice, a subject on two sides, or several grids.
+    MrcontrastError: no record, a session twice, a subject on two sides, or several grids.
     """
 
     def __init__(self, records: list[Record], root: str | Path) -> None:

@@ -27,10 +27,8 @@ BRAIN_MASK = "_desc-brain_mask"
 class Existing(Enum):
     """What to do with a prediction that is there already.
 
-    Attributes:
-        REFUSE: Keep one that the same model and options made; refuse any other.
-        REPLACE: Keep one that the same model and options made; make any other anew.
-        REDO: Make all anew.
+    The same model and options: REFUSE and REPLACE keep it. Others: REFUSE raises an error, REPLACE
+    makes it anew. REDO makes all anew.
     """
 
     REFUSE = "refuse"
@@ -80,14 +78,7 @@ class PredictionFiles:
         return [self.volume, self.std, self.sidecar, *mask]
 
     def refuse_foreign(self, masked: bool = False) -> None:
-        """Refuse names that files have which no sidecar of ours claims.
-
-        Args:
-            masked: Whether a brain mask will be written.
-
-        Raises:
-            UsageError: The first such file is named.
-        """
+        """Raise UsageError if a file has one of the names that no sidecar of ours claims."""
         claims = self.claims()
         twin = self.volume.with_name(stem(self.volume) + _other_ending(self.volume))
         for path in (*self.names(masked), twin):
@@ -110,14 +101,9 @@ class PredictionFiles:
         return is_claimed(path, self.claims())
 
     def needed(self, facts: Mapping[str, Any], existing: Existing) -> bool:
-        """Return whether the volume has to be made.
+        """Return whether the volume has to be made, by the facts that a finished one's sidecar has.
 
-        Args:
-            facts: What the sidecar of a finished one says; see ``write``.
-            existing: What to do if the volume is there.
-
-        Raises:
-            UsageError: It is there, made otherwise, and not to be replaced.
+        UsageError: it is there, made otherwise, and not to be replaced.
         """
         if not self.volume.exists() or existing is Existing.REDO:
             return True

@@ -128,11 +128,7 @@ def _to_cell(column: str, value: Any, root: Path) -> str:  # noqa: ANN401 - any 
 
 
 def from_row(row: Mapping[str, str | None], root: Path) -> Record:
-    """Parse a row; a person may have edited it.
-
-    Raises:
-        MrcontrastError: A column is missing or a cell cannot be read.
-    """
+    """Parse a row, which a person may have edited; MrcontrastError names a faulty cell."""
     contrasts = contrasts_in(row)
     columns = columns_of(contrasts)
     try:

@@ -9,11 +9,7 @@ DESCRIPTION = "dataset_description.json"
 
 
 class Sidecars:
-    """The sidecars of a data set; each folder is listed once, however many images it holds for.
-
-    Args:
-        root: Folder of the data set.
-    """
+    """The sidecars of a data set; each folder is listed once, however many images it holds for."""
 
     def __init__(self, root: Path) -> None:
         self.root = whole_path(root)

@@ -24,9 +24,6 @@ class VolumeStore(Sequence[np.ndarray]):
     On disk the axes are (Z, N + 1, X, Y), so that an axial slice is one contiguous read. Half
     precision errs by at most 2.5e-4 on intensities in [0, 1]. Arrays are mapped copy-on-write:
     a change stays in memory. The store pickles to worker processes without its maps.
-
-    Args:
-        paths: File of each record, as ``open_store`` has made them.
     """
 
     def __init__(self, paths: list[Path]) -> None:
@@ -58,15 +55,10 @@ class VolumeStore(Sequence[np.ndarray]):
 
 
 def open_store(records: Sequence[Record], folder: Path, contrasts: Sequence[str]) -> VolumeStore:
-    """Open the store of some records and make what is missing from it.
+    """Open the store of some records of one grid and make what is missing from it.
 
     Several processes may do so at once: each file is written under a name of its own and then
-    renamed, and its name is the hash of what is in it.
-
-    Args:
-        records: Prepared records, all on one grid.
-        folder: Folder of the store; made if it does not exist.
-        contrasts: In the order of the channels.
+    renamed, and its name is the hash of what is in it. Channels follow ``contrasts``.
 
     Raises:
         MrcontrastError: The folder cannot be written to, a record lacks a contrast, or a volume
@@ -80,11 +72,7 @@ def open_store(records: Sequence[Record], folder: Path, contrasts: Sequence[str]
 
 
 def record_key(record: Record, contrasts: Sequence[str]) -> str:
-    """Return 16 hexadecimal digits that change when the voxels or the form of the store do.
-
-    Raises:
-        MrcontrastError: The record lacks a contrast.
-    """
+    """Return 16 hexadecimal digits that change when the voxels or the form of the store do."""
     if lacking := [name for name in contrasts if name not in record.images]:
         raise MrcontrastError(
             f"Expected {', '.join(contrasts)} of {record.name}, got no {', '.join(lacking)} "
@@ -103,11 +91,7 @@ def area_path(path: Path) -> Path:
 
 
 def write_record(record: Record, path: Path, contrasts: Sequence[str]) -> None:
-    """Read one record's volumes and store them.
-
-    Raises:
-        MrcontrastError: See ``open_store``.
-    """
+    """Read one record's volumes and store them."""
     slices = read_record(record, contrasts)
     area = np.count_nonzero(slices[:, -1], axis=(1, 2))
     try:
@@ -119,11 +103,7 @@ def write_record(record: Record, path: Path, contrasts: Sequence[str]) -> None:
 
 
 def read_record(record: Record, contrasts: Sequence[str]) -> np.ndarray:
-    """Return N contrasts and the brain mask of one record, (Z, N + 1, X, Y) float16.
-
-    Raises:
-        MrcontrastError: A file has changed.
-    """
+    """Return N contrasts and the brain mask of one record, (Z, N + 1, X, Y) float16."""
     for name in contrasts:
         refuse_changed(record.images[name], record.sha256[name])
     volumes = [read_volume(record.images[name]) for name in contrasts]
@@ -135,11 +115,7 @@ def read_record(record: Record, contrasts: Sequence[str]) -> np.ndarray:
 
 
 def refuse_changed(path: Path, sha256: str) -> None:
-    """Refuse a file whose hash is not the one in the manifest.
-
-    Raises:
-        MrcontrastError: The hashes differ.
-    """
+    """Raise MrcontrastError for a file whose hash is not the one in the manifest."""
     if (got := sha256_file(path)) != sha256:
         raise MrcontrastError(
             f"Expected SHA-256 {sha256[:12]}, got {got[:12]} ({path}). Prepare the data set again."

@@ -30,12 +30,9 @@ HEADER_CLASSES = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
 
 @dataclass(frozen=True)
 class Finding:
-    """One fact of a header.
+    """One fact of a header: numbers in the unit at the end of the name, such as "qform_sform_mm".
 
-    Attributes:
-        name: Name of the fact, such as "qform_sform_mm".
-        value: Its value; numbers in the unit at the end of the name.
-        severity: "error" (unusable as it is), "warning" or "info".
+    Severities are "error" (unusable as it is), "warning" and "info".
     """
 
     name: str
@@ -183,14 +180,7 @@ def _check_affine(header: nib.Nifti1Header) -> list[Finding]:
 
 
 def geometry_remarks(path: str | Path) -> list[str]:
-    """Return one sentence for each uncertainty in the place of a volume.
-
-    Args:
-        path: A file that ``read_volume`` accepts.
-
-    Raises:
-        MrcontrastError: Its voxels have no size.
-    """
+    """Return one sentence for each uncertainty in the place of a volume that can be read."""
     found = {finding.name: finding for finding in check_header(path)}
     placed = int(open_nifti(Path(path)).header["sform_code"]) > 0
     if found["spacing_mm"].severity == ERROR and not placed:  # nibabel would take 1 mm

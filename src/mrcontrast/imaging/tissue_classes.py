@@ -93,9 +93,8 @@ def fit_classes(voxels: np.ndarray, start: np.ndarray | None = None) -> Classes:
 
     Source: Lloyd 1982, IEEE TIT 28(2); sorted sums make it exact in one dimension.
 
-    Example:
-        >>> fit_classes(np.array([0.0, 0.2, 1.0, 1.2, 3.0, 3.2])).mean.ravel().round(3).tolist()
-        [0.1, 1.1, 3.1]
+    >>> fit_classes(np.array([0.0, 0.2, 1.0, 1.2, 3.0, 3.2])).mean.ravel().round(3).tolist()
+    [0.1, 1.1, 3.1]
     """
     ordered = np.sort(voxels)
     sums = np.concatenate([[0.0], np.cumsum(ordered)])

@@ -94,12 +94,9 @@ class LesionRanges:
 
 @dataclass(frozen=True)
 class SpinEchoRanges:
-    """Settings of one turbo spin echo.
+    """Settings of one turbo spin echo: TR, effective TE, and the thickness of axial slices.
 
-    Attributes:
-        tr_ms: From excitation to excitation (ms).
-        te_ms: Effective echo time (ms).
-        slice_thickness_mm: Thickness of axial slices (mm), a range or one for all; None: 3D.
+    The thickness is a range or one for all; None is a 3D scan.
     """
 
     tr_ms: Sequence[float]

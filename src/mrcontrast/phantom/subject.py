@@ -45,15 +45,11 @@ class PhantomSubject:
 def make_subject(
     seed: int, config: PhantomConfig | None = None, contrasts: Sequence[str] = ("flair", "t1w")
 ) -> PhantomSubject:
-    """Make the subject of a seed: the same seed and config give the same voxels.
+    """Make the subject of a seed, an integer >= 0: the same seed and config give the same voxels.
 
     Anatomy and fields are drawn in millimetres: another ``spacing_mm`` gives the same brain. Each
     contrast has random numbers of its own: further contrasts leave the others as they are.
-
-    Args:
-        seed: Any integer >= 0; each one is an independent subject.
-        config: Ranges to draw from; None takes the defaults.
-        contrasts: "flair", "t1w", and keys of ``config.scanner.sequences.spin_echo``.
+    Contrasts are "flair", "t1w", and keys of ``config.scanner.sequences.spin_echo``.
 
     Raises:
         UsageError: The seed is negative, or the config does not fit.

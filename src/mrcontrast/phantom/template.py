@@ -27,13 +27,10 @@ DEEP_GREY = (
 
 @dataclass(frozen=True)
 class Template:
-    """The average brain on 1 mm voxels.
+    """The average brain on 1 mm voxels: channels (6, X, Y, Z), float32, and their affine.
 
-    Attributes:
-        maps: Float32, (6, X, Y, Z). CSF, GM and WM are log probabilities; BRAIN is 1 in the brain;
-            DEEP is 1 where grey matter is subcortical; PERIVENTRICULAR falls from 1 at the walls
-            of the lateral ventricles to 0 over about 10 mm.
-        affine: (4, 4), float64, voxel indices to MNI152 coordinates in mm.
+    CSF, GM and WM are log probabilities; BRAIN is 1 in the brain; DEEP is 1 where grey matter is
+    subcortical; PERIVENTRICULAR falls from 1 at the lateral ventricles to 0 over about 10 mm.
     """
 
     maps: Tensor

@@ -37,14 +37,12 @@ class BidsPairs:
     """Sessions of a BIDS tree: ``sub-*/[ses-*/]anat/*_<suffix>.nii[.gz]`` of each contrast.
 
     Which scans: see ``scans.choose_scans``; a choice that the names do not force is a remark. Each
-    run that all contrasts have is a session, with the run in its label.
-    ``<entities>_desc-brain_mask`` and ``<entities>_label-lesion_mask`` of the reference are taken
-    from the same folder, else the brain mask from ``derivatives/masks``. Sex, age and site come
-    from ``participants.tsv`` and ``sessions.tsv``, the scanner from sidecars. Each
-    ``sub-*/[ses-*]`` folder gives a session or a reason.
+    run that all contrasts have is a session. ``<entities>_desc-brain_mask`` and
+    ``<entities>_label-lesion_mask`` of the reference are taken from its folder, else the brain mask
+    from ``derivatives/masks``; tags from ``participants.tsv``, ``sessions.tsv`` and sidecars.
 
     Args:
-        root: Folder of the data set.
+        root: Folder of the data set; UsageError if there is none.
         contrasts: Contrasts of each session, the reference first.
         optional: Contrasts that a session may lack.
         site: Name in the manifest; None takes the column "site" of participants.tsv, else the name
@@ -54,9 +52,6 @@ class BidsPairs:
         one_grid: Whether all contrasts must have the same voxels; False needs ``Register``.
         allow: Kinds of images to accept: "synthetic", "contrast_agent", "phase"; a pattern or
             entity that names a kind accepts it too.
-
-    Raises:
-        UsageError: ``root`` is no folder, or ``allow`` has another word.
     """
 
     def __init__(

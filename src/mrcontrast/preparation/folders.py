@@ -26,22 +26,17 @@ class FolderPairs:
     """Sessions in plain folders: patterns with ``{subject}`` in the place of the name.
 
     Args:
-        root: Folder that the patterns start from.
+        root: Folder that the patterns start from; UsageError if there is none.
+        patterns: Relative pattern by contrast, such as "flair/{subject}.nii.gz"; "default" for
+            those without their own, with ``{contrast}`` in the place of the contrast.
+            ``{session}``, letters and digits only, may follow the subject. "brain_mask" and
+            "lesion_mask" are optional keys, but not their files.
         contrasts: Contrasts of each session, the reference first.
         optional: Contrasts that a session may lack.
-        patterns: Pattern by contrast, such as "flair/{subject}.nii.gz" or
-            "{subject}/{subject}_FLAIR.nii.gz"; "default" for those without their own, with
-            ``{contrast}`` in the place of the contrast. ``{session}``, letters and digits only, may
-            follow the subject. "brain_mask" and "lesion_mask" are optional keys, but not their
-            files.
         site: Name in the manifest; None takes the name of the folder.
         one_grid: Whether all contrasts must have the same voxels; False needs ``Register``.
         allow: Kinds of images to accept: "synthetic", "contrast_agent", "phase"; a pattern that
             names a kind accepts it too.
-
-    Raises:
-        UsageError: ``root`` is no folder, or a pattern is missing, absolute or without
-            ``{subject}``.
     """
 
     remarks: Sequence[Remark] = ()

@@ -23,16 +23,10 @@ STAY = {"t1w": "flair", "flair": "t1w"}  # Register: contrast that moved, contra
 
 
 def rename_keys(node: Any, contrasts: list[str]) -> list[str]:  # noqa: ANN401 - any plain value
-    """Add the keys of today to a plain recipe with interpolations, in place.
+    """Add the keys of today to a plain recipe with interpolations, in place; return the old ones.
 
     Keys of ``Recipe`` stay for interpolations that lead to them; remove them from the resolved one.
-
-    Args:
-        node: Recipe, or a part of it.
-        contrasts: Contrasts for old sources, which do not refer to any.
-
-    Returns:
-        The old keys that were found.
+    Old sources refer to no contrasts: they get ``contrasts``.
     """
     found: list[str] = []
     for child in node.values() if isinstance(node, dict) else node:

@@ -21,10 +21,7 @@ def staged(out: Path) -> Iterator[Path]:
     The folder has the same name each time, so that it still holds the sessions of an interrupted
     run. An earlier data set at ``out`` stays until then, and for good if the new one is the same;
     files of others in it (caches, notes) move to the new one. An interrupted swap is finished or
-    taken back first.
-
-    Raises:
-        MrcontrastError: The operating system refuses, or another run works on ``out``.
+    taken back first. MrcontrastError: the operating system refuses, or another run works on it.
     """
     stage = out.with_name(f".{out.name}.partial")
     try:

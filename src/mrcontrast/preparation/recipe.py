@@ -34,16 +34,14 @@ class Recipe:
 
     Args:
         sources: Sources of sessions; a subject comes from one of them only.
-        operators: All steps on one session, in order; MONAI's dictionary transforms are operators.
+        operators: All steps on one session, in order, those that inspect files first; MONAI's
+            dictionary transforms are operators.
         grid: Grid of the data set: each session is on it in the end.
         normalisers: Normalisers of the data set, by contrast, "default" for all others.
         split: Sides of the split.
         select: Selects sessions by name before anything is read; None takes all.
         deduplicate: Compares the finished sessions with each other; None does not.
         seed: Seed of random operators.
-
-    Raises:
-        UsageError: There is no source, or a step that inspects files comes too late.
     """
 
     def __init__(

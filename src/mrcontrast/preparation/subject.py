@@ -21,11 +21,10 @@ PAIR = ("flair", "t1w")
 
 @dataclass
 class Subject:
-    """One session in memory.
+    """One session in memory; the first of ``images`` is the reference.
 
     Attributes:
-        images: Volumes by contrast. The first is the reference: masks and labels are on its grid,
-            and its brain places the grid of the data set.
+        images: Volumes by contrast; masks and labels are on the grid of the reference.
         brain_mask: (X, Y, Z), bool, or None until an operator finds it.
         lesion_mask: (X, Y, Z), bool, or None.
         labels: (X, Y, Z), uint8 tissue labels, or None.

@@ -27,15 +27,12 @@ class TablePairs:
     "n/a" and "" mean absent.
 
     Args:
-        table: The TSV file.
+        table: The TSV file; UsageError if it is not there or lacks a column.
         contrasts: Columns of the images, the reference first.
         optional: Contrasts that a session may lack.
         site: Name in the manifest for rows without one; None takes the table's name.
         one_grid: Whether all contrasts must have the same voxels; False needs ``Register``.
         allow: Kinds of images to accept: "synthetic", "contrast_agent", "phase".
-
-    Raises:
-        UsageError: There is no such file, or a column is missing.
     """
 
     remarks: Sequence[Remark] = ()

@@ -18,10 +18,8 @@ from mrcontrast.preparation.subject import Subject
 class Work:
     """Prepare one session after the other; worker processes receive it.
 
-    Attributes:
-        recipe: The recipe.
-        stage: Folder for the sessions; all workers see it under this name.
-        earlier: Data set of an earlier run, or its place.
+    All workers see the folder ``stage`` under this name; ``earlier`` is the data set of an earlier
+    run, or its place.
     """
 
     recipe: Recipe
@@ -31,9 +29,7 @@ class Work:
     def __call__(self, entry: Entry) -> Outcome:
         """Return the outcome of a session, of now or of an earlier run.
 
-        Raises:
-            UsageError: The recipe itself is at fault.
-            MrcontrastError: The folder cannot be written.
+        UsageError: the recipe is at fault; MrcontrastError: the folder cannot be written.
         """
         key = key_of(entry, self.recipe.identity)
         finished = find_finished(entry, key, self.stage, self.earlier)

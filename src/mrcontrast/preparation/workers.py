@@ -22,11 +22,9 @@ OUT_OF_MEMORY, ON_CLUSTER = "(out of memory?)", "several times over on the clust
 
 @dataclass(frozen=True)
 class Workers:
-    """Processes that prepare sessions.
+    """Processes that prepare sessions: ``count`` of this machine, or those of a Dask scheduler.
 
-    Attributes:
-        count: Processes on this machine, >= 1; not used with a scheduler.
-        scheduler: Address of a Dask scheduler, such as "tcp://10.0.0.5:8786", or None.
+    ``scheduler`` is its address, such as "tcp://10.0.0.5:8786".
     """
 
     count: int = 1

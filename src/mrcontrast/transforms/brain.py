@@ -14,12 +14,7 @@ STRIP = "Strip the skull first (translate: --strip-skull) or give a brain mask."
 def mask_from_nonzero(volume: Volume, advice: str = STRIP) -> np.ndarray:
     """Return the largest non-zero component with its holes filled, (X, Y, Z), bool.
 
-    Args:
-        volume: Skull-stripped, any orientation.
-        advice: Last sentence of the message about a volume with its skull.
-
-    Raises:
-        MrcontrastError: All voxels are zero, or almost none.
+    MrcontrastError: all voxels are zero, or almost none; it ends with ``advice`` on the skull.
     """
     components, count = ndimage.label(volume.data != 0)
     if count == 0:

@@ -16,12 +16,12 @@ ALIASING_RATIO = 1.2  # below it smoothing loses more detail than aliasing
 
 @dataclass(frozen=True)
 class GriddedVolume:
-    """A volume on the grid of a model.
+    """A volume on the grid of a model, with RAS axes, in the same world (RAS, mm) as before.
 
     Attributes:
-        data: (X, Y, Z), float32, in the units of the original volume, with RAS axes.
+        data: (X, Y, Z), float32, in the units of the original volume.
         mask: (X, Y, Z), bool, the brain.
-        affine: (4, 4), float64, from voxel indices to the same world (RAS, mm) as before.
+        affine: (4, 4), float64.
         field: (X, Y, Z), bool, the scanned field of view.
     """
 
@@ -52,7 +52,7 @@ def resample_to(
     order: int = 1,
     repeat_ends: bool = False,
 ) -> np.ndarray:
-    """Interpolate a volume at the voxels of another grid; 0 outside its field of view.
+    """Interpolate a volume at the voxels of another grid; 0 outside its field of view, (*shape).
 
     Axes along which the new voxels are more than 1.2 times larger are smoothed first, by the
     Gaussian that widens one old voxel to one new voxel (full width at half maximum).
@@ -64,9 +64,6 @@ def resample_to(
         order: Order of the spline: 0 nearest (never smoothed), 1 linear, 3 cubic.
         repeat_ends: Whether edge voxels extend to their outer faces; else they fade to 0 from
             their centres on.
-
-    Returns:
-        (*shape), float32.
 
     Source: Cardoso et al. 2015, "Scale factor point spread function matching", MICCAI.
     """
@@ -106,14 +103,7 @@ def _step(matrix: np.ndarray) -> np.ndarray:
 def resample_labels(
     labels: np.ndarray, source: np.ndarray, affine: np.ndarray, shape: tuple[int, ...]
 ) -> np.ndarray:
-    """Resample labels: each voxel gets the label that fills most of it, (*shape), uint8.
-
-    Args:
-        labels: (X, Y, Z), uint8, 0 is background.
-        source: (4, 4), affine of the labels.
-        affine: (4, 4), affine of the new grid.
-        shape: Shape of the new grid.
-    """
+    """Resample labels (X, Y, Z), uint8: each voxel gets the one that fills most of it, (*shape)."""
     best = np.full(shape, -np.inf, np.float32)
     result = np.zeros(shape, np.uint8)
     for value in np.unique(np.append(labels, 0)):

@@ -21,13 +21,8 @@ class Turned:
     """A volume's axes in RAS order, with the origin at its first voxel in that order.
 
     Results in this frame do not depend, to the last bit, on the order in which a file stores its
-    axes, since axes and coordinates are equal and exclude the place in the world.
-
-    Attributes:
-        turn: (3, 2), orientation as nibabel describes it.
-        shape: Shape of the stored volume.
-        affine: (4, 4), of the RAS axes, with the first voxel at 0 mm.
-        origin_mm: (3,), that voxel in world coordinates.
+    axes, since axes and coordinates are equal and exclude the place in the world. ``turn`` (3, 2)
+    is nibabel's orientation, ``shape`` that of the file, and ``origin_mm`` the first voxel's place.
     """
 
     turn: np.ndarray

@@ -105,13 +105,10 @@ KINDS: dict[str, type[Normaliser]] = {
 
 
 def normaliser_from_name(name: str, clip: bool) -> Normaliser:
-    """Rebuild any normaliser from its stored name.
+    """Rebuild any normaliser from its stored name; MrcontrastError if there is none.
 
     >>> normaliser_from_name("zscore-3-3", clip=True)
     ZScoreNormaliser(below_sd=3.0, above_sd=3.0, clip=True)
-
-    Raises:
-        MrcontrastError: There is no such normaliser.
     """
     return KINDS.get(name.split("-")[0], PercentileNormaliser).from_name(name, clip)
 

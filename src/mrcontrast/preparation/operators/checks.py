@@ -35,9 +35,7 @@ class CheckHeader:
     def inspect(self, files: Mapping[str, Path]) -> dict[str, Any]:
         """Return the measures of a session's files, by contrast and mask.
 
-        Raises:
-            MrcontrastError: A file is missing or no NIfTI file.
-            RefusedError: A header is broken, or has a fact that ``refuse`` names.
+        RefusedError means a broken header or a fact that ``refuse`` names.
         """
         measures = {}
         for name, path in files.items():
@@ -63,11 +61,10 @@ class CheckHeader:
 class CheckAlignment:
     """Measure how far each contrast is from the reference in world space; drop what is off.
 
-    Measures ``alignment_displacement_mm`` (by how much a rigid motion would still move the brain:
-    root mean square over its voxels), ``alignment_residual_mm`` (by how much two brains disagree
-    after any motion), ``alignment_similarity``, ``alignment_overlap`` and ``alignment_suspicion``
-    (above 1 the two do not overlay); with more than two contrasts ``alignment_t2w_...``. See
-    ``mrcontrast.imaging.alignment``.
+    Measures ``alignment_displacement_mm`` (root mean square over the brain of the rigid motion that
+    is left), ``alignment_residual_mm`` (disagreement after any motion), ``alignment_similarity``,
+    ``alignment_overlap`` and ``alignment_suspicion`` (above 1 the two do not overlay); with more
+    than two contrasts ``alignment_t2w_...``. See ``mrcontrast.imaging.alignment``.
 
     Attributes:
         displacement_limit_mm: Largest accepted displacement.
@@ -84,10 +81,8 @@ class CheckAlignment:
     def __call__(self, subject: Subject) -> Subject:
         """Return the session with its measures.
 
-        Raises:
-            RefusedError: A contrast does not overlay the reference.
-            MrcontrastError: A contrast covers less than half of the brain, or too little of a brain
-                is there to compare. Without a mask, the foreground of the reference is used.
+        Without a mask, the foreground of the reference is used. RefusedError: a contrast does not
+        overlay the reference; MrcontrastError: there is too little of a brain to compare.
         """
         limits = (self.displacement_limit_mm, self.residual_limit_mm)
         measures: dict[str, float] = {}
@@ -110,15 +105,12 @@ class CheckAlignment:
 
 @dataclass(frozen=True)
 class Require:
-    """Drop sessions with a measure out of bounds.
+    """Drop sessions with a measure out of bounds; UsageError if there is no bound.
 
     Attributes:
         measure: Measure of an earlier operator, such as "flair_snr".
         least: Lowest accepted value; None: no bound.
         most: Highest accepted value; None: no bound.
-
-    Raises:
-        UsageError: There is no bound.
     """
 
     measure: str

@@ -25,12 +25,7 @@ class BrainMask:
     """
 
     def __call__(self, subject: Subject) -> Subject:
-        """Return the session with a mask.
-
-        Raises:
-            MrcontrastError: There is no mask, and the reference is not skull-stripped: hardly a
-                voxel is zero, or more than 2600 ml are not.
-        """
+        """Return the session with a mask; MrcontrastError if the reference has its skull."""
         if subject.brain_mask is not None:
             return subject
         return replace(subject, brain_mask=brain_from_nonzero(subject.like))
@@ -58,11 +53,7 @@ class SkullStrip:
         check_extra("deepbet", type(self).__name__)
 
     def __call__(self, subject: Subject) -> Subject:
-        """Return the session with a mask; no intensity changes.
-
-        Raises:
-            MrcontrastError: deepbet finds no brain or is not installed.
-        """
+        """Return the session with a mask; MrcontrastError if deepbet finds no brain."""
         if self.keep_given and subject.brain_mask is not None:
             return subject
         volume, like = subject.image(self.contrast), subject.like
@@ -95,11 +86,7 @@ class CorrectBias:
         check_extra("SimpleITK", type(self).__name__)
 
     def __call__(self, subject: Subject) -> Subject:
-        """Return the session without shading; the head is the region where there is no mask.
-
-        Raises:
-            MrcontrastError: Nothing is positive in the mask, or SimpleITK is not installed.
-        """
+        """Return the session without shading; the head is the region where there is no mask."""
         images, measures = dict(subject.images), dict[str, float]()
         for name in self.contrasts or images:
             volume = subject.image(name)
@@ -123,12 +110,7 @@ class Normalise:
     normalisers: Mapping[str, Normaliser]
 
     def __call__(self, subject: Subject) -> Subject:
-        """Return the session scaled, with the fitted normalisers.
-
-        Raises:
-            MrcontrastError: Intensities do not vary in the brain, or the grids differ.
-            UsageError: A contrast has no normaliser.
-        """
+        """Return the session scaled, with the fitted normalisers; the contrasts are on one grid."""
         subject.check_one_grid()
         images, fitted = {}, {}
         for name, volume in subject.images.items():
@@ -139,11 +121,7 @@ class Normalise:
 
 
 def normaliser_of(normalisers: Mapping[str, Normaliser], contrast: str) -> Normaliser:
-    """Return the normaliser of a contrast.
-
-    Raises:
-        UsageError: There is neither one of its own nor a default.
-    """
+    """Return the normaliser of a contrast, else the default one, else raise UsageError."""
     if (found := normalisers.get(contrast, normalisers.get(DEFAULT))) is None:
         raise UsageError(
             f"Expected a normaliser of {contrast}, got {', '.join(normalisers) or 'none'} "

@@ -21,13 +21,8 @@ class MonaiTransform:
     """Apply a ``monai.transforms.MapTransform`` to the images and masks that its keys name.
 
     Keys are contrasts, "brain_mask", "lesion_mask" and "labels"; a mask that a session lacks is
-    skipped. Arrays are MetaTensors (1, X, Y, Z), float32, whose affine is read back.
-
-    Attributes:
-        transform: The transform.
-        seed: Seed of the recipe. A random transform depends on it, on the session's name and on
-            ``place``.
-        place: Place in the list of operators.
+    skipped. Arrays are MetaTensors (1, X, Y, Z), float32, whose affine is read back. A random
+    transform depends on the recipe's seed, the session's name and its place among the operators.
     """
 
     transform: Any
@@ -39,11 +34,9 @@ class MonaiTransform:
         return f"{name} {identity(self.transform)}, seed={self.seed}, place={self.place}"
 
     def __call__(self, subject: Subject) -> Subject:
-        """Return the transformed session.
+        """Return the transformed session, or raise MrcontrastError if the result is no session.
 
-        Raises:
-            MrcontrastError: A key names no image, or the result is no session: several channels,
-                labels that are no whole numbers, or masks on another grid than the reference.
+        That is: several channels, labels that are no whole numbers, or masks on another grid.
         """
         import torch
         from monai.data import MetaTensor

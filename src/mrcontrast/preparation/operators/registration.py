@@ -76,11 +76,7 @@ class ToMni:
             )
 
     def __call__(self, subject: Subject) -> Subject:
-        """Return the session in MNI152 coordinates; no voxel changes.
-
-        Raises:
-            MrcontrastError: There is no mask, or registration fails.
-        """
+        """Return the session in MNI152 coordinates; no voxel changes."""
         volume, mask = subject.image(self.contrast), subject.brain_on(self.contrast)
         brain = replace(volume, data=np.where(mask, volume.data, 0).astype(np.float32))
         register = register_rigid if self.rigid else register_affine
