@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from mrcontrast import keys
+from mrcontrast.data.augmentation import even_subset, fixed_items
 from mrcontrast.data.datamodule import ContrastDataModule
 from mrcontrast.data.dataset import ItemOptions
-from mrcontrast.data.fixed_items import even_subset, fixed_items
 
 
 def make(root: Path) -> ContrastDataModule:

@@ -3,8 +3,15 @@ import pytest
 import torch
 
 from mrcontrast.phantom.config import AnatomyRanges
-from mrcontrast.phantom.deformation import draw_deformation, exponentiate, template_positions
-from mrcontrast.phantom.fields import CENTRE_MM, COARSE_MM, frame_affine, voxel_centres
+from mrcontrast.phantom.fields import (
+    CENTRE_MM,
+    COARSE_MM,
+    draw_deformation,
+    exponentiate,
+    frame_affine,
+    template_positions,
+    voxel_centres,
+)
 from mrcontrast.phantom.template import CSF, GM, PERIVENTRICULAR, WM, load_template
 
 STILL = AnatomyRanges(size_scale=(1, 1), rotation_deg=(0, 0), deformation_mm=(0, 0))

@@ -144,7 +144,7 @@ def test_a_session_that_cannot_be_drawn_is_prepared(
     def fail(subject: Subject) -> dict[str, str]:
         raise ValueError("nothing to draw")
 
-    monkeypatch.setattr("mrcontrast.preparation.work.draw_pictures", fail)
+    monkeypatch.setattr("mrcontrast.preparation.workers.draw_pictures", fail)
     assert run(recipe_of(ToySource(("good", "good"))), tmp_path / "out")[0].dropped == []
 
 

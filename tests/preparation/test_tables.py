@@ -1,7 +1,7 @@
 """What headers leave uncertain is a remark of the data set."""
 
 from mrcontrast.preparation.outcome import Change, Outcome
-from mrcontrast.preparation.tables import header_remarks
+from mrcontrast.preparation.output import header_remarks
 
 
 def outcome(**headers: str) -> Outcome:

@@ -10,10 +10,16 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from mrcontrast.data.augmentation import AugmentedDataset, FixedDraw
+from mrcontrast.data.augmentation import (
+    AugmentedDataset,
+    FixedDraw,
+    Items,
+    drawn_patches,
+    even_subset,
+    fixed_items,
+)
 from mrcontrast.data.dataset import Item, ItemOptions, SliceDataset, VolumeDataset, collate
 from mrcontrast.data.epoch_order import EpochOrder, LateLoader
-from mrcontrast.data.fixed_items import Items, drawn_patches, even_subset, fixed_items
 from mrcontrast.data.manifest import Manifest
 from mrcontrast.data.volume_store import open_store, record_key, store_folder
 from mrcontrast.errors import MrcontrastError, UsageError

@@ -85,11 +85,12 @@ class SliceDataset(Dataset[Item]):
         self.subjects = subjects
         self.scanned = scanned or [None] * len(store)
         self.context_slices = context_slices
-        self.index = [
-            (record, int(z))
-            for record in range(len(store))
-            for z in brainy_slices(store, record, min_brain_fraction)
-        ]
+        self.index: list[tuple[int, int]] = []
+        for record in range(len(store)):
+            _, _, x, y = store.slices(record).shape
+            area = store.brain_area(record)
+            found = np.flatnonzero((area >= min_brain_fraction * x * y) & (area > 0))
+            self.index += [(record, int(z)) for z in found]
 
     def __len__(self) -> int:
         return len(self.index)
@@ -123,7 +124,15 @@ class VolumeDataset(Dataset[Item]):
         self.subjects = subjects
         self.patch_size = None if patch_size is None else tuple(patch_size)
         for record, subject in enumerate(subjects):
-            refuse_large_patch(self.patch_size, store[record].shape[1:], subject)
+            shape = store[record].shape[1:]
+            if self.patch_size is not None and (
+                len(self.patch_size) != len(shape)
+                or any(not 0 < n <= whole for n, whole in zip(self.patch_size, shape, strict=True))
+            ):
+                raise UsageError(
+                    f"Expected patch_size within {tuple(shape)}, got {self.patch_size} ({subject})."
+                    " Make data.items.patch_size smaller, or null."
+                )
 
     def __len__(self) -> int:
         return len(self.store)
@@ -176,13 +185,6 @@ def collate(items: Sequence[Mapping[str, Any]]) -> keys.Batch:
     return batch  # type: ignore[return-value]
 
 
-def brainy_slices(store: VolumeStore, record: int, min_fraction: float) -> np.ndarray:
-    """Return z of the axial slices that brain fills to ``min_fraction`` or more, and not empty."""
-    _, _, x, y = store.slices(record).shape
-    area = store.brain_area(record)
-    return np.flatnonzero((area >= min_fraction * x * y) & (area > 0))
-
-
 def window(centre: Sequence[int], size: Sequence[int], shape: Sequence[int]) -> tuple[slice, ...]:
     """Return the slices of a patch around ``centre``, moved so that it stays in the volume.
 
@@ -194,18 +196,3 @@ def window(centre: Sequence[int], size: Sequence[int], shape: Sequence[int]) -> 
         for middle, extent, whole in zip(centre, size, shape, strict=True)
     ]
     return tuple(slice(start, start + extent) for start, extent in zip(starts, size, strict=True))
-
-
-def refuse_large_patch(
-    patch_size: Sequence[int] | None, shape: Sequence[int], subject: str
-) -> None:
-    """Raise UsageError for a patch that is larger than a volume or has another number of axes."""
-    fits = patch_size is None or (
-        len(patch_size) == len(shape)
-        and all(0 < extent <= whole for extent, whole in zip(patch_size, shape, strict=True))
-    )
-    if not fits:
-        raise UsageError(
-            f"Expected patch_size within {tuple(shape)}, got {patch_size} ({subject}). "
-            "Make data.items.patch_size smaller, or null."
-        )

@@ -83,12 +83,8 @@ class Manifest:
     def facts(self, source: Sequence[str], target: str) -> dict[str, Any]:
         """Return what a trained model must know of its data, for ``provenance.json`` under "data".
 
-        Returns:
-            "source" (list of names), "target", "spacing_mm" (float), "shape" (x, y, z voxels), and
-            the settings "name" and "clip" of each contrast under "normaliser_<contrast>".
-
-        Raises:
-            MrcontrastError: Subjects were normalised in different ways.
+        "source" (names), "target", "spacing_mm", "shape" (x, y, z voxels), and "name" and "clip" of
+        the normaliser that all subjects share, under "normaliser_<contrast>".
         """
         first = self.records[0]
         return {

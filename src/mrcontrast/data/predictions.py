@@ -80,8 +80,9 @@ class PredictionFiles:
     def refuse_foreign(self, masked: bool = False) -> None:
         """Raise UsageError if a file has one of the names that no sidecar of ours claims."""
         claims = self.claims()
-        twin = self.volume.with_name(stem(self.volume) + _other_ending(self.volume))
-        for path in (*self.names(masked), twin):
+        # Files of both endings would share a sidecar.
+        other = ENDINGS[1] if self.volume.name.endswith(ENDINGS[0]) else ENDINGS[0]
+        for path in (*self.names(masked), self.volume.with_name(stem(self.volume) + other)):
             if path.is_dir() and not path.is_symlink():
                 raise UsageError(f"Expected a file or none, got a folder ({path}). Rename one.")
             ours = is_claimed(path, claims) or (path == self.sidecar and claims is not None)
@@ -141,7 +142,7 @@ class PredictionFiles:
         """Write all files or none, in place of earlier ones of ours.
 
         A sidecar that claims old and new files comes first and the volume last, so that a process
-        that is killed leaves no file without an owner.
+        that is killed leaves no file without an owner. MrcontrastError: a file is not ours.
 
         Args:
             mean: In [0, 1], on the grid of the source.
@@ -149,10 +150,6 @@ class PredictionFiles:
             sidecar: What made it: model, options, sources.
             source: File or image whose geometry is kept.
             mask: (X, Y, Z), bool, the brain, where it is to be written.
-
-        Raises:
-            MrcontrastError: A file that is not ours has taken one of the names, or the folder
-                cannot be written to.
         """
         try:
             self.refuse_foreign(mask is not None)
@@ -225,8 +222,3 @@ def without_contrast(name: str) -> str:
     ('sub-01', 'sub-01')
     """
     return SUFFIX.sub("", SYNTHETIC.sub("", name))
-
-
-def _other_ending(path: Path) -> str:
-    """Return the other ending of the NIfTI files that would share a sidecar."""
-    return ENDINGS[1] if path.name.endswith(ENDINGS[0]) else ENDINGS[0]

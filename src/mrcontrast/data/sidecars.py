@@ -38,7 +38,12 @@ class Sidecars:
         found = []
         for folder in (self.root, *reversed(above)):
             near = self._in(folder)
-            fitting = [path for path in near if _holds(path, set(entities), suffix)]
+            parts = {path: path.name.removesuffix(".json").split("_") for path in near}
+            fitting = [
+                path
+                for path, (*own_entities, last) in parts.items()
+                if last == suffix and set(own_entities) <= set(entities)
+            ]
             found += sorted(fitting, key=lambda path: (path.name.count("_"), path.name))
         own = image.with_name(f"{stem}.json")
         return [*(path for path in found if path != own), own]
@@ -71,9 +76,3 @@ def read_sidecar(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _holds(sidecar: Path, entities: set[str], suffix: str) -> bool:
-    """Return whether a sidecar's entities are among an image's."""
-    *parts, last = sidecar.name.removesuffix(".json").split("_")
-    return last == suffix and set(parts) <= entities

@@ -66,8 +66,16 @@ def open_store(records: Sequence[Record], folder: Path, contrasts: Sequence[str]
     """
     paths = [folder / f"{record_key(record, contrasts)}.npy" for record in records]
     for record, path in zip(records, paths, strict=True):
-        if not (path.is_file() and area_path(path).is_file()):
-            write_record(record, path, contrasts)
+        if path.is_file() and area_path(path).is_file():
+            continue
+        slices = read_record(record, contrasts)
+        area = np.count_nonzero(slices[:, -1], axis=(1, 2))
+        try:
+            for array, place in ((area, area_path(path)), (slices, path)):
+                with replacing(place) as unfinished, unfinished.open("wb") as file:
+                    np.save(file, array)
+        except MrcontrastError as error:
+            raise MrcontrastError(f"{error} MRCONTRAST_CACHE=<folder> sets one.") from error
     return VolumeStore(paths)
 
 
@@ -90,36 +98,21 @@ def area_path(path: Path) -> Path:
     return path.with_suffix(".area.npy")
 
 
-def write_record(record: Record, path: Path, contrasts: Sequence[str]) -> None:
-    """Read one record's volumes and store them."""
-    slices = read_record(record, contrasts)
-    area = np.count_nonzero(slices[:, -1], axis=(1, 2))
-    try:
-        for array, place in ((area, area_path(path)), (slices, path)):
-            with replacing(place) as unfinished, unfinished.open("wb") as file:
-                np.save(file, array)
-    except MrcontrastError as error:
-        raise MrcontrastError(f"{error} MRCONTRAST_CACHE=<folder> sets one.") from error
-
-
 def read_record(record: Record, contrasts: Sequence[str]) -> np.ndarray:
     """Return N contrasts and the brain mask of one record, (Z, N + 1, X, Y) float16."""
     for name in contrasts:
-        refuse_changed(record.images[name], record.sha256[name])
+        path, sha256 = record.images[name], record.sha256[name]
+        if (got := sha256_file(path)) != sha256:
+            raise MrcontrastError(
+                f"Expected SHA-256 {sha256[:12]}, got {got[:12]} ({path}). "
+                "Prepare the data set again."
+            )
     volumes = [read_volume(record.images[name]) for name in contrasts]
     for name, volume in zip(contrasts[1:], volumes[1:], strict=True):
         same_grid(volumes[0], volume, record.images[contrasts[0]], record.images[name])
     mask = read_mask(record.brain_mask, volumes[0])
     stacked = np.stack([*(volume.data for volume in volumes), mask]).astype(np.float16)
     return np.ascontiguousarray(stacked.transpose(3, 0, 1, 2))
-
-
-def refuse_changed(path: Path, sha256: str) -> None:
-    """Raise MrcontrastError for a file whose hash is not the one in the manifest."""
-    if (got := sha256_file(path)) != sha256:
-        raise MrcontrastError(
-            f"Expected SHA-256 {sha256[:12]}, got {got[:12]} ({path}). Prepare the data set again."
-        )
 
 
 def store_folder(root: Path) -> Path:

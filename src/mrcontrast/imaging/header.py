@@ -167,7 +167,8 @@ def _check_affine(header: nib.Nifti1Header) -> list[Finding]:
         found.append(Finding("affine", "neither qform nor sform is set", WARNING))
     if is_sheared(best):
         found.append(Finding("sheared", "axes not at right angles", WARNING))
-    corners = _corners(header)
+    ends = [(0, max(0, int(n) - 1)) for n in header["dim"][1:4]]
+    corners = np.array([[*corner, 1.0] for corner in product(*ends)])
     if qform is not None and sform is not None:
         apart = (corners @ (scale @ (qform - sform)).T)[:, :3]
         distance = float(np.linalg.norm(apart, axis=1).max())
@@ -202,12 +203,6 @@ def geometry_remarks(path: str | Path) -> list[str]:
     if (unit := found["units"].value) in ("m", "um"):
         remarks.append(f"its unit is {unit}, converted to mm")
     return remarks
-
-
-def _corners(header: nib.Nifti1Header) -> np.ndarray:
-    """Return the corner voxels of the grid, homogeneous, (8, 4)."""
-    ends = [(0, max(0, int(n) - 1)) for n in header["dim"][1:4]]
-    return np.array([[*corner, 1.0] for corner in product(*ends)])
 
 
 def _check_length(header: nib.Nifti1Header, size: int | None) -> list[Finding]:

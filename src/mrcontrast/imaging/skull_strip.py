@@ -14,15 +14,10 @@ from mrcontrast.storage.volume import Volume
 EMPTY_BOX = "sizes should be greater than 0"  # torch's message for a brain without extent
 
 
-def strip_skull(volume: Volume, threshold: float = 0.5, dilations: int = 0) -> np.ndarray:
+def strip_skull(volume: Volume) -> np.ndarray:
     """Return the mask of the brain with ventricles and outer CSF, (X, Y, Z), bool.
 
-    deepbet was trained on T1w images of healthy adults.
-
-    Args:
-        volume: Head with skull, any orientation and spacing.
-        threshold: Least probability of a brain voxel, in (0, 1).
-        dilations: Voxels to grow the mask by; negative to shrink.
+    deepbet was trained on T1w images of healthy adults, of any orientation and spacing.
 
     Raises:
         MrcontrastError: No brain is found, or deepbet is not installed.
@@ -34,7 +29,7 @@ def strip_skull(volume: Volume, threshold: float = 0.5, dilations: int = 0) -> n
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torch.jit, about its own future
-            _, mask, _ = _network().run(image, threshold=threshold, n_dilate=dilations)
+            _, mask, _ = _network().run(image, threshold=0.5, n_dilate=0)
     except (AssertionError, ValueError, IndexError) as error:
         raise _nothing_found() from error
     except RuntimeError as error:

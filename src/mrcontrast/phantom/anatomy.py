@@ -12,8 +12,13 @@ from torch import Tensor
 
 from mrcontrast.phantom import template as maps
 from mrcontrast.phantom.config import AnatomyRanges, LesionRanges, between
-from mrcontrast.phantom.deformation import draw_deformation, template_positions
-from mrcontrast.phantom.fields import draw_smooth_field, frame_shape, upsample
+from mrcontrast.phantom.fields import (
+    draw_deformation,
+    draw_smooth_field,
+    frame_shape,
+    template_positions,
+    upsample,
+)
 
 LABELS = {"background": 0, "csf": 1, "gm": 2, "wm": 3, "lesion": 4}
 EDGE_MM = 0.7  # over twice of it a lesion's share of a voxel falls from 0.73 to 0.27

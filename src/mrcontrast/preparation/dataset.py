@@ -13,17 +13,17 @@ from mrcontrast.preparation.outcome import Outcome, read_outcome, write_outcome
 from mrcontrast.preparation.output import (
     check_content,
     find_out,
+    header_remarks,
     manifest_rows,
     remove_strangers,
     write_descriptions,
+    write_tables,
 )
 from mrcontrast.preparation.publishing import replaced, same_data, staged
 from mrcontrast.preparation.quality_page import write_quality_page
 from mrcontrast.preparation.recipe import Recipe
 from mrcontrast.preparation.session import LEFT_OUT, Dropped, Entry, Remark
-from mrcontrast.preparation.tables import header_remarks, write_tables
-from mrcontrast.preparation.work import Work
-from mrcontrast.preparation.workers import Workers
+from mrcontrast.preparation.workers import Work, Workers
 
 Report = Callable[[str], None]
 EMPTY_VAL = (
@@ -133,17 +133,13 @@ def check_split(
     try:
         return sides(entries, dropped)
     except MrcontrastError:
-        known = [_dropped_before(entry, earlier) for entry in entries]
-        left = [entry for entry, gone in zip(entries, known, strict=True) if not gone]
+        outcomes = [[read_outcome(entry.name, root) for root in earlier] for entry in entries]
+        known = [next(filter(None, found), None) for found in outcomes]
+        gone = [outcome.dropped if outcome else None for outcome in known]
+        left = [entry for entry, fault in zip(entries, gone, strict=True) if not fault]
         if len(left) in (0, len(entries)):
             raise
-        return sides(left, [*dropped, *filter(None, known)])
-
-
-def _dropped_before(entry: Entry, earlier: Sequence[Path]) -> Dropped | None:
-    """Return how an earlier run has dropped a session, or None."""
-    outcomes = (read_outcome(entry.name, root) for root in earlier)
-    return next((outcome.dropped for outcome in outcomes if outcome is not None), None)
+        return sides(left, [*dropped, *filter(None, gone)])
 
 
 def with_splits(

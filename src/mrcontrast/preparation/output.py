@@ -1,16 +1,19 @@
 """Files of a data set: written, recognised as ours, and protected from being overwritten."""
 
 import csv
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from mrcontrast import __version__
 from mrcontrast.data.contrasts import MASK_ENDINGS, ending_of
-from mrcontrast.data.record import MANIFEST, MASKS, Record, contrasts_in
+from mrcontrast.data.record import ABSENT, MANIFEST, MASKS, Record, contrasts_in
 from mrcontrast.errors import UsageError
-from mrcontrast.preparation.outcome import SESSIONS
-from mrcontrast.preparation.session import Entry
+from mrcontrast.imaging.header import FORMS_AGREE_MM
+from mrcontrast.preparation.outcome import SESSIONS, Outcome
+from mrcontrast.preparation.session import Dropped, Entry, Remark
 from mrcontrast.preparation.subject import Subject
 from mrcontrast.storage.files import sha256_file, write_json, write_text
 from mrcontrast.storage.volume import write_labels, write_volume
@@ -170,3 +173,64 @@ def _without_split(recipe: str) -> object:
     except yaml.YAMLError:
         return recipe
     return {k: v for k, v in found.items() if k != "split"} if isinstance(found, dict) else recipe
+
+
+TEXTS = {  # by the name of a finding: its text and limit
+    "qform_sform_mm": ("qform and sform are {} mm apart; the sform counts", f"<= {FORMS_AGREE_MM}"),
+    "affine": ("{}, so its orientation is a guess", "one form set"),
+    "sheared": ("the sform is sheared: {}", "right angles"),
+    "units": ("the unit is {}", "mm"),
+}
+
+
+def write_tables(
+    root: Path, dropped: Sequence[Dropped], outcomes: Sequence[Outcome], remarks: Sequence[Remark]
+) -> None:
+    """Write ``dropped.tsv``, ``measures.tsv`` and ``remarks.tsv``."""
+    head = ("item", "operator", "measure", "value", "threshold", "reason")
+    left_out = [(d.name, d.operator, d.measure, d.value, d.threshold, d.reason) for d in dropped]
+    _write(root / "dropped.tsv", head, left_out)
+    rows = [
+        (outcome.name, c.step, c.operator, c.measure, c.before, c.after)
+        for outcome in sorted(outcomes, key=lambda outcome: outcome.name)
+        for c in outcome.changes
+    ]
+    _write(root / "measures.tsv", ("item", "step", "operator", "measure", "before", "after"), rows)
+    found = [(r.item, r.operator, r.measure, r.value, r.threshold, r.text) for r in remarks]
+    _write(root / "remarks.tsv", head, found)
+
+
+def _write(path: Path, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a table of one-line cells, whole."""
+    lines = ["\t".join(head), *("\t".join(map(_cell, row)) for row in rows)]
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def _cell(value: Any) -> str:  # noqa: ANN401 - whatever stands in a table
+    r"""Format a value on one line.
+
+    >>> _cell(None), _cell(0.30000000000000004), _cell("two\nlines"), _cell("")
+    ('n/a', '0.3', 'two lines', 'n/a')
+    """
+    text = f"{value:.7g}" if isinstance(value, float) else str("" if value is None else value)
+    return " ".join(text.split()) or ABSENT
+
+
+def header_remarks(outcomes: Sequence[Outcome]) -> list[Remark]:
+    """Return a remark for each uncertain place of a scan in the measures of ``CheckHeader``."""
+    remarks = []
+    for outcome in outcomes:
+        for measure, facts in {c.measure: c.after for c in outcome.changes}.items():
+            contrast = measure.removesuffix("_header")
+            if contrast in (measure, *MASKS):
+                continue
+            for found in str(facts or "").split("; "):
+                name, _, value = found.partition(" ")
+                if name not in TEXTS or (name, value) == ("units", "unknown"):
+                    continue
+                text, limit = TEXTS[name]
+                number = float(value) if name == "qform_sform_mm" else 1.0
+                line = f"{outcome.name}: {contrast}: {text.format(value)}"
+                name = f"{contrast}_{name}"
+                remarks.append(Remark(outcome.name, "CheckHeader", name, number, limit, line))
+    return remarks

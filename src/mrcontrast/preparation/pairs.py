@@ -13,7 +13,7 @@ from mrcontrast.preparation.session import Dropped, Entry
 from mrcontrast.preparation.subject import Subject
 from mrcontrast.storage.files import sha256_file
 from mrcontrast.storage.nifti import absence
-from mrcontrast.storage.volume import Volume, read_mask, read_volume, same_grid
+from mrcontrast.storage.volume import read_mask, read_volume, same_grid
 
 FEWEST_INTENSITIES = 10
 
@@ -41,7 +41,12 @@ class FilePair:
         images = {name: read_volume(path) for name, path in self.images.items()}
         like = images[next(iter(images))]
         for name, path in self.images.items():
-            _refuse_labels(images[name], path)
+            found = len(np.unique(images[name].data[::2, ::2, ::2]))
+            if found < FEWEST_INTENSITIES:
+                raise MrcontrastError(
+                    f"Expected the intensities of a scan, got {found} different ones, as labels "
+                    f"have ({path}). Put the scan in its place."
+                )
             if self.one_grid:
                 same_grid(like, images[name], self.reference, path)
                 images[name] = replace(images[name], affine=like.affine)
@@ -114,27 +119,9 @@ def with_content(entries: list[Entry]) -> tuple[list[Entry], list[Dropped]]:
     return left, dropped
 
 
-def readable(item: Dropped) -> Dropped:
-    """Return a row with texts in UTF-8."""
-    session = None if item.session is None else escaped(item.session)
-    return replace(
-        item, subject=escaped(item.subject), session=session, reason=escaped(item.reason)
-    )
-
-
 def visible(paths: Iterable[Path]) -> list[Path]:
     """Return the paths without hidden files, such as a Mac's ``._sub-01_FLAIR.nii.gz``, sorted."""
     return sorted(path for path in paths if not path.name.startswith("."))
-
-
-def _refuse_labels(volume: Volume, path: Path) -> None:
-    """Refuse a mask or a segmentation under the name of a scan."""
-    found = len(np.unique(volume.data[::2, ::2, ::2]))
-    if found < FEWEST_INTENSITIES:
-        raise MrcontrastError(
-            f"Expected the intensities of a scan, got {found} different ones, as labels have "
-            f"({path}). Put the scan in its place."
-        )
 
 
 def _hash_of(path: Path) -> str:

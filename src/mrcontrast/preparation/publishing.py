@@ -64,18 +64,13 @@ def same_data(stage: Path, out: Path) -> bool:
     names = [path.name for path in stage.glob("[!.]*") if path.is_file()]
     tables = [name for name in names if name.endswith((".tsv", ".yaml"))]
     volumes = [path for path in stage.glob("sub-*/**/*") if path.is_file()]
+    pairs = [(path, out / path.relative_to(stage)) for path in volumes]
     return (
         all((out / name).is_file() for name in names)
         and all((stage / name).read_bytes() == (out / name).read_bytes() for name in tables)
-        and all(_same_file(path, out / path.relative_to(stage)) for path in volumes)
+        and all(new.is_file() for _, new in pairs)
+        and all(a.samefile(b) or sha256_file(a) == sha256_file(b) for a, b in pairs)
     )
-
-
-def _same_file(one: Path, other: Path) -> bool:
-    """Return whether two names lead to one content; links are not read."""
-    if not other.is_file():
-        return False
-    return one.samefile(other) or sha256_file(one) == sha256_file(other)
 
 
 @contextmanager
@@ -133,15 +128,10 @@ def _clear(old: Path, out: Path) -> None:
             if not any(path.iterdir()):
                 path.rmdir()
         elif path != manifest:
-            target = _free(out / path.relative_to(old))
+            target = out / path.relative_to(old)
+            while target.is_symlink() or target.exists():
+                target = target.with_name(f"earlier-{target.name}")
             target.parent.mkdir(parents=True, exist_ok=True)
             path.rename(target)
     manifest.unlink(missing_ok=True)
     old.rmdir()
-
-
-def _free(target: Path) -> Path:
-    """Return a path that nothing has: ``target``, else with "earlier-" before its name."""
-    while target.is_symlink() or target.exists():
-        target = target.with_name(f"earlier-{target.name}")
-    return target

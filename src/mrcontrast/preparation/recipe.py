@@ -11,7 +11,7 @@ from mrcontrast.preparation.duplicates import Deduplicate
 from mrcontrast.preparation.operators.intensity import normaliser_of
 from mrcontrast.preparation.operators.monai_transform import as_operator
 from mrcontrast.preparation.outcome import Trail
-from mrcontrast.preparation.pairs import escaped, readable, with_content
+from mrcontrast.preparation.pairs import escaped, with_content
 from mrcontrast.preparation.selection import Select
 from mrcontrast.preparation.session import BROKEN, FAULT, Dropped, Entry, Remark, Source
 from mrcontrast.preparation.subject import Inspector, Operator, RefusedError, Subject
@@ -114,7 +114,16 @@ class Recipe:
             entries, dropped = self.select.choose(entries, dropped)
         check_unique(entries)
         entries, without = with_content(entries)
-        return entries, [readable(item) for item in [*dropped, *without]], remarks
+        readable = [
+            replace(
+                item,
+                subject=escaped(item.subject),
+                session=item.session and escaped(item.session),
+                reason=escaped(item.reason),
+            )
+            for item in [*dropped, *without]
+        ]
+        return entries, readable, remarks
 
     def apply(self, entry: Entry, trail: Trail | None = None) -> Subject | Dropped:
         """Load one session and apply all steps, or return the reason and the step that drops it.

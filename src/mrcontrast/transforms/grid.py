@@ -157,10 +157,8 @@ class ModelGrid:
     def to_grid(self, volume: Volume, mask: np.ndarray) -> GriddedVolume:
         """Resample a volume of any orientation and its brain mask (X, Y, Z), bool.
 
-        Volumes on one grid with one mask stay on one grid. The mask sets no voxel to 0.
-
-        Raises:
-            MrcontrastError: The mask is empty, or too small for a voxel of the grid.
+        Volumes on one grid with one mask stay on one grid. The mask sets no voxel to 0. A mask that
+        fills no voxel of the grid raises MrcontrastError.
         """
         affine, shape = self.place(volume, mask)
         inside = resample_to(Volume(mask.astype(np.float32), volume.affine), affine, shape) > 0.5
@@ -173,19 +171,13 @@ class ModelGrid:
         data = resample_to(volume, affine, shape, repeat_ends=True)
         return GriddedVolume(data, inside, affine, field_of_view(volume, affine, shape))
 
-    def from_grid(
-        self, data: np.ndarray, gridded_affine: np.ndarray, like: Volume, order: int = 1
-    ) -> Volume:
-        """Resample the output of a model to the grid of ``like``, by the affines alone.
+    def from_grid(self, data: np.ndarray, gridded_affine: np.ndarray, like: Volume) -> Volume:
+        """Resample the output of a model (X, Y, Z) to the grid of ``like``, oblique included.
 
-        Args:
-            data: (X, Y, Z) on the model's grid.
-            gridded_affine: (4, 4), affine of that grid, from ``to_grid``.
-            like: Volume with the wanted grid, oblique included.
-            order: Order of the spline: 0 nearest, 1 linear, 3 cubic.
+        ``gridded_affine`` is that of ``to_grid``.
         """
         volume = Volume(np.asarray(data, np.float32), gridded_affine)
-        return Volume(resample_to(volume, like.affine, like.shape, order), like.affine)
+        return Volume(resample_to(volume, like.affine, like.shape), like.affine)
 
 
 def _extent(mask: np.ndarray, axes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,6 @@
 """The brain mask, and intensities: shading is removed, and each contrast normalised."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -40,14 +40,10 @@ class SkullStrip:
     Attributes:
         contrast: Input of deepbet.
         keep_given: Keep a mask that came with the session.
-        threshold: Least probability of the brain, in (0, 1).
-        dilations: Voxels by which the mask grows; negative shrinks it.
     """
 
     contrast: str = "t1w"
     keep_given: bool = True
-    threshold: float = 0.5
-    dilations: int = 0
 
     def __post_init__(self) -> None:
         check_extra("deepbet", type(self).__name__)
@@ -57,8 +53,7 @@ class SkullStrip:
         if self.keep_given and subject.brain_mask is not None:
             return subject
         volume, like = subject.image(self.contrast), subject.like
-        found = strip_skull(volume, threshold=self.threshold, dilations=self.dilations)
-        share = Volume(found.astype(np.float32), volume.affine)
+        share = Volume(strip_skull(volume).astype(np.float32), volume.affine)
         mask = resample_to(share, like.affine, like.shape) > 0.5
         if not mask.any():
             raise MrcontrastError(
@@ -75,11 +70,9 @@ class CorrectBias:
     Measures ``flair_bias`` and so on: standard deviation of the log of the gain.
 
     Attributes:
-        contrasts: Contrasts to correct; None: all.
         working_spacing_mm: Voxel size on which the gain is estimated, about.
     """
 
-    contrasts: Sequence[str] | None = None
     working_spacing_mm: float = 4.0
 
     def __post_init__(self) -> None:
@@ -88,8 +81,7 @@ class CorrectBias:
     def __call__(self, subject: Subject) -> Subject:
         """Return the session without shading; the head is the region where there is no mask."""
         images, measures = dict(subject.images), dict[str, float]()
-        for name in self.contrasts or images:
-            volume = subject.image(name)
+        for name, volume in subject.images.items():
             if subject.brain_mask is not None:
                 region = subject.brain_on(name)
             else:

@@ -22,31 +22,24 @@ class Register:
 
     Attributes:
         fixed: Contrast that stays; None: the reference.
-        in_brain: Use the brain of the fixed contrast only; else the whole head.
         seed: Seed of the sampled voxels.
     """
 
     fixed: str | None = None
-    in_brain: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
         check_extra("SimpleITK", type(self).__name__)
 
     def __call__(self, subject: Subject) -> Subject:
-        """Return the session with all contrasts but one moved.
-
-        Raises:
-            MrcontrastError: Two contrasts cannot be registered, or SimpleITK is missing.
-        """
+        """Return the session with all contrasts but one moved."""
         name = self.fixed or subject.reference
         fixed = subject.image(name)
-        mask = subject.brain_on(name) if self.in_brain else None
         images, measures = dict(subject.images), dict(subject.measures)
         for moving, volume in subject.images.items():
             if moving == name:
                 continue
-            found = register_rigid(fixed, volume, fixed_mask=mask, seed=self.seed)
+            found = register_rigid(fixed, volume, seed=self.seed)
             measures |= prefixed("register", moving, subject, found.measures(), digits=5)
             images[moving] = _moved(volume, found.matrix)
         return replace(subject, images=images, measures=measures)
