@@ -111,9 +111,6 @@ def contrast_of_protocol(text: Any, inversion_time_s: Any = None) -> str | None:
 def _first_word(text: str) -> str | None:
     """Return the one contrast whose words stand in a text; None if none or several do."""
     spaced = text.replace("_", " ")
-    found = [
-        name
-        for name, known in TABLE.items()
-        if known.words and re.search(WORD.format(known.words), spaced)
-    ]
+    words = {name: known.words for name, known in TABLE.items() if known.words}
+    found = [name for name, word in words.items() if re.search(WORD.format(word), spaced)]
     return found[0] if len(found) == 1 else None

@@ -1,7 +1,6 @@
 """The tissue of each voxel of a subject, lesions included."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,8 +61,14 @@ def draw_anatomy(
     oversampling = int(np.ceil(spacing_mm / anatomy_spacing_mm - 1e-6))
     fine_mm = spacing_mm / oversampling
     template = maps.load_template()
-    tags = draw_atrophy(rng, ranges, lesions)
-
+    atrophy = rng.random()  # ventricles, sulci and lesions correlate with it
+    ventricle, sulcus, count = (0.7 * atrophy + 0.3 * float(u) for u in rng.random(3))
+    tags = {
+        "atrophy": atrophy,
+        "ventricle_growth_mm": between(ranges.ventricle_growth_mm, ventricle),
+        "sulcal_csf": between(ranges.sulcal_csf, sulcus),
+        "lesion_count": float(round(between(lesions.count, count**2))),
+    }
     displacement = draw_deformation(shape_rng, ranges, template, tags["ventricle_growth_mm"])
     warped = template.sample(slice(None), template_positions(displacement, fine_mm))
     fractions = draw_tissue(boundary_rng, ranges, warped, tags["sulcal_csf"], fine_mm)
@@ -74,20 +79,6 @@ def draw_anatomy(
     fractions[3] -= lesion
     everything = torch.cat([fractions, lesion[None]])
     return Anatomy(F.avg_pool3d(everything, oversampling).numpy(), tags)
-
-
-def draw_atrophy(
-    rng: np.random.Generator, ranges: AnatomyRanges, lesions: LesionRanges
-) -> dict[str, float]:
-    """Draw the atrophy; ventricles, sulci and lesions correlate with it."""
-    atrophy = rng.random()
-    ventricle, sulcus, lesion = (0.7 * atrophy + 0.3 * float(u) for u in rng.random(3))
-    return {
-        "atrophy": atrophy,
-        "ventricle_growth_mm": between(ranges.ventricle_growth_mm, ventricle),
-        "sulcal_csf": between(ranges.sulcal_csf, sulcus),
-        "lesion_count": float(round(between(lesions.count, lesion**2))),
-    }
 
 
 def draw_tissue(
@@ -134,8 +125,12 @@ def draw_lesions(
     ripple = upsample(draw_smooth_field(rng, 4.0), (wm.shape[0], wm.shape[1], wm.shape[2]))[0]
     beside = rng.random(count) < ranges.periventricular_fraction
     for centre in draw_centres(rng, beside, wm, near):
-        axes = draw_axes(rng, ranges.diameter_mm) / spacing_mm
-        stamp_lesion(lesion, ripple, centre, axes, spacing_mm)
+        # A log-uniform diameter, and half axes of random length and direction.
+        diameter_mm = np.exp(between([math.log(d) for d in ranges.diameter_mm], rng.random()))
+        stretch = np.exp(rng.normal(0, 0.3, 3))
+        stretch /= np.prod(stretch) ** (1 / 3)
+        axes = Rotation.random(rng=rng).as_matrix() @ np.diag(diameter_mm / 2 * stretch)
+        stamp_lesion(lesion, ripple, centre, axes / spacing_mm, spacing_mm)
     return lesion.mul_(wm)
 
 
@@ -157,14 +152,6 @@ def draw_centres(
         if len(places):
             centres.append(2 * places[int(draw * len(places))])
     return np.array(centres, dtype=int).reshape(-1, 3)
-
-
-def draw_axes(rng: np.random.Generator, diameter_mm: Sequence[float]) -> np.ndarray:
-    """Draw the half axes (mm) of a lesion, columns of a (3, 3); its diameter is log-uniform."""
-    drawn_mm = np.exp(between([math.log(d) for d in diameter_mm], rng.random()))
-    stretch = np.exp(rng.normal(0, 0.3, 3))
-    stretch /= np.prod(stretch) ** (1 / 3)
-    return Rotation.random(rng=rng).as_matrix() @ np.diag(drawn_mm / 2 * stretch)
 
 
 def stamp_lesion(

@@ -45,11 +45,8 @@ def _not_a_subject(path: Path, names: list[str]) -> str:
     if same:
         return f"{path.name} and {', '.join(same)}, which differ in letter case only"
     if path.is_dir() and path.name in names:
-        return (
-            ""
-            if re.fullmatch(LABEL, path.name)
-            else f"a label that is empty or has control characters, {path.name!r}"
-        )
+        wrong = f"a label that is empty or has control characters, {path.name!r}"
+        return "" if re.fullmatch(LABEL, path.name) else wrong
     if path.is_dir():
         return f"{path.name}, in another letter case"
     if path.is_symlink():

@@ -13,15 +13,11 @@ from mrcontrast.errors import MrcontrastError, UsageError
 class FittedNormaliser:
     """A linear map of intensities, fitted to one volume: ``low`` to 0 and ``high`` to 1.
 
-    Attributes:
-        name: Name of its normaliser, such as "percentile-0-99.5".
-        low: Intensity that becomes 0, in the units of the volume.
-        high: Intensity that becomes 1, in the units of the volume.
-        clip: Whether values outside [low, high] are cut to [0, 1]; these are not restored.
+    With ``clip``, values outside [low, high] are cut to [0, 1]; these are not restored.
     """
 
-    name: str
-    low: float
+    name: str  # of its normaliser, such as "percentile-0-99.5"
+    low: float  # in the units of the volume
     high: float
     clip: bool
 

@@ -41,15 +41,13 @@ class CutBlock:
             origin = turned.affine @ [*self.first, 1]
             return Volume(block, np.column_stack([turned.affine[:, :3], origin]))
 
-        masks = {name: getattr(subject, name) for name in MASKS}
-        return replace(
-            subject,
-            images={name: cut(v.data, v.affine) for name, v in subject.images.items()},
-            **{
-                name: None if data is None else cut(data, subject.like.affine).data
-                for name, data in masks.items()
-            },
+        done = replace(
+            subject, images={name: cut(v.data, v.affine) for name, v in subject.images.items()}
         )
+        for name in MASKS:
+            if (data := getattr(subject, name)) is not None:
+                setattr(done, name, cut(data, subject.like.affine).data)
+        return done
 
 
 @dataclass(frozen=True)
