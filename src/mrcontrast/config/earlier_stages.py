@@ -39,11 +39,7 @@ def stage_of_today(node: Node) -> Node:
 
 
 def partial_of(network: Any) -> Any:  # noqa: ANN401 - any plain value
-    """Return the node of a network as a partial without the sizes that its owner sets.
-
-    >>> partial_of({"_target_": "a.Net", "in_channels": 1, "kernel_size": 3})
-    {'_target_': 'a.Net', 'kernel_size': 3, '_partial_': True}
-    """
+    """Return the node of a network as a partial without the sizes that its owner sets."""
     if not isinstance(network, dict) or "_target_" not in network or "_partial_" in network:
         return network
     return {k: value for k, value in network.items() if k not in SIZES} | {"_partial_": True}

@@ -19,10 +19,10 @@ def usage_error(
     keys: Callable[[str], Iterable[str]] = lambda key: (),
     folder: Path | None = None,
 ) -> UsageError:
-    """Return the error for a user.
+    """Return the error for a user of an error of Hydra, OmegaConf or the YAML parser.
 
     Args:
-        error: Error of Hydra, OmegaConf or the YAML parser.
+        error: The error.
         entry: Entry point that was composed, such as "train".
         keys: Function from an unknown key to the keys of the config.
         folder: Folder of the configs.
@@ -72,11 +72,7 @@ def names_in(group: Path) -> list[str]:
 
 
 def listed(names: Iterable[str], most: int = MOST_NAMES) -> str:
-    """Join names, at most ``most`` of them.
-
-    >>> listed("abc", most=2), listed("ab", most=2)
-    ('a, b, ... (3 in all)', 'a, b')
-    """
+    """Join names, at most ``most`` of them."""
     every = list(names)
     more = f", ... ({len(every)} in all)" if len(every) > most else ""
     return ", ".join(every[:most]) + more
@@ -87,12 +83,8 @@ def suggestion(typed: str, known: Iterable[str]) -> str:
 
     A key also matches by its last part, or by a prefix of three letters or more.
 
-    >>> suggestion("optimiser.lr", ["optimizer.lr", "seed"])
-    ' Did you mean optimizer.lr?'
     >>> suggestion("max_steps", ["trainer.max_steps", "seed"])
     ' Did you mean trainer.max_steps?'
-    >>> suggestion("unet", ["lookup", "unet_regression"])
-    ' Did you mean unet_regression?'
     """
     names = list(known)
     ends = sorted((name for name in names if name.endswith(f".{typed}")), key=len)
@@ -103,10 +95,6 @@ def suggestion(typed: str, known: Iterable[str]) -> str:
 
 
 def cause(text: str) -> str:
-    """Return OmegaConf's reason against the value of a key, "" for an unknown key.
-
-    >>> cause("Could not override 'a'. Value 'x' could not be converted to Integer full_key: a")
-    ": Value 'x' could not be converted to Integer"
-    """
+    """Return OmegaConf's reason against the value of a key, "" for an unknown key."""
     found = re.search(r"\. (Value .*?)( full_key:| object_type|$)", text)
     return f": {found[1]}" if found else ""

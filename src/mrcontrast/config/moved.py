@@ -23,11 +23,7 @@ MOVED: dict[str, str] = {
 
 
 def today(target: str) -> str:
-    """Return the present name of a class.
-
-    >>> today("mrcontrast.latents.AutoencoderCodec")
-    'mrcontrast.latent.codec.AutoencoderCodec'
-    """
+    """Return the present name of a class."""
     parts = target.split(".")
     for count in range(len(parts), 1, -1):
         if (place := MOVED.get(".".join(parts[:count]))) is not None:
@@ -52,9 +48,6 @@ def with_roles(data: dict[str, Any]) -> dict[str, Any]:
     """Return the values of a data module with source, target, and transforms keyed by role.
 
     Earlier versions have one pair of contrasts and key transforms by contrast.
-
-    >>> with_roles({"augmentation": [{"keys": ["flair", "t1w", "brain_mask"]}]})["augmentation"]
-    [{'keys': ['source', 'target', 'brain_mask']}]
     """
     data = ROLES | data
     sources = data["source"] if isinstance(data["source"], list) else []

@@ -134,11 +134,7 @@ TRAINING: dict[str, Rule] = {  # values of a training's config
 
 
 def misfit(values: Mapping[str, Any], rules: Mapping[str, Rule]) -> tuple[str, str, Any] | None:
-    """Return key, expectation and value of the first value against its rule; None if all fit.
-
-    >>> misfit({"a": 1, "b": "x"}, {"b": whole(0), "c": TEXT})
-    ('b', 'a whole number from 0 on', 'x')
-    """
+    """Return key, expectation and value of the first value against its rule; None if all fit."""
     for key, (wanted, fits) in rules.items():
         if key in values and not fits(values[key]):
             return key, wanted, values[key]
@@ -152,17 +148,10 @@ def read_table(
     advice: str,
     make: Callable[[dict[str, Any]], Made],
 ) -> Made:
-    """Read a JSON file of a table, which may come from anywhere.
+    """Read a JSON file of a table, which may come from anywhere, and ``make`` something of it.
 
-    Args:
-        path: The file.
-        rules: Rules of its keys.
-        expected: Kind of file, for the message.
-        advice: Last sentence of the message.
-        make: Function from the table to the result.
-
-    Raises:
-        MrcontrastError: The file is missing or damaged, or a value does not fit its rule.
+    A missing or damaged file, or a value against its rule, is MrcontrastError: "Expected
+    ``expected``, got ... . ``advice``"
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -178,11 +167,7 @@ def read_table(
 
 
 def check_numbers(config: Any) -> None:  # noqa: ANN401 - an OmegaConf node, imported late
-    """Check the numbers and names of a resolved training config; null passes.
-
-    Raises:
-        UsageError: No trainer could use one; the message names its key.
-    """
+    """Raise UsageError for a number or name in a resolved config that no trainer could use."""
     from omegaconf import OmegaConf
 
     values = {key: OmegaConf.select(config, key) for key in TRAINING}

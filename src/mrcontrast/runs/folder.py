@@ -31,10 +31,7 @@ class RunFolder:
     """A folder of one training, from which its stage is rebuilt without any other run.
 
     ``config.yaml`` is resolved and holds the whole object tree, parts of earlier stages included;
-    ``weights.safetensors`` holds all tensors.
-
-    Args:
-        path: The folder; it need not exist yet.
+    ``weights.safetensors`` holds all tensors. The folder need not exist yet.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -141,9 +138,8 @@ class RunFolder:
         """Check that the run is finished and unchanged, and return the SHA-256 of its weights.
 
         Raises:
-            MrcontrastError: Config or weights are missing or have another hash than the recorded
-                one, the config names unknown code, or a file of a run that the weights refer to is
-                missing or changed.
+            MrcontrastError: A file is missing or has another hash than the recorded one, also of a
+                run that the weights refer to, or the config names unknown code.
         """
         if not self.path.is_dir():
             raise MrcontrastError(f"Expected a run folder, got none ({self.path}). Check the path.")

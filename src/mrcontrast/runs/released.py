@@ -23,11 +23,7 @@ def released_run(reference: str) -> Path | None:
 
 
 def check_runs_exist(references: Mapping[str, str | None]) -> None:
-    """Check that runs by option or key exist or are released; references such as "runs:/ID" pass.
-
-    Raises:
-        UsageError: One is missing; the message names its option and the released models.
-    """
+    """Raise UsageError for a missing run, by option or key; "runs:/ID" and released ones pass."""
     for option, reference in references.items():
         if is_missing(reference) and released_run(str(reference)) is None:
             models = released_models()

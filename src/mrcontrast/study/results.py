@@ -139,12 +139,7 @@ def figure_step(plain: dict[str, Any], folder: Path) -> Step:
 
 
 def check_figure(shown: dict[str, Any], predicted: dict[str, Any]) -> None:
-    """Check the methods of a figure.
-
-    Raises:
-        UsageError: One is not predicted, is on another grid than the prepared one, or has no
-            spread to show.
-    """
+    """Raise UsageError for a method without a prediction on the prepared grid, or a spread."""
     methods = set(shown["methods"])
     full = {name for name, node in predicted.items() if node.get("full_grid")}
     single = {name for name in methods & set(predicted) if predicted[name].get("samples", 1) < 2}

@@ -49,12 +49,7 @@ def prepare_step(plain: dict[str, Any], folder: Path) -> Step:
 
 
 def train_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
-    """Train one stage, as ``mrcontrast train`` does.
-
-    Raises:
-        UsageError: An override or the order of trainings does not fit the study.
-        MrcontrastError: A run that it starts from is missing, unfinished or changed.
-    """
+    """Train one stage, as ``mrcontrast train`` does; its overrides and parents are checked."""
     node, key = plain["train"][name], f"study.train.{name}"
     parents, start = node.get("parents", {}), node.get("start_from")
     output = folder / "runs" / name
@@ -105,11 +100,7 @@ def check_order(name: str, earlier: list[str], order: list[str]) -> None:
 
 
 def predict_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
-    """Translate the held-out subjects by one method, as prepared or on their own grids.
-
-    Raises:
-        UsageError: The model is not trained here, or sources are shuffled between different grids.
-    """
+    """Translate the held-out subjects by one method, as prepared or on their own grids."""
     node = plain["predict"][name]
     options = sampling_of(name, node)
     model, full_grid = node["model"], node.get("full_grid", False)

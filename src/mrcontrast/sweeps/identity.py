@@ -21,10 +21,6 @@ def identity_of(command: str, config: DictConfig) -> dict[str, str]:
     """Return hashes of a job's prepared data, earlier runs and config; equal ones, equal results.
 
     Folders, names and logging are left out, and so are paths of data and runs with a hash.
-
-    Args:
-        command: "train" or "study".
-        config: Config of the job.
     """
     plain = plain_values(config)
     data = data_hashes(plain)
@@ -43,11 +39,7 @@ def identity_of(command: str, config: DictConfig) -> dict[str, str]:
 
 
 def difference(ours: Mapping[str, str], theirs: Mapping[str, str]) -> str | None:
-    """Return the first part in which two identities differ, None if they are equal.
-
-    >>> difference({"data": "1", "parents": "2"}, {"data": "1", "parents": "3"})
-    'parents'
-    """
+    """Return the first part in which two identities differ, None if they are equal."""
     return next((part for part in PARTS if ours.get(part) != theirs.get(part)), None)
 
 

@@ -1,11 +1,12 @@
 """One job of a sweep on disk: its task, its progress, and the process that holds it."""
 
+import hashlib
 import os
 import platform
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -48,45 +49,25 @@ RULES = {
 
 @dataclass
 class Job:
-    """One training or study of a sweep.
+    """One training or study of a sweep, which is recorded in ``job.json`` of its folder."""
 
-    Attributes:
-        folder: Run folder or study folder, with ``job.json``.
-        command: "train" or "study".
-        overrides: All overrides, folder and name last.
-        varied: The overrides in which jobs differ, key -> value as typed.
-        identity: See ``identity_of``; empty for a job of an earlier version.
-        number: Place in the sweep, from 1.
-        parent_run: MLflow run of the sweep.
-        state: waiting, running (until its lock is free), finished, failed or stopped.
-        attempts: Number of starts.
-        score: Score for the ranking; None before the end, or without validation.
-        monitor: Name of the score.
-        mode: "min" or "max", the better direction of the score.
-        steps: Optimiser steps of a finished training; None if unknown, and for a study.
-        seconds: Duration of the last attempt.
-        error: Reason of a failure, one line.
-        process: Host and process id of the last attempt.
-        searched: The varied overrides as plain values, for Optuna.
-    """
-
-    folder: Path
+    folder: Path  # run folder or study folder
     command: str
-    overrides: list[str]
-    varied: dict[str, str]
-    identity: dict[str, str]
-    number: int = 0
-    parent_run: str | None = None
-    state: str = WAITING
+    overrides: list[str]  # all, folder and name last
+    varied: dict[str, str]  # the overrides in which jobs differ, key -> value as typed
+    identity: dict[str, str]  # see ``identity_of``; empty for a job of an earlier version
+    number: int = 0  # place in the sweep, from 1
+    parent_run: str | None = None  # MLflow run of the sweep
+    state: str = WAITING  # running: until its lock is free
     attempts: int = 0
-    score: float | None = None
+    score: float | None = None  # None before the end, or without validation
     monitor: str = "score"
-    mode: str = "max"
-    steps: int | None = None
-    seconds: float = 0.0
+    mode: str = "max"  # the better direction of the score
+    steps: int | None = None  # of a finished training
+    seconds: float = 0.0  # of the last attempt
     error: str = ""
-    process: str = ""
-    searched: dict[str, Any] = field(default_factory=dict)
+    process: str = ""  # host and process id of the last attempt
+    searched: dict[str, Any] = field(default_factory=dict)  # varied as plain values, for Optuna
 
     @property
     def name(self) -> str:
@@ -124,11 +105,7 @@ class Job:
         )
 
     def offer(self) -> str:
-        """Set the job to waiting unless a process works on it or has finished it.
-
-        Returns:
-            Its state: waiting, running or finished.
-        """
+        """Set the job to waiting unless a process works on it or it is finished; return its state."""
         with self.lock(0) as ours:
             if not ours:
                 self.state = RUNNING
@@ -168,12 +145,10 @@ class Job:
         with os.fdopen(os.open(self.folder.parent / EVENTS, flags, 0o666), "a") as file:
             file.write(line)
 
-    @contextmanager
-    def lock(self, seconds: float = -1) -> Iterator[bool]:
+    def lock(self, seconds: float = -1) -> AbstractContextManager[bool]:
         """Hold the job and yield whether it succeeded; see ``held``."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with held(self.folder / LOCK, seconds) as ours:
-            yield ours
+        return held(self.folder / LOCK, seconds)
 
     def is_worked_on(self) -> bool:
         """Return whether a process holds the job, of this sweep or an earlier one."""
@@ -197,15 +172,9 @@ def read_jobs(folder: Path) -> list[Job]:
 def short_name(varied: Mapping[str, str], longest: int = 80) -> str:
     """Return varied overrides as a name that shells, file systems and overrides take unquoted.
 
-    >>> short_name({"stage.optimisation.optimizer.lr": "1e-3", "seed": "1"})
-    'lr_1e-3+seed_1'
     >>> short_name({"stage.a.lr": "1", "stage.b.lr": "2", "autoencoder": "outputs/runs/small"})
     'a.lr_1+b.lr_2+autoencoder_small'
-    >>> short_name({})
-    'default'
     """
-    import hashlib
-
     keys = {key: key.lstrip("+~").replace("/", ".").split(".") for key in varied}
     lasts = [parts[-1] for parts in keys.values()]
     shown = {

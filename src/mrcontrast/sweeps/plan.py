@@ -26,23 +26,14 @@ OPTUNA = "mrcontrast.sweeps.search.OptunaSearch"
 
 @dataclass(frozen=True)
 class Plan:
-    """A sweep before it runs.
-
-    Attributes:
-        command: "train" or "study".
-        fixed: Overrides that all jobs share.
-        dimensions: Overrides with several values.
-        config: Config of the first job, with Hydra's own settings.
-        folder: Folder of the sweep.
-        found: Composed jobs by a hash of their values.
-    """
+    """A sweep before it runs."""
 
     command: str
-    fixed: tuple[str, ...]
-    dimensions: tuple[Override, ...]
-    config: DictConfig
+    fixed: tuple[str, ...]  # overrides that all jobs share
+    dimensions: tuple[Override, ...]  # overrides with several values
+    config: DictConfig  # of the first job, with Hydra's own settings
     folder: Path
-    found: dict[str, Job] = field(default_factory=dict)
+    found: dict[str, Job] = field(default_factory=dict)  # composed jobs by a hash of their values
 
     def identity(self) -> list[str]:
         """Return the shared overrides that decide results; a folder holds one such sweep."""
@@ -53,12 +44,7 @@ class Plan:
         return [*self.fixed, *(str(override.input_line) for override in self.dimensions)]
 
     def job(self, point: Point, known: Mapping[str, Job]) -> Job:
-        """Return the job of a point, with the progress of an existing one.
-
-        Args:
-            point: Values of the dimensions.
-            known: Existing jobs by the name of their folder.
-        """
+        """Return the job of a point, with the progress of one that is ``known`` by its folder."""
         new = self.described(point.varied)
         for job in known.values():
             if difference(job.identity, new.identity) is None:
@@ -104,12 +90,7 @@ class Plan:
 def read_plan(command: str, arguments: Sequence[str]) -> tuple[Plan, Search, Any]:
     """Return plan, search and launcher of a sweep.
 
-    Args:
-        command: "train" or "study".
-        arguments: Overrides, some with several values, and Hydra's own.
-
-    Raises:
-        UsageError: They do not fit the configs, or set keys of the sweep itself.
+    Overrides that do not fit the configs, or set keys of the sweep itself, are UsageError.
     """
     parsed = parse(renamed_keys(command, arguments))
     for override in parsed:

@@ -72,13 +72,9 @@ def note_sweep(plan: Plan, run_id: str | None, standing: Mapping[str, str]) -> N
 
 
 def standing_today(plan: Plan, known: Sequence[Job]) -> dict[str, str]:
-    """Return the present standing of each job of an earlier start.
+    """Return the present standing of each job of an earlier start, in order.
 
     A job is ranked if its values lead to the config, data and parents that it was trained with.
-
-    Args:
-        plan: Plan of this start.
-        known: Jobs in the order of their numbers.
     """
     standing: dict[str, str] = {}
     valid: list[dict[str, str]] = []

@@ -26,9 +26,7 @@ PARENT_VARIABLE = "MRCONTRAST_PARENT_RUN"  # read by configs/logger/mlflow.yaml
 def run_job(folder: str | Path) -> str:
     """Run a job or wait for its process, record its end, and return its state.
 
-    Raises:
-        KeyboardInterrupt: It was stopped; the next start goes on from its last checkpoint.
-        SystemExit: Likewise.
+    A stop passes as KeyboardInterrupt or SystemExit; the next start goes on from the checkpoint.
     """
     if not is_first_process():  # one of several that Lightning starts
         WORK[Job.read(folder).command](Job.read(folder))

@@ -13,12 +13,7 @@ from mrcontrast.sweeps.jobs import FAILED, FINISHED, Job
 
 @dataclass(frozen=True)
 class Point:
-    """One set of values.
-
-    Attributes:
-        varied: Override key -> value as typed.
-        searched: The same as plain values; empty for a grid.
-    """
+    """One set of values: as typed, and as plain values for Optuna."""
 
     varied: Mapping[str, str]
     searched: Mapping[str, Any] = field(default_factory=dict)
@@ -146,7 +141,7 @@ class OptunaSearch:
                 self.asked += 1
                 self.trials[point.key] = trial
                 return point
-            self.study.tell(trial, **outcome(self.scores.get(point.key)))
+            self.study.tell(trial, *outcome(self.scores.get(point.key)))
         return None
 
     def tell(self, point: Point, score: float | None) -> None:
@@ -155,17 +150,12 @@ class OptunaSearch:
 
         self.scores[point.key] = score
         if point.key in self.trials:
-            self.study.tell(self.trials[point.key], **outcome(score))
+            self.study.tell(self.trials[point.key], *outcome(score))
             return
-        end = outcome(score)
-        self.study.add_trial(
-            create_trial(
-                params=dict(point.searched),
-                distributions=self.space,
-                value=end["values"],
-                state=end["state"],
-            )
-        )
+        value, state = outcome(score)
+        params = dict(point.searched)
+        trial = create_trial(state=state, value=value, params=params, distributions=self.space)
+        self.study.add_trial(trial)
 
     def size(self) -> int:
         """Return the number of trials in all."""
@@ -175,11 +165,11 @@ class OptunaSearch:
 Search = Grid | OptunaSearch
 
 
-def outcome(score: float | None) -> dict[str, Any]:
+def outcome(score: float | None) -> tuple[float | None, Any]:
     """Return a score as Optuna's value and state."""
     from optuna.trial import TrialState
 
-    return {"values": score, "state": TrialState.FAIL if score is None else TrialState.COMPLETE}
+    return score, TrialState.FAIL if score is None else TrialState.COMPLETE
 
 
 def values_of(override: Override) -> list[str]:

@@ -58,9 +58,5 @@ def recorded(tracker: NoTracker) -> Iterator[None]:
 
 
 def status_after(error: BaseException) -> str:
-    """Return the status of a run that an error ends: FAILED, or KILLED by a signal.
-
-    >>> status_after(ValueError()), status_after(KeyboardInterrupt())
-    ('FAILED', 'KILLED')
-    """
+    """Return the status of a run that an error ends: FAILED, or KILLED by a signal."""
     return "FAILED" if isinstance(error, Exception) else "KILLED"

@@ -37,12 +37,6 @@ class Outbox:
     No error here ends a training: records that a server rejects are dropped with a warning, others
     wait, in order and with their times. Sending twice is harmless. The first line of the file holds
     the address for ``mrcontrast sync``.
-
-    Args:
-        client: Client of the store.
-        run_id: The run.
-        path: The file; it exists only while records wait.
-        uri: Address of the store.
     """
 
     def __init__(self, client: "MlflowClient", run_id: str, path: Path, uri: str) -> None:

@@ -16,11 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class RunMetrics(Logger):
-    """Send metrics and pictures; the tracker sets parameters and status.
-
-    Args:
-        outbox: Outbox of the open run.
-    """
+    """Send metrics and pictures; the tracker sets parameters and status."""
 
     name = "mlflow"
 
