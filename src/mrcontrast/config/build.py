@@ -36,8 +36,7 @@ def compose(entry: str, overrides: list[str] | None = None, with_hydra: bool = F
             fit the configs is UsageError.
         with_hydra: Keep Hydra's own settings, below ``hydra``.
     """
-    from hydra import compose as hydra_compose
-    from hydra import initialize_config_dir
+    import hydra
     from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
     from yaml import YAMLError
@@ -46,8 +45,8 @@ def compose(entry: str, overrides: list[str] | None = None, with_hydra: bool = F
     register_resolvers()
     GlobalHydra.instance().clear()
     try:
-        with initialize_config_dir(str(config_dir()), version_base="1.3"):
-            config = hydra_compose(entry, overrides, return_hydra_config=True)
+        with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
+            config = hydra.compose(entry, overrides, return_hydra_config=True)
             return without_hydra(config, with_hydra)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         keys = partial(keys_without, entry, overrides)

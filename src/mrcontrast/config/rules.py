@@ -50,6 +50,16 @@ def optional(rule: Rule) -> Rule:
     return f"{wanted}, or null", lambda value: value is None or fits(value)
 
 
+def table(wanted: str, rules: Mapping[str, Rule], *needed: str) -> Rule:
+    """Return the rule of a table with some keys, whose values fit rules."""
+
+    def fits(value: Any) -> bool:  # noqa: ANN401 - as typed
+        there = isinstance(value, dict) and value.keys() >= set(needed)
+        return there and misfit(value, rules) is None
+
+    return wanted, fits
+
+
 def is_whole(value: object) -> bool:
     """Return whether a value is a whole number; true and false are none."""
     return isinstance(value, int) and not isinstance(value, bool)
@@ -90,17 +100,18 @@ def is_time(value: object) -> bool:
 
 TEXT: Rule = ("a text", is_text)
 TEXTS: Rule = ("a list of texts", lambda v: isinstance(v, list) and all(map(is_text, v)))
-TABLE: Rule = ("a table", lambda value: isinstance(value, dict))
+TABLE = table("a table", {})
 TEXT_TABLE: Rule = (
     "a table of texts",
     lambda value: isinstance(value, dict) and all(map(is_text, value.values())),
 )
 FINITE = number("", lambda value: True)
+POSITIVE = number("above 0", lambda value: value > 0)
 NOT_NEGATIVE = number("from 0 on", lambda value: value >= 0)
 OPTIMISATION = {
     "warmup_steps": whole(0),
     "final_lr_fraction": number("in [0, 1]", lambda value: 0 <= value <= 1),
-    "optimizer.lr": number("above 0", lambda value: value > 0),
+    "optimizer.lr": POSITIVE,
     "optimizer.weight_decay": NOT_NEGATIVE,
 }
 TRAINING: dict[str, Rule] = {  # values of a training's config

@@ -21,7 +21,7 @@ from mrcontrast.storage.tensor_file import check_neighbours, read_tensors, write
 if TYPE_CHECKING:
     from torch import Tensor
 
-log = logging.getLogger(__name__)
+warn_once = cache(logging.getLogger(__name__).warning)
 
 WEIGHTS_HASH, CONFIG_HASH = "weights_sha256", "config_sha256"  # keys of the provenance
 PACKAGES = ("mrcontrast", "torch", "monai", "lightning", "numpy", "nibabel")
@@ -63,7 +63,7 @@ class RunFolder:
         """
         recorded = self.provenance.get(CONFIG_HASH)
         if recorded is None:
-            warn_without_hash(self.path)
+            warn_once(f"{self.path} has no hash of its config.yaml: only its weights are verified.")
         elif recorded != (found := sha256_file(self.config_path)):
             raise MrcontrastError(
                 f"Expected a config with SHA-256 {recorded[:12]}, got {found[:12]} "
@@ -162,12 +162,6 @@ class RunFolder:
             )
         check_neighbours(self.weights_path)
         return found
-
-
-@cache
-def warn_without_hash(path: Path) -> None:
-    """Warn once that the config of a run of an earlier version cannot be verified."""
-    log.warning("%s has no hash of its config.yaml: only its weights are verified.", path)
 
 
 def software() -> dict[str, Any]:

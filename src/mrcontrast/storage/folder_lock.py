@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from mrcontrast.errors import MrcontrastError
 
-log = logging.getLogger(__name__)
+warn_once = cache(logging.getLogger(__name__).warning)
 PATIENCE_SECONDS = 7.0  # data workers of a killed training notice within 5 s and free its lock
 
 
@@ -30,8 +30,7 @@ def held(path: Path, seconds: float = -1) -> Iterator[bool]:
         return
     except (OSError, NotImplementedError) as error:
         if getattr(error, "errno", None) not in (EACCES, EPERM, EROFS):
-            reason = f"No lock in {path.parent} ({error}): start no second process there."
-            _warn_once(reason)
+            warn_once(f"No lock in {path.parent} ({error}): start no second process there.")
         yield True
         return
     try:
@@ -67,8 +66,3 @@ def alone(folder: Path, name: str, work: str) -> Iterator[None]:
                 path.unlink()  # while it is held: never the lock of another process
                 if is_new:
                     folder.rmdir()
-
-
-@cache
-def _warn_once(message: str) -> None:
-    log.warning(message)

@@ -26,10 +26,15 @@ FORMS = (
 )
 ANNEX = "annex/objects"
 GET_ANNEX = "Get it with datalad get or git annex get"
+GET_LFS = "Get it with git lfs pull"
 LARGEST_POINTER = 1024  # bytes
-ANNEX_POINTER = ("a pointer of git-annex without its content", GET_ANNEX)
-LFS_POINTER = ("a pointer of Git LFS without its content", "Get it with git lfs pull")
-POINTERS = {f"/{ANNEX}/".encode(): ANNEX_POINTER, b"version https://git-lfs": LFS_POINTER}
+POINTERS = {
+    f"/{ANNEX}/".encode(): ("a pointer of git-annex without its content", GET_ANNEX),
+    b"version https://git-lfs": (
+        "a pointer of Git LFS without its content",
+        GET_LFS,
+    ),
+}
 
 
 def open_nifti(path: Path) -> nib.Nifti1Image:
@@ -143,21 +148,15 @@ def absence(path: Path) -> tuple[str, str] | None:
             return "none", "Check the path"
         if not path.is_file():
             return "a folder" if path.is_dir() else "no regular file", "Check the path"
-        return _no_content(path)
+        if path.stat().st_size == 0:
+            return "an empty file", "Copy it again"
+        if path.stat().st_size > LARGEST_POINTER:
+            return None
+        with path.open("rb") as file:
+            start = file.read(64)
+        return next((found for mark, found in POINTERS.items() if start.startswith(mark)), None)
     except OSError as error:
         return f"the error: {error.strerror}", "Check the path and its permissions"
-
-
-def _no_content(path: Path) -> tuple[str, str] | None:
-    """Describe a file that is empty or stands for another one."""
-    size = path.stat().st_size
-    if size == 0:
-        return "an empty file", "Copy it again"
-    if size > LARGEST_POINTER:
-        return None
-    with path.open("rb") as file:
-        start = file.read(64)
-    return next((found for mark, found in POINTERS.items() if start.startswith(mark)), None)
 
 
 def fault(expected: str, got: str, path: Path, advice: str) -> MrcontrastError:

@@ -119,12 +119,13 @@ def same_grid(
     a: Volume, b: Volume, path_a: str | Path, path_b: str | Path, tolerance_mm: float = 1e-2
 ) -> None:
     """Raise MrcontrastError if shapes differ, or corners by more than ``tolerance_mm``."""
-    if a.shape != b.shape:
-        difference = f"shapes {times(a.shape)} and {times(b.shape)}"
-    elif (distance := _corner_distance_mm(a, b)) > tolerance_mm:
-        difference = f"corners {distance:.3g} mm apart"
-    else:
+    corners = np.array(list(product(*((0, n - 1) for n in a.shape))))
+    shifts = corners @ (a.affine - b.affine)[:3, :3].T + (a.affine - b.affine)[:3, 3]
+    distance = float(np.linalg.norm(shifts, axis=1).max())
+    if a.shape == b.shape and distance <= tolerance_mm:
         return
+    shapes = f"shapes {times(a.shape)} and {times(b.shape)}"
+    difference = f"corners {distance:.3g} mm apart" if a.shape == b.shape else shapes
     raise MrcontrastError(
         f"Expected two volumes on one grid, got {difference} ({path_a} and {path_b}). "
         "Register and resample one to the other first."
@@ -160,10 +161,3 @@ def _write(path: Path, data: np.ndarray, affine: np.ndarray, like: Like | None) 
     image = to_image(data, affine, like)
     with replacing(path) as unfinished:
         nib.save(image, unfinished)
-
-
-def _corner_distance_mm(a: Volume, b: Volume) -> float:
-    """Return the largest distance between corner voxels of the same index."""
-    corners = np.array(list(product(*((0, n - 1) for n in a.shape))))
-    shifts = corners @ (a.affine - b.affine)[:3, :3].T + (a.affine - b.affine)[:3, 3]
-    return float(np.linalg.norm(shifts, axis=1).max())

@@ -22,7 +22,10 @@ def identity_of(command: str, config: DictConfig) -> dict[str, str]:
 
     Folders, names and logging are left out, and so are paths of data and runs with a hash.
     """
-    plain = plain_values(config)
+    try:
+        plain: Any = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException:
+        plain = OmegaConf.to_container(config, resolve=False)
     data = data_hashes(plain)
     named = {key: plain[key] for key in PARENTS if plain.get(key)}
     if command == "study":
@@ -55,15 +58,6 @@ def data_hashes(plain: Mapping[str, Any]) -> list[str] | None:
     except MrcontrastError:  # the job itself reports it
         return None
     return [manifest.data_hash, manifest.split_hash]
-
-
-def plain_values(config: DictConfig) -> dict[str, Any]:
-    """Return a config as plain values, unresolved if an interpolation fails."""
-    try:
-        plain: Any = OmegaConf.to_container(config, resolve=True)
-    except OmegaConfBaseException:
-        plain = OmegaConf.to_container(config, resolve=False)
-    return plain
 
 
 def weights_of(path: str) -> str | None:

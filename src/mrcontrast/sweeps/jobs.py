@@ -1,6 +1,7 @@
 """One job of a sweep on disk: its task, its progress, and the process that holds it."""
 
 import hashlib
+import json
 import os
 import platform
 import re
@@ -11,17 +12,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mrcontrast.config.rules import (
-    FINITE,
-    TABLE,
-    TEXT,
-    TEXT_TABLE,
-    TEXTS,
-    one_of,
-    optional,
-    read_table,
-    whole,
-)
+from omegaconf import DictConfig
+
+from mrcontrast.config import rules
+from mrcontrast.config.option_names import renamed_node
+from mrcontrast.config.rules import FINITE, TEXT, TEXT_TABLE, one_of, optional, whole
+from mrcontrast.errors import MrcontrastError
 from mrcontrast.runs.folder import RunFolder
 from mrcontrast.storage.files import write_json
 from mrcontrast.storage.folder_lock import held
@@ -34,10 +30,10 @@ RULES = {
     "command": one_of("train", "study"),
     "state": one_of(WAITING, RUNNING, FINISHED, FAILED, STOPPED),
     "mode": one_of("min", "max"),
-    "overrides": TEXTS,
+    "overrides": rules.TEXTS,
     "varied": TEXT_TABLE,
     "identity": (TEXT_TABLE[0], lambda value: isinstance(value, str) or TEXT_TABLE[1](value)),
-    "searched": TABLE,
+    "searched": rules.TABLE,
     **dict.fromkeys(("number", "attempts"), whole(0)),
     "steps": optional(whole(0)),
     "score": optional(FINITE),
@@ -84,7 +80,7 @@ class Job:
             return cls(folder=Path(folder), **known)
 
         advice = "Restore the file, or move its folder out of the sweep."
-        return read_table(Path(folder) / JOB, RULES, "a job of a sweep", advice, make)
+        return rules.read_table(Path(folder) / JOB, RULES, "a job of a sweep", advice, make)
 
     def save(self) -> None:
         """Write the job's file, completely or not at all."""
@@ -105,7 +101,7 @@ class Job:
         )
 
     def offer(self) -> str:
-        """Set the job to waiting unless a process works on it or it is finished; return its state."""
+        """Set the job to waiting unless it is worked on or finished, and return its state."""
         with self.lock(0) as ours:
             if not ours:
                 self.state = RUNNING
@@ -114,14 +110,11 @@ class Job:
                 now = Job.read(self.folder)
                 for key in PROGRESS:
                     setattr(self, key, getattr(now, key))
-            if self.state != FINISHED or not self.has_result():
+            lost = self.command == "train" and not RunFolder(self.folder).weights_path.is_file()
+            if self.state != FINISHED or lost:  # a study checks its own steps
                 self.state = WAITING
                 self.save()
         return self.state
-
-    def has_result(self) -> bool:
-        """Return whether the weights of a training are there; a study checks its own steps."""
-        return self.command != "train" or RunFolder(self.folder).weights_path.is_file()
 
     def begin(self) -> None:
         """Record that this process works on the job."""
@@ -187,3 +180,35 @@ def short_name(varied: Mapping[str, str], longest: int = 80) -> str:
         return name
     full = "+".join(f"{key}={value}" for key, value in varied.items())
     return f"{name[:longest]}-{hashlib.sha256(full.encode()).hexdigest()[:8]}"
+
+
+def monitor_of(command: str, config: DictConfig) -> tuple[str, str]:
+    """Return the name of the score, and "min" or "max" for the better direction."""
+    if command == "train":
+        return str(config.stage.checkpoint.monitor), str(config.stage.checkpoint.mode)
+    wanted = config.objective
+    return f"{method_of(config)}/{wanted.region}/{wanted.metric}", str(wanted.mode)
+
+
+def method_of(config: DictConfig) -> str:
+    """Return the method that ranks a study: the configured one, or the last unshuffled one."""
+    if config.objective.method is not None:
+        return str(config.objective.method)
+    predicted = {name: renamed_node(node) for name, node in config.study.predict.items()}
+    return str([name for name, node in predicted.items() if not node.get("shuffle_source")][-1])
+
+
+def score_of(config: DictConfig) -> float:
+    """Return the mean score of a finished study; MrcontrastError if it is not in its results."""
+    method, wanted = method_of(config), config.objective
+    keys = ("methods", method, wanted.region, wanted.metric, "mean")
+    for path in sorted(Path(config.out).glob("evaluation*/summary.json")):
+        node: Any = json.loads(path.read_text(encoding="utf-8"))
+        for key in keys:
+            node = node.get(key) if isinstance(node, dict) else None
+        if node is not None:
+            return float(node)
+    raise MrcontrastError(
+        f"Expected {'/'.join(keys[1:4])} in the study's evaluation, got none ({config.out}). "
+        "Set objective.method, objective.region and objective.metric."
+    )

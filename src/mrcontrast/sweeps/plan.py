@@ -16,8 +16,7 @@ from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.runs.identity import FREE_PATHS
 from mrcontrast.storage.files import UNFINISHED, json_hash
 from mrcontrast.sweeps.identity import FREE, difference, identity_of
-from mrcontrast.sweeps.jobs import LOCK, LOG, Job, short_name
-from mrcontrast.sweeps.objective import monitor_of
+from mrcontrast.sweeps.jobs import LOCK, LOG, Job, monitor_of, short_name
 from mrcontrast.sweeps.search import Point, Search
 
 PLACE = "out"  # key of a job's folder

@@ -10,9 +10,18 @@ from mrcontrast.config.build import build
 from mrcontrast.storage.files import check_links, remove_left_over
 from mrcontrast.storage.folder_lock import alone
 from mrcontrast.sweeps import jobs
-from mrcontrast.sweeps.jobs import FAILED, FINISHED, JOB, LOCK, LOG, RUNNING, Job, read_jobs
+from mrcontrast.sweeps.jobs import (
+    FAILED,
+    FINISHED,
+    JOB,
+    LOCK,
+    LOG,
+    RUNNING,
+    Job,
+    monitor_of,
+    read_jobs,
+)
 from mrcontrast.sweeps.launchers import Handle, Processes, Submitit
-from mrcontrast.sweeps.objective import monitor_of
 from mrcontrast.sweeps.plan import Plan, read_plan
 from mrcontrast.sweeps.record import (
     OTHER_VALUES,

@@ -1,12 +1,14 @@
 """Record a training in MLflow: one run with settings, metrics, pictures and status."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from mrcontrast.errors import MrcontrastError, one_line
@@ -15,7 +17,6 @@ from mrcontrast.runs.identity import flat
 from mrcontrast.tracking.no_tracker import NoTracker
 from mrcontrast.tracking.outbox import OUTBOX, Outbox, keep_waiting
 from mrcontrast.tracking.registry import FOLDER_TAG
-from mrcontrast.tracking.run_metrics import RunMetrics
 from mrcontrast.tracking.store import absolute_uri, connect, experiment_id, store_errors
 
 log = logging.getLogger(__name__)
@@ -23,6 +24,47 @@ log = logging.getLogger(__name__)
 ERROR_TAG = "mrcontrast.error"
 MOST_ERROR = 500  # characters
 PARENT_TAG = "mlflow.parentRunId"  # MLflow's own name: it nests runs by it
+
+
+class RunMetrics(Logger):
+    """Send metrics and pictures; the tracker sets parameters and status."""
+
+    name = "mlflow"
+
+    def __init__(self, outbox: Outbox) -> None:
+        super().__init__()
+        self.outbox = outbox
+        self.warned = False
+
+    @property
+    def version(self) -> str:
+        """Id of the run."""
+        return self.outbox.run_id
+
+    def log_hyperparams(self, params: Any) -> None:  # noqa: ANN401 - Lightning's own type
+        """Do nothing: the tracker sends them when the run begins."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Send metrics of a step."""
+        with self.disk_may_be_full():
+            self.outbox.metrics(metrics, step or 0)
+
+    @rank_zero_only
+    def log_picture(self, path: Path) -> None:
+        """Send a picture."""
+        with self.disk_may_be_full():
+            self.outbox.artifact(path, "pictures")
+
+    @contextmanager
+    def disk_may_be_full(self) -> Iterator[None]:
+        """Warn once instead of ending the training when a record can be kept nowhere."""
+        try:
+            yield
+        except (OSError, MrcontrastError) as error:
+            if not self.warned:
+                log.warning("A record for MLflow is lost, training goes on: %s", one_line(error))
+            self.warned = True
 
 
 @dataclass(eq=False)
