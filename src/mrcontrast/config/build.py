@@ -47,23 +47,18 @@ def compose(entry: str, overrides: list[str] | None = None, with_hydra: bool = F
     try:
         with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
             config = hydra.compose(entry, overrides, return_hydra_config=True)
-            return without_hydra(config, with_hydra)
+        plain: Any = OmegaConf.to_container(config)
+        with open_dict(config):  # which only Hydra's own command resolves
+            if plain.get("name") == NAME_OF_STAGE:
+                config.name = config.hydra.runtime.choices.stage
+            if plain.get("overrides") == TYPED:
+                config.overrides = config.hydra.overrides.task
+            if not with_hydra:
+                del config["hydra"]
+        return config
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         keys = partial(keys_without, entry, overrides)
         raise usage_error(error, entry, keys, config_dir()) from error
-
-
-def without_hydra(config: DictConfig, with_hydra: bool) -> DictConfig:
-    """Replace interpolations of Hydra's settings, which only Hydra's own command resolves."""
-    plain: Any = OmegaConf.to_container(config)
-    with open_dict(config):
-        if plain.get("name") == NAME_OF_STAGE:
-            config.name = config.hydra.runtime.choices.stage
-        if plain.get("overrides") == TYPED:
-            config.overrides = config.hydra.overrides.task
-        if not with_hydra:
-            del config["hydra"]
-    return config
 
 
 def keys_without(entry: str, overrides: Sequence[str], unknown: str) -> list[str]:

@@ -43,7 +43,8 @@ def usage_error(
         names = listed(found[2].replace(",", " ").split())
         return UsageError(f"Expected {found[1]}=NAME, got none. Choose one of {names}.")
     if found := re.match(r"Could not override '([^']+)'", text):
-        reason = cause(text)
+        value = re.search(r"\. (Value .*?)( full_key:| object_type|$)", text)
+        reason = f": {value[1]}" if value else ""
         meant = "" if reason else suggestion(found[1], keys(found[1]))
         return UsageError(
             f"Expected a key of the config, got {found[1]}{reason}.{meant} {help_text}"
@@ -92,9 +93,3 @@ def suggestion(typed: str, known: Iterable[str]) -> str:
     if not near and len(typed) > 2:
         near = sorted((name for name in names if name.startswith(typed)), key=len)
     return f" Did you mean {near[0]}?" if near else ""
-
-
-def cause(text: str) -> str:
-    """Return OmegaConf's reason against the value of a key, "" for an unknown key."""
-    found = re.search(r"\. (Value .*?)( full_key:| object_type|$)", text)
-    return f": {found[1]}" if found else ""

@@ -85,13 +85,17 @@ def report_name(earlier: str, now: str) -> None:
 
 def check_flags(command: str, arguments: Sequence[str], folder: Path) -> None:
     """Raise UsageError for an argument with dashes that is not Hydra's; it gives the override."""
+    import yaml
+
+    plain = yaml.safe_load((folder / f"{command}.yaml").read_text(encoding="utf-8"))
+    groups = [next(iter(entry)) for entry in plain.pop("defaults") if isinstance(entry, dict)]
+    known = dict.fromkeys(groups) | plain
     for index, argument in enumerate(arguments):
         flag, equals, value = argument.partition("=")
         if not flag.startswith("-") or flag in OF_HYDRA or NUMBER.fullmatch(argument):
             continue
         typed = flag.lstrip("-").replace("-", "_")
         key = KEYS.get(command, {}).get(typed, typed)
-        known = first_keys(folder, command)
         if re.split(r"[./@]", key)[0] not in known:
             meant, help_text = suggestion(key, known), HELP.format(entry=command)
             raise UsageError(f"Expected a key of the config, got {flag}.{meant} {help_text}")
@@ -106,12 +110,3 @@ def next_value(rest: Sequence[str], default: str) -> str:
     if not rest or "=" in rest[0] or (rest[0].startswith("-") and not NUMBER.fullmatch(rest[0])):
         return default
     return rest[0]
-
-
-def first_keys(folder: Path, command: str) -> dict[str, Any]:
-    """Return the top keys of a command's config with their values, groups included."""
-    import yaml
-
-    plain = yaml.safe_load((folder / f"{command}.yaml").read_text(encoding="utf-8"))
-    groups = [next(iter(entry)) for entry in plain["defaults"] if isinstance(entry, dict)]
-    return dict.fromkeys(groups) | {key: plain[key] for key in plain if key != "defaults"}

@@ -188,23 +188,17 @@ class Walk:
         except Exception as error:  # classes refuse in many ways
             raise UnidentifiedError(f"a {type(value).__qualname__}") from error
         if isinstance(kept, str):  # a name, such as "len"
-            yield from self.named(value, kept)
+            known = self.installed(getattr(value, "__module__", None))
+            inner = getattr(value, "__wrapped__", None)
+            if known is None and inner is None:
+                raise UnidentifiedError(f"compiled code ({kept})")
+            yield from (kept, *(known or ()), self.digest(inner))
             return
         make, arguments, state, items, pairs = (*kept, *(None,) * 3)[:5]
         bases = {f"{base.__module__}.{base.__qualname__}" for base in type(value).__mro__}
         if isinstance(state, dict) and "monai.transforms.transform.Randomizable" in bases:
             state = {name: part for name, part in state.items() if name != "R"}
         yield self.digests([make, arguments, state, [*(items or ())], [*(pairs or ())]])
-
-    def named(self, value: Any, name: str) -> Iterator[str]:  # noqa: ANN401
-        """Yield the name of a compiled object; UnidentifiedError for code that is not installed."""
-        known = self.installed(getattr(value, "__module__", None))
-        inner = getattr(value, "__wrapped__", None)
-        if known is None and inner is None:
-            raise UnidentifiedError(f"compiled code ({name})")
-        yield name
-        yield from known or ()
-        yield self.digest(inner)
 
 
 def hashed(*parts: str | bytes) -> str:

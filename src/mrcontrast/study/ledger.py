@@ -64,7 +64,8 @@ class Ledger:
 
     def is_finished(self, step: Step) -> bool:
         """Return whether a step's result is complete and up to date; call it in order."""
-        self.hashes[step.name] = self.hash_of(step)
+        stamps = [self.stamps[name] for name in step.inputs]
+        self.hashes[step.name] = json_hash([step.name, step.settings, stamps])
         record = self.record_of(step)
         self.stamps[step.name] = (record and record.stamp) or self.hashes[step.name]
         return record is not None and self.fault(step, record) is None
@@ -198,10 +199,6 @@ class Ledger:
             except MrcontrastError as error:
                 found = one_line(error)
         return found
-
-    def hash_of(self, step: Step) -> str:
-        """Return a hash over a step's settings and the stamps of its inputs."""
-        return json_hash([step.name, step.settings, [self.stamps[name] for name in step.inputs]])
 
     def path(self, step: Step) -> Path:
         """Return the file of a step's record."""

@@ -43,9 +43,8 @@ def prepare_step(plain: dict[str, Any], folder: Path) -> Step:
     settings = OmegaConf.to_container(compose("prepare", overrides).recipe, resolve=True)
     files = ("*.tsv", "*.yaml", "*.json", "sub-*/**/*")
     anchors = ("manifest.tsv", "recipe.yaml")
-    return Step(
-        "data", "Prepare the data", output, settings, run, files=files, anchors=anchors, whole=True
-    )
+    settled = ("data", "Prepare the data", output, settings, run)
+    return Step(*settled, files=files, anchors=anchors, whole=True)
 
 
 def train_step(name: str, plain: dict[str, Any], folder: Path) -> Step:

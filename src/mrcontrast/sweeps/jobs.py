@@ -6,9 +6,9 @@ import os
 import platform
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -86,19 +86,6 @@ class Job:
         """Write the job's file, completely or not at all."""
         content = {key: value for key, value in asdict(self).items() if key != "folder"}
         write_json(self.folder / JOB, content)
-
-    def carried_into(
-        self, new: "Job", searched: Mapping[str, Any], overrides: Sequence[str]
-    ) -> "Job":
-        """Return the present description of a job with the folder and progress of this one."""
-        return replace(
-            new,
-            folder=self.folder,
-            number=self.number,
-            overrides=list(overrides),
-            searched=dict(searched) or self.searched,
-            **{key: getattr(self, key) for key in PROGRESS},
-        )
 
     def offer(self) -> str:
         """Set the job to waiting unless it is worked on or finished, and return its state."""

@@ -60,7 +60,8 @@ def check_same_sweep(plan: Plan) -> None:
 def open_record(plan: Plan, tracker: NoTracker) -> None:
     """Open the sweep's run in MLflow, a new one or the earlier one."""
     tracker.takes_up_lost_runs = True
-    settings = OmegaConf.create({"command": plan.command, "overrides": plan.texts()})
+    typed = [*plan.fixed, *(str(override.input_line) for override in plan.dimensions)]
+    settings = OmegaConf.create({"command": plan.command, "overrides": typed})
     tracker.open(RunFolder(plan.folder), settings, read_sweep(plan.folder).get("mlflow_run_id"))
 
 

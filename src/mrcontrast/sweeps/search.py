@@ -34,6 +34,7 @@ class Grid:
     def __init__(self, params: Mapping[str, str] | None = None) -> None:
         self.params = dict(params or {})
         self.combinations: list[dict[str, str]] = []
+        self.size = 0
         self.points: Iterator[Point] = iter(())
 
     def open(self, dimensions: Sequence[Override], mode: str, known: Sequence[Job]) -> None:
@@ -47,6 +48,7 @@ class Grid:
         keys = [override.get_key_element() for override in dimensions]
         rows = itertools.product(*map(values_of, dimensions))
         self.combinations = [dict(zip(keys, row, strict=True)) for row in rows]
+        self.size = len(self.combinations)
         self.points = map(Point, self.combinations)
 
     def ask(self) -> Point | None:
@@ -59,10 +61,6 @@ class Grid:
 
     def tell(self, point: Point, score: float | None) -> None:
         """Do nothing: a grid does not learn."""
-
-    def size(self) -> int:
-        """Return the number of combinations."""
-        return len(self.combinations)
 
 
 @dataclass(eq=False)
@@ -88,6 +86,7 @@ class OptunaSearch:
 
     def __post_init__(self) -> None:
         self.params = dict(self.params or {})  # null in configs
+        self.size = self.n_trials
         self.asked = 0
         self.unfinished: list[Point] = []
         self.trials: dict[str, Any] = {}
@@ -104,8 +103,14 @@ class OptunaSearch:
         self.study = optuna.create_study(sampler=self.sampler, direction=direction)
         self.space = {override.get_key_element(): space_of(override) for override in dimensions}
         for job in known:
-            if self.asks_for(job):
-                self.remember(job)
+            if not self.asks_for(job):
+                continue
+            self.asked += 1
+            point = point_of(job.searched)  # the file's spelling might override other keys
+            if job.state in (FINISHED, FAILED):
+                self.tell(point, job.score if job.state == FINISHED else None)
+            else:
+                self.unfinished.append(point)
         if known:  # else a sampler with a seed would repeat its first points
             self.sampler.reseed_rng()
 
@@ -118,15 +123,6 @@ class OptunaSearch:
         except (ValueError, TypeError, AttributeError):  # other keys, or values outside
             return False
         return True
-
-    def remember(self, job: Job) -> None:
-        """Give an earlier job to the sampler, or keep it to be finished."""
-        self.asked += 1
-        point = point_of(job.searched)  # the file's spelling might override other keys
-        if job.state in (FINISHED, FAILED):
-            self.tell(point, job.score if job.state == FINISHED else None)
-        else:
-            self.unfinished.append(point)
 
     def ask(self) -> Point | None:
         """Return an unfinished earlier trial, or the sampler's next new one."""
@@ -156,10 +152,6 @@ class OptunaSearch:
         params = dict(point.searched)
         trial = create_trial(state=state, value=value, params=params, distributions=self.space)
         self.study.add_trial(trial)
-
-    def size(self) -> int:
-        """Return the number of trials in all."""
-        return self.n_trials
 
 
 Search = Grid | OptunaSearch

@@ -98,7 +98,7 @@ class Sweep:
         """Run all jobs, and return the number of ranked ones that are not finished."""
         self.tracker.kill_lost_children(is_alive)
         at_once = self.launcher.n_jobs
-        log.info("%d jobs, %d at once -> %s", self.search.size(), at_once, self.plan.folder)
+        log.info("%d jobs, %d at once -> %s", self.search.size, at_once, self.plan.folder)
         asking = True
         while asking or self.running:
             while asking and len(self.running) < self.launcher.n_jobs:
@@ -175,7 +175,7 @@ class Sweep:
             self.tracker.note_failed_child(job.folder, job.error)
         score = "no score" if job.score is None else f"{job.monitor} {job.score:.5g}"
         result = score if job.state == FINISHED else f"{job.error} ({job.folder / LOG})"
-        head = f"[{len(self.settled)}/{self.search.size()}] {job.name}"
+        head = f"[{len(self.settled)}/{self.search.size}] {job.name}"
         log.info("%s: %s, %s, %.0f s", head, how, result, job.seconds)
 
     def stop(self) -> None:
