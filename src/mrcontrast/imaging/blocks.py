@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
+import scipy
 from numpy.lib.stride_tricks import sliding_window_view
-from scipy import ndimage
 
 RIDGE, FLAT = 1e-4, 1e-6
 NOISE_SHARE = 0.02  # added to each variance, so that flat blocks fit nothing
@@ -106,7 +106,7 @@ def all_shifts(reach: int) -> np.ndarray:
 
 def block_centres(mask: np.ndarray, radius: int, step: int) -> np.ndarray:
     """Return every ``step``-th voxel of a mask with most of its block inside: (N, 3)."""
-    inside = ndimage.uniform_filter(mask.astype(np.float32), 2 * radius + 1) > LEAST_FILLED
+    inside = scipy.ndimage.uniform_filter(mask.astype(np.float32), 2 * radius + 1) > LEAST_FILLED
     voxels = np.argwhere(mask & inside)
     if not len(voxels):
         return voxels

@@ -4,8 +4,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import ndimage
-from scipy.spatial.transform import Rotation
+import scipy
 
 from mrcontrast.storage.volume import Volume
 from mrcontrast.transforms.grid import resample_to
@@ -19,7 +18,8 @@ def rigid_matrix(
     >>> (rigid_matrix((0, 0, 90), (0, 0, 5), (0, 0, 0)) @ [1, 0, 0, 1]).round(6)
     array([0., 1., 5., 1.])
     """
-    turn = Rotation.from_euler("xyz", rotation_deg, degrees=True).as_matrix()
+    rotation = scipy.spatial.transform.Rotation.from_euler("xyz", rotation_deg, degrees=True)
+    turn = rotation.as_matrix()
     matrix = np.eye(4)
     matrix[:3, :3] = turn
     matrix[:3, 3] = np.asarray(centre_mm) - turn @ np.asarray(centre_mm) + np.asarray(shift_mm)
@@ -58,7 +58,7 @@ def displacement_mm(a: np.ndarray, b: np.ndarray, points: np.ndarray) -> np.ndar
 def surface_points(mask: np.ndarray, affine: np.ndarray) -> np.ndarray:
     """Return the voxels of a mask (X, Y, Z) with a neighbour outside: (N, 3), in mm."""
     padded = np.pad(np.asarray(mask, bool), 1)
-    surface = (padded & ~ndimage.binary_erosion(padded))[1:-1, 1:-1, 1:-1]
+    surface = (padded & ~scipy.ndimage.binary_erosion(padded))[1:-1, 1:-1, 1:-1]
     return np.argwhere(surface) @ affine[:3, :3].T + affine[:3, 3]
 
 

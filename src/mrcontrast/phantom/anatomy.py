@@ -4,9 +4,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 import torch
 import torch.nn.functional as F
-from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from mrcontrast.phantom import template as maps
@@ -183,7 +183,8 @@ def draw_axes(rng: np.random.Generator, ranges: LesionRanges) -> np.ndarray:
     diameter_mm = np.exp(between([math.log(d) for d in ranges.diameter_mm], rng.random()))
     stretch = np.exp(rng.normal(0, 0.3, 3))
     stretch /= np.prod(stretch) ** (1 / 3)
-    return Rotation.random(rng=rng).as_matrix() @ np.diag(diameter_mm / 2 * stretch)
+    rotation = scipy.spatial.transform.Rotation.random(rng=rng)
+    return rotation.as_matrix() @ np.diag(diameter_mm / 2 * stretch)
 
 
 def stamp_lesion(

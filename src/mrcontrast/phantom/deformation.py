@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 import torch
 import torch.nn.functional as F
-from scipy.ndimage import gaussian_filter
-from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from mrcontrast.phantom.config import AnatomyRanges, between
@@ -84,7 +83,7 @@ def draw_affine(rng: np.random.Generator, ranges: AnatomyRanges) -> np.ndarray:
     """Draw rotation and size as a matrix (3, 3) from subject to template, about `CENTRE_MM`."""
     angles = [between(ranges.rotation_deg, u) for u in rng.random(3)]
     size = [between(ranges.size_scale, u) for u in rng.random(3)]
-    rotation = Rotation.from_euler("xyz", angles, degrees=True).as_matrix()
+    rotation = scipy.spatial.transform.Rotation.from_euler("xyz", angles, degrees=True).as_matrix()
     return np.diag(1 / np.array(size)) @ rotation
 
 
@@ -99,7 +98,7 @@ def ventricle_flow(template: Template) -> Tensor:
     """Return the direction towards the lateral ventricles, at most 1 long, (3, X, Y, Z)."""
     centres = torch.from_numpy(voxel_centres(COARSE_MM))
     channel = slice(PERIVENTRICULAR, PERIVENTRICULAR + 1)
-    near = gaussian_filter(template.sample(channel, centres)[0].numpy(), 1.0)
+    near = scipy.ndimage.gaussian_filter(template.sample(channel, centres)[0].numpy(), 1.0)
     flow = np.stack(np.gradient(near))
     return torch.from_numpy(flow / np.linalg.norm(flow, axis=0).max())
 

@@ -6,9 +6,9 @@ Fields are drawn in millimetres, so that they do not depend on the voxel size.
 import math
 
 import numpy as np
+import scipy
 import torch
 import torch.nn.functional as F
-from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from mrcontrast.errors import UsageError
@@ -70,7 +70,7 @@ def draw_smooth_field(rng: np.random.Generator, smoothing_mm: float, channels: i
     shape = [max(4, round(1.5 * length / smoothing_mm)) for length in FOV_MM]
     noise = rng.standard_normal((channels, *shape), dtype=np.float32)
     sigma = [smoothing_mm * n / length for n, length in zip(shape, FOV_MM, strict=True)]
-    smooth = gaussian_filter(noise, (0, *sigma), mode="wrap")
+    smooth = scipy.ndimage.gaussian_filter(noise, (0, *sigma), mode="wrap")
     return torch.from_numpy(smooth / smooth.std(axis=(1, 2, 3), keepdims=True))
 
 
