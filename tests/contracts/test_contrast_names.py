@@ -14,7 +14,7 @@ EXAMPLE = re.compile(r"(?ms)^\s*>>>.*?(?:\n\s*\n|\Z)|``[^`]*``|\"[^\"]*\"|'[^'\s
 ALLOWED = {
     "data/contrasts.py": "the table of names",
     "data/image_kinds.py": "file names of images after contrast agent",
-    "config/earlier_stages.py": "the roles of earlier versions",
+    "config/moved.py": "the roles of earlier versions",
     "config/option_names.py": "earlier names of options",
     "preparation/old_recipes.py": "earlier names of keys",
     "stages/contract.py": "defaults",

@@ -31,7 +31,7 @@ def job_of(point: Point, state: str, score: float | None = None) -> Job:
 def test_a_grid_has_each_combination_once() -> None:
     grid = Grid()
     grid.open(parse(["a=1,2", "b=range(0,3)"]), "min", [])
-    assert grid.size() == 6
+    assert grid.size == 6
     pairs = [tuple(point.varied.values()) for point in points_of(grid)]
     assert pairs == [("1", "0"), ("1", "1"), ("1", "2"), ("2", "0"), ("2", "1"), ("2", "2")]
 

@@ -10,8 +10,7 @@ from omegaconf import DictConfig
 from mrcontrast.cli import main
 from mrcontrast.config.build import compose
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.sweeps.jobs import read_jobs
-from mrcontrast.sweeps.objective import monitor_of, score_of
+from mrcontrast.sweeps.jobs import monitor_of, read_jobs, score_of
 from toy.runs import CONFIGS, mlflow_runs, with_mlflow
 
 

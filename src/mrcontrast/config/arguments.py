@@ -10,14 +10,7 @@ SIGN_WITHIN = 65536  # bytes from the start of a file
 
 
 def check_exists(paths: Mapping[str, Path | str | None]) -> None:
-    """Check that paths exist; references such as "runs:/ID" and None pass.
-
-    Args:
-        paths: Paths by option or key.
-
-    Raises:
-        UsageError: One is missing; the message names its option.
-    """
+    """Raise UsageError for a missing path, by option or key; "runs:/ID" and None pass."""
     for option, path in paths.items():
         if is_missing(path):
             raise UsageError(
@@ -38,11 +31,7 @@ def check_folder(value: Any, key: str) -> str:  # noqa: ANN401 - as typed
 
 
 def check_name(name: Any, key: str, parts: int | None = None) -> None:  # noqa: ANN401 - as typed
-    """Check the name of a folder, of at most ``parts`` levels.
-
-    Raises:
-        UsageError: It is empty, absolute, has a "..", or too many levels.
-    """
+    """Raise UsageError for the name of a folder that is empty, absolute, or leads elsewhere."""
     path = Path("" if name is None else str(name).strip())
     inside = path.parts and ".." not in path.parts and not path.is_absolute()
     if not inside or (parts is not None and len(path.parts) > parts):
@@ -50,16 +39,7 @@ def check_name(name: Any, key: str, parts: int | None = None) -> None:  # noqa: 
 
 
 def check_replaces_own(path: Path, sign: str, key: str) -> None:
-    """Check that a file to be written is absent, or was written by the same command.
-
-    Args:
-        path: The file.
-        sign: Text near the start of a file of ours.
-        key: Option that named the path, for the message.
-
-    Raises:
-        MrcontrastError: Another file is there.
-    """
+    """Raise MrcontrastError if another file is there than one of ours, which begins with a sign."""
     if not path.exists():
         return
     found = b""

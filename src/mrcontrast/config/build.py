@@ -1,6 +1,6 @@
 """Compose configs from YAML and build objects from them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from math import prod
 from pathlib import Path
@@ -32,14 +32,11 @@ def compose(entry: str, overrides: list[str] | None = None, with_hydra: bool = F
 
     Args:
         entry: Name of an entry point: "train", "study", "prepare", ...
-        overrides: Hydra overrides, such as ``["stage=autoencoder", "seed=1"]``.
+        overrides: Hydra overrides, such as ``["stage=autoencoder", "seed=1"]``; one that does not
+            fit the configs is UsageError.
         with_hydra: Keep Hydra's own settings, below ``hydra``.
-
-    Raises:
-        UsageError: An override does not fit the configs.
     """
-    from hydra import compose as hydra_compose
-    from hydra import initialize_config_dir
+    import hydra
     from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
     from yaml import YAMLError
@@ -48,25 +45,20 @@ def compose(entry: str, overrides: list[str] | None = None, with_hydra: bool = F
     register_resolvers()
     GlobalHydra.instance().clear()
     try:
-        with initialize_config_dir(str(config_dir()), version_base="1.3"):
-            config = hydra_compose(entry, overrides, return_hydra_config=True)
-            return without_hydra(config, with_hydra)
+        with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
+            config = hydra.compose(entry, overrides, return_hydra_config=True)
+        plain: Any = OmegaConf.to_container(config)
+        with open_dict(config):  # which only Hydra's own command resolves
+            if plain.get("name") == NAME_OF_STAGE:
+                config.name = config.hydra.runtime.choices.stage
+            if plain.get("overrides") == TYPED:
+                config.overrides = config.hydra.overrides.task
+            if not with_hydra:
+                del config["hydra"]
+        return config
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         keys = partial(keys_without, entry, overrides)
         raise usage_error(error, entry, keys, config_dir()) from error
-
-
-def without_hydra(config: DictConfig, with_hydra: bool) -> DictConfig:
-    """Replace interpolations of Hydra's settings, which only Hydra's own command resolves."""
-    plain: Any = OmegaConf.to_container(config)
-    with open_dict(config):
-        if plain.get("name") == NAME_OF_STAGE:
-            config.name = config.hydra.runtime.choices.stage
-        if plain.get("overrides") == TYPED:
-            config.overrides = config.hydra.overrides.task
-        if not with_hydra:
-            del config["hydra"]
-    return config
 
 
 def keys_without(entry: str, overrides: Sequence[str], unknown: str) -> list[str]:
@@ -89,11 +81,7 @@ def flat_keys(node: Any, prefix: str = "") -> list[str]:  # noqa: ANN401 - any p
 
 
 def resolve(config: DictConfig) -> DictConfig:
-    """Return a copy with every interpolation replaced by its value.
-
-    Raises:
-        UsageError: A value is missing (``???``) or an interpolation fails; the message names it.
-    """
+    """Return a copy with every interpolation replaced; UsageError names a missing value."""
     register_resolvers()
     try:
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
@@ -136,46 +124,24 @@ def build_stage(node: DictConfig) -> Any:  # noqa: ANN401 - a LightningModule, n
 
 
 def module_name(target: str) -> str:
-    """Return the module of a ``_target_``, without its packages.
-
-    >>> module_name("mrcontrast.stages.autoencoder.Autoencoder")
-    'autoencoder'
-    """
+    """Return the module of a ``_target_``, without its packages: "autoencoder"."""
     return target.split(".")[-2] if "." in target else target
 
 
 def register_resolvers() -> None:
-    """Register the functions of the configs, such as ``${product:3,4}``.
-
-    >>> register_resolvers()
-    >>> OmegaConf.create({"cells": "${product:3,4}"})["cells"]
-    12
-    """
-    resolvers: dict[str, Callable[..., Any]] = {
-        "product": lambda *numbers: prod(numbers),
-        "share": share,
-        "beside": beside,
-    }
-    for name, resolver in resolvers.items():
-        if not OmegaConf.has_resolver(name):
-            OmegaConf.register_new_resolver(name, resolver)
+    """Register the functions of the configs, such as ``${product:3,4}``."""
+    OmegaConf.register_new_resolver("product", lambda *numbers: prod(numbers), replace=True)
+    OmegaConf.register_new_resolver("share", share, replace=True)
+    OmegaConf.register_new_resolver("beside", beside, replace=True)
 
 
 def beside(target: str, name: str) -> str:
-    """Return the dotted name of another class in the module of a ``_target_``.
-
-    >>> beside("monai.networks.nets.DiffusionModelUNet", "ControlNet")
-    'monai.networks.nets.ControlNet'
-    """
+    """Return the dotted name of another class in the module of a ``_target_``."""
     return f"{target.rpartition('.')[0]}.{name}"
 
 
 def share(whole: int, parts: int) -> int:
-    """Return each process's part of a batch; raise UsageError if it does not divide.
-
-    >>> share(256, 8)
-    32
-    """
+    """Return each process's part of a batch; raise UsageError if it does not divide."""
     if not isinstance(parts, int) or parts < 1 or whole % parts:
         raise UsageError(
             f"Expected a number of devices that divides a batch of {whole}, got {parts}. "

@@ -23,12 +23,7 @@ def show_progress() -> None:
 
 
 class Pace:
-    """Space lines of progress: a tenth of the time so far apart, within bounds.
-
-    Args:
-        first: Least seconds between two lines; 0 makes each line due.
-        most: Most seconds.
-    """
+    """Space lines of progress: a tenth of the time so far apart, within bounds of seconds."""
 
     def __init__(self, first: float = FIRST_SECONDS, most: float = MOST_SECONDS) -> None:
         self.first, self.most = first, most
@@ -45,12 +40,7 @@ class Pace:
 
 
 class Progress:
-    """Report now and then how much of some work is done, and the time left.
-
-    Args:
-        work: Participle for the message, such as "translated".
-        total: Number of items.
-    """
+    """Report now and then how much of some ``work``, such as "translated", is done."""
 
     def __init__(self, work: str, total: int) -> None:
         self.work, self.total, self.pace = work, total, Pace()
@@ -72,11 +62,7 @@ def counted(items: Iterable[Item], work: str, total: int) -> Iterator[Item]:
 
 
 def duration(seconds: float) -> str:
-    """Format a duration with at most two units.
-
-    >>> duration(5), duration(125), duration(7300)
-    ('5 s', '2 min 5 s', '2 h 1 min')
-    """
+    """Format a duration with at most two units, such as "2 min 5 s"."""
     whole = round(seconds)
     hours, minutes, rest = whole // 3600, whole % 3600 // 60, whole % 60
     if hours:

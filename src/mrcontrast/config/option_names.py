@@ -32,11 +32,7 @@ NUMBER = re.compile(r"-?[\d.]+(e-?\d+)?", re.IGNORECASE)
 
 
 def renamed_keys(command: str, overrides: Sequence[str]) -> list[str]:
-    """Return overrides with present names of keys, and report each earlier name.
-
-    >>> renamed_keys("prepare", ["recipe=phantom", "num_workers=2"])
-    ['recipe=phantom', 'workers=2']
-    """
+    """Return overrides with present names of keys, and report each earlier name."""
     names = KEYS.get(command, {})
 
     def rename(text: str) -> str:
@@ -59,8 +55,6 @@ def renamed_options(command: str, words: Sequence[str]) -> list[str]:
 
     >>> renamed_options("evaluate", ["--masks", "a", "--lesion-masks=b"])
     ['--mask', 'a', '--lesion-mask=b']
-    >>> renamed_options("translate", ["flair.nii.gz", "--out", "t1w.nii.gz", "--seed", "1"])
-    ['flair.nii.gz', '--seed', '1', 't1w.nii.gz']
     """
     names, found, last = OPTIONS.get(command, {}), [], []
     rest = iter(words)
@@ -90,23 +84,18 @@ def report_name(earlier: str, now: str) -> None:
 
 
 def check_flags(command: str, arguments: Sequence[str], folder: Path) -> None:
-    """Check that arguments with dashes are Hydra's.
+    """Raise UsageError for an argument with dashes that is not Hydra's; it gives the override."""
+    import yaml
 
-    Args:
-        command: Entry point, such as "train".
-        arguments: Arguments of the command.
-        folder: Folder of the configs.
-
-    Raises:
-        UsageError: One is a key of the config, or unknown; the message gives the override.
-    """
+    plain = yaml.safe_load((folder / f"{command}.yaml").read_text(encoding="utf-8"))
+    groups = [next(iter(entry)) for entry in plain.pop("defaults") if isinstance(entry, dict)]
+    known = dict.fromkeys(groups) | plain
     for index, argument in enumerate(arguments):
         flag, equals, value = argument.partition("=")
         if not flag.startswith("-") or flag in OF_HYDRA or NUMBER.fullmatch(argument):
             continue
         typed = flag.lstrip("-").replace("-", "_")
         key = KEYS.get(command, {}).get(typed, typed)
-        known = first_keys(folder, command)
         if re.split(r"[./@]", key)[0] not in known:
             meant, help_text = suggestion(key, known), HELP.format(entry=command)
             raise UsageError(f"Expected a key of the config, got {flag}.{meant} {help_text}")
@@ -117,20 +106,7 @@ def check_flags(command: str, arguments: Sequence[str], folder: Path) -> None:
 
 
 def next_value(rest: Sequence[str], default: str) -> str:
-    """Return the value that follows an option, or else the default.
-
-    >>> next_value(["-1"], "1"), next_value(["--seed"], "x"), next_value(["stage=a"], "true")
-    ('-1', 'x', 'true')
-    """
+    """Return the value that follows an option, or else the default."""
     if not rest or "=" in rest[0] or (rest[0].startswith("-") and not NUMBER.fullmatch(rest[0])):
         return default
     return rest[0]
-
-
-def first_keys(folder: Path, command: str) -> dict[str, Any]:
-    """Return the top keys of a command's config with their values, groups included."""
-    import yaml
-
-    plain = yaml.safe_load((folder / f"{command}.yaml").read_text(encoding="utf-8"))
-    groups = [next(iter(entry)) for entry in plain["defaults"] if isinstance(entry, dict)]
-    return dict.fromkeys(groups) | {key: plain[key] for key in plain if key != "defaults"}

@@ -50,6 +50,16 @@ def optional(rule: Rule) -> Rule:
     return f"{wanted}, or null", lambda value: value is None or fits(value)
 
 
+def table(wanted: str, rules: Mapping[str, Rule], *needed: str) -> Rule:
+    """Return the rule of a table with some keys, whose values fit rules."""
+
+    def fits(value: Any) -> bool:  # noqa: ANN401 - as typed
+        there = isinstance(value, dict) and value.keys() >= set(needed)
+        return there and misfit(value, rules) is None
+
+    return wanted, fits
+
+
 def is_whole(value: object) -> bool:
     """Return whether a value is a whole number; true and false are none."""
     return isinstance(value, int) and not isinstance(value, bool)
@@ -90,17 +100,18 @@ def is_time(value: object) -> bool:
 
 TEXT: Rule = ("a text", is_text)
 TEXTS: Rule = ("a list of texts", lambda v: isinstance(v, list) and all(map(is_text, v)))
-TABLE: Rule = ("a table", lambda value: isinstance(value, dict))
+TABLE = table("a table", {})
 TEXT_TABLE: Rule = (
     "a table of texts",
     lambda value: isinstance(value, dict) and all(map(is_text, value.values())),
 )
 FINITE = number("", lambda value: True)
+POSITIVE = number("above 0", lambda value: value > 0)
 NOT_NEGATIVE = number("from 0 on", lambda value: value >= 0)
 OPTIMISATION = {
     "warmup_steps": whole(0),
     "final_lr_fraction": number("in [0, 1]", lambda value: 0 <= value <= 1),
-    "optimizer.lr": number("above 0", lambda value: value > 0),
+    "optimizer.lr": POSITIVE,
     "optimizer.weight_decay": NOT_NEGATIVE,
 }
 TRAINING: dict[str, Rule] = {  # values of a training's config
@@ -134,11 +145,7 @@ TRAINING: dict[str, Rule] = {  # values of a training's config
 
 
 def misfit(values: Mapping[str, Any], rules: Mapping[str, Rule]) -> tuple[str, str, Any] | None:
-    """Return key, expectation and value of the first value against its rule; None if all fit.
-
-    >>> misfit({"a": 1, "b": "x"}, {"b": whole(0), "c": TEXT})
-    ('b', 'a whole number from 0 on', 'x')
-    """
+    """Return key, expectation and value of the first value against its rule; None if all fit."""
     for key, (wanted, fits) in rules.items():
         if key in values and not fits(values[key]):
             return key, wanted, values[key]
@@ -152,17 +159,10 @@ def read_table(
     advice: str,
     make: Callable[[dict[str, Any]], Made],
 ) -> Made:
-    """Read a JSON file of a table, which may come from anywhere.
+    """Read a JSON file of a table, which may come from anywhere, and ``make`` something of it.
 
-    Args:
-        path: The file.
-        rules: Rules of its keys.
-        expected: Kind of file, for the message.
-        advice: Last sentence of the message.
-        make: Function from the table to the result.
-
-    Raises:
-        MrcontrastError: The file is missing or damaged, or a value does not fit its rule.
+    A missing or damaged file, or a value against its rule, is MrcontrastError: "Expected
+    ``expected``, got ... . ``advice``"
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -178,11 +178,7 @@ def read_table(
 
 
 def check_numbers(config: Any) -> None:  # noqa: ANN401 - an OmegaConf node, imported late
-    """Check the numbers and names of a resolved training config; null passes.
-
-    Raises:
-        UsageError: No trainer could use one; the message names its key.
-    """
+    """Raise UsageError for a number or name in a resolved config that no trainer could use."""
     from omegaconf import OmegaConf
 
     values = {key: OmegaConf.select(config, key) for key in TRAINING}

@@ -32,9 +32,6 @@ def trusting(modules: Sequence[str]) -> Iterator[None]:
 def take_trust(arguments: list[str]) -> tuple[list[str], list[str]]:
     """Return the arguments without each ``--trust MODULE``, and the modules.
 
-    Raises:
-        UsageError: No module is named.
-
     >>> take_trust(["translate", "--trust", "my_parts", "a", "--trust=other"])
     (['translate', 'a'], ['my_parts', 'other'])
     """
@@ -51,13 +48,6 @@ def is_trusted(target: str, also: Sequence[str] = ()) -> bool:
     """Return whether a name means a class or function that a trusted module defines itself.
 
     Names that a trusted module imports, such as ``my_parts.os.system``, are not trusted.
-
-    Args:
-        target: Dotted name of a class or function.
-        also: Modules or packages that are trusted in addition.
-
-    Raises:
-        MrcontrastError: The module is trusted and cannot be imported.
     """
     names = [*trusted_modules(), *also]
     module, _, name = target.rpartition(".")
@@ -74,9 +64,5 @@ def is_trusted(target: str, also: Sequence[str] = ()) -> bool:
 
 
 def within(module: str, names: Sequence[str]) -> bool:
-    """Return whether a module is one of the named ones or inside one.
-
-    >>> within("my_parts.stages", ["my_parts"]), within("my_parts_2", ["my_parts"])
-    (True, False)
-    """
+    """Return whether a module is one of the named ones or inside one."""
     return any(module == name or module.startswith(f"{name}.") for name in names)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mrcontrast.config.earlier_stages import ROLES
+from mrcontrast.config.moved import ROLES
 from mrcontrast.data.contrasts import contrast_of_name
 from mrcontrast.data.predictions import SUFFIX, SYNTHETIC, read_sidecar
 from mrcontrast.errors import UsageError

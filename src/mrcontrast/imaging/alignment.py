@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
-from skimage.filters import threshold_otsu
+import scipy
+import skimage
 
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.imaging.blocks import BlockShifts, find_shifts
@@ -91,7 +91,7 @@ def check_alignment(
             f"Expected two images of one brain, got one that covers {overlap:.0%} of the other's. "
             "Register the pair or check that it belongs together."
         )
-    core = ndimage.binary_erosion(inside)
+    core = scipy.ndimage.binary_erosion(inside)
     there = find_shifts(one, other, core, other != 0)
     back = find_shifts(other, one, core & (other != 0), one != 0)
     blocks = there.joined(back.reversed())
@@ -120,15 +120,15 @@ def foreground(volume: Volume) -> np.ndarray:
     except MrcontrastError:
         if not volume.data.any():
             raise
-    head = volume.data > 0.5 * threshold_otsu(volume.data)
-    return mask_from_nonzero(Volume(ndimage.binary_opening(head), volume.affine))
+    head = volume.data > 0.5 * skimage.filters.threshold_otsu(volume.data)
+    return mask_from_nonzero(Volume(scipy.ndimage.binary_opening(head), volume.affine))
 
 
 def without_scalp(inside: np.ndarray) -> np.ndarray:
     """Remove scalp and skull from a mask of a head on the grid of the check, (X, Y, Z), bool."""
     if inside.sum() * GRID_MM**3 / 1000 <= LARGEST_BRAIN_ML:
         return inside
-    return np.asarray(ndimage.distance_transform_edt(inside, sampling=GRID_MM) > SCALP_MM)
+    return np.asarray(scipy.ndimage.distance_transform_edt(inside, sampling=GRID_MM) > SCALP_MM)
 
 
 def _common_grid(

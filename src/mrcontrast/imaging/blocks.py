@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
+import scipy
 from numpy.lib.stride_tricks import sliding_window_view
-from scipy import ndimage
 
 RADIUS, REACH, STEP = 4, 3, 5  # half width, largest shift, and distance of blocks, in voxels
 WIDTH = 2 * RADIUS + 1
@@ -91,7 +91,7 @@ def find_shifts(
 
 def block_centres(mask: np.ndarray) -> np.ndarray:
     """Return every fifth voxel of a mask with most of its block inside: (N, 3)."""
-    inside = ndimage.uniform_filter(mask.astype(np.float32), WIDTH) > LEAST_FILLED
+    inside = scipy.ndimage.uniform_filter(mask.astype(np.float32), WIDTH) > LEAST_FILLED
     voxels = np.argwhere(mask & inside)
     if not len(voxels):
         return voxels

@@ -3,8 +3,8 @@
 import math
 
 import numpy as np
-from scipy import ndimage
-from skimage.filters import threshold_otsu
+import scipy
+import skimage
 
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.storage.volume import Volume
@@ -65,9 +65,9 @@ def noise_sd(data: np.ndarray, mask: np.ndarray) -> float:
     for axis in range(image.ndim):
         kernel = np.zeros([3 if k == axis else 1 for k in range(image.ndim)])
         kernel.flat[:] = (-0.5, 1.0, -0.5)
-        counted = ndimage.binary_erosion(mask, np.ones(kernel.shape, bool))
+        counted = scipy.ndimage.binary_erosion(mask, np.ones(kernel.shape, bool))
         if counted.any():
-            residual = ndimage.convolve(image, kernel)[counted]
+            residual = scipy.ndimage.convolve(image, kernel)[counted]
             found.append(float(np.median(np.abs(residual))) / MAD_OF_NORMAL / math.sqrt(1.5))
     return min(found, default=0.0)
 
@@ -85,7 +85,7 @@ def tissue_contrast(values: np.ndarray) -> tuple[float, float]:
         return 0.0, 0.0
     counts, edges = np.histogram(np.clip(values, low, high), BINS, (low, high))
     centres = (edges[1:] + edges[:-1]) / 2
-    below = centres <= threshold_otsu(hist=(counts, centres))
+    below = centres <= skimage.filters.threshold_otsu(hist=(counts, centres))
     (few, dark), (many, bright) = (
         (counts[side].sum() / counts.sum(), np.average(centres[side], weights=counts[side]))
         for side in (below, ~below)

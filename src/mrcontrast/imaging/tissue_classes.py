@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
-from scipy.special import softmax
+import scipy
 
 SMOOTHNESS_MM = 25.0  # standard deviation of the smoothing
 COARSE_MM = 8.0  # block size for smooth fields
@@ -55,7 +54,7 @@ def segment_tissues(
     Source: Zhang, Brady and Smith 2001, IEEE TMI 20(1), eqs. 9 to 13; ours fits the classes first,
     with one width, and replaces iterated conditional modes by mean-field steps.
     """
-    box = ndimage.find_objects(mask.astype(np.uint8))[0]
+    box = scipy.ndimage.find_objects(mask.astype(np.uint8))[0]
     inside = mask[box]
     voxels = np.asarray(image[box][inside], np.float64)
     labels = np.zeros(image.shape, np.uint8)
@@ -79,7 +78,7 @@ def _without_shading(
     voxels = image[inside]
     classes = fit_classes(voxels)
     for _ in range(BIAS_ROUNDS):
-        probability = softmax(-classes.energies(voxels), axis=0)
+        probability = scipy.special.softmax(-classes.energies(voxels), axis=0)
         residual = np.zeros(image.shape)
         residual[inside] = image[inside] - (probability * classes.mean).sum(axis=0)
         shading = smooth_residual(residual, inside.astype(np.float64), spacing_mm)
@@ -114,14 +113,14 @@ def fit_classes(voxels: np.ndarray, start: np.ndarray | None = None) -> Classes:
 
 def _mean_field(energy: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """Return class probabilities (3, *S) after mean-field steps over neighbours in the mask."""
-    probability = softmax(-energy, axis=0) * inside
+    probability = scipy.special.softmax(-energy, axis=0) * inside
     for _ in range(ITERATIONS):
         votes = np.zeros_like(probability)
         for axis in range(1, probability.ndim):
             mine, ours = np.moveaxis(votes, axis, 0), np.moveaxis(probability, axis, 0)
             mine[:-1] += ours[1:]
             mine[1:] += ours[:-1]
-        probability = softmax(SMOOTHNESS * votes - energy, axis=0) * inside
+        probability = scipy.special.softmax(SMOOTHNESS * votes - energy, axis=0) * inside
     return probability
 
 
@@ -136,7 +135,7 @@ def smooth_residual(
     blocks = [max(1, round(COARSE_MM / step)) for step in spacing_mm]
     sigma = [SMOOTHNESS_MM / (n * step) for n, step in zip(blocks, spacing_mm, strict=True)]
     total, share = (
-        ndimage.gaussian_filter(_block_sums(image, blocks), sigma, mode="constant")
+        scipy.ndimage.gaussian_filter(_block_sums(image, blocks), sigma, mode="constant")
         for image in (residual * weight, weight)
     )
     coarse = total / np.maximum(share, 1e-6 * float(share.max()))

@@ -4,9 +4,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 import torch
 import torch.nn.functional as F
-from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from mrcontrast.phantom import template as maps
@@ -129,7 +129,9 @@ def draw_lesions(
         diameter_mm = np.exp(between([math.log(d) for d in ranges.diameter_mm], rng.random()))
         stretch = np.exp(rng.normal(0, 0.3, 3))
         stretch /= np.prod(stretch) ** (1 / 3)
-        axes = Rotation.random(rng=rng).as_matrix() @ np.diag(diameter_mm / 2 * stretch)
+        axes = scipy.spatial.transform.Rotation.random(rng=rng).as_matrix() @ np.diag(
+            diameter_mm / 2 * stretch
+        )
         stamp_lesion(lesion, ripple, centre, axes / spacing_mm, spacing_mm)
     return lesion.mul_(wm)
 

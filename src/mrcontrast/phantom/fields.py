@@ -4,10 +4,9 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import scipy
 import torch
 import torch.nn.functional as F
-from scipy.ndimage import gaussian_filter
-from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from mrcontrast.errors import UsageError
@@ -61,7 +60,7 @@ def draw_smooth_field(rng: np.random.Generator, smoothing_mm: float, channels: i
     shape = [max(4, round(1.5 * length / smoothing_mm)) for length in FOV_MM]
     noise = rng.standard_normal((channels, *shape), dtype=np.float32)
     sigma = [smoothing_mm * n / length for n, length in zip(shape, FOV_MM, strict=True)]
-    smooth = gaussian_filter(noise, (0, *sigma), mode="wrap")
+    smooth = scipy.ndimage.gaussian_filter(noise, (0, *sigma), mode="wrap")
     return torch.from_numpy(smooth / smooth.std(axis=(1, 2, 3), keepdims=True))
 
 
@@ -117,7 +116,8 @@ def draw_affine(rng: np.random.Generator, ranges: AnatomyRanges) -> np.ndarray:
     """Draw rotation and size as a matrix (3, 3) from subject to template, about `CENTRE_MM`."""
     angles = [between(ranges.rotation_deg, u) for u in rng.random(3)]
     size = [between(ranges.size_scale, u) for u in rng.random(3)]
-    rotation = Rotation.from_euler("xyz", angles, degrees=True).as_matrix()
+    turn = scipy.spatial.transform.Rotation.from_euler("xyz", angles, degrees=True)
+    rotation = turn.as_matrix()
     return np.diag(1 / np.array(size)) @ rotation
 
 
@@ -132,7 +132,7 @@ def ventricle_flow(template: Template) -> Tensor:
     """Return the direction towards the lateral ventricles, at most 1 long, (3, X, Y, Z)."""
     centres = torch.from_numpy(voxel_centres(COARSE_MM))
     channel = slice(PERIVENTRICULAR, PERIVENTRICULAR + 1)
-    near = gaussian_filter(template.sample(channel, centres)[0].numpy(), 1.0)
+    near = scipy.ndimage.gaussian_filter(template.sample(channel, centres)[0].numpy(), 1.0)
     flow = np.stack(np.gradient(near))
     return torch.from_numpy(flow / np.linalg.norm(flow, axis=0).max())
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
+import scipy
 from torch import Tensor
 
 from mrcontrast.errors import UsageError
@@ -103,7 +103,7 @@ def blur(signal: np.ndarray, fwhm_voxels: float) -> np.ndarray:
     """Smooth a signed signal (X, Y, Z) by a Gaussian of that full width at half maximum."""
     if fwhm_voxels == 0:
         return signal
-    return gaussian_filter(signal, fwhm_voxels / FWHM_PER_SIGMA)
+    return scipy.ndimage.gaussian_filter(signal, fwhm_voxels / FWHM_PER_SIGMA)
 
 
 def draw_bias_field(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from mrcontrast.preparation.outcome import Outcome
 from mrcontrast.preparation.session import Dropped, Remark
@@ -113,8 +113,8 @@ def look_of(subject: Subject) -> str:
     last = list(subject.images.values())[-1]
     inside = coarsen(Volume(mask, last.affine), LOOK_MM).data
     image = coarsen(Volume(last.data * mask, last.affine), LOOK_MM).data
-    smooth = ndimage.gaussian_filter(image, SMOOTH_VOXELS)
-    weight = ndimage.gaussian_filter(inside, SMOOTH_VOXELS)
+    smooth = scipy.ndimage.gaussian_filter(image, SMOOTH_VOXELS)
+    weight = scipy.ndimage.gaussian_filter(inside, SMOOTH_VOXELS)
     fine = np.where(inside > 0.5, image - inside * smooth / np.maximum(weight, 1e-3), 0)
     scaled = np.round(127 * fine / max(float(np.abs(fine).max()), 1e-6)).astype(np.int8)
     return base64.b64encode(scaled.tobytes()).decode("ascii")

@@ -4,8 +4,7 @@ import base64
 import io
 
 import numpy as np
-from matplotlib.image import imsave
-from scipy import ndimage
+import scipy
 
 from mrcontrast.data.contrasts import title_of
 from mrcontrast.preparation.subject import Subject
@@ -39,7 +38,7 @@ def draw_pictures(subject: Subject) -> dict[str, str]:
             name = f"{title} edges on {first}, {plane}"
             shown[name] = _painted(image, edges(other, inside), ORANGE)
         if axes == AXIAL and subject.brain_mask is not None:
-            rim = inside & ~ndimage.binary_erosion(inside)
+            rim = inside & ~scipy.ndimage.binary_erosion(inside)
             shown[f"Mask on {first}"] = _painted(image, rim, BLUE)
     return {title: _url(image) for title, image in shown.items()}
 
@@ -79,7 +78,7 @@ def _sample(volume: Volume, points: np.ndarray) -> np.ndarray:
     """Return a volume at world points (3, *P), linear; 0 outside."""
     inverse = np.linalg.inv(volume.affine)
     index = np.tensordot(inverse[:3, :3], points, 1) + inverse[:3, 3].reshape(3, 1, 1)
-    return ndimage.map_coordinates(np.asarray(volume.data, np.float32), index, order=1)
+    return scipy.ndimage.map_coordinates(np.asarray(volume.data, np.float32), index, order=1)
 
 
 def _inside(subject: Subject, points: np.ndarray) -> np.ndarray:
@@ -98,11 +97,11 @@ def _grey(image: np.ndarray) -> np.ndarray:
 
 def edges(image: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """Return where a picture changes most within the brain, bool; without the rim."""
-    depths = ndimage.distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1]
+    depths = scipy.ndimage.distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1]
     deep = depths > RIM_PIXELS
     if not deep.any():
         return deep
-    slope = ndimage.gaussian_gradient_magnitude(image, 1.0)
+    slope = scipy.ndimage.gaussian_gradient_magnitude(image, 1.0)
     return np.asarray(deep & (slope > max(float(np.percentile(slope[deep], EDGES)), 0.02)))
 
 
@@ -115,6 +114,8 @@ def _painted(image: np.ndarray, where: np.ndarray, colour: np.ndarray) -> np.nda
 
 def _url(image: np.ndarray) -> str:
     """Return a picture in [0, 1], grey or in colour, as the URL of a PNG."""
+    from matplotlib.image import imsave  # late: a new split draws nothing
+
     coloured = image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
     file = io.BytesIO()
     imsave(file, np.round(255 * coloured).astype(np.uint8), format="png")

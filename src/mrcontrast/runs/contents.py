@@ -44,14 +44,11 @@ def is_ours(folder: RunFolder) -> bool:
 
 
 def check_run_folder(folder: RunFolder, replace: bool) -> None:
-    """Check that a training in a folder writes over no work of others.
+    """Raise MrcontrastError if a training in a folder would write over work of others.
 
     Args:
         folder: Folder to train in.
         replace: Whether a run in it is replaced; else it goes on.
-
-    Raises:
-        MrcontrastError: Files in it are not of a run, or a link leads out of it.
     """
     there = [name for name in WRITTEN if os.path.lexists(folder.path / name)]
     if not there or there == ["provenance.json"]:  # killed between provenance and config

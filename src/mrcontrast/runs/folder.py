@@ -21,7 +21,7 @@ from mrcontrast.storage.tensor_file import check_neighbours, read_tensors, write
 if TYPE_CHECKING:
     from torch import Tensor
 
-log = logging.getLogger(__name__)
+warn_once = cache(logging.getLogger(__name__).warning)
 
 WEIGHTS_HASH, CONFIG_HASH = "weights_sha256", "config_sha256"  # keys of the provenance
 PACKAGES = ("mrcontrast", "torch", "monai", "lightning", "numpy", "nibabel")
@@ -31,10 +31,7 @@ class RunFolder:
     """A folder of one training, from which its stage is rebuilt without any other run.
 
     ``config.yaml`` is resolved and holds the whole object tree, parts of earlier stages included;
-    ``weights.safetensors`` holds all tensors.
-
-    Args:
-        path: The folder; it need not exist yet.
+    ``weights.safetensors`` holds all tensors. The folder need not exist yet.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -66,7 +63,7 @@ class RunFolder:
         """
         recorded = self.provenance.get(CONFIG_HASH)
         if recorded is None:
-            warn_without_hash(self.path)
+            warn_once(f"{self.path} has no hash of its config.yaml: only its weights are verified.")
         elif recorded != (found := sha256_file(self.config_path)):
             raise MrcontrastError(
                 f"Expected a config with SHA-256 {recorded[:12]}, got {found[:12]} "
@@ -141,9 +138,8 @@ class RunFolder:
         """Check that the run is finished and unchanged, and return the SHA-256 of its weights.
 
         Raises:
-            MrcontrastError: Config or weights are missing or have another hash than the recorded
-                one, the config names unknown code, or a file of a run that the weights refer to is
-                missing or changed.
+            MrcontrastError: A file is missing or has another hash than the recorded one, also of a
+                run that the weights refer to, or the config names unknown code.
         """
         if not self.path.is_dir():
             raise MrcontrastError(f"Expected a run folder, got none ({self.path}). Check the path.")
@@ -166,12 +162,6 @@ class RunFolder:
             )
         check_neighbours(self.weights_path)
         return found
-
-
-@cache
-def warn_without_hash(path: Path) -> None:
-    """Warn once that the config of a run of an earlier version cannot be verified."""
-    log.warning("%s has no hash of its config.yaml: only its weights are verified.", path)
 
 
 def software() -> dict[str, Any]:

@@ -16,14 +16,9 @@ PLACES = ("name", "data.root", "autoencoder", "diffusion", "regression", "start_
 
 
 def deciding(plain: Mapping[str, Any], free: Sequence[str] = FREE_KEYS) -> dict[str, Any]:
-    """Return the part of a training's config that decides its result.
+    """Return the part of a training's or study's config that decides its result.
 
-    Args:
-        plain: The config as plain values; also a study's, with its own ``free`` keys.
-        free: Keys to leave out, along with places, workers and output settings of callbacks.
-
-    >>> deciding({"seed": 0, "resume": "auto", "stage": {"lr": 1, "store": {"folder": "a"}}})
-    {'seed': 0, 'stage': {'lr': 1, 'store': {}}}
+    Keys in ``free`` are left out, and places, workers and output settings of callbacks.
     """
     kept = {key: v for key, v in plain.items() if key not in (*free, *EARLIER_FREE_KEYS)}
     kept = without(kept, FREE_PATHS)
@@ -42,11 +37,7 @@ def without_places(plain: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def without(node: Mapping[str, Any], paths: Sequence[str]) -> dict[str, Any]:
-    """Return a copy of a nest of dicts without the values at dotted paths.
-
-    >>> without({"a": {"b": 1, "c": 2}, "d": 3}, ["a.b", "d", "e.f"])
-    {'a': {'c': 2}}
-    """
+    """Return a copy of a nest of dicts without the values at dotted paths."""
     kept = dict(node)
     for path in paths:
         first, _, rest = path.partition(".")
@@ -66,8 +57,6 @@ def first_difference(
 
     >>> first_difference({"a": 1, "b": {"c": [1, 2]}}, {"a": 1, "b": {"c": [1, 3]}})
     ('b.c.1', 2, 3)
-    >>> first_difference({"a": 1}, {"a": 1}) is None
-    True
     """
     if isinstance(ours, list) and isinstance(theirs, list):
         ours, theirs = dict(enumerate(ours)), dict(enumerate(theirs))
@@ -82,11 +71,7 @@ def first_difference(
 
 
 def flat(node: Mapping[str, Any], separator: str = ".", prefix: str = "") -> dict[str, Any]:
-    """Return the leaves of a nest of dicts by their joined keys; lists are leaves.
-
-    >>> flat({"a": {"b": 1, "c": [2]}, "d": 3})
-    {'a.b': 1, 'a.c': [2], 'd': 3}
-    """
+    """Return the leaves of a nest of dicts by their joined keys; lists are leaves."""
     leaves: dict[str, Any] = {}
     for key, value in node.items():
         name = f"{prefix}{key}"

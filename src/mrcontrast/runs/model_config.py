@@ -74,11 +74,7 @@ PLAIN_KEYS = {"_target_", "_partial_"}  # other keys of Hydra change how argumen
 
 
 def read_config(path: Path) -> DictConfig:
-    """Read the config of a run: plain values without interpolations.
-
-    Raises:
-        MrcontrastError: The file is missing, damaged, too large, or has other content.
-    """
+    """Read the config of a run: plain values without interpolations; others: MrcontrastError."""
     try:
         if path.stat().st_size > MOST_BYTES:
             raise ValueError(f"more than {MOST_BYTES} bytes")
@@ -105,10 +101,6 @@ def read_config(path: Path) -> DictConfig:
 
 def checked_config(config: DictConfig, path: Path) -> DictConfig:
     """Check the stage of a run's config, and replace the paths of the machine that trained.
-
-    Args:
-        config: Result of ``read_config``.
-        path: Its file, for the message.
 
     Raises:
         MrcontrastError: The stage is missing, or names a part that is neither in ``PARTS`` nor

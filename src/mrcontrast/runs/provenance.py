@@ -4,52 +4,27 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mrcontrast.config.earlier_stages import ROLES
-from mrcontrast.config.rules import (
-    FINITE,
-    TABLE,
-    TEXT,
-    TEXT_TABLE,
-    Rule,
-    is_text,
-    misfit,
-    optional,
-    read_table,
-)
+from mrcontrast.config import rules
+from mrcontrast.config.moved import ROLES
+from mrcontrast.config.rules import FINITE, TABLE, TEXT, TEXT_TABLE, Rule, optional
 
 NUMBER = optional(FINITE)
-START = {"seconds": NUMBER, "path": optional(TEXT)}
-
-
-def is_start(value: Any) -> bool:  # noqa: ANN401
-    """Return whether a value names the run that a training started from."""
-    named = isinstance(value, dict) and is_text(value.get("weights_sha256"))
-    return named and misfit(value, START) is None
+START = {"weights_sha256": TEXT, "seconds": NUMBER, "path": optional(TEXT)}
+SIZE = rules.whole(1)[1]
+NAMED = rules.table("a normaliser", {"name": TEXT})[1]
+DATA: Mapping[str, Rule] = {  # see ``data_facts``
+    "target": TEXT,
+    "source": rules.TEXTS,
+    "shape": ("3 sizes", lambda v: isinstance(v, list) and len(v) == 3 and all(map(SIZE, v))),
+    "spacing_mm": rules.POSITIVE,
+}
 
 
 def is_data(value: Any) -> bool:  # noqa: ANN401
     """Return whether a value has the types of ``Manifest.facts``."""
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or rules.misfit(value, DATA) is not None:
         return False
-    shape, spacing = value.get("shape", [1, 1, 1]), value.get("spacing_mm", 1.0)
-    normalisers = [node for key, node in value.items() if str(key).startswith("normaliser_")]
-    sources = value.get("source", [])
-    return (
-        isinstance(value.get("target", ""), str)
-        and isinstance(sources, list)
-        and all(isinstance(name, str) for name in sources)
-        and isinstance(shape, list)
-        and len(shape) == 3
-        and all(type(size) is int and size > 0 for size in shape)
-        and isinstance(spacing, int | float)
-        and spacing > 0
-        and all(isinstance(node, dict) and is_text(node.get("name", "")) for node in normalisers)
-    )
-
-
-def is_score(value: Any) -> bool:  # noqa: ANN401
-    """Return whether a value is the score of a run."""
-    return isinstance(value, dict) and misfit(value, {"value": NUMBER}) is None
+    return all(NAMED(node) for key, node in value.items() if str(key).startswith("normaliser_"))
 
 
 TYPES: Mapping[str, Rule] = {
@@ -58,11 +33,11 @@ TYPES: Mapping[str, Rule] = {
     "weights_sha256": TEXT,
     "config_sha256": TEXT,
     "parents": TEXT_TABLE,
-    "start_from": optional(("a table with weights_sha256", is_start)),
+    "start_from": optional(rules.table("a table with weights_sha256", START, "weights_sha256")),
     "exported_from": optional(TABLE),
     "versions": optional(TABLE),
     "seconds": NUMBER,
-    "score": optional(("a table with a value", is_score)),
+    "score": optional(rules.table("a table with a value", {"value": NUMBER})),
     "data": optional(("a table of grid and normalisers", is_data)),
     "report_card": optional(TABLE),
 }
@@ -73,7 +48,7 @@ def read_provenance(path: Path) -> dict[str, Any]:
 
     A run of an earlier version does not name its contrasts, which were always the same.
     """
-    found = read_table(path, TYPES, "the provenance of a run", "Restore the file.", dict)
+    found = rules.read_table(path, TYPES, "the provenance of a run", "Restore the file.", dict)
     if isinstance(data := found.get("data"), dict):
         found["data"] = ROLES | data
     return found

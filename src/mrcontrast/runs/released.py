@@ -23,25 +23,16 @@ def released_run(reference: str) -> Path | None:
 
 
 def check_runs_exist(references: Mapping[str, str | None]) -> None:
-    """Check that runs by option or key exist or are released; references such as "runs:/ID" pass.
-
-    Raises:
-        UsageError: One is missing; the message names its option and the released models.
-    """
+    """Raise UsageError for a missing run, by option or key; "runs:/ID" and released ones pass."""
     for option, reference in references.items():
         if is_missing(reference) and released_run(str(reference)) is None:
             models = released_models()
-            meant = suggestion(str(reference), [*models, *released_runs()])
+            runs = sorted(path.parent.relative_to(MODELS) for path in MODELS.glob(f"*/*/{CONFIG}"))
+            meant = suggestion(str(reference), [*models, *(run.as_posix() for run in runs)])
             raise UsageError(
                 f"Expected a run folder or a released model ({', '.join(models)}), got none "
                 f"({reference}).{meant} Check the path of {option}."
             )
-
-
-def released_runs() -> list[str]:
-    """Return the names of all released runs, such as "phantom-2d/unet"."""
-    runs = (path.parent.relative_to(MODELS) for path in MODELS.glob(f"*/*/{CONFIG}"))
-    return sorted(run.as_posix() for run in runs)
 
 
 def released_models() -> list[str]:

@@ -47,12 +47,7 @@ def write_json(path: str | Path, obj: Any) -> None:  # noqa: ANN401 - any JSON v
 def replacing(path: Path, durable: bool = False) -> Iterator[Path]:
     """Yield a temporary name to write to; it becomes ``path`` when the block succeeds.
 
-    Args:
-        path: The file; its folder is created if absent.
-        durable: Wait for the disk, so that a power cut leaves the old content or the new.
-
-    Raises:
-        MrcontrastError: The operating system refuses; the temporary file is removed.
+    A ``durable`` one survives a power cut. An error of the operating system is MrcontrastError.
     """
     with _temporary(path) as unfinished:
         yield unfinished
@@ -64,11 +59,7 @@ def replacing(path: Path, durable: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def making_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder to fill; it becomes ``path`` when the block succeeds.
-
-    Raises:
-        MrcontrastError: The operating system refuses; the temporary folder is removed.
-    """
+    """Yield an empty folder to fill; it becomes ``path`` when the block succeeds."""
     with _temporary(path) as unfinished:
         unfinished.mkdir()
         yield unfinished
@@ -98,10 +89,7 @@ def _remove(path: Path) -> None:
 
 
 def unfinished_name(path: Path) -> Path:
-    """Return a hidden name in the folder of ``path`` that no process of any machine uses.
-
-    It holds the process space, the process id and a random part, and keeps the suffix of ``path``.
-    """
+    """Return a hidden name in the folder of ``path`` that no process of any machine uses."""
     kept = path.name[-KEPT_CHARACTERS:]
     return path.with_name(
         f".mrcontrast-{process_space()}-{os.getpid()}-{secrets.token_hex(4)}-{kept}"
@@ -130,8 +118,7 @@ def remove_left_over(folder: Path) -> None:
 def is_left_over(path: Path) -> bool:
     """Return whether a path is a temporary file or folder of ours that no process writes.
 
-    Its process is dead, or it is unchanged for a day: processes of other hosts and containers
-    cannot be queried, and the id of a dead process may belong to another by now.
+    Its process is dead, or, since those of other hosts cannot be queried, it is a day old.
     """
     found = UNFINISHED.fullmatch(path.name)
     if found is None or path.is_symlink():

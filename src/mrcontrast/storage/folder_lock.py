@@ -11,20 +11,16 @@ from filelock import FileLock, Timeout
 
 from mrcontrast.errors import MrcontrastError
 
-log = logging.getLogger(__name__)
+warn_once = cache(logging.getLogger(__name__).warning)
 PATIENCE_SECONDS = 7.0  # data workers of a killed training notice within 5 s and free its lock
 
 
 @contextmanager
 def held(path: Path, seconds: float = -1) -> Iterator[bool]:
-    """Hold a lock file, and yield whether no other process holds it.
+    """Hold a lock file, and yield whether no other process holds it; -1 seconds wait for ever.
 
     The operating system frees it when a process dies. A folder that cannot be written to or a file
     system without locks ends no work: the block then runs without a lock.
-
-    Args:
-        path: The lock file.
-        seconds: Time to wait for another process; -1 waits for ever.
     """
     lock = FileLock(path)
     try:
@@ -34,7 +30,7 @@ def held(path: Path, seconds: float = -1) -> Iterator[bool]:
         return
     except (OSError, NotImplementedError) as error:
         if getattr(error, "errno", None) not in (EACCES, EPERM, EROFS):
-            _warn_without_lock(path.parent, str(error))
+            warn_once(f"No lock in {path.parent} ({error}): start no second process there.")
         yield True
         return
     try:
@@ -45,15 +41,9 @@ def held(path: Path, seconds: float = -1) -> Iterator[bool]:
 
 @contextmanager
 def alone(folder: Path, name: str, work: str) -> Iterator[None]:
-    """Hold a folder against other processes.
+    """Hold a folder, created if absent, by a lock file in it that is removed at the end.
 
-    Args:
-        folder: Created if absent.
-        name: Lock file in it, which is removed at the end.
-        work: For the message, such as "training".
-
-    Raises:
-        MrcontrastError: Another process holds it, or the folder cannot be created.
+    Another process that holds it is MrcontrastError; ``work`` names it, such as "training".
     """
     path, is_new = folder / name, not folder.exists()
     try:
@@ -76,8 +66,3 @@ def alone(folder: Path, name: str, work: str) -> Iterator[None]:
                 path.unlink()  # while it is held: never the lock of another process
                 if is_new:
                     folder.rmdir()
-
-
-@cache
-def _warn_without_lock(folder: Path, reason: str) -> None:
-    log.warning("No lock in %s (%s): start no second process there.", folder, reason)

@@ -36,13 +36,8 @@ def identity(value: object) -> str:
 
     Installed functions and classes are hashed by name, version and source file, others by compiled
     code, globals, defaults and closures; objects by class and pickled state, except the random
-    state of a MONAI transform; the name of a file with its content.
-
-    Raises:
-        UnidentifiedError: A part cannot be pickled, or is the name of a folder.
-
-    >>> identity(lambda x: x + 1) == identity(lambda y: y + 2)
-    False
+    state of a MONAI transform; the name of a file with its content. A part that cannot be pickled,
+    or names a folder, is UnidentifiedError.
     """
     return Walk().digest(value)
 
@@ -97,7 +92,7 @@ class Walk:
         elif kind in WRAPPERS:
             yield self.digests([getattr(value, name) for name in WRAPPERS[kind]])
         else:
-            yield from self.array(value) or self.instance(value)
+            yield from self.torch_parts(value) or self.instance(value)
 
     def text(self, text: str, certain: bool) -> Iterator[str]:
         """Yield a text, or the name and content of its file; a folder is UnidentifiedError."""
@@ -169,20 +164,13 @@ class Walk:
         counts = (code.co_argcount, code.co_kwonlyargcount, code.co_posonlyargcount)
         return hashed(code.co_code.hex(), *names, *constants, *map(str, counts))
 
-    def array(self, value: Any) -> list[str]:  # noqa: ANN401
-        """Return the content of an array, generator or module, which may refuse pickling."""
-        import numpy as np
+    def torch_parts(self, value: Any) -> list[str]:  # noqa: ANN401
+        """Return the content of a tensor or module, which may refuse pickling."""
         import torch
 
-        if isinstance(value, np.ndarray):
-            if value.dtype.hasobject:
-                return [self.digest(value.tolist())]
-            return [value.dtype.str, str(value.shape), hashed(value.tobytes())]
         if isinstance(value, torch.nn.Module):
             state = {name: v for name, v in vars(value).items() if name != "_compiled_call_impl"}
             return [self.digest(type(value)), self.digest(state)]
-        if isinstance(value, torch.Generator):
-            return [self.digest(value.get_state())]
         if not isinstance(value, torch.Tensor):
             return []
         try:
@@ -200,23 +188,17 @@ class Walk:
         except Exception as error:  # classes refuse in many ways
             raise UnidentifiedError(f"a {type(value).__qualname__}") from error
         if isinstance(kept, str):  # a name, such as "len"
-            yield from self.named(value, kept)
+            known = self.installed(getattr(value, "__module__", None))
+            inner = getattr(value, "__wrapped__", None)
+            if known is None and inner is None:
+                raise UnidentifiedError(f"compiled code ({kept})")
+            yield from (kept, *(known or ()), self.digest(inner))
             return
         make, arguments, state, items, pairs = (*kept, *(None,) * 3)[:5]
         bases = {f"{base.__module__}.{base.__qualname__}" for base in type(value).__mro__}
         if isinstance(state, dict) and "monai.transforms.transform.Randomizable" in bases:
             state = {name: part for name, part in state.items() if name != "R"}
         yield self.digests([make, arguments, state, [*(items or ())], [*(pairs or ())]])
-
-    def named(self, value: Any, name: str) -> Iterator[str]:  # noqa: ANN401
-        """Yield the name of a compiled object; UnidentifiedError for code that is not installed."""
-        known = self.installed(getattr(value, "__module__", None))
-        inner = getattr(value, "__wrapped__", None)
-        if known is None and inner is None:
-            raise UnidentifiedError(f"compiled code ({name})")
-        yield name
-        yield from known or ()
-        yield self.digest(inner)
 
 
 def hashed(*parts: str | bytes) -> str:

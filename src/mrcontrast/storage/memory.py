@@ -8,10 +8,7 @@ UNKNOWN = 2**62  # bytes, where nothing is reported
 
 
 def free_memory() -> int:
-    """Return the bytes that this process can still allocate.
-
-    The least of Linux's estimate, the limit of the control group and the limit of address space.
-    """
+    """Return the bytes that this process can still allocate, by Linux and all limits."""
     free = [UNKNOWN]
     meminfo = Path("/proc/meminfo")
     if meminfo.exists():

@@ -14,7 +14,7 @@ from nibabel.spatialimages import HeaderDataError
 from mrcontrast.errors import MrcontrastError, may_pass
 from mrcontrast.storage.memory import free_memory
 
-DEFLATE_LIMIT = 1032  # bytes that one byte of a .gz can stand for
+DEFLATE_LIMIT = 1032  # bytes that one byte of a .gz can stand for (zlib technical details)
 READ_COPIES = 2  # float32 arrays that exist at once while voxels are read and scaled
 UNREADABLE = (OSError, EOFError, ValueError, zlib.error, ImageFileError, HeaderDataError)
 UNITS = {0: "unknown", 1: "m", 2: "mm", 3: "um"}
@@ -26,18 +26,19 @@ FORMS = (
 )
 ANNEX = "annex/objects"
 GET_ANNEX = "Get it with datalad get or git annex get"
+GET_LFS = "Get it with git lfs pull"
 LARGEST_POINTER = 1024  # bytes
-ANNEX_POINTER = ("a pointer of git-annex without its content", GET_ANNEX)
-LFS_POINTER = ("a pointer of Git LFS without its content", "Get it with git lfs pull")
-POINTERS = {f"/{ANNEX}/".encode(): ANNEX_POINTER, b"version https://git-lfs": LFS_POINTER}
+POINTERS = {
+    f"/{ANNEX}/".encode(): ("a pointer of git-annex without its content", GET_ANNEX),
+    b"version https://git-lfs": (
+        "a pointer of Git LFS without its content",
+        GET_LFS,
+    ),
+}
 
 
 def open_nifti(path: Path) -> nib.Nifti1Image:
-    """Open a single-file NIfTI without reading its voxels.
-
-    Raises:
-        MrcontrastError: The file is missing, empty, damaged, or not NIfTI.
-    """
+    """Open a single-file NIfTI without its voxels; another or a damaged one is MrcontrastError."""
     check_present(path, "a NIfTI file")
     try:
         image = nib.load(path)
@@ -52,8 +53,7 @@ def open_nifti(path: Path) -> nib.Nifti1Image:
 def read_voxels(image: nib.Nifti1Image, path: Path) -> np.ndarray:
     """Read the voxels of an opened file, scaled by its header, float32.
 
-    Raises:
-        MrcontrastError: The file is damaged, or needs more memory than is free.
+    A damaged file, or one that needs more memory than is free, is MrcontrastError.
     """
     _check_size(image, path)
     least, proxy = int(image.header.single_vox_offset), image.dataobj
@@ -77,8 +77,8 @@ def affine_in_mm(image: nib.Nifti1Image, path: Path) -> np.ndarray:
     """Return the affine of an opened file, (4, 4), in mm by the units of its header.
 
     Raises:
-        MrcontrastError: It is no real-valued 3D image, its affine cannot be inverted, or its
-            units contradict its spacing.
+        MrcontrastError: It is no real-valued 3D image, its affine is singular, or its units
+            contradict its spacing.
     """
     shape, dtype = image.shape, image.get_data_dtype()
     if len(shape) < 3 or any(n != 1 for n in shape[3:]) or min(shape) < 1:
@@ -101,11 +101,7 @@ def unit_code(header: nib.Nifti1Header) -> int:
 
 
 def contradiction(code: int, spacing: np.ndarray) -> str | None:
-    """Return why a unit is implausible for an image of a head; None if it is plausible.
-
-    Args:
-        code: Spatial unit of the header.
-        spacing: (3,), in that unit.
+    """Return why a unit is implausible for voxels of a head, (3,) in that unit, or None.
 
     >>> contradiction(3, np.array([2.0, 2.0, 3.0]))
     'voxels of 0.002 x 0.002 x 0.003 mm by units of um (2 x 2 x 3 fits mm)'
@@ -135,25 +131,13 @@ def geometry_of(image: nib.Nifti1Image) -> tuple[type[nib.Nifti1Image], nib.Nift
 
 
 def check_present(path: Path, expected: str) -> None:
-    """Check that a path is a file with content.
-
-    Args:
-        path: The file.
-        expected: Kind of file, such as "a NIfTI file".
-
-    Raises:
-        MrcontrastError: It is missing, a folder, empty, or a link or pointer without its target.
-    """
+    """Raise MrcontrastError for a file that is missing, empty, or without its target."""
     if (found := absence(path)) is not None:
         raise MrcontrastError(f"Expected {expected}, got {found[0]} ({path}). {found[1]}.")
 
 
 def absence(path: Path) -> tuple[str, str] | None:
-    """Return the fault of a path that is no file with content, and advice; None without fault.
-
-    >>> absence(Path("/no/such/file"))
-    ('none', 'Check the path')
-    """
+    """Return the fault of a path that is no file with content, and advice; None without fault."""
     try:
         if path.is_symlink() and not path.exists():
             target = str(path.readlink())
@@ -164,21 +148,15 @@ def absence(path: Path) -> tuple[str, str] | None:
             return "none", "Check the path"
         if not path.is_file():
             return "a folder" if path.is_dir() else "no regular file", "Check the path"
-        return _no_content(path)
+        if path.stat().st_size == 0:
+            return "an empty file", "Copy it again"
+        if path.stat().st_size > LARGEST_POINTER:
+            return None
+        with path.open("rb") as file:
+            start = file.read(64)
+        return next((found for mark, found in POINTERS.items() if start.startswith(mark)), None)
     except OSError as error:
         return f"the error: {error.strerror}", "Check the path and its permissions"
-
-
-def _no_content(path: Path) -> tuple[str, str] | None:
-    """Describe a file that is empty or stands for another one."""
-    size = path.stat().st_size
-    if size == 0:
-        return "an empty file", "Copy it again"
-    if size > LARGEST_POINTER:
-        return None
-    with path.open("rb") as file:
-        start = file.read(64)
-    return next((found for mark, found in POINTERS.items() if start.startswith(mark)), None)
 
 
 def fault(expected: str, got: str, path: Path, advice: str) -> MrcontrastError:
@@ -192,10 +170,7 @@ def times(shape: tuple[int, ...]) -> str:
 
 
 def _check_size(image: nib.Nifti1Image, path: Path) -> None:
-    """Raise MrcontrastError for a header with more voxels than the file or the memory can hold.
-
-    Source: zlib technical details, on the largest factor of deflate.
-    """
+    """Raise MrcontrastError for a header with more voxels than the file or the memory can hold."""
     most = path.stat().st_size * {".gz": DEFLATE_LIMIT, ".nii": 1}.get(path.suffix, math.inf)
     voxels = math.prod(map(int, image.shape))
     claimed = voxels * image.get_data_dtype().itemsize

@@ -16,18 +16,10 @@ NOT_SUPPORTED = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)  # by some networ
 
 
 class NpyFile:
-    """One ``.npy`` file of known shape, filled from its first item to its last.
+    """One ``.npy`` file of known shape (N, ...), filled from its first item to its last.
 
     The space is reserved first, and items go through ordinary writes: on a full disk a memory map
     ends the process with SIGBUS, a write raises OSError.
-
-    Args:
-        path: The file; an earlier one is replaced.
-        dtype: Type of the values.
-        shape: Shape of the whole array, (N, ...).
-
-    Raises:
-        OSError: The disk has too little space.
     """
 
     def __init__(self, path: Path, dtype: np.dtype, shape: tuple[int, ...]) -> None:
@@ -42,12 +34,7 @@ class NpyFile:
             raise
 
     def append(self, items: np.ndarray) -> None:
-        """Write the next items, (n, ...).
-
-        Raises:
-            OSError: The disk is full, where space cannot be reserved.
-            ValueError: The items do not fit the shape.
-        """
+        """Write the next items, (n, ...); a full disk is OSError, another shape ValueError."""
         end = self.items + len(items)
         if items.shape[1:] != self.shape[1:] or end > self.shape[0]:
             raise ValueError(f"items {items.shape} at {self.items} of {self.shape}")
@@ -87,11 +74,7 @@ def reserve(descriptor: int, path: Path, size_bytes: int) -> None:
 
 @contextmanager
 def needing(size_bytes: int, folder: Path, advice: str = "Free some space.") -> Iterator[None]:
-    """Turn an OSError of a write in the block into an error that names the size and the folder.
-
-    Raises:
-        MrcontrastError: A write failed.
-    """
+    """Turn an OSError of a write in the block into an error that names the size and the folder."""
     try:
         yield
     except OSError as error:

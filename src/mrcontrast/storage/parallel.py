@@ -14,11 +14,7 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class Workers:
-    """A pool of processes of one thread each; a context that ends them.
-
-    Args:
-        count: Processes; 0 works in this one.
-    """
+    """A pool of processes of one thread each; a context that ends them. 0 works in this one."""
 
     def __init__(self, count: int = 0) -> None:
         self.count = count

@@ -21,11 +21,7 @@ SMALL = 64  # elements; tensors of so few are always stored
 def write_tensors(path: Path, tensors: Mapping[str, "Tensor"], beside: Sequence[Path] = ()) -> str:
     """Write tensors, equal ones once, and return the SHA-256 of the file.
 
-    Args:
-        path: The file; written completely or not at all.
-        tensors: Tensors by name, of any shape and type, shared and strided ones included.
-        beside: Files written before, which keep their places relative to ``path``: a tensor
-            in one of them is not stored again.
+    A tensor that a file in ``beside`` holds is not stored again; these files keep their places.
     """
     from safetensors.torch import save
 
@@ -55,9 +51,9 @@ def write_tensors(path: Path, tensors: Mapping[str, "Tensor"], beside: Sequence[
 def write_parts(
     path: Path, tensors: Mapping[str, "Tensor"], most: int, beside: Sequence[Path] = ()
 ) -> str:
-    """Write tensors as ``write_tensors`` does, in files of at most ``most`` bytes of tensors each.
+    """Write as ``write_tensors`` does, to files NAME-1, NAME-2, ... of at most ``most`` bytes.
 
-    The last part is ``path``, whose SHA-256 is returned; the others are NAME-1, NAME-2, ...
+    The last part is ``path``, whose SHA-256 is returned.
     """
     known = {fingerprint(value) for other in beside for value in stored(other).values()}
     parts: list[dict[str, Tensor]] = [{}]
@@ -82,12 +78,7 @@ def write_parts(
 def read_tensors(path: Path, device: str = "cpu") -> dict[str, "Tensor"]:
     """Read the tensors of a file to a device; those that are one in the file are one in memory.
 
-    Args:
-        path: The file; call ``check_neighbours`` first.
-        device: Where the tensors go.
-
-    Raises:
-        MrcontrastError: A file is damaged, or lacks a tensor.
+    Call ``check_neighbours`` first. A damaged file is MrcontrastError.
     """
     own = stored(path, device)
     equal = table_of(path, EQUAL)
@@ -100,11 +91,7 @@ def read_tensors(path: Path, device: str = "cpu") -> dict[str, "Tensor"]:
 
 
 def check_neighbours(path: Path) -> None:
-    """Check that the files that a file refers to are unchanged, of its run or one next to it.
-
-    Raises:
-        MrcontrastError: One is missing or changed, or in another folder.
-    """
+    """Check that the files that a file refers to are unchanged, of its run or one next to it."""
     for file, sha256 in table_of(path, BESIDE).items():
         other = path.parent / file
         *above, _ = Path(file).parts or ("",)

@@ -1,9 +1,6 @@
 """Read and write NIfTI: one volume with its place in the world.
 
-MONAI's LoadImage and SaveImage are not used, after a trial of 1.6.1. SaveImage writes the affine
-as sform and qform without a unit, so that a qform of its own is lost, and leaves half a file on a
-full disk. LoadImage accepts a ``.gz`` with a missing or wrong checksum, voxels that are NaN, and
-metres as if they were millimetres.
+MONAI 1.6.1 drops a qform, leaves half a file on a full disk, and reads damaged ones and NaN.
 """
 
 from dataclasses import dataclass
@@ -30,12 +27,7 @@ LEAST_IN_MASK = -0.5  # splines may overshoot below 0; labels of -1 may mean ins
 
 @dataclass(frozen=True)
 class Volume:
-    """One 3D image and its place in the world.
-
-    Attributes:
-        data: (X, Y, Z), float32, in the units of the file.
-        affine: (4, 4), float64, from voxel indices to world coordinates (RAS, mm).
-    """
+    """One 3D image: ``data`` (X, Y, Z) float32, ``affine`` (4, 4) float64, voxels to RAS mm."""
 
     data: np.ndarray
     affine: np.ndarray
@@ -54,11 +46,7 @@ class Volume:
 
     @property
     def orientation(self) -> str:
-        """Nearest anatomical directions of the axes, such as "RAS".
-
-        >>> Volume(np.ones((2, 3, 4)), np.diag([-1.0, 1, 1, 1])).orientation
-        'LAS'
-        """
+        """Nearest anatomical directions of the axes, such as "RAS"."""
         return "".join(nib.orientations.aff2axcodes(self.affine))
 
 
@@ -71,9 +59,8 @@ def read_volume(path: str | Path, zeros: bool = False, nan: bool = False) -> Vol
         nan: Whether voxels may be NaN, as the background that SPM writes.
 
     Raises:
-        MrcontrastError: The file is missing, truncated, not NIfTI, not 3D, RGB, complex, all zero
-            or larger than the free memory; voxels are infinite or NaN; the affine is singular or
-            contradicts the units.
+        MrcontrastError: The file is missing, damaged, not a real-valued 3D image, all zero, or
+            larger than the free memory; a voxel is not finite; the affine or its unit is wrong.
     """
     volume = _read(Path(path), nan)
     missing = int(np.isnan(volume.data).sum()) if nan else 0
@@ -86,11 +73,8 @@ def read_volume(path: str | Path, zeros: bool = False, nan: bool = False) -> Vol
 def read_mask(path: str | Path, like: Volume, like_path: str | Path = "its image") -> np.ndarray:
     """Read a mask on the grid of ``like``, above 0.5 inside, NaN outside; it may be empty.
 
-    Its axes may be stored in another order or direction.
-
-    Raises:
-        MrcontrastError: As ``read_volume``, except for zeros; the grids differ, it is the file of
-            the image, or its values do not mean 0 outside and 1 inside.
+    Its axes may be stored in another order or direction. Another grid, the image itself, or values
+    that do not mean 0 outside and 1 inside are MrcontrastError.
     """
     if Path(like_path).exists() and Path(path).exists() and Path(path).samefile(like_path):
         raise fault("a mask", "the image itself", Path(path), "Give a mask of its brain")
@@ -103,16 +87,10 @@ def read_mask(path: str | Path, like: Volume, like_path: str | Path = "its image
 
 
 def write_volume(path: str | Path, volume: Volume, like_header: Like | None = None) -> None:
-    """Write a volume as float32 NIfTI, completely or not at all; missing folders are created.
+    """Write a volume as float32 NIfTI, completely or not at all; equal voxels give equal bytes.
 
-    Args:
-        path: ``.nii`` or ``.nii.gz``; the same voxels give the same bytes.
-        volume: Its affine becomes sform and qform, in mm.
-        like_header: File or image on the same grid whose sform, qform, codes and unit are written
-            instead; no other field of its header is.
-
-    Raises:
-        MrcontrastError: The folder or the file cannot be written.
+    The affine becomes sform and qform, in mm, or those of ``like_header`` on the same grid are
+    written, with their codes and unit.
     """
     _write(Path(path), np.asarray(volume.data, np.float32), volume.affine, like_header)
 
@@ -127,11 +105,7 @@ def write_labels(
 def onto_grid(
     volume: Volume, like: Volume, path: str | Path, like_path: str | Path = "its image"
 ) -> Volume:
-    """Permute and flip the axes of a volume to those of another; no voxel is changed.
-
-    Raises:
-        MrcontrastError: The two still do not share one voxel grid.
-    """
+    """Permute and flip the axes of a volume to those of another, or raise MrcontrastError."""
     turn = nib.orientations.io_orientation(np.linalg.inv(like.affine) @ volume.affine)
     if not (turn == [[0, 1], [1, 1], [2, 1]]).all():
         data = nib.orientations.apply_orientation(volume.data, turn)
@@ -144,18 +118,14 @@ def onto_grid(
 def same_grid(
     a: Volume, b: Volume, path_a: str | Path, path_b: str | Path, tolerance_mm: float = 1e-2
 ) -> None:
-    """Check that two volumes share one voxel grid.
-
-    Raises:
-        MrcontrastError: Shapes differ, or corner voxels of one index are more than
-            ``tolerance_mm`` apart; the message names both files and the difference.
-    """
-    if a.shape != b.shape:
-        difference = f"shapes {times(a.shape)} and {times(b.shape)}"
-    elif (distance := _corner_distance_mm(a, b)) > tolerance_mm:
-        difference = f"corners {distance:.3g} mm apart"
-    else:
+    """Raise MrcontrastError if shapes differ, or corners by more than ``tolerance_mm``."""
+    corners = np.array(list(product(*((0, n - 1) for n in a.shape))))
+    shifts = corners @ (a.affine - b.affine)[:3, :3].T + (a.affine - b.affine)[:3, 3]
+    distance = float(np.linalg.norm(shifts, axis=1).max())
+    if a.shape == b.shape and distance <= tolerance_mm:
         return
+    shapes = f"shapes {times(a.shape)} and {times(b.shape)}"
+    difference = f"corners {distance:.3g} mm apart" if a.shape == b.shape else shapes
     raise MrcontrastError(
         f"Expected two volumes on one grid, got {difference} ({path_a} and {path_b}). "
         "Register and resample one to the other first."
@@ -191,10 +161,3 @@ def _write(path: Path, data: np.ndarray, affine: np.ndarray, like: Like | None) 
     image = to_image(data, affine, like)
     with replacing(path) as unfinished:
         nib.save(image, unfinished)
-
-
-def _corner_distance_mm(a: Volume, b: Volume) -> float:
-    """Return the largest distance between corner voxels of the same index."""
-    corners = np.array(list(product(*((0, n - 1) for n in a.shape))))
-    shifts = corners @ (a.affine - b.affine)[:3, :3].T + (a.affine - b.affine)[:3, 3]
-    return float(np.linalg.norm(shifts, axis=1).max())

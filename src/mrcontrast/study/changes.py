@@ -17,9 +17,7 @@ from mrcontrast.study.records import FINISHED, Record, foreign_outputs, is_empty
 def outlook(ledger: Ledger, steps: Sequence[Step]) -> list[str]:
     """Return a line for each result that changes: done again, continued, or restored.
 
-    Raises:
-        MrcontrastError: A step would write to a folder that this study has not made, or a record is
-            damaged.
+    A folder that this study has not made, or a damaged record, is MrcontrastError.
     """
     lines: list[str] = []
     foreign: list[Path] = []
@@ -64,13 +62,6 @@ def changed_setting(run: RunFolder, overrides: list[str]) -> str | None:
 
     A study identifies a training by its overrides. Changes of the YAML files that these leave open
     do not repeat a training; a person decides. New keys are ignored.
-
-    Args:
-        run: The finished training.
-        overrides: Its overrides.
-
-    Returns:
-        None where nothing differs, or where the present config does not compose.
     """
     from mrcontrast.training.lineage import inherit
 

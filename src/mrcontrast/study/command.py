@@ -23,12 +23,7 @@ EVALUATIONS = {EVALUATION: "As prepared", FULL_GRID_EVALUATION: "On the subjects
 
 
 def study(config: DictConfig) -> int:
-    """Run the study of ``configs/study.yaml``, reuse finished steps, and return exit code 0.
-
-    Raises:
-        MrcontrastError: A step failed.
-        UsageError: The study's config is inconsistent.
-    """
+    """Run the study of ``configs/study.yaml``, reuse finished steps, and return exit code 0."""
     from rich.console import Console
 
     console = Console(highlight=False)
@@ -70,17 +65,13 @@ def place_of(config: DictConfig) -> Path:
 
 
 def plan(config: DictConfig, folder: Path) -> list[Step]:
-    """Return the steps of a study in order.
+    """Return the steps of a study in order; an inconsistent one is UsageError.
 
     Args:
         config: Node ``study`` with keys prepare, common, train, predict, minutes and optionally
             figure, source (raw data), features (a name of ``configs/features``), metrics (a
             YAML of added ones), costs, dims (2 scores slices); see ``configs/study``.
         folder: Folder of all outputs.
-
-    Raises:
-        UsageError: The study's config is inconsistent.
-        MrcontrastError: A run that a training starts from cannot be used.
     """
     plain: Any = OmegaConf.to_container(config, resolve=True)
     if plain.get("source", "") is None:

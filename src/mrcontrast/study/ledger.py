@@ -32,33 +32,19 @@ LONGEST_VALUE = 80  # characters of a setting in a message
 
 @dataclass(frozen=True)
 class Step:
-    """One command of a study.
+    """One command of a study."""
 
-    Attributes:
-        name: Unique, also a file name: "controlnet".
-        title: For the terminal: "Train controlnet".
-        output: Folder that the step makes; moved aside when it is outdated.
-        settings: All that decides the result, as JSON.
-        inputs: Names of the earlier steps whose outputs it reads.
-        run: Does the work, also after an interruption.
-        remark: Returns a note on a reused result, or None.
-        files: Patterns of the files in the output that other steps or readers need.
-        anchors: Files without which the work cannot go on in the same folder.
-        whole: The output appears in one piece when it is finished.
-        verify: Raises MrcontrastError if a finished output is damaged in its content.
-    """
-
-    name: str
-    title: str
-    output: Path
-    settings: Any
-    run: Callable[[], None]
-    inputs: tuple[str, ...] = ()
-    remark: Callable[[], str | None] = lambda: None
-    files: tuple[str, ...] = ("**/*",)
-    anchors: tuple[str, ...] = ()
-    whole: bool = False
-    verify: Callable[[], object] = lambda: None
+    name: str  # unique, also a file name: "controlnet"
+    title: str  # for the terminal: "Train controlnet"
+    output: Path  # folder that the step makes; moved aside when it is outdated
+    settings: Any  # all that decides the result, as JSON
+    run: Callable[[], None]  # also after an interruption
+    inputs: tuple[str, ...] = ()  # earlier steps whose outputs it reads
+    remark: Callable[[], str | None] = lambda: None  # a note on a reused result
+    files: tuple[str, ...] = ("**/*",)  # patterns of the files that steps or readers need
+    anchors: tuple[str, ...] = ()  # files without which the work cannot go on in its folder
+    whole: bool = False  # the output appears in one piece when it is finished
+    verify: Callable[[], object] = lambda: None  # MrcontrastError if a finished output is damaged
 
 
 @dataclass
@@ -70,20 +56,16 @@ class Ledger:
 
     Only an output with the mark of this ledger's record is touched. An outdated one moves to
     ``earlier/STEP/HASH`` and is restored when a step has its hash again.
-
-    Attributes:
-        folder: Folder of the records.
-        hashes: Hash of each step seen so far, by name.
-        stamps: Stamp of each; the hash for a step of a version without stamps.
     """
 
-    folder: Path
-    hashes: dict[str, str] = field(default_factory=dict)
-    stamps: dict[str, str] = field(default_factory=dict)
+    folder: Path  # of the records
+    hashes: dict[str, str] = field(default_factory=dict)  # of each step seen so far
+    stamps: dict[str, str] = field(default_factory=dict)  # the hash in versions without stamps
 
     def is_finished(self, step: Step) -> bool:
         """Return whether a step's result is complete and up to date; call it in order."""
-        self.hashes[step.name] = self.hash_of(step)
+        stamps = [self.stamps[name] for name in step.inputs]
+        self.hashes[step.name] = json_hash([step.name, step.settings, stamps])
         record = self.record_of(step)
         self.stamps[step.name] = (record and record.stamp) or self.hashes[step.name]
         return record is not None and self.fault(step, record) is None
@@ -91,8 +73,7 @@ class Ledger:
     def run(self, step: Step) -> float:
         """Run a step or restore its earlier result, and return the seconds it took.
 
-        Raises:
-            MrcontrastError: The output was not made by this study, or cannot be moved.
+        An output that this study has not made, or that cannot be moved, is MrcontrastError.
         """
         if self.restore(step) is not None and self.is_finished(step):
             return 0.0
@@ -136,11 +117,7 @@ class Ledger:
         self.stamps[step.name] = stamp
 
     def restore(self, step: Step) -> Path | None:
-        """Restore an earlier state of a step with its present hash.
-
-        Returns:
-            Its earlier place; None if there is none, or if it is unfinished.
-        """
+        """Restore an earlier state of a step with its hash, and return its place if finished."""
         place, mark = self.find_earlier(step)
         if place is None or mark is None:
             return None
@@ -222,10 +199,6 @@ class Ledger:
             except MrcontrastError as error:
                 found = one_line(error)
         return found
-
-    def hash_of(self, step: Step) -> str:
-        """Return a hash over a step's settings and the stamps of its inputs."""
-        return json_hash([step.name, step.settings, [self.stamps[name] for name in step.inputs]])
 
     def path(self, step: Step) -> Path:
         """Return the file of a step's record."""

@@ -35,25 +35,15 @@ RULES: dict[str, Rule] = {
 
 @dataclass(frozen=True)
 class Record:
-    """Record of a step, in the ledger and, as a mark, in the output itself.
-
-    Attributes:
-        state: finished or started.
-        hash: Hash of the settings and the stamps of the inputs.
-        settings: Settings of the step.
-        seconds: Duration of the work.
-        stamp: Random name of this result, which is part of the hash of each step that reads it.
-        token: Random, equal in ledger and mark; an output without it is not ours.
-        files: Size (bytes), modification time (ns) and SHA-256 of each file, by relative path.
-    """
+    """Record of a step, in the ledger and, as a mark, in the output itself."""
 
     state: str
-    hash: str
+    hash: str  # of the settings and the stamps of the inputs
     settings: Any = None
     seconds: float = 0.0
-    stamp: str = ""
-    token: str = ""
-    files: dict[str, list[Any]] = field(default_factory=dict)
+    stamp: str = ""  # random name of this result, in the hash of each step that reads it
+    token: str = ""  # random, equal in ledger and mark; an output without it is not ours
+    files: dict[str, list[Any]] = field(default_factory=dict)  # path -> bytes, mtime (ns), SHA-256
 
     def write(self, path: Path) -> None:
         """Write the record, completely or not at all."""

@@ -48,11 +48,8 @@ def evaluate_step(methods: list[str], plain: dict[str, Any], folder: Path) -> St
             runs = {name: runs_of(model, plain, folder) for name, model in models.items()}
             add_costs(output, {name: Source(predictions[name], runs[name]) for name in methods})
 
-    return Step(
-        *(EVALUATION, "Evaluate", output, settings, run, after(methods)),
-        files=TABLES,
-        anchors=TABLES,
-    )
+    inputs = after(methods)
+    return Step(EVALUATION, "Evaluate", output, settings, run, inputs, files=TABLES, anchors=TABLES)
 
 
 def added_metrics(plain: dict[str, Any]) -> dict[str, Any]:
@@ -76,18 +73,12 @@ def evaluate_full_grid_step(methods: list[str], plain: dict[str, Any], folder: P
         from mrcontrast.evaluation.added_metrics import build_metrics
 
         records = Manifest.read(folder / "data").split("test")
-        predictions, added = (
-            predictions_of(methods, folder),
-            build_metrics(metrics.get("metrics", {})),
-        )
-        evaluate_originals(predictions, records, folder / MASKS, output, added)
+        added = build_metrics(metrics.get("metrics", {}))
+        evaluate_originals(predictions_of(methods, folder), records, folder / MASKS, output, added)
 
-    title, settings = "Evaluate at full grid", {"methods": methods} | metrics
-    return Step(
-        *(FULL_GRID_EVALUATION, title, output, settings, run, after(methods, MASKS)),
-        files=TABLES,
-        anchors=TABLES,
-    )
+    name, title, settings = FULL_GRID_EVALUATION, "Evaluate at full grid", {"methods": methods}
+    inputs, files = after(methods, MASKS), TABLES
+    return Step(name, title, output, settings | metrics, run, inputs, files=files, anchors=files)
 
 
 def report_step(evaluation: str, methods: list[str], plain: dict[str, Any], folder: Path) -> Step:
@@ -104,10 +95,9 @@ def report_step(evaluation: str, methods: list[str], plain: dict[str, Any], fold
                 trained = RunFolder(folder / "runs" / model)
                 attach_evaluation(trained, name, folder / evaluation, output / "report.html")
 
-    inputs, title, settings = (*after(methods), evaluation), f"Write {output.name}", methods
-    return Step(
-        output.name, title, output, {"methods": settings}, run, inputs, files=("report.html",)
-    )
+    name, title, settings = output.name, f"Write {output.name}", {"methods": methods}
+    inputs, files = (*after(methods), evaluation), ("report.html",)
+    return Step(name, title, output, settings, run, inputs, files=files)
 
 
 def figure_step(plain: dict[str, Any], folder: Path) -> Step:
@@ -139,23 +129,15 @@ def figure_step(plain: dict[str, Any], folder: Path) -> Step:
 
 
 def check_figure(shown: dict[str, Any], predicted: dict[str, Any]) -> None:
-    """Check the methods of a figure.
-
-    Raises:
-        UsageError: One is not predicted, is on another grid than the prepared one, or has no
-            spread to show.
-    """
+    """Raise UsageError for a method without a prediction on the prepared grid, or a spread."""
     methods = set(shown["methods"])
     full = {name for name, node in predicted.items() if node.get("full_grid")}
     single = {name for name in methods & set(predicted) if predicted[name].get("samples", 1) < 2}
+    no_spread = set(shown["spread"]) - (methods - single)
     for wrong, expected, key in (
         (methods - set(predicted), "methods that study.predict names", "methods"),
         (methods & full, "methods without full_grid", "methods"),
-        (
-            set(shown["spread"]) - (methods - single),
-            "methods of the figure with 2 or more samples",
-            "spread",
-        ),
+        (no_spread, "methods of the figure with 2 or more samples", "spread"),
     ):
         if wrong:
             raise UsageError(

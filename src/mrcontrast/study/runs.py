@@ -17,14 +17,7 @@ def outside_runs(
 ) -> dict[str, RunFolder]:
     """Return the named runs that a study does not train: released models, run folders.
 
-    Args:
-        names: Values of ``key``.
-        key: Key of the study, for the message.
-        plain: The study's config.
-        folder: The study's folder.
-
-    Raises:
-        UsageError: There is no such run.
+    A missing one is UsageError, which names ``key``.
     """
     found = {}
     for name in names:
@@ -66,12 +59,7 @@ def check_overrides(overrides: Iterable[str], where: str) -> None:
 
 
 def outside_names(plain: Mapping[str, Any]) -> list[str]:
-    """Return the names of all runs in a study's config that it does not train.
-
-    >>> outside_names({"train": {"a": {"parents": {"autoencoder": "runs/x"}}, "b": {}},
-    ...                "predict": {"a": {"model": "a"}, "c": {"model": "phantom-2d"}}})
-    ['phantom-2d', 'runs/x']
-    """
+    """Return the names of all runs in a study's config that it does not train."""
     trained, predicted = plain.get("train") or {}, plain.get("predict") or {}
     names = {parent for node in trained.values() for parent in node.get("parents", {}).values()}
     names |= {node["start_from"] for node in trained.values() if node.get("start_from")}

@@ -43,18 +43,12 @@ def prepare_step(plain: dict[str, Any], folder: Path) -> Step:
     settings = OmegaConf.to_container(compose("prepare", overrides).recipe, resolve=True)
     files = ("*.tsv", "*.yaml", "*.json", "sub-*/**/*")
     anchors = ("manifest.tsv", "recipe.yaml")
-    return Step(
-        "data", "Prepare the data", output, settings, run, files=files, anchors=anchors, whole=True
-    )
+    settled = ("data", "Prepare the data", output, settings, run)
+    return Step(*settled, files=files, anchors=anchors, whole=True)
 
 
 def train_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
-    """Train one stage, as ``mrcontrast train`` does.
-
-    Raises:
-        UsageError: An override or the order of trainings does not fit the study.
-        MrcontrastError: A run that it starts from is missing, unfinished or changed.
-    """
+    """Train one stage, as ``mrcontrast train`` does; its overrides and parents are checked."""
     node, key = plain["train"][name], f"study.train.{name}"
     parents, start = node.get("parents", {}), node.get("start_from")
     output = folder / "runs" / name
@@ -105,11 +99,7 @@ def check_order(name: str, earlier: list[str], order: list[str]) -> None:
 
 
 def predict_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
-    """Translate the held-out subjects by one method, as prepared or on their own grids.
-
-    Raises:
-        UsageError: The model is not trained here, or sources are shuffled between different grids.
-    """
+    """Translate the held-out subjects by one method, as prepared or on their own grids."""
     node = plain["predict"][name]
     options = sampling_of(name, node)
     model, full_grid = node["model"], node.get("full_grid", False)

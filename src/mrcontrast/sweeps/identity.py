@@ -21,12 +21,11 @@ def identity_of(command: str, config: DictConfig) -> dict[str, str]:
     """Return hashes of a job's prepared data, earlier runs and config; equal ones, equal results.
 
     Folders, names and logging are left out, and so are paths of data and runs with a hash.
-
-    Args:
-        command: "train" or "study".
-        config: Config of the job.
     """
-    plain = plain_values(config)
+    try:
+        plain: Any = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException:
+        plain = OmegaConf.to_container(config, resolve=False)
     data = data_hashes(plain)
     named = {key: plain[key] for key in PARENTS if plain.get(key)}
     if command == "study":
@@ -43,11 +42,7 @@ def identity_of(command: str, config: DictConfig) -> dict[str, str]:
 
 
 def difference(ours: Mapping[str, str], theirs: Mapping[str, str]) -> str | None:
-    """Return the first part in which two identities differ, None if they are equal.
-
-    >>> difference({"data": "1", "parents": "2"}, {"data": "1", "parents": "3"})
-    'parents'
-    """
+    """Return the first part in which two identities differ, None if they are equal."""
     return next((part for part in PARTS if ours.get(part) != theirs.get(part)), None)
 
 
@@ -63,15 +58,6 @@ def data_hashes(plain: Mapping[str, Any]) -> list[str] | None:
     except MrcontrastError:  # the job itself reports it
         return None
     return [manifest.data_hash, manifest.split_hash]
-
-
-def plain_values(config: DictConfig) -> dict[str, Any]:
-    """Return a config as plain values, unresolved if an interpolation fails."""
-    try:
-        plain: Any = OmegaConf.to_container(config, resolve=True)
-    except OmegaConfBaseException:
-        plain = OmegaConf.to_container(config, resolve=False)
-    return plain
 
 
 def weights_of(path: str) -> str | None:

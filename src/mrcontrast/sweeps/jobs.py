@@ -1,26 +1,23 @@
 """One job of a sweep on disk: its task, its progress, and the process that holds it."""
 
+import hashlib
+import json
 import os
 import platform
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mrcontrast.config.rules import (
-    FINITE,
-    TABLE,
-    TEXT,
-    TEXT_TABLE,
-    TEXTS,
-    one_of,
-    optional,
-    read_table,
-    whole,
-)
+from omegaconf import DictConfig
+
+from mrcontrast.config import rules
+from mrcontrast.config.option_names import renamed_node
+from mrcontrast.config.rules import FINITE, TEXT, TEXT_TABLE, one_of, optional, whole
+from mrcontrast.errors import MrcontrastError
 from mrcontrast.runs.folder import RunFolder
 from mrcontrast.storage.files import write_json
 from mrcontrast.storage.folder_lock import held
@@ -33,10 +30,10 @@ RULES = {
     "command": one_of("train", "study"),
     "state": one_of(WAITING, RUNNING, FINISHED, FAILED, STOPPED),
     "mode": one_of("min", "max"),
-    "overrides": TEXTS,
+    "overrides": rules.TEXTS,
     "varied": TEXT_TABLE,
     "identity": (TEXT_TABLE[0], lambda value: isinstance(value, str) or TEXT_TABLE[1](value)),
-    "searched": TABLE,
+    "searched": rules.TABLE,
     **dict.fromkeys(("number", "attempts"), whole(0)),
     "steps": optional(whole(0)),
     "score": optional(FINITE),
@@ -48,45 +45,25 @@ RULES = {
 
 @dataclass
 class Job:
-    """One training or study of a sweep.
+    """One training or study of a sweep, which is recorded in ``job.json`` of its folder."""
 
-    Attributes:
-        folder: Run folder or study folder, with ``job.json``.
-        command: "train" or "study".
-        overrides: All overrides, folder and name last.
-        varied: The overrides in which jobs differ, key -> value as typed.
-        identity: See ``identity_of``; empty for a job of an earlier version.
-        number: Place in the sweep, from 1.
-        parent_run: MLflow run of the sweep.
-        state: waiting, running (until its lock is free), finished, failed or stopped.
-        attempts: Number of starts.
-        score: Score for the ranking; None before the end, or without validation.
-        monitor: Name of the score.
-        mode: "min" or "max", the better direction of the score.
-        steps: Optimiser steps of a finished training; None if unknown, and for a study.
-        seconds: Duration of the last attempt.
-        error: Reason of a failure, one line.
-        process: Host and process id of the last attempt.
-        searched: The varied overrides as plain values, for Optuna.
-    """
-
-    folder: Path
+    folder: Path  # run folder or study folder
     command: str
-    overrides: list[str]
-    varied: dict[str, str]
-    identity: dict[str, str]
-    number: int = 0
-    parent_run: str | None = None
-    state: str = WAITING
+    overrides: list[str]  # all, folder and name last
+    varied: dict[str, str]  # the overrides in which jobs differ, key -> value as typed
+    identity: dict[str, str]  # see ``identity_of``; empty for a job of an earlier version
+    number: int = 0  # place in the sweep, from 1
+    parent_run: str | None = None  # MLflow run of the sweep
+    state: str = WAITING  # running: until its lock is free
     attempts: int = 0
-    score: float | None = None
+    score: float | None = None  # None before the end, or without validation
     monitor: str = "score"
-    mode: str = "max"
-    steps: int | None = None
-    seconds: float = 0.0
+    mode: str = "max"  # the better direction of the score
+    steps: int | None = None  # of a finished training
+    seconds: float = 0.0  # of the last attempt
     error: str = ""
-    process: str = ""
-    searched: dict[str, Any] = field(default_factory=dict)
+    process: str = ""  # host and process id of the last attempt
+    searched: dict[str, Any] = field(default_factory=dict)  # varied as plain values, for Optuna
 
     @property
     def name(self) -> str:
@@ -103,32 +80,15 @@ class Job:
             return cls(folder=Path(folder), **known)
 
         advice = "Restore the file, or move its folder out of the sweep."
-        return read_table(Path(folder) / JOB, RULES, "a job of a sweep", advice, make)
+        return rules.read_table(Path(folder) / JOB, RULES, "a job of a sweep", advice, make)
 
     def save(self) -> None:
         """Write the job's file, completely or not at all."""
         content = {key: value for key, value in asdict(self).items() if key != "folder"}
         write_json(self.folder / JOB, content)
 
-    def carried_into(
-        self, new: "Job", searched: Mapping[str, Any], overrides: Sequence[str]
-    ) -> "Job":
-        """Return the present description of a job with the folder and progress of this one."""
-        return replace(
-            new,
-            folder=self.folder,
-            number=self.number,
-            overrides=list(overrides),
-            searched=dict(searched) or self.searched,
-            **{key: getattr(self, key) for key in PROGRESS},
-        )
-
     def offer(self) -> str:
-        """Set the job to waiting unless a process works on it or has finished it.
-
-        Returns:
-            Its state: waiting, running or finished.
-        """
+        """Set the job to waiting unless it is worked on or finished, and return its state."""
         with self.lock(0) as ours:
             if not ours:
                 self.state = RUNNING
@@ -137,14 +97,11 @@ class Job:
                 now = Job.read(self.folder)
                 for key in PROGRESS:
                     setattr(self, key, getattr(now, key))
-            if self.state != FINISHED or not self.has_result():
+            lost = self.command == "train" and not RunFolder(self.folder).weights_path.is_file()
+            if self.state != FINISHED or lost:  # a study checks its own steps
                 self.state = WAITING
                 self.save()
         return self.state
-
-    def has_result(self) -> bool:
-        """Return whether the weights of a training are there; a study checks its own steps."""
-        return self.command != "train" or RunFolder(self.folder).weights_path.is_file()
 
     def begin(self) -> None:
         """Record that this process works on the job."""
@@ -168,12 +125,10 @@ class Job:
         with os.fdopen(os.open(self.folder.parent / EVENTS, flags, 0o666), "a") as file:
             file.write(line)
 
-    @contextmanager
-    def lock(self, seconds: float = -1) -> Iterator[bool]:
+    def lock(self, seconds: float = -1) -> AbstractContextManager[bool]:
         """Hold the job and yield whether it succeeded; see ``held``."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with held(self.folder / LOCK, seconds) as ours:
-            yield ours
+        return held(self.folder / LOCK, seconds)
 
     def is_worked_on(self) -> bool:
         """Return whether a process holds the job, of this sweep or an earlier one."""
@@ -197,15 +152,9 @@ def read_jobs(folder: Path) -> list[Job]:
 def short_name(varied: Mapping[str, str], longest: int = 80) -> str:
     """Return varied overrides as a name that shells, file systems and overrides take unquoted.
 
-    >>> short_name({"stage.optimisation.optimizer.lr": "1e-3", "seed": "1"})
-    'lr_1e-3+seed_1'
     >>> short_name({"stage.a.lr": "1", "stage.b.lr": "2", "autoencoder": "outputs/runs/small"})
     'a.lr_1+b.lr_2+autoencoder_small'
-    >>> short_name({})
-    'default'
     """
-    import hashlib
-
     keys = {key: key.lstrip("+~").replace("/", ".").split(".") for key in varied}
     lasts = [parts[-1] for parts in keys.values()]
     shown = {
@@ -218,3 +167,35 @@ def short_name(varied: Mapping[str, str], longest: int = 80) -> str:
         return name
     full = "+".join(f"{key}={value}" for key, value in varied.items())
     return f"{name[:longest]}-{hashlib.sha256(full.encode()).hexdigest()[:8]}"
+
+
+def monitor_of(command: str, config: DictConfig) -> tuple[str, str]:
+    """Return the name of the score, and "min" or "max" for the better direction."""
+    if command == "train":
+        return str(config.stage.checkpoint.monitor), str(config.stage.checkpoint.mode)
+    wanted = config.objective
+    return f"{method_of(config)}/{wanted.region}/{wanted.metric}", str(wanted.mode)
+
+
+def method_of(config: DictConfig) -> str:
+    """Return the method that ranks a study: the configured one, or the last unshuffled one."""
+    if config.objective.method is not None:
+        return str(config.objective.method)
+    predicted = {name: renamed_node(node) for name, node in config.study.predict.items()}
+    return str([name for name, node in predicted.items() if not node.get("shuffle_source")][-1])
+
+
+def score_of(config: DictConfig) -> float:
+    """Return the mean score of a finished study; MrcontrastError if it is not in its results."""
+    method, wanted = method_of(config), config.objective
+    keys = ("methods", method, wanted.region, wanted.metric, "mean")
+    for path in sorted(Path(config.out).glob("evaluation*/summary.json")):
+        node: Any = json.loads(path.read_text(encoding="utf-8"))
+        for key in keys:
+            node = node.get(key) if isinstance(node, dict) else None
+        if node is not None:
+            return float(node)
+    raise MrcontrastError(
+        f"Expected {'/'.join(keys[1:4])} in the study's evaluation, got none ({config.out}). "
+        "Set objective.method, objective.region and objective.metric."
+    )

@@ -17,21 +17,12 @@ from mrcontrast.sweeps.run_job import run_job
 
 @dataclass(frozen=True)
 class Handle:
-    """A job that was started.
+    """A job that was started."""
 
-    Attributes:
-        done: Returns whether its process has ended.
-        reason: Returns how it ended, for a job without a recorded end.
-        stop: Asks it to save and end.
-    """
-
-    done: Callable[[], bool]
-    reason: Callable[[], str] = lambda: "its process is gone"
-    stop: Callable[[], object] = lambda: None
-
-
-class Adopted(Handle):
-    """A job whose process outlived its sweep: it is waited for and never stopped."""
+    done: Callable[[], bool]  # whether its process has ended
+    reason: Callable[[], str] = lambda: "its process is gone"  # without a recorded end
+    stop: Callable[[], object] = lambda: None  # asks it to save and end
+    adopted: bool = False  # its process outlived its sweep: it is never stopped
 
 
 class Processes:
@@ -117,7 +108,7 @@ class Submitit:
 
         executor = submitit.AutoExecutor(folder=job.folder / "submitit", cluster=self.cluster)
         executor.update_parameters(name=f"mrcontrast-{job.name}"[:64], **self.parameters)
-        submitted = executor.submit(SubmittedWork(str(job.folder)))
+        submitted = executor.submit(SubmittedWork(), str(job.folder))
         return Handle(
             lambda: bool(submitted.done()),
             lambda: f"{submitted.state.lower()}, see {submitted.paths.stderr}",
@@ -126,21 +117,14 @@ class Submitit:
 
 
 class SubmittedWork:
-    """The object that submitit pickles: a job's folder.
+    """The call that submitit pickles, and queues again at a timeout or preemption."""
 
-    Args:
-        folder: Folder of the job.
-    """
+    def __call__(self, folder: str) -> str:
+        """Run the job of a folder."""
+        return run_job(folder)
 
-    def __init__(self, folder: str) -> None:
-        self.folder = folder
-
-    def __call__(self) -> str:
-        """Run the job."""
-        return run_job(self.folder)
-
-    def checkpoint(self) -> Any:  # noqa: ANN401 - submitit's own type
-        """Return the work to queue at a timeout or preemption."""
+    def checkpoint(self, folder: str) -> Any:  # noqa: ANN401 - submitit's own type
+        """Return the work to queue."""
         from submitit.helpers import DelayedSubmission
 
-        return DelayedSubmission(SubmittedWork(self.folder))
+        return DelayedSubmission(self, folder)

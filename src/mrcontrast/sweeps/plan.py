@@ -16,8 +16,7 @@ from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.runs.identity import FREE_PATHS
 from mrcontrast.storage.files import UNFINISHED, json_hash
 from mrcontrast.sweeps.identity import FREE, difference, identity_of
-from mrcontrast.sweeps.jobs import LOCK, LOG, Job, short_name
-from mrcontrast.sweeps.objective import monitor_of
+from mrcontrast.sweeps.jobs import LOCK, LOG, PROGRESS, Job, monitor_of, short_name
 from mrcontrast.sweeps.search import Point, Search
 
 PLACE = "out"  # key of a job's folder
@@ -26,49 +25,32 @@ OPTUNA = "mrcontrast.sweeps.search.OptunaSearch"
 
 @dataclass(frozen=True)
 class Plan:
-    """A sweep before it runs.
-
-    Attributes:
-        command: "train" or "study".
-        fixed: Overrides that all jobs share.
-        dimensions: Overrides with several values.
-        config: Config of the first job, with Hydra's own settings.
-        folder: Folder of the sweep.
-        found: Composed jobs by a hash of their values.
-    """
+    """A sweep before it runs."""
 
     command: str
-    fixed: tuple[str, ...]
-    dimensions: tuple[Override, ...]
-    config: DictConfig
+    fixed: tuple[str, ...]  # overrides that all jobs share
+    dimensions: tuple[Override, ...]  # overrides with several values
+    config: DictConfig  # of the first job, with Hydra's own settings
     folder: Path
-    found: dict[str, Job] = field(default_factory=dict)
+    found: dict[str, Job] = field(default_factory=dict)  # composed jobs by a hash of their values
 
     def identity(self) -> list[str]:
         """Return the shared overrides that decide results; a folder holds one such sweep."""
         return sorted(text for text in self.fixed if not is_free(text))
 
-    def texts(self) -> list[str]:
-        """Return all overrides as typed."""
-        return [*self.fixed, *(str(override.input_line) for override in self.dimensions)]
-
     def job(self, point: Point, known: Mapping[str, Job]) -> Job:
-        """Return the job of a point, with the progress of an existing one.
-
-        Args:
-            point: Values of the dimensions.
-            known: Existing jobs by the name of their folder.
-        """
+        """Return the job of a point, with the progress of one that is ``known`` by its folder."""
         new = self.described(point.varied)
-        for job in known.values():
-            if difference(job.identity, new.identity) is None:
-                overrides = self.overrides(point.varied, job.folder)
-                return job.carried_into(new, point.searched, overrides)
-        folder = self.new_folder(short_name(point.varied), new, known)
-        number = max((job.number for job in known.values()), default=0) + 1
-        overrides = self.overrides(point.varied, folder)
-        searched = dict(point.searched)
-        return replace(new, folder=folder, overrides=overrides, number=number, searched=searched)
+        same = (job for job in known.values() if difference(job.identity, new.identity) is None)
+        if (job := next(same, None)) is not None:
+            folder, searched = job.folder, dict(point.searched) or job.searched
+            kept = {key: getattr(job, key) for key in ("number", *PROGRESS)}
+        else:
+            folder, searched = self.new_folder(new, known), dict(point.searched)
+            kept = {"number": max((job.number for job in known.values()), default=0) + 1}
+        own = [f"{PLACE}={folder}", f"name={self.folder.name}/{folder.name}"]
+        overrides = [*self.fixed, *texts_of(point.varied), *own]
+        return replace(new, folder=folder, overrides=overrides, searched=searched, **kept)
 
     def described(self, varied: Mapping[str, str]) -> Job:
         """Return a job with its present identity and score, without folder and overrides."""
@@ -84,9 +66,9 @@ class Plan:
             self.found[key] = replace(job, monitor=monitor, mode=mode)
         return self.found[key]
 
-    def new_folder(self, name: str, job: Job, known: Mapping[str, Job]) -> Path:
+    def new_folder(self, job: Job, known: Mapping[str, Job]) -> Path:
         """Return a free folder in the sweep's."""
-        suffix = json_hash(job.identity)
+        name, suffix = short_name(job.varied), json_hash(job.identity)
         for tried in (name, *(f"{name}-{suffix[:length]}" for length in (6, 12, 24))):
             if tried not in known and is_free_place(self.folder / tried):
                 return self.folder / tried
@@ -95,21 +77,11 @@ class Plan:
             f"({self.folder / name}*). Choose another name=NAME."
         )
 
-    def overrides(self, varied: Mapping[str, str], folder: Path) -> list[str]:
-        """Return the overrides of a job, its folder and name last."""
-        shown = f"name={self.folder.name}/{folder.name}"
-        return [*self.fixed, *texts_of(varied), f"{PLACE}={folder}", shown]
-
 
 def read_plan(command: str, arguments: Sequence[str]) -> tuple[Plan, Search, Any]:
     """Return plan, search and launcher of a sweep.
 
-    Args:
-        command: "train" or "study".
-        arguments: Overrides, some with several values, and Hydra's own.
-
-    Raises:
-        UsageError: They do not fit the configs, or set keys of the sweep itself.
+    Overrides that do not fit the configs, or set keys of the sweep itself, are UsageError.
     """
     parsed = parse(renamed_keys(command, arguments))
     for override in parsed:

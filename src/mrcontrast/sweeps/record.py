@@ -60,7 +60,8 @@ def check_same_sweep(plan: Plan) -> None:
 def open_record(plan: Plan, tracker: NoTracker) -> None:
     """Open the sweep's run in MLflow, a new one or the earlier one."""
     tracker.takes_up_lost_runs = True
-    settings = OmegaConf.create({"command": plan.command, "overrides": plan.texts()})
+    typed = [*plan.fixed, *(str(override.input_line) for override in plan.dimensions)]
+    settings = OmegaConf.create({"command": plan.command, "overrides": typed})
     tracker.open(RunFolder(plan.folder), settings, read_sweep(plan.folder).get("mlflow_run_id"))
 
 
@@ -72,13 +73,9 @@ def note_sweep(plan: Plan, run_id: str | None, standing: Mapping[str, str]) -> N
 
 
 def standing_today(plan: Plan, known: Sequence[Job]) -> dict[str, str]:
-    """Return the present standing of each job of an earlier start.
+    """Return the present standing of each job of an earlier start, in order.
 
     A job is ranked if its values lead to the config, data and parents that it was trained with.
-
-    Args:
-        plan: Plan of this start.
-        known: Jobs in the order of their numbers.
     """
     standing: dict[str, str] = {}
     valid: list[dict[str, str]] = []

@@ -17,7 +17,7 @@ from mrcontrast.errors import MrcontrastError, one_line, with_cause
 from mrcontrast.runs.folder import RunFolder
 from mrcontrast.storage.files import remove_left_over
 from mrcontrast.sweeps.identity import difference, identity_of
-from mrcontrast.sweeps.jobs import FAILED, FINISHED, STOPPED, Job
+from mrcontrast.sweeps.jobs import FAILED, FINISHED, STOPPED, Job, score_of
 from mrcontrast.training.resume import is_first_process
 
 PARENT_VARIABLE = "MRCONTRAST_PARENT_RUN"  # read by configs/logger/mlflow.yaml
@@ -26,9 +26,7 @@ PARENT_VARIABLE = "MRCONTRAST_PARENT_RUN"  # read by configs/logger/mlflow.yaml
 def run_job(folder: str | Path) -> str:
     """Run a job or wait for its process, record its end, and return its state.
 
-    Raises:
-        KeyboardInterrupt: It was stopped; the next start goes on from its last checkpoint.
-        SystemExit: Likewise.
+    A stop passes as KeyboardInterrupt or SystemExit; the next start goes on from the checkpoint.
     """
     if not is_first_process():  # one of several that Lightning starts
         WORK[Job.read(folder).command](Job.read(folder))
@@ -77,7 +75,6 @@ def do_study(job: Job) -> float | None:
     """Run a study in an MLflow run above those of its trainings."""
     from mrcontrast.config.build import build, resolve
     from mrcontrast.study.command import study
-    from mrcontrast.sweeps.objective import score_of
     from mrcontrast.tracking.no_tracker import recorded
 
     config = composed(job)

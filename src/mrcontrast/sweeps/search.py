@@ -13,12 +13,7 @@ from mrcontrast.sweeps.jobs import FAILED, FINISHED, Job
 
 @dataclass(frozen=True)
 class Point:
-    """One set of values.
-
-    Attributes:
-        varied: Override key -> value as typed.
-        searched: The same as plain values; empty for a grid.
-    """
+    """One set of values: as typed, and as plain values for Optuna."""
 
     varied: Mapping[str, str]
     searched: Mapping[str, Any] = field(default_factory=dict)
@@ -39,6 +34,7 @@ class Grid:
     def __init__(self, params: Mapping[str, str] | None = None) -> None:
         self.params = dict(params or {})
         self.combinations: list[dict[str, str]] = []
+        self.size = 0
         self.points: Iterator[Point] = iter(())
 
     def open(self, dimensions: Sequence[Override], mode: str, known: Sequence[Job]) -> None:
@@ -52,6 +48,7 @@ class Grid:
         keys = [override.get_key_element() for override in dimensions]
         rows = itertools.product(*map(values_of, dimensions))
         self.combinations = [dict(zip(keys, row, strict=True)) for row in rows]
+        self.size = len(self.combinations)
         self.points = map(Point, self.combinations)
 
     def ask(self) -> Point | None:
@@ -64,10 +61,6 @@ class Grid:
 
     def tell(self, point: Point, score: float | None) -> None:
         """Do nothing: a grid does not learn."""
-
-    def size(self) -> int:
-        """Return the number of combinations."""
-        return len(self.combinations)
 
 
 @dataclass(eq=False)
@@ -93,6 +86,7 @@ class OptunaSearch:
 
     def __post_init__(self) -> None:
         self.params = dict(self.params or {})  # null in configs
+        self.size = self.n_trials
         self.asked = 0
         self.unfinished: list[Point] = []
         self.trials: dict[str, Any] = {}
@@ -109,8 +103,14 @@ class OptunaSearch:
         self.study = optuna.create_study(sampler=self.sampler, direction=direction)
         self.space = {override.get_key_element(): space_of(override) for override in dimensions}
         for job in known:
-            if self.asks_for(job):
-                self.remember(job)
+            if not self.asks_for(job):
+                continue
+            self.asked += 1
+            point = point_of(job.searched)  # the file's spelling might override other keys
+            if job.state in (FINISHED, FAILED):
+                self.tell(point, job.score if job.state == FINISHED else None)
+            else:
+                self.unfinished.append(point)
         if known:  # else a sampler with a seed would repeat its first points
             self.sampler.reseed_rng()
 
@@ -123,15 +123,6 @@ class OptunaSearch:
         except (ValueError, TypeError, AttributeError):  # other keys, or values outside
             return False
         return True
-
-    def remember(self, job: Job) -> None:
-        """Give an earlier job to the sampler, or keep it to be finished."""
-        self.asked += 1
-        point = point_of(job.searched)  # the file's spelling might override other keys
-        if job.state in (FINISHED, FAILED):
-            self.tell(point, job.score if job.state == FINISHED else None)
-        else:
-            self.unfinished.append(point)
 
     def ask(self) -> Point | None:
         """Return an unfinished earlier trial, or the sampler's next new one."""
@@ -146,7 +137,7 @@ class OptunaSearch:
                 self.asked += 1
                 self.trials[point.key] = trial
                 return point
-            self.study.tell(trial, **outcome(self.scores.get(point.key)))
+            self.study.tell(trial, *outcome(self.scores.get(point.key)))
         return None
 
     def tell(self, point: Point, score: float | None) -> None:
@@ -155,31 +146,22 @@ class OptunaSearch:
 
         self.scores[point.key] = score
         if point.key in self.trials:
-            self.study.tell(self.trials[point.key], **outcome(score))
+            self.study.tell(self.trials[point.key], *outcome(score))
             return
-        end = outcome(score)
-        self.study.add_trial(
-            create_trial(
-                params=dict(point.searched),
-                distributions=self.space,
-                value=end["values"],
-                state=end["state"],
-            )
-        )
-
-    def size(self) -> int:
-        """Return the number of trials in all."""
-        return self.n_trials
+        value, state = outcome(score)
+        params = dict(point.searched)
+        trial = create_trial(state=state, value=value, params=params, distributions=self.space)
+        self.study.add_trial(trial)
 
 
 Search = Grid | OptunaSearch
 
 
-def outcome(score: float | None) -> dict[str, Any]:
+def outcome(score: float | None) -> tuple[float | None, Any]:
     """Return a score as Optuna's value and state."""
     from optuna.trial import TrialState
 
-    return {"values": score, "state": TrialState.FAIL if score is None else TrialState.COMPLETE}
+    return score, TrialState.FAIL if score is None else TrialState.COMPLETE
 
 
 def values_of(override: Override) -> list[str]:

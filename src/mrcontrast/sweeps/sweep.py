@@ -10,9 +10,18 @@ from mrcontrast.config.build import build
 from mrcontrast.storage.files import check_links, remove_left_over
 from mrcontrast.storage.folder_lock import alone
 from mrcontrast.sweeps import jobs
-from mrcontrast.sweeps.jobs import FAILED, FINISHED, JOB, LOCK, LOG, RUNNING, Job, read_jobs
-from mrcontrast.sweeps.launchers import Adopted, Handle, Processes, Submitit
-from mrcontrast.sweeps.objective import monitor_of
+from mrcontrast.sweeps.jobs import (
+    FAILED,
+    FINISHED,
+    JOB,
+    LOCK,
+    LOG,
+    RUNNING,
+    Job,
+    monitor_of,
+    read_jobs,
+)
+from mrcontrast.sweeps.launchers import Handle, Processes, Submitit
 from mrcontrast.sweeps.plan import Plan, read_plan
 from mrcontrast.sweeps.record import (
     OTHER_VALUES,
@@ -35,14 +44,7 @@ POLL_SECONDS = 0.2
 
 
 def sweep(command: str, arguments: Sequence[str]) -> int:
-    """Run a sweep, and reuse its finished jobs.
-
-    Args:
-        command: "train" or "study".
-        arguments: Overrides, some with several values, and Hydra's own.
-
-    Returns:
-        Exit code: 0 if all jobs are finished, else 1.
+    """Run a sweep, reuse its finished jobs, and return exit code 0 if all are finished, else 1.
 
     Raises:
         UsageError: The overrides do not fit the configs, or the folder holds another sweep.
@@ -80,35 +82,23 @@ def sweep(command: str, arguments: Sequence[str]) -> int:
 
 @dataclass(eq=False)
 class Sweep:
-    """The jobs of one sweep while it runs.
-
-    Args:
-        plan: Plan of the sweep.
-        search: Choice of the jobs.
-        launcher: Starts the jobs.
-        tracker: Record of the sweep.
-        jobs: Jobs of earlier starts by name.
-        standing: See ``standing_today``.
-        running: Points and jobs that run.
-        lost: Kills of each job.
-        settled: Jobs that have ended.
-    """
+    """The jobs of one sweep while it runs."""
 
     plan: Plan
     search: Search
     launcher: Processes | Submitit
     tracker: NoTracker
-    jobs: dict[str, Job]
-    standing: dict[str, str]
+    jobs: dict[str, Job]  # of earlier starts by name
+    standing: dict[str, str]  # see ``standing_today``
     running: list[tuple[Point, Job, Handle]] = field(default_factory=list)
-    lost: dict[str, int] = field(default_factory=dict)
-    settled: dict[str, Job] = field(default_factory=dict)
+    lost: dict[str, int] = field(default_factory=dict)  # kills of each job
+    settled: dict[str, Job] = field(default_factory=dict)  # jobs that have ended
 
     def work(self) -> int:
         """Run all jobs, and return the number of ranked ones that are not finished."""
         self.tracker.kill_lost_children(is_alive)
         at_once = self.launcher.n_jobs
-        log.info("%d jobs, %d at once -> %s", self.search.size(), at_once, self.plan.folder)
+        log.info("%d jobs, %d at once -> %s", self.search.size, at_once, self.plan.folder)
         asking = True
         while asking or self.running:
             while asking and len(self.running) < self.launcher.n_jobs:
@@ -185,14 +175,14 @@ class Sweep:
             self.tracker.note_failed_child(job.folder, job.error)
         score = "no score" if job.score is None else f"{job.monitor} {job.score:.5g}"
         result = score if job.state == FINISHED else f"{job.error} ({job.folder / LOG})"
-        head = f"[{len(self.settled)}/{self.search.size()}] {job.name}"
+        head = f"[{len(self.settled)}/{self.search.size}] {job.name}"
         log.info("%s: %s, %s, %.0f s", head, how, result, job.seconds)
 
     def stop(self) -> None:
         """Ask the jobs to save and end, and wait for them."""
         for _, _, handle in self.running:
             handle.stop()
-        ours = [entry for entry in self.running if not isinstance(entry[2], Adopted)]
+        ours = [entry for entry in self.running if not entry[2].adopted]
         while any(not handle.done() for _, _, handle in ours):
             time.sleep(POLL_SECONDS)
         for _, before, _ in ours:
@@ -202,9 +192,9 @@ class Sweep:
         write_csv(self.plan.folder)
 
 
-def adopted(job: Job) -> Adopted:
+def adopted(job: Job) -> Handle:
     """Return the handle of a job whose process outlived its sweep."""
-    return Adopted(lambda: not job.is_worked_on())
+    return Handle(lambda: not job.is_worked_on(), adopted=True)
 
 
 def is_alive(folder: str) -> bool:

@@ -46,12 +46,13 @@ def find_sweep(name: str | None) -> Path:
 
 def ranked(jobs: Sequence[Job], standing: Mapping[str, str]) -> list[Job]:
     """Return jobs by score, then ranked ones without score, then the others."""
-    ours = [job for job in jobs if standing[job.name] == RANKED]
-    others = [job for job in jobs if standing[job.name] != RANKED]
-    scored = [job for job in ours if has_score(job)]
-    sign = -1.0 if scored and scored[0].mode == "max" else 1.0
-    best_first = sorted(scored, key=lambda job: sign * (job.score or 0.0))
-    return best_first + [job for job in ours if not has_score(job)] + others
+
+    def place(job: Job) -> tuple[bool, bool, float]:
+        scored = standing[job.name] == RANKED and has_score(job)
+        score = (job.score or 0.0) if scored else 0.0
+        return standing[job.name] != RANKED, not scored, -score if job.mode == "max" else score
+
+    return sorted(jobs, key=place)
 
 
 def has_score(job: Job) -> bool:

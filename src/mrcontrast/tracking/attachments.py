@@ -20,11 +20,7 @@ def recorded_address(folder: RunFolder) -> tuple[str, str] | None:
 
 
 def address_at(path: Path) -> tuple[str, str]:
-    """Return store and run id of an outbox, from its first line or else its run folder.
-
-    Raises:
-        MrcontrastError: Neither names them.
-    """
+    """Return store and run id of an outbox, from its first line or else its run folder."""
     if (address := address_of(path)) is not None:
         return absolute_uri(address[0]), address[1]
     folder = RunFolder(path.parent)
@@ -37,14 +33,7 @@ def address_at(path: Path) -> tuple[str, str]:
 
 
 def attach_evaluation(folder: RunFolder, method: str, evaluation: Path, report: Path) -> None:
-    """Add a run's mean scores in the brain and the report to its record, if it has one.
-
-    Args:
-        folder: Run folder.
-        method: Name of the run in the evaluation.
-        evaluation: Folder with ``summary.json``.
-        report: HTML page.
-    """
+    """Add a run's mean scores in the brain and the report to its record, if it has one."""
     if (address := recorded_address(folder)) is None:
         return
     uri, run_id = address

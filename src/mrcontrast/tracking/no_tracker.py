@@ -1,11 +1,10 @@
 """The interface of trackers of a training; this one keeps no record."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from typing import Any
 
 from lightning.pytorch.loggers import Logger
-from omegaconf import DictConfig
 
 from mrcontrast.runs.folder import RunFolder
 
@@ -16,8 +15,11 @@ class NoTracker:
     run_id: str | None = None
     takes_up_lost_runs = False
 
-    def open(self, folder: RunFolder, config: DictConfig, run_id: str | None) -> None:
+    def ignore(self, *_: Any, **__: Any) -> None:  # noqa: ANN401 - any arguments
         """Do nothing."""
+
+    open = kill_lost_children = note_failed_child = ignore
+    log_tags = log_metrics = log_file = close = ignore
 
     def take_up_open(self, folder: RunFolder, run_id: str | None) -> bool:
         """Return False."""
@@ -26,24 +28,6 @@ class NoTracker:
     def loggers(self) -> list[Logger]:
         """Return no logger."""
         return []
-
-    def kill_lost_children(self, is_alive: Callable[[str], bool]) -> None:
-        """Do nothing."""
-
-    def note_failed_child(self, folder: Path, error: str) -> None:
-        """Do nothing."""
-
-    def log_tags(self, tags: Mapping[str, str]) -> None:
-        """Do nothing."""
-
-    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Do nothing."""
-
-    def log_file(self, path: Path, folder: str | None = None) -> None:
-        """Do nothing."""
-
-    def close(self, status: str) -> None:
-        """Do nothing."""
 
 
 @contextmanager
@@ -58,9 +42,5 @@ def recorded(tracker: NoTracker) -> Iterator[None]:
 
 
 def status_after(error: BaseException) -> str:
-    """Return the status of a run that an error ends: FAILED, or KILLED by a signal.
-
-    >>> status_after(ValueError()), status_after(KeyboardInterrupt())
-    ('FAILED', 'KILLED')
-    """
+    """Return the status of a run that an error ends: FAILED, or KILLED by a signal."""
     return "FAILED" if isinstance(error, Exception) else "KILLED"

@@ -37,12 +37,6 @@ class Outbox:
     No error here ends a training: records that a server rejects are dropped with a warning, others
     wait, in order and with their times. Sending twice is harmless. The first line of the file holds
     the address for ``mrcontrast sync``.
-
-    Args:
-        client: Client of the store.
-        run_id: The run.
-        path: The file; it exists only while records wait.
-        uri: Address of the store.
     """
 
     def __init__(self, client: "MlflowClient", run_id: str, path: Path, uri: str) -> None:
@@ -137,7 +131,8 @@ class Outbox:
             self.call(record)
         except Exception as error:  # requests, SQLAlchemy and the artifact stores raise their own
             reason = one_line(error, most=200)
-            if not is_refusal(error):
+            status = getattr(error, "get_http_status_code", lambda: None)()  # of MLflow's own
+            if status not in REFUSALS and not isinstance(error, FileNotFoundError):
                 self.retry_at = time.monotonic() + RETRY_SECONDS
                 return False
             log.warning("MLflow refuses %s: %s", ", ".join(record), reason)
@@ -191,12 +186,3 @@ def keep_waiting(path: Path) -> None:
 def now_ms() -> int:
     """Return the Unix time in ms."""
     return int(time.time() * 1000)
-
-
-def is_refusal(error: Exception) -> bool:
-    """Return whether sending again would fail too: a server rejects it, or the file is lost."""
-    from mlflow.exceptions import MlflowException
-
-    if isinstance(error, FileNotFoundError):
-        return True
-    return isinstance(error, MlflowException) and error.get_http_status_code() in REFUSALS

@@ -39,11 +39,7 @@ def lines_of(path: Path) -> list[str]:
 
 
 def record_in(line: str) -> dict[str, Any] | None:
-    """Return the record of a line; None if it holds none.
-
-    >>> record_in('{"tags": {"a": "b"}}'), record_in('{"tags": 5}'), record_in('{"tags": {"a')
-    ({'tags': {'a': 'b'}}, None, None)
-    """
+    """Return the record of a line; None if it holds none."""
     try:
         record: Any = json.loads(line)
     except (ValueError, RecursionError):
@@ -80,11 +76,7 @@ def is_below(folder: Path, name: str) -> bool:
 
 
 def joined(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Join consecutive metrics, which may wait by the thousand, into one record.
-
-    >>> joined([{"metrics": [["a", 1.0, 5, 1]]}, {"metrics": [["a", 2.0, 6, 2]]}, {"tags": {}}])
-    [{'metrics': [['a', 1.0, 5, 1], ['a', 2.0, 6, 2]]}, {'tags': {}}]
-    """
+    """Join consecutive metrics, which may wait by the thousand, into one record."""
     out: list[dict[str, Any]] = []
     for record in records:
         if "metrics" in record and out and "metrics" in out[-1]:

@@ -21,12 +21,7 @@ RUN_IN_MODEL = "artifacts/run"  # their folder in a registered model
 
 
 def folder_of(reference: str) -> Path:
-    """Return the run folder of ``runs:/ID`` or ``models:/NAME@ALIAS``.
-
-    Raises:
-        UsageError: The reference is neither.
-        MrcontrastError: MLflow has no such run or model.
-    """
+    """Return the run folder of ``runs:/ID`` or ``models:/NAME@ALIAS``."""
     from mlflow.exceptions import MlflowException
 
     uri = default_uri()
@@ -43,15 +38,9 @@ def folder_of(reference: str) -> Path:
 
 
 def fetch_model(reference: str, uri: str) -> Path:
-    """Return a folder with the run files of a registered model; a server's are downloaded once.
+    """Return a folder with the run files of ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``.
 
-    Args:
-        reference: ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``.
-        uri: Address of the registry.
-
-    Raises:
-        UsageError: The reference is neither.
-        MrcontrastError: The registry has no such model, or does not answer.
+    Those of a server are downloaded once. No such model, or no answer, is MrcontrastError.
     """
     from mlflow.exceptions import MlflowException
 
@@ -103,12 +92,7 @@ def download(version: "ModelVersion", uri: str, place: Path | None = None) -> st
 
 @contextmanager
 def registry_at(uri: str, experiment: str | None = None) -> Iterator[None]:
-    """Point MLflow's global address at a store.
-
-    Args:
-        uri: Address of tracking store and registry.
-        experiment: Id of the experiment to log artifacts to; None for reading.
-    """
+    """Point MLflow's global address at a store, and its artifacts at an experiment's id."""
     import mlflow
 
     tracking, registry = mlflow.get_tracking_uri(), mlflow.get_registry_uri()

@@ -38,9 +38,6 @@ def connect(uri: str) -> "MlflowClient":
     """Open a store; a database is created with its folder, by one process at a time.
 
     MLflow creates the tables when it connects, which fails in the second of two processes.
-
-    Raises:
-        MrcontrastError: It cannot be opened.
     """
     from mlflow import MlflowClient
 
@@ -86,11 +83,7 @@ def artifact_location(uri: str) -> str | None:
 
 
 def experiment_id(client: "MlflowClient", uri: str, name: str) -> str:
-    """Return the id of an experiment, created if absent.
-
-    Raises:
-        MrcontrastError: The store does not answer, or rejects the name.
-    """
+    """Return the id of an experiment, created if absent."""
     from mlflow.exceptions import MlflowException
 
     with store_errors(uri):
@@ -105,11 +98,7 @@ def experiment_id(client: "MlflowClient", uri: str, name: str) -> str:
 
 
 def origin_tags(origin: Mapping[str, Any]) -> dict[str, str]:
-    """Return the provenance of a run as tags, to search for.
-
-    >>> origin_tags({"stage": "controlnet", "data_hash": None, "git_sha": "12ab"})
-    {'mrcontrast.stage': 'controlnet', 'mlflow.source.git.commit': '12ab'}
-    """
+    """Return the provenance of a run as tags, to search for."""
     found = {key: origin.get(key) for key in ORIGIN} | (origin.get("parents") or {})
     tags = {f"mrcontrast.{key}": value for key, value in found.items()}
     tags["mlflow.source.git.commit"] = origin.get("git_sha")

@@ -1,12 +1,14 @@
 """Record a training in MLflow: one run with settings, metrics, pictures and status."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from mrcontrast.errors import MrcontrastError, one_line
@@ -15,7 +17,6 @@ from mrcontrast.runs.identity import flat
 from mrcontrast.tracking.no_tracker import NoTracker
 from mrcontrast.tracking.outbox import OUTBOX, Outbox, keep_waiting
 from mrcontrast.tracking.registry import FOLDER_TAG
-from mrcontrast.tracking.run_metrics import RunMetrics
 from mrcontrast.tracking.store import absolute_uri, connect, experiment_id, store_errors
 
 log = logging.getLogger(__name__)
@@ -23,6 +24,47 @@ log = logging.getLogger(__name__)
 ERROR_TAG = "mrcontrast.error"
 MOST_ERROR = 500  # characters
 PARENT_TAG = "mlflow.parentRunId"  # MLflow's own name: it nests runs by it
+
+
+class RunMetrics(Logger):
+    """Send metrics and pictures; the tracker sets parameters and status."""
+
+    name = "mlflow"
+
+    def __init__(self, outbox: Outbox) -> None:
+        super().__init__()
+        self.outbox = outbox
+        self.warned = False
+
+    @property
+    def version(self) -> str:
+        """Id of the run."""
+        return self.outbox.run_id
+
+    def log_hyperparams(self, params: Any) -> None:  # noqa: ANN401 - Lightning's own type
+        """Do nothing: the tracker sends them when the run begins."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Send metrics of a step."""
+        with self.disk_may_be_full():
+            self.outbox.metrics(metrics, step or 0)
+
+    @rank_zero_only
+    def log_picture(self, path: Path) -> None:
+        """Send a picture."""
+        with self.disk_may_be_full():
+            self.outbox.artifact(path, "pictures")
+
+    @contextmanager
+    def disk_may_be_full(self) -> Iterator[None]:
+        """Warn once instead of ending the training when a record can be kept nowhere."""
+        try:
+            yield
+        except (OSError, MrcontrastError) as error:
+            if not self.warned:
+                log.warning("A record for MLflow is lost, training goes on: %s", one_line(error))
+            self.warned = True
 
 
 @dataclass(eq=False)
@@ -50,25 +92,26 @@ class MlflowTracker(NoTracker):
         self.takes_up_lost_runs = self.parent_run_id is not None
 
     def open(self, folder: RunFolder, config: DictConfig, run_id: str | None) -> None:
-        """Start a run, or go on with that of a stopped training.
+        """Start a run, or go on with ``run_id`` if it exists; new without a store: MrcontrastError.
 
-        Args:
-            folder: Its path becomes a tag; records wait in it.
-            config: Resolved; becomes the parameters of a new run.
-            run_id: Run to go on with, if it still exists.
-
-        Raises:
-            MrcontrastError: A new run is needed and the store does not answer.
+        The path of the folder becomes a tag, the resolved config the parameters of a new run.
         """
         self.client = connect(self.tracking_uri)
         if run_id is not None and self.may_have(run_id):
             self.take_up(run_id, folder)
             return
-        if (earlier := self.lost_run(folder)) is not None:
-            self.take_up(earlier, folder)
-        else:
-            keep_waiting(folder.path / OUTBOX)
-            self.attach(self.new_run(folder), folder)
+        found: list[Any] = []
+        tags = tags_of(folder.path, self.parent_run_id)
+        experiment = experiment_id(self.client, self.tracking_uri, self.experiment_name)
+        with store_errors(self.tracking_uri):
+            if self.takes_up_lost_runs:  # killed before its id was stored in the folder
+                found = self.client.search_runs([experiment], having(tags), max_results=1)
+            if found:
+                self.take_up(found[0].info.run_id, folder)
+            else:
+                keep_waiting(folder.path / OUTBOX)
+                run = self.client.create_run(experiment, tags=tags, run_name=self.run_name)
+                self.attach(run.info.run_id, folder)
         plain: Any = OmegaConf.to_container(config)
         self.outbox.parameters(flat(plain, "/"))
 
@@ -111,33 +154,8 @@ class MlflowTracker(NoTracker):
         except MlflowException as error:
             return error.get_http_status_code() >= 500
 
-    def lost_run(self, folder: RunFolder) -> str | None:
-        """Return the run of this folder that was killed before its id was stored in the folder.
-
-        Only in sweeps, where a folder belongs to one run; other folders may be trained in anew.
-        """
-        if not self.takes_up_lost_runs:
-            return None
-        tags = tags_of(folder.path, self.parent_run_id)
-        experiment = experiment_id(self.client, self.tracking_uri, self.experiment_name)
-        with store_errors(self.tracking_uri):
-            found = self.client.search_runs([experiment], having(tags), max_results=1)
-        return found[0].info.run_id if found else None
-
-    def new_run(self, folder: RunFolder) -> str:
-        """Start a run and return its id."""
-        tags = tags_of(folder.path, self.parent_run_id)
-        experiment = experiment_id(self.client, self.tracking_uri, self.experiment_name)
-        with store_errors(self.tracking_uri):
-            run = self.client.create_run(experiment, tags=tags, run_name=self.run_name)
-        return run.info.run_id
-
     def kill_lost_children(self, is_alive: Callable[[str], bool]) -> None:
-        """Set runs below this one to KILLED that are RUNNING without a process.
-
-        Args:
-            is_alive: Returns whether a process works on the folder of a run.
-        """
+        """Set runs below this one to KILLED that are RUNNING without a process."""
         from mlflow.exceptions import MlflowException
 
         assert self.run_id is not None
@@ -155,12 +173,7 @@ class MlflowTracker(NoTracker):
             log.warning("MLflow does not answer: %s", one_line(error, most=200))
 
     def note_failed_child(self, folder: Path, error: str) -> None:
-        """Record a job that failed before it had a run, as a FAILED run below this one.
-
-        Args:
-            folder: Folder of the job; an existing run with this folder is left as it is.
-            error: One line.
-        """
+        """Record a job that failed before it had a run, as a FAILED run below this one."""
         from mlflow.exceptions import MlflowException
 
         assert self.run_id is not None
@@ -210,9 +223,5 @@ def tags_of(folder: Path, parent_run_id: str | None) -> dict[str, str]:
 
 
 def having(tags: Mapping[str, str]) -> str:
-    """Return MLflow's filter for runs with all these tags.
-
-    >>> having({"a": "1", "b": "2"})
-    "tags.`a` = '1' and tags.`b` = '2'"
-    """
+    """Return MLflow's filter for runs with all these tags."""
     return " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())

@@ -3,15 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf, open_dict
-from torch import Tensor, nn
 
 from mrcontrast.config.build import module_name
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.runs.folder import RunFolder
 from mrcontrast.tracking.references import open_run
 from mrcontrast.training.start_settings import follow, limit_rates, typed_keys
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -210,7 +213,7 @@ def fill_gaps(
             OmegaConf.update(config, path, part, force_add=True)
 
 
-def adopt_weights(stage: nn.Module, parents: Mapping[str, RunFolder]) -> None:
+def adopt_weights(stage: "nn.Module", parents: Mapping[str, RunFolder]) -> None:
     """Load the parents' weights into a freshly built stage, in place.
 
     Raises:
@@ -226,7 +229,7 @@ def adopt_weights(stage: nn.Module, parents: Mapping[str, RunFolder]) -> None:
                 wanted[key].copy_(value)
 
 
-def below(state: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+def below(state: Mapping[str, "Tensor"], name: str) -> dict[str, "Tensor"]:
     """Return the tensors of a module or the one of a buffer, by their name inside it."""
     inside = {key.removeprefix(name): value for key, value in state.items() if key == name}
     prefix = f"{name}."
@@ -235,7 +238,7 @@ def below(state: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
     }
 
 
-def check_same(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], where: Path) -> None:
+def check_same(wanted: Mapping[str, "Tensor"], found: Mapping[str, "Tensor"], where: Path) -> None:
     """Refuse two sets of tensors that differ in a name or a shape."""
     for key in sorted(wanted.keys() | found.keys()):
         ours = tuple(wanted[key].shape) if key in wanted else "none"

@@ -1,7 +1,7 @@
 """Masks of skull-stripped volumes."""
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.storage.volume import Volume
@@ -16,13 +16,13 @@ def mask_from_nonzero(volume: Volume, advice: str = STRIP) -> np.ndarray:
 
     MrcontrastError: all voxels are zero, or almost none; it ends with ``advice`` on the skull.
     """
-    components, count = ndimage.label(volume.data != 0)
+    components, count = scipy.ndimage.label(volume.data != 0)
     if count == 0:
         raise MrcontrastError("Expected a brain, got only zeros. Check the volume.")
     sizes = sum(np.bincount(slab.ravel(), minlength=count + 1) for slab in components)
     largest = components == 1 + int(np.argmax(np.asarray(sizes)[1:]))
     del components
-    mask = np.asarray(ndimage.binary_fill_holes(largest), bool)
+    mask = np.asarray(scipy.ndimage.binary_fill_holes(largest), bool)
     if (fraction := float(mask.mean())) > LARGEST_BRAIN_FRACTION:
         raise MrcontrastError(
             f"Expected a skull-stripped volume, got {fraction:.0%} of its voxels non-zero. {advice}"

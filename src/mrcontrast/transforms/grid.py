@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.storage.volume import Volume
@@ -74,10 +74,12 @@ def resample_to(
     if order > 0 and (ratio > ALIASING_RATIO).any():
         sigma = np.sqrt(np.maximum(ratio**2 - 1, 0)) / FWHM_PER_SIGMA
         sigma[ratio <= ALIASING_RATIO] = 0
-        data = ndimage.gaussian_filter(data, sigma, mode="nearest")
+        data = scipy.ndimage.gaussian_filter(data, sigma, mode="nearest")
     mode = "nearest" if repeat_ends else "grid-constant"
     step = _step(matrix)
-    made = ndimage.affine_transform(data, step, offset, output_shape=shape, order=order, mode=mode)
+    made = scipy.ndimage.affine_transform(
+        data, step, offset, output_shape=shape, order=order, mode=mode
+    )
     if repeat_ends:
         made[~field_of_view(volume, affine, shape)] = 0
     return np.asarray(made)
@@ -88,7 +90,7 @@ def field_of_view(volume: Volume, affine: np.ndarray, shape: tuple[int, ...]) ->
     to_old = np.linalg.inv(volume.affine) @ affine
     ones = np.broadcast_to(np.uint8(1), volume.shape)
     step, offset = _step(to_old[:3, :3]), to_old[:3, 3]
-    inside = ndimage.affine_transform(
+    inside = scipy.ndimage.affine_transform(
         ones, step, offset, output_shape=shape, order=0, mode="grid-constant", prefilter=False
     )
     return np.asarray(inside > 0)

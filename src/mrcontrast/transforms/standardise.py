@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
+import scipy
 
 from mrcontrast.errors import UsageError
 from mrcontrast.transforms.normalise import (
@@ -120,7 +120,9 @@ def find_mode(values: np.ndarray, peak: str) -> float:
     """
     low, high = np.percentile(values, [0.1, 99.9])
     counts, edges = np.histogram(values, BINS, (low, high))
-    smooth = gaussian_filter1d(counts.astype(np.float64), SMOOTHING_BINS, mode="constant")
+    smooth = scipy.ndimage.gaussian_filter1d(
+        counts.astype(np.float64), SMOOTHING_BINS, mode="constant"
+    )
     inner = smooth[1:-1]
     rises = (inner > smooth[:-2]) & (inner >= smooth[2:]) & (inner > LEAST_PEAK * smooth.max())
     peaks = np.flatnonzero(rises) + 1

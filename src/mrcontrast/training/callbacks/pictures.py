@@ -17,7 +17,7 @@ from mrcontrast import keys
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.stages.contract import Stage
 from mrcontrast.storage.files import replacing
-from mrcontrast.tracking.run_metrics import RunMetrics
+from mrcontrast.tracking.trackers import RunMetrics
 
 log = logging.getLogger(__name__)
 PANEL_INCHES = 1.6
