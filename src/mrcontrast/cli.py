@@ -59,13 +59,9 @@ Exit codes: 0 done, 1 fault of the data or the run, 2 wrong usage, 130 stopped b
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command.
+    """Run one command and return its exit code.
 
-    Args:
-        argv: What follows ``mrcontrast``; None takes it from the process.
-
-    Returns:
-        Exit code: 0, 1 (fault of data or run), 2 (usage), 130 (Ctrl-C), 143 (SIGTERM).
+    ``argv`` is what follows ``mrcontrast``; None takes it from the process.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments or os.environ.get("MRCONTRAST_DEBUG", "0") not in ("", "0")

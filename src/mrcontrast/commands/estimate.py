@@ -82,10 +82,7 @@ def grid_of(study: DictConfig) -> list[int]:
 def item_shape(shape: list[int], config: DictConfig, of_volumes: bool = True) -> list[int]:
     """Return the axes of a training's items: a slice, a volume, or a patch of it.
 
-    Args:
-        shape: Axes of a volume or of an item.
-        config: Config of the training.
-        of_volumes: Whether patches are cut from ``shape``.
+    ``of_volumes`` says whether patches are cut from ``shape``.
 
     >>> item_shape([40, 56, 48], OmegaConf.create({"spatial_dims": 2, "data": {"items": None}}))
     [40, 56]

@@ -77,11 +77,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Run ``mrcontrast evaluate`` and print its tables.
-
-    Returns:
-        Exit code 0.
-    """
+    """Run ``mrcontrast evaluate``, print its tables, and return exit code 0."""
     predictions = name_predictions(args.predictions, args.method)
     check_exists(
         {
@@ -144,15 +140,11 @@ def evaluate(
         masks: Folder of brain masks; None for the references' folder, else non-zero voxels.
         lesion_masks: Folder of lesion masks; None for the references' folder.
         allow_missing: Leave out subjects without a counterpart.
-        protocol: Settings; the defaults of ``Protocol`` when None.
+        protocol: Settings; None for the usual ones.
         any_reference: Accept references that are synthetic or contrast-enhanced.
 
     Returns:
         The content of summary.json.
-
-    Raises:
-        UsageError: Options do not fit each other, or ``out`` is a file.
-        MrcontrastError: Files are missing, ambiguous, unreadable or not on one grid.
     """
     references, protocol = Path(references), protocol or Protocol()
     if Path(out).exists() and not Path(out).is_dir():
@@ -181,20 +173,9 @@ def evaluate_originals(
 ) -> dict[str, Any]:
     """Score predictions on the subjects' own grids against the raw files of a data set.
 
-    The references are normalised as the data set's images were, over the brain on their grid.
-
-    Args:
-        predictions: Folder of ``<name>_desc-synth_<suffix>.nii.gz``, by name of the method.
-        records: Prepared subjects with known raw files.
-        masks: Folder of ``mrcontrast.inference.originals.write_masks``.
-        out: Folder of the results.
-        metrics: Added metrics.
-
-    Returns:
-        The content of summary.json.
-
-    Raises:
-        MrcontrastError: Files are missing or not on one grid, or the normalisers differ.
+    The references are normalised as the data set's images were, over the brain on their grid;
+    ``masks`` is the folder of ``mrcontrast.inference.originals.write_masks``. Returns the content
+    of summary.json.
     """
     roles = find_roles(predictions)
     target, title = roles.target, title_of(roles.target)

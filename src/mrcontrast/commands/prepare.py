@@ -18,18 +18,10 @@ MOST_REMARKS = 12
 
 
 def prepare(config: DictConfig) -> int:
-    """Run the recipe of ``configs/prepare.yaml``.
+    """Run the recipe of ``configs/prepare.yaml``, and return the exit code.
 
-    Args:
-        config: Keys recipe, source, contrasts, out, workers, scheduler, allow_dropped.
-
-    Returns:
-        Exit code: 1 when an operator broke, or when a pair was dropped for a fault and
-        ``allow_dropped`` is off; else 0.
-
-    Raises:
-        MrcontrastError: Nothing is left, or ``out`` cannot be written.
-        UsageError: The config does not fit, a path is not there, or ``out`` holds something else.
+    It is 1 when an operator broke, or when a pair was dropped for a fault and ``allow_dropped`` is
+    off; else 0.
     """
     check(config)
     node = recipe_of_today(config)
@@ -44,11 +36,7 @@ def prepare(config: DictConfig) -> int:
 
 
 def recipe_of_today(config: DictConfig) -> DictConfig:
-    """Return the resolved recipe; keys of earlier versions are renamed, with a hint.
-
-    Raises:
-        UsageError: A value is missing, or an interpolation leads nowhere.
-    """
+    """Return the resolved recipe; keys of earlier versions are renamed, with a hint."""
     from mrcontrast.preparation.old_recipes import RENAMED, rename_keys
 
     plain = OmegaConf.to_container(config, resolve=False)
@@ -63,11 +51,7 @@ def recipe_of_today(config: DictConfig) -> DictConfig:
 
 
 def check(config: DictConfig) -> None:
-    """Check the config before anything heavy is imported.
-
-    Raises:
-        UsageError: There is no place to write to, no worker, or no such source.
-    """
+    """Check the config before anything heavy is imported."""
     if OmegaConf.is_missing(config, "out"):
         raise UsageError("Expected a folder for the data set, got none. Give out=FOLDER.")
     if config.workers < 1:

@@ -25,15 +25,13 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Run ``mrcontrast register`` and return exit code 0.
-
-    Raises:
-        UsageError: MLflow does not accept the name.
-        MrcontrastError: See ``register``.
-    """
+    """Run ``mrcontrast register`` and return exit code 0."""
     from mrcontrast.tracking.store import absolute_uri
 
-    check_model_name(args.name)
+    if not args.name or set(args.name) & set("/:@"):
+        raise UsageError(
+            f"Expected a name without / : and @, got {args.name!r} (--name). Change it."
+        )
     folder = open_run(args.run)
     folder.verify()
     uri = absolute_uri(args.tracking_uri) if args.tracking_uri else uri_of(folder)
@@ -42,12 +40,6 @@ def run(args: Namespace) -> int:
     moved = "" if before is None else f", was version {before},"
     sys.stdout.write(f"models:/{args.name}@{args.alias}: version {version}{moved} in {uri}\n")
     return 0
-
-
-def check_model_name(name: str) -> None:
-    """Raise UsageError for a model's name that MLflow does not accept."""
-    if not name or set(name) & set("/:@"):
-        raise UsageError(f"Expected a name without / : and @, got {name!r} (--name). Change it.")
 
 
 def alias_of(name: str, alias: str, uri: str) -> str | None:
@@ -63,10 +55,10 @@ def alias_of(name: str, alias: str, uri: str) -> str | None:
 
 
 def uri_of(folder: RunFolder) -> str:
-    """Return the store of all commands, unless a run was recorded in another.
+    """Return the store of all commands.
 
-    Raises:
-        UsageError: It was; its folder may come from elsewhere, so the user has to choose.
+    A run recorded elsewhere may have a folder from elsewhere, so its user has to choose:
+    UsageError.
     """
     from omegaconf import OmegaConf
 
@@ -82,22 +74,10 @@ def uri_of(folder: RunFolder) -> str:
 
 
 def register(folder: RunFolder, name: str, alias: str, uri: str) -> str:
-    """Store a run's config, weights and provenance as a new version of a model.
+    """Store a run as a new version of a model, and return the version's number.
 
     The model is served by ``mlflow.pyfunc`` too: sources on the model's own grid in, the target
     out, with signature and example. Nothing is pickled: the code is the installed package.
-
-    Args:
-        folder: A finished run that translates.
-        name: Name of the model; created if absent.
-        alias: Alias to move to this version.
-        uri: Address of tracking store and registry.
-
-    Returns:
-        The version's number.
-
-    Raises:
-        MrcontrastError: The run is unfinished or does not translate, or MLflow does not answer.
     """
     from mrcontrast.inference.from_run import trained_on
     from mrcontrast.tracking.registry import FOLDER_TAG

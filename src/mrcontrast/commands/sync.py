@@ -14,17 +14,10 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of ``mrcontrast sync``."""
-    parser.add_argument(
-        "folder", type=Path, metavar="FOLDER", help="a run, or a folder with runs somewhere below"
-    )
-    parser.add_argument(
-        "--to",
-        action="append",
-        default=[],
-        metavar="URI",
-        help="another allowed address, besides MLFLOW_TRACKING_URI or the outputs' database; can "
-        "be repeated",
-    )
+    add, where = parser.add_argument, "a run, or a folder with runs somewhere below"
+    add("folder", type=Path, metavar="FOLDER", help=where)
+    other = "another allowed address, besides MLFLOW_TRACKING_URI or the outputs' database; "
+    add("--to", action="append", default=[], metavar="URI", help=f"{other}can be repeated")
 
 
 def run(args: Namespace) -> int:
@@ -49,12 +42,7 @@ def run(args: Namespace) -> int:
 
 
 def checked_outbox(path: Path, allowed: Collection[str]) -> "Outbox":
-    """Return an outbox, and print its address and the number of its records and files.
-
-    Raises:
-        MrcontrastError: It is unreadable, has another address than the allowed ones or files of
-            other folders, or its store cannot be opened.
-    """
+    """Return an outbox, and print its address and the number of its records and files."""
     from mrcontrast.tracking import attachments
     from mrcontrast.tracking.outbox import Outbox
     from mrcontrast.tracking.records import is_below, read_records

@@ -22,7 +22,6 @@ from mrcontrast.runs.contents import LOCK, check_run_folder
 from mrcontrast.runs.folder import RunFolder, software
 from mrcontrast.runs.released import check_runs_exist
 from mrcontrast.storage.folder_lock import alone
-from mrcontrast.training.trainer import build_trainer, check_accelerator
 
 if TYPE_CHECKING:
     from lightning import LightningDataModule
@@ -47,10 +46,10 @@ def train(config: DictConfig) -> float | None:
     check_exists({"data.root": OmegaConf.select(config, "data.root")})
     check_runs_exist({key: config.get(key) for key in GIVEN_RUNS})
     from mrcontrast.training.callbacks.checkpoints import terminable
-    from mrcontrast.training.callbacks.quiet import quieten
     from mrcontrast.training.initial_weights import find_start, origin_of
     from mrcontrast.training.lineage import inherit
     from mrcontrast.training.resume import how_to_start, is_first_process, is_replacing
+    from mrcontrast.training.trainer import check_accelerator, quieten
 
     quieten(is_first_process())
     check_accelerator(config.trainer.accelerator)
@@ -74,11 +73,7 @@ def train(config: DictConfig) -> float | None:
 
 
 def refuse_places(config: DictConfig) -> None:
-    """Refuse a run folder that is shared with others, or a name that leads elsewhere.
-
-    Raises:
-        UsageError: The place is empty, as an unset variable of a shell leaves it, or not its own.
-    """
+    """Refuse a run folder that is shared with others, or a name that leads elsewhere."""
     check_name(config.get("name"), "name")
     outputs = Path(check_folder(OmegaConf.select(config, "paths.outputs"), "paths.outputs"))
     out = Path(check_folder(config.get("out"), "out"))
@@ -88,11 +83,7 @@ def refuse_places(config: DictConfig) -> None:
 def finished_before(
     folder: RunFolder, config: DictConfig, earlier_runs: dict[str, Any]
 ) -> float | None:
-    """Return the score of a run that is finished; a record that a kill left open is closed.
-
-    Raises:
-        MrcontrastError: Its data or earlier runs are not those that it was trained with.
-    """
+    """Return the score of a finished run; a record that a kill left open is closed."""
     from mrcontrast.training.resume import check_origin, is_first_process
 
     provenance = folder.provenance
@@ -121,10 +112,9 @@ def train_in(
     from mrcontrast.stages.contract import check_stage
     from mrcontrast.tracking.no_tracker import NoTracker, recorded
     from mrcontrast.tracking.store import origin_tags
-    from mrcontrast.training.callbacks.elapsed import Elapsed
-    from mrcontrast.training.fitting import fit, tabulate
     from mrcontrast.training.initial_weights import take_over
     from mrcontrast.training.resume import is_first_process
+    from mrcontrast.training.trainer import Elapsed, build_trainer, fit, tabulate
 
     seed_everything(config.seed, workers=True, verbose=False)
     datamodule, stage = build(config.data), check_stage(build_stage(config.stage))

@@ -25,15 +25,7 @@ if TYPE_CHECKING:
 
 
 def run(args: Namespace) -> int:
-    """Run ``mrcontrast translate``.
-
-    Returns:
-        Exit code: 0, or 1 if volumes of a folder could not be translated.
-
-    Raises:
-        UsageError: An option is out of range, IN and OUT do not fit, or OUT exists and differs.
-        MrcontrastError: The model or a single volume is at fault.
-    """
+    """Run ``mrcontrast translate``; return 1 if volumes of a folder are at fault, else 0."""
     check_options(args)
     options = SamplingOptions.of(vars(args))
     for path in sources_of(args):
@@ -74,14 +66,6 @@ def translate_records(
             that heeds its condition must get worse.
         seed: Of the noise; each subject has a seed of its own, made from this and its name.
         existing: What to do with outputs that are there; None replaces those made otherwise.
-
-    Returns:
-        The synthetic volumes, in the order of the records.
-
-    Raises:
-        UsageError: There is no other subject to take sources from.
-        MrcontrastError: Subjects could not be translated, while the others are finished; or they
-            were normalised otherwise than the model's training data.
     """
     from mrcontrast.inference.translation_jobs import record_jobs
 
@@ -97,21 +81,7 @@ def translate_originals(
     seed: int = 0,
     existing: "Existing | None" = None,
 ) -> list[Path]:
-    """Translate the raw files of prepared subjects; predictions lie on the grids of these files.
-
-    Args:
-        originals: See ``mrcontrast.inference.originals``.
-        translator: What translates.
-        out_dir: Gets ``<name>_desc-synth_<suffix>.nii.gz`` and sidecars.
-        seed: As ``translate_records``.
-        existing: As ``translate_records``.
-
-    Returns:
-        The synthetic volumes, in the order of the originals.
-
-    Raises:
-        MrcontrastError: Subjects could not be translated, while the others are finished.
-    """
+    """Translate the raw files of prepared subjects, on the grids of these files."""
     roles = tuple(translator.source), translator.target
     jobs = [original.job(*roles, Path(out_dir), seed) for original in originals]
     return translate_all(jobs, translator, existing)
@@ -120,11 +90,7 @@ def translate_originals(
 def translate_all(
     jobs: Sequence["Job"], translator: "Translator", existing: "Existing | None"
 ) -> list[Path]:
-    """Translate volumes and return their paths.
-
-    Raises:
-        MrcontrastError: Some could not be translated, while the others are finished.
-    """
+    """Translate volumes and return their paths; raise MrcontrastError if one was at fault."""
     from mrcontrast.data.predictions import Existing
     from mrcontrast.inference.files import translate_files
 
@@ -137,12 +103,7 @@ def translate_all(
 
 
 def find_jobs(args: Namespace, translator: "Translator") -> list["Job"]:
-    """Return what the command line asks to translate.
-
-    Raises:
-        UsageError: Masks or skull stripping were asked for a prepared data set, or paths do not
-            fit.
-    """
+    """Return what the command line asks to translate."""
     from mrcontrast.inference import translation_jobs as jobs
 
     source, target = tuple(translator.source), translator.target
@@ -165,11 +126,7 @@ def find_jobs(args: Namespace, translator: "Translator") -> list["Job"]:
 
 
 def check_strip(mask: Path | None) -> None:
-    """Check that skull stripping is possible and needed.
-
-    Raises:
-        UsageError: Masks are given, or deepbet is not installed.
-    """
+    """Check that skull stripping is possible and needed."""
     from mrcontrast.imaging.itk import check_extra
 
     if mask is not None:
@@ -178,11 +135,7 @@ def check_strip(mask: Path | None) -> None:
 
 
 def check_paths(source: Path, output: Path, overwrite: bool) -> None:
-    """Check paths, before a model is loaded.
-
-    Raises:
-        UsageError: IN is not there, OUT exists, or the one is a folder and the other is not.
-    """
+    """Check paths, before a model is loaded."""
     if not source.is_dir() and (found := absence(source)) is not None:
         raise UsageError(f"Expected a file or folder, got {found[0]} ({source}). {found[1]}.")
     if source.resolve() == output.resolve():

@@ -10,12 +10,9 @@ from mrcontrast.inference.translation_jobs import Job
 
 
 def check_collisions(jobs: Sequence[Job]) -> None:
-    """Check that no job replaces an input, the output of another, or a file that is not ours.
+    """Check that no job replaces an input, another's output, or a file that is not ours.
 
     Names that differ by case alone are one name: some file systems cannot tell them apart.
-
-    Raises:
-        UsageError: The first such file is named.
     """
     inputs = [path for job in jobs for path in job.inputs]
     read_names, read_files = {_place(path) for path in inputs}, {_file(path) for path in inputs}

@@ -9,12 +9,7 @@ DESCRIPTIONS = ("SeriesDescription", "ProtocolName")
 
 
 def other_contrast(source: Path, wanted: str) -> str | None:
-    """Return which other contrast a file's name or JSON sidecar names; None if none does.
-
-    Args:
-        source: NIfTI file.
-        wanted: Name of a contrast, such as "t2w".
-    """
+    """Return which other contrast a file's name or JSON sidecar names; None if none does."""
     named = contrast_of_name(stem(source))
     if named not in (None, wanted):
         return f"{title_of(named)} by its name"

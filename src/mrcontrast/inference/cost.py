@@ -7,11 +7,7 @@ from mrcontrast.stages.contract import Stage
 
 
 def count_parameters(stage: Stage) -> int:
-    """Return the parameters that a translation can use; those in training alone are left out.
-
-    Args:
-        stage: See ``mrcontrast.stages``; ``training_only`` names its parts that never translate.
-    """
+    """Return the parameters that a translation can use; those in training alone are left out."""
     idle = tuple(f"{name}." for name in stage.training_only)
     return sum(
         value.numel() for name, value in stage.named_parameters() if not name.startswith(idle)
@@ -27,11 +23,7 @@ def reset_peak(device: torch.device) -> None:
 def cost_of(stage: Stage, samples: int, device: torch.device, estimate: int | None) -> dict:
     """Return what a sidecar says of costs.
 
-    Args:
-        stage: What translated.
-        samples: Draws.
-        device: Where it ran; on CUDA memory is measured.
-        estimate: Bytes that were expected, see ``estimate_memory``; None if nobody asked.
+    On CUDA the peak is measured, elsewhere it is the ``estimate`` (bytes), if there is one.
     """
     source, peak = "estimate", estimate
     if device.type == "cuda":

@@ -37,7 +37,7 @@ class Outcome:
         written: Seconds that each translation took, reading and writing left out.
         kept: Finished before, by the same model and options.
         failed: Message of each fault, on one line.
-        remarks: Remarks on each volume for a reader, one sentence each.
+        remarks: Remarks on each volume, one sentence each.
     """
 
     written: dict[str, float] = field(default_factory=dict)
@@ -48,11 +48,6 @@ class Outcome:
 
 def translate_files(jobs: Sequence[Job], translator: Translator, existing: Existing) -> Outcome:
     """Translate volumes one after the other; one at fault does not stop the others.
-
-    Args:
-        jobs: What to translate.
-        translator: What translates; its ``progress`` is used while it works.
-        existing: What to do with outputs that are there.
 
     Raises:
         UsageError: An output would replace an input, another output or a file that is not ours, or
@@ -126,11 +121,7 @@ def made_by(job: Job, translator: Translator, result: Translation) -> dict[str, 
 
 
 def read_sources(job: Job) -> list[Volume]:
-    """Read the volumes of a job.
-
-    Raises:
-        MrcontrastError: One cannot be read, or is not on the grid of the first.
-    """
+    """Read the volumes of a job, all on the grid of the first."""
     first, *others = volumes = [read_volume(path, nan=not job.prepared) for path in job.sources]
     for volume, path in zip(others, job.sources[1:], strict=True):
         same_grid(first, volume, job.source, path)
@@ -138,11 +129,7 @@ def read_sources(job: Job) -> list[Volume]:
 
 
 def brain_of(job: Job, volume: Volume) -> np.ndarray | None:
-    """Return the brain, (X, Y, Z) bool; None leaves it to the translator to find.
-
-    Raises:
-        MrcontrastError: The mask does not fit, or no brain is found.
-    """
+    """Return the brain, (X, Y, Z) bool; None leaves it to the translator to find."""
     if job.mask is not None:
         mask = read_mask(job.mask, volume, job.source)
         if not mask.any():
@@ -166,11 +153,7 @@ def mask_source(job: Job) -> str:
 
 
 def facts_of(job: Job, translator: Translator) -> dict[str, Any]:
-    """Return what decides the voxels of an output: model, options, seed and sources.
-
-    Raises:
-        MrcontrastError: A source cannot be read.
-    """
+    """Return what decides the voxels of an output: model, options, seed and sources."""
     hashes = [hash_of(path) for path in job.sources]
     return {
         **translator.describe(),

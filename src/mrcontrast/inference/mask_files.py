@@ -18,12 +18,7 @@ def mask_beside(source: Path) -> Path | None:
 
 
 def mask_in(folder: Path, source: Path) -> Path:
-    """Return the brain mask in a folder that has the sub and ses entities of a volume.
-
-    Raises:
-        UsageError: It is no folder.
-        MrcontrastError: There is no such mask, or there are several.
-    """
+    """Return the brain mask in a folder that has the sub and ses entities of a volume."""
     if not folder.is_dir():
         raise UsageError(f"Expected a folder of masks for a folder, got {folder}.")
     found = [

@@ -21,16 +21,11 @@ VOLUME_COPIES = 12  # float32 volumes around the stage: source, mask, mean, devi
 def estimate_memory(stage: Stage, image_shape: tuple[int, ...], batch_size: int = 1) -> int:
     """Return the bytes that a stage takes at its peak, weights included.
 
-    The stage runs on tensors without values, which takes no memory and little time, and every
-    operator is counted: the peak is the largest sum of tensors alive at once. Kernels
-    (``KERNEL_SHARE``, ``KERNEL_BYTES``), weights and ``VOLUME_COPIES`` volumes are added. Eight
-    runs on a CPU of 0.1 to 1.5 GiB took 16 % more to 10 % less than the estimate. Small tiles of
-    small networks can take 0.2 GiB more, in pieces that malloc keeps. Not measured on CUDA.
-
-    Args:
-        stage: With its tiling.
-        image_shape: Axes (*S) of an image, multiples of ``stage.factor``.
-        batch_size: Images at once.
+    The stage runs on tensors without values, (B, C, *S) with *S multiples of ``stage.factor``, and
+    every operator is counted: the peak is the largest sum of tensors alive at once. Kernels,
+    weights and ``VOLUME_COPIES`` volumes are added. Eight runs on a CPU of 0.1 to 1.5 GiB took 16 %
+    more to 10 % less than the estimate. Small tiles of small networks can take 0.2 GiB more, in
+    pieces that malloc keeps. Not measured on CUDA.
     """
     weights, device = weight_bytes(stage), stage.device
     watch = LiveBytes()

@@ -23,12 +23,7 @@ FRACTIONS = (0.75, 0.5, 0.375, 0.25)  # of the longest axis, for tiles
 
 @dataclass(frozen=True)
 class Tiles:
-    """Largest windows along each axis, in image voxels; None takes all at once.
-
-    Attributes:
-        codec: Of the autoencoder.
-        denoiser: Of denoiser and ControlNet.
-    """
+    """Largest windows of autoencoder and denoiser (with ControlNet), in image voxels; None: all."""
 
     codec: int | None = None
     denoiser: int | None = None
@@ -39,9 +34,6 @@ class Tiles:
 
         >>> Tiles.from_text("96,0")
         Tiles(codec=96, denoiser=None)
-
-        Raises:
-            UsageError: It is neither.
         """
         parts = text.split(",")
         if len(parts) > 2 or not all(part.strip().isdecimal() for part in parts):
@@ -81,11 +73,7 @@ class MemoryPlan:
         self.install(self.tiles)
 
     def fit(self, volume_shape: tuple[int, int, int]) -> Tiles:
-        """Set tiles for volumes (X, Y, Z) on the model's grid and say what they take.
-
-        Raises:
-            MrcontrastError: No tiles fit into the memory that is there.
-        """
+        """Set tiles for volumes (X, Y, Z) on the model's grid; MrcontrastError if none fit."""
         image_shape = self.image_shape(volume_shape)
         if image_shape in self.chosen:
             self.install(self.chosen[image_shape])

@@ -96,11 +96,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def check_options(args: Namespace) -> None:
-    """Check numbers and names, before anything heavy is imported.
-
-    Raises:
-        UsageError: One is; it is named with its option.
-    """
+    """Check numbers and names, before anything heavy is imported."""
     least = {"batch_size": 1, "steps": 1, "seed": 0}
     for name, bound in least.items():
         value = getattr(args, name)
@@ -116,11 +112,7 @@ def check_options(args: Namespace) -> None:
 
 
 def name_files(args: Namespace, source: Sequence[str]) -> dict[str, Path]:
-    """Return the files of one subject by contrast, in the order of a model's sources.
-
-    Raises:
-        UsageError: They are not those of its sources.
-    """
+    """Return the files of one subject by contrast, in the order of a model's sources."""
     files = args.source or {source[0]: args.input}
     if set(files) != set(source):
         wanted = " ".join(f"{name}=FILE" for name in source)
@@ -132,11 +124,7 @@ def name_files(args: Namespace, source: Sequence[str]) -> dict[str, Path]:
 
 
 def sources_of(args: Namespace) -> list[Path]:
-    """Read ``--source`` into a table and return what is to be read: IN, or its files.
-
-    Raises:
-        UsageError: Both or neither are given, or a value is not NAME=FILE.
-    """
+    """Read ``--source`` into a table and return what is to be read: IN, or its files."""
     if (args.input is None) == (args.source is None):
         raise UsageError("Expected IN or --source NAME=FILE ..., got both or neither. Give one.")
     if args.source is None:

@@ -13,11 +13,7 @@ SYNTHETIC = "_desc-synth"
 
 
 def volumes_of(folder: Path, contrast: str, out_dir: Path) -> list[Path]:
-    """Return the volumes of one contrast in a folder, but for outputs.
-
-    Raises:
-        MrcontrastError: There is none.
-    """
+    """Return the volumes of one contrast in a folder, but for outputs."""
     out = out_dir.resolve()
     inside = folder.resolve() in out.parents
     found = [
@@ -39,10 +35,7 @@ def volumes_of(folder: Path, contrast: str, out_dir: Path) -> list[Path]:
 def gathered(first: Path, found: Mapping[str, list[Path]]) -> tuple[dict[str, Path], str | None]:
     """Return the files of one session by contrast, and why they do not serve, if so.
 
-    Args:
-        first: Of the first contrast.
-        found: All volumes of each contrast; those of the session are in the folder of ``first``,
-            else anywhere, with its sub and ses entities.
+    They are in the folder of ``first``, else anywhere, with its sub and ses entities.
     """
     (name, _), *others = found.items()
     files = {name: first}

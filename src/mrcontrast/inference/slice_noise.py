@@ -45,13 +45,7 @@ def slice_noise(shape: tuple[int, ...], seed: int, z: Tensor, noise_turn: int) -
 
 
 class NoiseInSteps:
-    """Noise of slices that a sampler adds in its steps; each call gives other fields.
-
-    Args:
-        seed: Seed of the later noise of a sample.
-        z: (B,) places of the slices in the volume.
-        noise_turn: See ``slice_noise``.
-    """
+    """Noise of slices that a sampler adds in its steps; each call gives other fields."""
 
     def __init__(self, seed: int, z: Tensor, noise_turn: int) -> None:
         self.seed, self.z, self.noise_turn = seed, z, noise_turn

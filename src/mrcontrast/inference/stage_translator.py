@@ -38,15 +38,11 @@ class StageTranslator:
     Args:
         stage: See ``mrcontrast.stages``.
         grid: Spacing and axes that the stage was trained on.
-        normalisers: How the training volumes were normalised, by the contrasts that the stage
-            takes, in its order.
+        normalisers: Those of the training volumes, by the contrasts that the stage takes.
         options: Sampling options; the stage has its steps, sampler and start.
         batch_size: Slices at once; 2D only.
         device: Where the stage runs.
         identity: Name and hash of the weights, for ``describe``.
-
-    Raises:
-        UsageError: There are no slices in a batch, or the stage takes no temperature.
     """
 
     def __init__(
@@ -93,9 +89,6 @@ class StageTranslator:
             mask: (X, Y, Z), bool, the brain; None takes the largest non-zero component of the
                 first volume.
             seed: Seed of the noise; None takes that of the options.
-
-        Returns:
-            The synthetic volume on the grid of ``volumes``. ``std`` is resampled like the mean.
 
         Raises:
             MrcontrastError: There is no brain, it is flat or holds NaN, or the model gives NaN or
@@ -147,9 +140,6 @@ class StageTranslator:
             mask: (X, Y, Z), bool, the brain.
             seed: Seed of the noise; None takes that of the options.
             scanned_slices: First and last axial slice in the field of view of the scan; None: all.
-
-        Raises:
-            MrcontrastError: The grid is another, the mask is empty, or as ``translate``.
         """
         started = perf_counter()
         given = self.given(volumes)

@@ -18,13 +18,12 @@ class Translation:
 
     Attributes:
         mean: Mean of the draws, on the grid of the input, in [0, 1], 0 outside the brain.
-        std: Standard deviation of the draws, on the same grid; None for one draw.
-        normaliser: What the input was normalised with, ``FittedNormaliser.to_dict()``, by contrast
-            if there are several; None for input that was normalised before.
+        std: Standard deviation of the draws; None for one draw.
+        normaliser: ``FittedNormaliser.to_dict()`` of the input, by contrast if there are several;
+            None for input that was normalised before.
         seconds: Time that it took, reading and writing left out.
-        tiles: Tiles that were used, "autoencoder,denoiser" in voxels, 0 for whole; None if nobody
-            asked for them.
-        cost: What a sidecar says of costs, see ``mrcontrast.inference.cost``; None if unknown.
+        tiles: Tiles that were used, as ``str(Tiles)``; None if nobody asked for them.
+        cost: Entry of the sidecar, see ``cost_of``; None if unknown.
         remarks: Remarks on the output for a reader, one sentence each.
         brain: (X, Y, Z), bool, the brain on the grid of the input.
     """

@@ -31,12 +31,10 @@ class Job:
         output: Volume to write.
         seed: Of the noise.
         prepared: Whether the sources are normalised and on the model's spacing already.
-        stands_for: Volume of the same shape whose place in space the output takes, voxel for voxel;
-            None leaves it where the first source is.
+        stands_for: Volume of the same shape whose place in space the output takes, if any.
         strip_skull: Whether deepbet finds the brain; only where there is no ``mask``.
         refusal: Why the volume is not to be translated; None if it is.
-        scanned_slices: First and last axial slice of a prepared volume that were scanned; None is
-            all.
+        scanned_slices: First and last axial slice that were scanned; None: all.
     """
 
     name: str
@@ -78,17 +76,8 @@ def file_job(
 ) -> Job:
     """Return the job of the files of one subject.
 
-    Args:
-        files: By the names of the model's sources, in its order.
-        target: Contrast that the model makes.
-        output: NIfTI file, or a folder, in which the volume gets the first file's BIDS-like name.
-        mask: Brain mask; None takes the one next to the first file.
-        seed: Of the noise.
-        any_contrast: Whether names and sidecars that name another contrast do not count.
-
-    Raises:
-        UsageError: The name or sidecar of a file names another contrast, the output is no NIfTI
-            name, or the mask is a folder.
+    ``output`` is a file or an existing folder, ``mask`` None takes the one next to the first file,
+    and with ``any_contrast`` names and sidecars that name another contrast do not count.
     """
     for name, path in files.items():
         if not any_contrast and (reason := contrast_refusal(path, name)):
@@ -119,13 +108,9 @@ def folder_jobs(
         source: Names of the model's sources; each volume of the first gives a job.
         target: Contrast that the model makes.
         out_dir: Gets the outputs.
-        masks: Folder of brain masks, found by their sub and ses entities; None looks next to the
-            volumes.
+        masks: Folder of brain masks; None looks next to the volumes.
         seed: Each volume has a seed of its own, made from this and its name; see ``names_of``.
-        any_contrast: Whether sidecars that name another contrast do not count.
-
-    Raises:
-        MrcontrastError: There is no volume of a source, or a mask is missing or ambiguous.
+        any_contrast: As ``file_job``.
     """
     found = {name: volumes_of(folder, name, out_dir) for name in source}
     firsts = found[source[0]]
@@ -152,18 +137,9 @@ def record_jobs(
 ) -> list[Job]:
     """Return the jobs of prepared subjects; all outputs are in ``out_dir``.
 
-    Args:
-        records: Prepared subjects.
-        sources: Names of the model's sources, each with the name of the normaliser of its training
-            data; None takes any.
-        target: Contrast that the model makes.
-        out_dir: Gets ``<record.name>_desc-synth_<suffix>.nii.gz``.
-        shuffle: Give each subject the volumes and mask of the next other subject.
-        seed: Each subject has a seed of its own, made from this and its name.
-
-    Raises:
-        UsageError: There is no other subject.
-        MrcontrastError: A subject lacks a source, or was normalised in another way.
+    ``sources`` are the model's, each with the name of the normaliser of its training data; None
+    takes any. With ``shuffle`` a subject gets volumes and mask of the next other subject. Each has
+    a seed of its own, made from ``seed`` and its name.
     """
     jobs, first = [], next(iter(sources))
     for index, record in enumerate(records):
@@ -199,11 +175,7 @@ def check_source(record: Record, contrast: str, normaliser: str | None) -> None:
 
 
 def split_records(root: Path, split: str) -> list[Record]:
-    """Return the subjects of one split of a prepared data set.
-
-    Raises:
-        MrcontrastError: It has none.
-    """
+    """Return the subjects of one split of a prepared data set."""
     records = Manifest.read(root).split(split)
     if not records:
         raise MrcontrastError(f"Expected subjects in the {split} split, got none ({root}).")
@@ -216,11 +188,7 @@ def is_prepared(folder: Path) -> bool:
 
 
 def next_other(records: Sequence[Record], index: int) -> Record:
-    """Return the next record, in a circle, that belongs to another subject.
-
-    Raises:
-        UsageError: There is none.
-    """
+    """Return the next record, in a circle, that belongs to another subject."""
     circle = [*records[index + 1 :], *records[:index]]
     for record in circle:
         if record.subject != records[index].subject:

@@ -43,9 +43,7 @@ class VolumeSampler:
         options: How sampling is done; the stage has its steps, sampler and start.
         batch_size: Slices at once; 2D only.
         device: Device of the stage.
-        trained: Axes of the volumes of training; where the stage's norms depend on the field,
-            larger fields and slabs get as much background as there was (``usual_field``). None
-            changes no field.
+        trained: Axes of the volumes of training, for ``usual_field``; None changes no field.
     """
 
     stage: Stage
@@ -65,8 +63,7 @@ class VolumeSampler:
         """Sample ``options.samples`` volumes, each with noise of its own.
 
         Args:
-            source: (N, X, Y, Z), or (X, Y, Z) for one, normalised to [0, 1], on the model's
-                spacing.
+            source: (N, X, Y, Z), or (X, Y, Z), normalised to [0, 1], on the model's spacing.
             mask: (X, Y, Z), bool.
             seed: Seed of the first sample.
             report: Called with the share that is done, in [0, 1].
@@ -75,9 +72,6 @@ class VolumeSampler:
 
         Returns:
             Mean in [0, 1], and standard deviation or None for one sample; float32, 0 off the mask.
-
-        Raises:
-            MrcontrastError: The model gives NaN, or memory runs out.
         """
         brain = torch.from_numpy(mask)
         inside = np.where(mask, source, 0).astype(np.float32).reshape(-1, *mask.shape)
@@ -150,12 +144,8 @@ class VolumeSampler:
     ) -> Moments:
         """Return mean and deviation of the samples (B, 1, *S).
 
-        Args:
-            images: (B, C, *S); padded to axes that the stage can take, like the masks.
-            masks: (B, 1, *S).
-            seed: Seed of the first sample.
-            report: Called with the share of the samples that is done.
-            z: Places (B,) of slices in their volume; None for a whole volume.
+        Images (B, C, *S) and masks (B, 1, *S) are padded to axes that the stage can take; ``z`` are
+        the places (B,) of slices in their volume, None for a whole volume.
         """
         padded = pad_to_multiple(images, self.stage.factor).to(self.device)
         inside = pad_to_multiple(masks.float(), self.stage.factor).to(self.device)
@@ -197,11 +187,7 @@ def repeat_ends(image: np.ndarray, field: np.ndarray) -> np.ndarray:
 
 @contextmanager
 def memory_errors() -> Iterator[None]:
-    """Turn errors of memory into one line with advice.
-
-    Raises:
-        MrcontrastError: Memory has run out.
-    """
+    """Turn errors of memory into one line with advice."""
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError) as error:
