@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from mrcontrast.inference.contrast_names import contrast_refusal, other_contrast
+from mrcontrast.inference.session_files import contrast_refusal, other_contrast
 
 
 def test_a_sidecar_that_contradicts_is_named(tmp_path: Path) -> None:

@@ -13,13 +13,12 @@ import numpy as np
 from mrcontrast.api.images import MASK, Image, as_files, as_volume
 from mrcontrast.data.predictions import ENDINGS, Existing, PredictionFiles
 from mrcontrast.errors import UsageError
-from mrcontrast.inference.collisions import check_collisions
 from mrcontrast.inference.files import facts_of, made_by, translate_job
 from mrcontrast.inference.from_run import from_run
 from mrcontrast.inference.options import check_options, name_files
 from mrcontrast.inference.sampling_options import SamplingOptions
 from mrcontrast.inference.stage_translator import StageTranslator
-from mrcontrast.inference.translation_jobs import Job, file_job
+from mrcontrast.inference.translation_jobs import Job, check_collisions, file_job
 from mrcontrast.runs.released import check_runs_exist, released_models
 from mrcontrast.storage.nifti import open_nifti
 from mrcontrast.storage.volume import to_image

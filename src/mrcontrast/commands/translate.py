@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mrcontrast.data.record import Record
     from mrcontrast.inference.files import Outcome
     from mrcontrast.inference.originals import Original
-    from mrcontrast.inference.translation import Translator
+    from mrcontrast.inference.stage_translator import StageTranslator
     from mrcontrast.inference.translation_jobs import Job
 
 
@@ -50,7 +50,7 @@ def run(args: Namespace) -> int:
 
 def translate_records(
     records: Sequence["Record"],
-    translator: "Translator",
+    translator: "StageTranslator",
     out_dir: Path,
     shuffle_source: bool = False,
     seed: int = 0,
@@ -76,7 +76,7 @@ def translate_records(
 
 def translate_originals(
     originals: Sequence["Original"],
-    translator: "Translator",
+    translator: "StageTranslator",
     out_dir: Path,
     seed: int = 0,
     existing: "Existing | None" = None,
@@ -88,7 +88,7 @@ def translate_originals(
 
 
 def translate_all(
-    jobs: Sequence["Job"], translator: "Translator", existing: "Existing | None"
+    jobs: Sequence["Job"], translator: "StageTranslator", existing: "Existing | None"
 ) -> list[Path]:
     """Translate volumes and return their paths; raise MrcontrastError if one was at fault."""
     from mrcontrast.data.predictions import Existing
@@ -102,7 +102,7 @@ def translate_all(
     return [job.output for job in jobs]
 
 
-def find_jobs(args: Namespace, translator: "Translator") -> list["Job"]:
+def find_jobs(args: Namespace, translator: "StageTranslator") -> list["Job"]:
     """Return what the command line asks to translate."""
     from mrcontrast.inference import translation_jobs as jobs
 

@@ -18,9 +18,9 @@ from mrcontrast.data.contrasts import title_of
 from mrcontrast.data.predictions import Existing, PredictionFiles
 from mrcontrast.errors import MrcontrastError, UsageError, one_line, printable
 from mrcontrast.imaging.header import geometry_remarks
-from mrcontrast.inference.collisions import check_collisions
-from mrcontrast.inference.translation import Translation, Translator
-from mrcontrast.inference.translation_jobs import Job
+from mrcontrast.inference.stage_translator import StageTranslator
+from mrcontrast.inference.translation import Translation
+from mrcontrast.inference.translation_jobs import Job, check_collisions
 from mrcontrast.storage.files import sha256_file
 from mrcontrast.storage.nifti import check_present
 from mrcontrast.storage.volume import Volume, read_mask, read_volume, same_grid
@@ -46,7 +46,9 @@ class Outcome:
     remarks: dict[str, list[str]] = field(default_factory=dict)
 
 
-def translate_files(jobs: Sequence[Job], translator: Translator, existing: Existing) -> Outcome:
+def translate_files(
+    jobs: Sequence[Job], translator: StageTranslator, existing: Existing
+) -> Outcome:
     """Translate volumes one after the other; one at fault does not stop the others.
 
     Raises:
@@ -77,7 +79,7 @@ def translate_files(jobs: Sequence[Job], translator: Translator, existing: Exist
 
 
 def write_result(
-    job: Job, translator: Translator, result: Translation, facts: dict[str, Any]
+    job: Job, translator: StageTranslator, result: Translation, facts: dict[str, Any]
 ) -> None:
     """Write a volume and its sidecar, with the brain if its skull was stripped."""
     made = facts | made_by(job, translator, result)
@@ -86,7 +88,7 @@ def write_result(
     PredictionFiles(job.output).write(result.mean, result.std, made, place, found)
 
 
-def translate_job(job: Job, translator: Translator) -> Translation:
+def translate_job(job: Job, translator: StageTranslator) -> Translation:
     """Read and translate one volume; the remarks on its geometry come first."""
     remarks = [] if job.prepared else geometry_remarks(job.stands_for or job.source)
     volumes = read_sources(job)
@@ -103,7 +105,7 @@ def translate_job(job: Job, translator: Translator) -> Translation:
     return replace(result, remarks=(*remarks, *result.remarks), brain=brain)
 
 
-def made_by(job: Job, translator: Translator, result: Translation) -> dict[str, Any]:
+def made_by(job: Job, translator: StageTranslator, result: Translation) -> dict[str, Any]:
     """Return the entries of a sidecar on how a volume was made, in addition to ``facts_of``."""
     return {
         "IntensityUnits": UNITS.format(title_of(translator.target)),
@@ -152,7 +154,7 @@ def mask_source(job: Job) -> str:
     return "deepbet" if job.strip_skull else "largest non-zero component"
 
 
-def facts_of(job: Job, translator: Translator) -> dict[str, Any]:
+def facts_of(job: Job, translator: StageTranslator) -> dict[str, Any]:
     """Return what decides the voxels of an output: model, options, seed and sources."""
     hashes = [hash_of(path) for path in job.sources]
     return {
@@ -192,7 +194,7 @@ def faults_kept(job: Job, outcome: Outcome) -> Iterator[None]:
 
 
 @contextmanager
-def bar(translator: Translator, total: int) -> Iterator[Callable[[str], None]]:
+def bar(translator: StageTranslator, total: int) -> Iterator[Callable[[str], None]]:
     """Show progress over all volumes, as a bar or as lines; yield what is called after each."""
     columns = (*Progress.get_default_columns(), TimeElapsedColumn())
     before = translator.progress

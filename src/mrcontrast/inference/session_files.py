@@ -1,14 +1,23 @@
-"""The volumes of a model's sources in a folder, by contrast and session."""
+"""Files of a session, found by their names: volumes, brain masks, and what contrast they have."""
 
+import os
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mrcontrast.data.contrasts import ending_of, pattern_of
-from mrcontrast.data.predictions import ENDINGS, stem
-from mrcontrast.errors import MrcontrastError
-from mrcontrast.inference.mask_files import session_of
+from mrcontrast.data.contrasts import (
+    contrast_of_name,
+    contrast_of_protocol,
+    ending_of,
+    pattern_of,
+    title_of,
+)
+from mrcontrast.data.predictions import BRAIN_MASK, ENDINGS, read_sidecar, stem, without_contrast
+from mrcontrast.errors import MrcontrastError, UsageError
 
+DESCRIPTIONS = ("SeriesDescription", "ProtocolName")
+NOT_A_BRAIN = r"_label-|lesion"
 SYNTHETIC = "_desc-synth"
 
 
@@ -63,3 +72,62 @@ def names_of(sources: Sequence[Path], folder: Path) -> list[str]:
         for source in sources
         for name in [stem(source)]
     ]
+
+
+def mask_beside(source: Path) -> Path | None:
+    """Return ``<entities>_desc-brain_mask.nii.gz`` in the folder of a volume, if there is one."""
+    entities = without_contrast(stem(source))
+    found = [source.with_name(f"{entities}{BRAIN_MASK}{ending}") for ending in ENDINGS]
+    return next((path for path in found if os.path.lexists(path)), None)
+
+
+def mask_in(folder: Path, source: Path) -> Path:
+    """Return the brain mask in a folder that has the sub and ses entities of a volume."""
+    if not folder.is_dir():
+        raise UsageError(f"Expected a folder of masks for a folder, got {folder}.")
+    found = [
+        path
+        for ending in ENDINGS
+        for path in sorted(folder.rglob(f"*mask{ending}"))
+        if session_of(path) == session_of(source) and not re.search(NOT_A_BRAIN, path.name)
+    ]
+    if len(found) != 1:
+        names = ", ".join(path.name for path in found) or "none"
+        raise MrcontrastError(
+            f"Expected one brain mask, got {names} ({source.name} in {folder}). "
+            "Name masks sub-X[_ses-Y]_desc-brain_mask.nii.gz."
+        )
+    return found[0]
+
+
+def session_of(path: Path) -> tuple[str, ...]:
+    """Return the sub and ses entities of a file name, else what stands before its first "_"."""
+    entities = re.findall(r"(?:^|_)((?:sub|ses)-[^_.]+)", path.name)
+    return tuple(entities) or (stem(path).split("_")[0],)
+
+
+def other_contrast(source: Path, wanted: str) -> str | None:
+    """Return which other contrast a file's name or JSON sidecar names; None if none does."""
+    named = contrast_of_name(stem(source))
+    if named not in (None, wanted):
+        return f"{title_of(named)} by its name"
+    facts = read_sidecar(source)
+    for key in DESCRIPTIONS:
+        text = facts.get(key)
+        said = contrast_of_protocol(text, facts.get("InversionTime")) if text else None
+        if said not in (None, wanted):
+            return f"{title_of(said)} by {key} {text!r} of its sidecar"
+    return None
+
+
+def contrast_refusal(source: Path, contrast: str) -> str | None:
+    """Return why a file does not serve as a model's source; None if nothing speaks against it.
+
+    An autoencoder returns the contrast that it is given: another one would look like a translation.
+    """
+    if (found := other_contrast(source, contrast)) is None:
+        return None
+    return (
+        f"Expected {title_of(contrast)} for this model, got {source.name}, which is {found}. "
+        "Name another model or file, or pass --any-contrast if that is wrong."
+    )

@@ -10,8 +10,6 @@ import numpy as np
 import torch
 
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.inference.cost import cost_of, reset_peak
-from mrcontrast.inference.description import describe_sampling
 from mrcontrast.inference.field import scanned_field
 from mrcontrast.inference.memory_plan import MemoryPlan
 from mrcontrast.inference.native import (
@@ -21,7 +19,7 @@ from mrcontrast.inference.native import (
     detail_remarks,
 )
 from mrcontrast.inference.sampling_options import BATCH_SIZE, DEFAULTS, SamplingOptions
-from mrcontrast.inference.translation import Translation, Volumes
+from mrcontrast.inference.translation import Translation, Volumes, cost_of, reset_peak
 from mrcontrast.inference.volume_sampler import Progress, VolumeSampler
 from mrcontrast.stages.contract import Stage
 from mrcontrast.storage.volume import Volume
@@ -75,7 +73,7 @@ class StageTranslator:
         return {
             **self.identity,
             **({} if tiles is None else {"Tile": str(tiles)}),
-            **describe_sampling(self.sampler),
+            **self.sampler.describe(),
         }
 
     def translate(

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,8 +21,7 @@ from mrcontrast.inference.field import (
     usual_field,
     with_lenders,
 )
-from mrcontrast.inference.moments import Moments
-from mrcontrast.inference.sampling_options import SamplingOptions
+from mrcontrast.inference.sampling_options import DEFAULTS, SamplingOptions
 from mrcontrast.inference.slice_noise import NoiseInSteps, noise_field, slice_noise, stream
 from mrcontrast.networks.lent_norms import has_group_norms, lent_norms
 from mrcontrast.networks.padding import crop, pad_to_multiple
@@ -29,6 +29,29 @@ from mrcontrast.stages.contract import Stage
 
 Progress = Callable[[float], None]
 IN_STEPS = 2**32 - 1  # stream of a sample for the noise that its sampler adds in its steps
+
+
+class Moments:
+    """Mean and standard deviation of draws that come one after the other.
+
+    Source: Welford 1962, Technometrics 4(3): equal draws give a deviation of exactly 0.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.mean = self.squares = torch.zeros(())
+
+    def add(self, drawn: Tensor) -> None:
+        """Take another draw into account."""
+        self.count += 1
+        change = drawn - self.mean
+        self.mean = self.mean + change / self.count
+        self.squares = self.squares + change * (drawn - self.mean)
+
+    @property
+    def std(self) -> Tensor:
+        """The standard deviation over draws, n - 1 in the denominator; 0 for one draw."""
+        return (self.squares / max(self.count - 1, 1)).clamp_min(0).sqrt()
 
 
 @dataclass(frozen=True)
@@ -175,6 +198,29 @@ class VolumeSampler:
             later = NoiseInSteps(stream(seed, IN_STEPS), z, self.options.noise_turn)
         assert self.options.temperature is not None
         return self.options.temperature * noise.to(self.device), later
+
+    def describe(self) -> dict[str, Any]:
+        """Return what decides a sample besides weights and seed, as JSON."""
+        stage, options = self.stage, self.options
+        usual = options.precision == DEFAULTS.precision  # which older sidecars do not name
+        ending = {**({} if usual else {"Precision": options.precision}), "Samples": options.samples}
+        if stage.sampler is None:
+            return {"Sampler": None, "Steps": None, **ending}
+        settings = {
+            name: value
+            for name, value in sorted(vars(stage.sampler).items())
+            if not name.startswith("_") and isinstance(value, int | float | str)
+        }
+        return {
+            "Sampler": type(stage.sampler).__name__,
+            "Steps": stage.sampler.num_steps,
+            "SamplerSettings": settings,
+            **({} if stage.start == 1 else {"Start": stage.start}),
+            **({} if stage.guidance is None else {"Guidance": stage.guidance}),
+            **({"NoiseTurn": options.noise_turn} if stage.spatial_dims == 2 else {}),
+            "Temperature": options.temperature,
+            **ending,
+        }
 
 
 def repeat_ends(image: np.ndarray, field: np.ndarray) -> np.ndarray:
