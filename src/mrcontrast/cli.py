@@ -37,11 +37,7 @@ PLAIN_COMMANDS = {
     "cache": "list the stored latents, and delete broken or unused ones",
 }
 # The module of a command, if it has another name.
-MODULES = {
-    "study": "study.command",
-    "sweep-table": "sweeps.table",
-    "info": "commands.doctor",
-}
+MODULES = {"study": "study.command", "sweep-table": "sweeps.table", "info": "commands.doctor"}
 SIGNALS = {130: "Ctrl-C", 143: "SIGTERM"}
 GOES_ON = "The same command goes on from what is done and saved"
 SWEEP_FLAGS = {"-m", "--multirun"}

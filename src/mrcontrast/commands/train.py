@@ -9,12 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from mrcontrast.config.arguments import (
-    check_exists,
-    check_folder,
-    check_name,
-    check_own_folder,
-)
+from mrcontrast.config.arguments import check_exists, check_folder, check_name, check_own_folder
 from mrcontrast.config.build import build, build_stage, module_name, resolve
 from mrcontrast.config.rules import check_numbers
 from mrcontrast.config.types import check_types

@@ -12,12 +12,7 @@ import torch
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.inference.field import scanned_field
 from mrcontrast.inference.memory_plan import MemoryPlan
-from mrcontrast.inference.native import (
-    BYTES_A_GRID_VOXEL,
-    Native,
-    check_size,
-    detail_remarks,
-)
+from mrcontrast.inference.native import BYTES_A_GRID_VOXEL, Native, check_size, detail_remarks
 from mrcontrast.inference.sampling_options import BATCH_SIZE, DEFAULTS, SamplingOptions
 from mrcontrast.inference.translation import Translation, Volumes, cost_of, reset_peak
 from mrcontrast.inference.volume_sampler import Progress, VolumeSampler

@@ -7,12 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mrcontrast.data.manifest import Manifest
-from mrcontrast.data.predictions import (
-    ENDINGS,
-    PredictionFiles,
-    prediction_name,
-    synthetic_name,
-)
+from mrcontrast.data.predictions import ENDINGS, PredictionFiles, prediction_name, synthetic_name
 from mrcontrast.data.record import MANIFEST, Record
 from mrcontrast.data.scanned import scanned_slices
 from mrcontrast.errors import MrcontrastError, UsageError

@@ -158,12 +158,7 @@ class VolumeSampler:
         return moments.mean[0, 0], moments.std[0, 0]
 
     def moments(
-        self,
-        images: Tensor,
-        masks: Tensor,
-        seed: int,
-        report: Progress,
-        z: Tensor | None = None,
+        self, images: Tensor, masks: Tensor, seed: int, report: Progress, z: Tensor | None = None
     ) -> Moments:
         """Return mean and deviation of the samples (B, 1, *S).
 

@@ -55,10 +55,7 @@ class WholeFiles(TorchCheckpointIO):
     """
 
     def save_checkpoint(
-        self,
-        checkpoint: dict[str, Any],
-        path: str | Path,
-        storage_options: object = None,
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: object = None
     ) -> None:
         """Write a checkpoint; of an earlier one there all or nothing is replaced."""
         path = Path(path)
@@ -174,10 +171,7 @@ def fit(
 
 
 def tabulate(
-    trainer: Trainer,
-    stage: Stage,
-    datamodule: LightningDataModule,
-    checkpoint: DictConfig,
+    trainer: Trainer, stage: Stage, datamodule: LightningDataModule, checkpoint: DictConfig
 ) -> dict[str, Any]:
     """Let a stage without steps learn in its ``finish``, validate it, and return its score."""
     stage.finish(datamodule)

@@ -77,14 +77,7 @@ class LastCheckpoint(Checkpoint):
         self.saved_step = trainer.global_step
         self.listen()
 
-    def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,  # noqa: ANN401 - Lightning's own type
-        batch: Any,  # noqa: ANN401
-        batch_idx: int,
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
         """Save if it is time, and stop if asked, unless the step has still to be completed."""
         self.hear(pl_module)
         if is_gathering(trainer) or is_validation_due(trainer):
@@ -96,13 +89,7 @@ class LastCheckpoint(Checkpoint):
         self.stop_if_asked()
 
     def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,  # noqa: ANN401 - Lightning's own type
-        batch: Any,  # noqa: ANN401
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: Trainer, pl_module: LightningModule, *_: object
     ) -> None:
         """Stop if asked; what was last saved is kept."""
         self.hear(pl_module)
@@ -204,14 +191,7 @@ class LastValidation(Callback):
     checkpoints in the list of callbacks: they wait for a validation that is due.
     """
 
-    def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,  # noqa: ANN401 - Lightning's own type
-        batch: Any,  # noqa: ANN401
-        batch_idx: int,
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
         """Ask for the end when it has come: Lightning validates when it is asked to stop."""
         if is_last_step(trainer):
             trainer.should_stop = True

@@ -3,7 +3,6 @@
 import logging
 import sys
 import time
-from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Timer
@@ -46,14 +45,7 @@ class ProgressLines(Callback):
         )
 
     @rank_zero_only
-    def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,  # noqa: ANN401 - Lightning's own type
-        batch: Any,  # noqa: ANN401
-        batch_idx: int,
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
         """Write a line if it is time."""
         if self.pace.is_due():
             log.info("%s  %s", self.place(trainer), figures(trainer))
@@ -69,10 +61,10 @@ class ProgressLines(Callback):
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        outputs: Any,  # noqa: ANN401 - Lightning's own type
-        batch: Any,  # noqa: ANN401
+        outputs: object,
+        batch: object,
         batch_idx: int,
-        dataloader_idx: int = 0,
+        *_: object,
     ) -> None:
         """Write a line if it is time."""
         if self.validated is not None:
