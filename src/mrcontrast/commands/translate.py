@@ -104,6 +104,7 @@ def translate_all(
 
 def find_jobs(args: Namespace, translator: "StageTranslator") -> list["Job"]:
     """Return what the command line asks to translate."""
+    from mrcontrast.data.record import MANIFEST
     from mrcontrast.inference import translation_jobs as jobs
 
     source, target = tuple(translator.source), translator.target
@@ -111,7 +112,7 @@ def find_jobs(args: Namespace, translator: "StageTranslator") -> list["Job"]:
     if args.input is None or args.input.is_file():
         files = name_files(args, source)
         found = [jobs.file_job(files, target, out, args.mask, seed, args.any_contrast)]
-    elif not jobs.is_prepared(args.input):
+    elif not (args.input / MANIFEST).is_file():
         given = (args.input, source, target, out, args.mask, seed, args.any_contrast)
         found = jobs.folder_jobs(*given)
     elif args.mask is not None or strip:

@@ -71,28 +71,23 @@ def translate_files(
         for job, facts in due:
             with faults_kept(job, outcome):
                 result = translate_job(job, translator)
-                write_result(job, translator, result, facts)
+                made = facts | made_by(job, translator, result)
+                found = result.brain if job.strip_skull else None
+                files, place = PredictionFiles(job.output), job.stands_for or job.source
+                files.write(result.mean, result.std, made, place, found)
                 outcome.written[job.name] = result.seconds
                 outcome.remarks[job.name] = list(result.remarks)
             done(job.name)
     return outcome
 
 
-def write_result(
-    job: Job, translator: StageTranslator, result: Translation, facts: dict[str, Any]
-) -> None:
-    """Write a volume and its sidecar, with the brain if its skull was stripped."""
-    made = facts | made_by(job, translator, result)
-    found = result.brain if job.strip_skull else None
-    place = job.stands_for or job.source
-    PredictionFiles(job.output).write(result.mean, result.std, made, place, found)
-
-
 def translate_job(job: Job, translator: StageTranslator) -> Translation:
     """Read and translate one volume; the remarks on its geometry come first."""
     remarks = [] if job.prepared else geometry_remarks(job.stands_for or job.source)
-    volumes = read_sources(job)
-    mask = brain_of(job, volumes[0])
+    first, *others = volumes = [read_volume(path, nan=not job.prepared) for path in job.sources]
+    for volume, path in zip(others, job.sources[1:], strict=True):
+        same_grid(first, volume, job.source, path)
+    mask = brain_of(job, first)
     if job.stands_for is not None:
         affine = read_volume(job.stands_for).affine
         volumes = [replace(volume, affine=affine) for volume in volumes]
@@ -120,14 +115,6 @@ def made_by(job: Job, translator: StageTranslator, result: Translation) -> dict[
         "GeneratedBy": [{"Name": "mrcontrast", "Version": __version__}],
         **({"Remarks": list(result.remarks)} if result.remarks else {}),
     }
-
-
-def read_sources(job: Job) -> list[Volume]:
-    """Read the volumes of a job, all on the grid of the first."""
-    first, *others = volumes = [read_volume(path, nan=not job.prepared) for path in job.sources]
-    for volume, path in zip(others, job.sources[1:], strict=True):
-        same_grid(first, volume, job.source, path)
-    return volumes
 
 
 def brain_of(job: Job, volume: Volume) -> np.ndarray | None:

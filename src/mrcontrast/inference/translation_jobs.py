@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mrcontrast.data.manifest import Manifest
 from mrcontrast.data.predictions import ENDINGS, PredictionFiles, prediction_name, synthetic_name
-from mrcontrast.data.record import MANIFEST, Record
+from mrcontrast.data.record import Record
 from mrcontrast.data.scanned import scanned_slices
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.inference.session_files import (
@@ -123,8 +123,8 @@ def folder_jobs(
             refusal = next(filter(None, refusals), None)
         mask = mask_beside(path) if masks is None else mask_in(masks, path)
         output = out_dir / path.relative_to(folder).parent / prediction_name(path.name, target)
-        job = Job(name, tuple(files.values()), mask, output, seed_of(name, seed))
-        jobs.append(replace(job, refusal=refusal))
+        sources = tuple(files.values())
+        jobs.append(Job(name, sources, mask, output, seed_of(name, seed), refusal=refusal))
     return jobs
 
 
@@ -181,11 +181,6 @@ def split_records(root: Path, split: str) -> list[Record]:
     if not records:
         raise MrcontrastError(f"Expected subjects in the {split} split, got none ({root}).")
     return records
-
-
-def is_prepared(folder: Path) -> bool:
-    """Return whether a folder holds a prepared data set."""
-    return (folder / MANIFEST).is_file()
 
 
 def next_other(records: Sequence[Record], index: int) -> Record:

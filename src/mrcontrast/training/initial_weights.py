@@ -25,6 +25,14 @@ from mrcontrast.training.lineage import (
 log = logging.getLogger(__name__)
 PATCH_SIZE = "data.items.patch_size"
 LOCAL = "mrcontrast.networks.local"  # networks without norms over the image
+OTHER_DATA = (
+    "The weights to start from (%s) have seen %s %s, this data set has %s. "
+    "Prepare it alike, unless that is meant."
+)
+PATCHES_ALONE = (
+    "%s has seen patches of %s only; norms that average over the image shift the levels of whole "
+    "volumes then. Train it on: start_from=%s %s=null."
+)
 
 
 def find_start(config: DictConfig) -> RunFolder | None:
@@ -90,14 +98,7 @@ def warn_of_other_data(start: RunFolder, data: Mapping[str, Any] | None) -> None
     before, data = start.provenance.get("data") or {}, data or {}
     for key in [key for key in data if key in before and key != "shape"]:
         if before[key] != data[key]:
-            log.warning(
-                "The weights to start from (%s) have seen %s %s, this data set has %s. "
-                "Prepare it alike, unless that is meant.",
-                start.path,
-                key,
-                before[key],
-                data[key],
-            )
+            log.warning(OTHER_DATA, start.path, key, before[key], data[key])
 
 
 def warn_of_patches(parents: Mapping[str, RunFolder], config: DictConfig) -> None:
@@ -107,14 +108,7 @@ def warn_of_patches(parents: Mapping[str, RunFolder], config: DictConfig) -> Non
     for parent in parents.values():
         seen = OmegaConf.select(parent.config, PATCH_SIZE)
         if seen is not None and LOCAL not in OmegaConf.to_yaml(parent.config.stage):
-            log.warning(
-                "%s has seen patches of %s only; norms that average over the image shift the "
-                "levels of whole volumes then. Train it on: start_from=%s %s=null.",
-                parent.path,
-                list(seen),
-                parent.path,
-                PATCH_SIZE,
-            )
+            log.warning(PATCHES_ALONE, parent.path, list(seen), parent.path, PATCH_SIZE)
 
 
 def origin_of(parents: Mapping[str, RunFolder], start: RunFolder | None = None) -> dict[str, Any]:
