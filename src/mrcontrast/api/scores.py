@@ -40,24 +40,20 @@ def evaluate(
         prediction: A file, a nibabel image or an array; or a folder of files, or a dict of folders
             by method.
         reference: The real image, or the folder of real images.
-        mask: Brain mask or folder of brain masks; None takes those in the folder of the
-            references, else the non-zero voxels.
+        mask: Brain mask or folder of masks; None takes those beside the references, else the
+            non-zero voxels.
         affine: (4, 4) of arrays; None takes voxels of 1 mm.
         normalise_references: Normaliser of references in scanner units, such as
             "percentile-0.5-99.5"; None for references in [0, 1].
         out: Folder for the tables; None writes none.
 
-    Returns:
-        For images, each metric in the brain; for folders, the content of summary.json.
+    Returns each metric in the brain for images, and the content of summary.json for folders. Raises
+    UsageError where options do not fit, MrcontrastError for images that are missing, unreadable or
+    on different grids.
 
-    Raises:
-        UsageError: Options do not fit each other.
-        MrcontrastError: Images are missing, unreadable or not on one grid.
-
-    Example:
-        >>> image = np.random.default_rng(0).uniform(0.1, 0.9, (16, 18, 20))
-        >>> round(evaluate(image + 0.1, image, mask=np.ones(image.shape))["psnr"], 3)
-        20.0
+    >>> image = np.random.default_rng(0).uniform(0.1, 0.9, (16, 18, 20))
+    >>> round(evaluate(image + 0.1, image, mask=np.ones(image.shape))["psnr"], 3)
+    20.0
     """
     several = isinstance(prediction, Mapping) or is_folder(prediction) or is_folder(reference)
     with TemporaryDirectory(prefix="mrcontrast-") as folder:

@@ -143,8 +143,7 @@ def evaluate(
         protocol: Settings; None for the usual ones.
         any_reference: Accept references that are synthetic or contrast-enhanced.
 
-    Returns:
-        The content of summary.json.
+    Returns the content of summary.json.
     """
     references, protocol = Path(references), protocol or Protocol()
     if Path(out).exists() and not Path(out).is_dir():

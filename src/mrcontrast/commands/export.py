@@ -50,11 +50,6 @@ def export(runs: Sequence[str | Path], out: Path, card: Path | None = None) -> l
 
     Parents come first, since later runs refer to their new hashes. Each gets a folder in ``out``,
     named like the run; ``out`` is written completely or not at all. ``card`` is Markdown.
-
-    Raises:
-        UsageError: Two runs have one name, or ``out`` exists.
-        MrcontrastError: A run is missing, unfinished or changed, or has weights beyond the range
-            of half precision.
     """
     names = [open_run(path).path.resolve().name for path in runs]
     if len(set(names)) < len(names):

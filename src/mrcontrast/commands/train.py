@@ -31,12 +31,7 @@ GIVEN_RUNS = ("autoencoder", "diffusion", "regression", "start_from")
 def train(config: DictConfig) -> float | None:
     """Train the stage of ``configs/train.yaml`` with its overrides.
 
-    Returns:
-        Best value of the monitored metric, or None when no validation took place.
-
-    Raises:
-        UsageError: The config does not fit together; a path is not there.
-        MrcontrastError: A fault of the data, of a parent or of the run itself.
+    Returns the best value of the monitored metric, or None when no validation took place.
     """
     check_exists({"data.root": OmegaConf.select(config, "data.root")})
     check_runs_exist({key: config.get(key) for key in GIVEN_RUNS})

@@ -56,16 +56,12 @@ def translate_records(
     seed: int = 0,
     existing: "Existing | None" = None,
 ) -> list[Path]:
-    """Translate subjects of a prepared data set; predictions lie on its grid, in [0, 1].
+    """Translate subjects of a prepared data set into a folder; return paths in their order.
 
-    Args:
-        records: Subjects, such as ``manifest.split("test")``.
-        translator: What translates.
-        out_dir: Gets ``<record.name>_desc-synth_<suffix>.nii.gz`` and sidecars.
-        shuffle_source: Give each subject the sources and mask of the next other subject; a model
-            that heeds its condition must get worse.
-        seed: Of the noise; each subject has a seed of its own, made from this and its name.
-        existing: What to do with outputs that are there; None replaces those made otherwise.
+    Predictions lie on the grid of the data set, in [0, 1]. Each subject has a seed of its own, made
+    from ``seed`` and its name. With ``shuffle_source`` it gets the sources and mask of the next
+    other subject: a model that heeds its condition must get worse. ``existing`` None replaces
+    outputs that were made otherwise.
     """
     from mrcontrast.inference.translation_jobs import record_jobs
 

@@ -26,18 +26,12 @@ def from_run(
     device: str = "auto",
     tile: str | None = None,
 ) -> StageTranslator:
-    """Build the translator of a finished run.
+    """Build the translator of a finished run; ``reference`` as for ``open_run``.
 
-    Args:
-        reference: See ``open_run``.
-        options: Sampling options.
-        batch_size: Slices at once; 2D only.
-        device: "cpu", "cuda" or "auto".
-        tile: Tiles in voxels, see ``Tiles.from_text``; None takes the largest that fit in memory.
-
-    Raises:
-        MrcontrastError: The run is missing, unfinished or changed.
-        UsageError: The stage does not translate, or an option does not fit it.
+    ``batch_size`` counts slices, in 2D only. ``tile`` is in voxels, see ``Tiles.from_text``; None
+    takes the largest tiles that fit in memory. Raises MrcontrastError for a run that is missing,
+    unfinished or changed, UsageError for a stage that does not translate or an option that does not
+    fit it.
     """
     check_device(device)
     folder = open_run(reference)

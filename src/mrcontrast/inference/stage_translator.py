@@ -29,10 +29,10 @@ class StageTranslator:
     """Translate volumes with a trained stage: slice by slice in 2D, whole in 3D.
 
     Args:
-        stage: See ``mrcontrast.stages``.
+        stage: See ``mrcontrast.stages``; it has its steps, sampler and start.
         grid: Spacing and axes that the stage was trained on.
         normalisers: Those of the training volumes, by the contrasts that the stage takes.
-        options: Sampling options; the stage has its steps, sampler and start.
+        options: Sampling options.
         batch_size: Slices at once; 2D only.
         device: Where the stage runs.
         identity: Name and hash of the weights, for ``describe``.
@@ -77,15 +77,13 @@ class StageTranslator:
         """Translate volumes as a scanner gives them, with the skull stripped or a brain mask.
 
         Args:
-            volumes: One for each of ``source``, all on one grid; any orientation and spacing, in
-                any intensity unit; NaN outside the brain.
-            mask: (X, Y, Z), bool, the brain; None takes the largest non-zero component of the
-                first volume.
+            volumes: One for each of ``source``, all on one grid; any orientation, spacing and unit;
+                NaN outside the brain.
+            mask: (X, Y, Z), bool; None takes the largest non-zero component of the first volume.
             seed: Seed of the noise; None takes that of the options.
 
-        Raises:
-            MrcontrastError: There is no brain, it is flat or holds NaN, or the model gives NaN or
-                needs more memory than there is.
+        Raises MrcontrastError where there is no brain, it is flat or holds NaN, or the model gives
+        NaN or needs more memory than there is.
         """
         started = perf_counter()
         volume, *others = self.given(volumes)

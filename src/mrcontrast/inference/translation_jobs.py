@@ -104,14 +104,10 @@ def folder_jobs(
 ) -> list[Job]:
     """Return the jobs of all sessions in a folder; outputs mirror its tree.
 
-    Args:
-        folder: Flat or BIDS; files end in the suffix of their contrast, such as ``_FLAIR.nii.gz``.
-        source: Names of the model's sources; each volume of the first gives a job.
-        target: Contrast that the model makes.
-        out_dir: Gets the outputs.
-        masks: Folder of brain masks; None looks next to the volumes.
-        seed: Each volume has a seed of its own, made from this and its name; see ``names_of``.
-        any_contrast: As ``file_job``.
+    The folder is flat or BIDS; files end in the suffix of their contrast, such as
+    ``_FLAIR.nii.gz``, and each of the first source gives a job with a seed of its own, made from
+    ``seed`` and its name (``names_of``). ``masks`` None looks next to the volumes; ``any_contrast``
+    as ``file_job``.
     """
     found = {name: volumes_of(folder, name, out_dir) for name in source}
     firsts = found[source[0]]

@@ -90,11 +90,10 @@ class VolumeSampler:
             mask: (X, Y, Z), bool.
             seed: Seed of the first sample.
             report: Called with the share that is done, in [0, 1].
-            field: (X, Y, Z), bool, the field of view; beyond it context slices repeat the last
-                one. None: the field of view is the volume.
+            field: (X, Y, Z), bool, the field of view; beyond it context slices repeat the last one.
 
-        Returns:
-            Mean in [0, 1], and standard deviation or None for one sample; float32, 0 off the mask.
+        Returns the mean in [0, 1], and the standard deviation or None for one sample; 0 off the
+        mask.
         """
         brain = torch.from_numpy(mask)
         inside = np.where(mask, source, 0).astype(np.float32).reshape(-1, *mask.shape)

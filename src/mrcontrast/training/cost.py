@@ -21,7 +21,6 @@ class Cost:
     """Cost of one training.
 
     Attributes:
-        name: Name of the training.
         trained: Parameters that learn.
         parameters: All of them, frozen ones included.
         batch_size: Items a step and device.

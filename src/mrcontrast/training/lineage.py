@@ -16,12 +16,10 @@ from mrcontrast.training.start_settings import follow, limit_rates, typed_keys
 
 @dataclass(frozen=True)
 class Inheritance:
-    """Keys and weights that come from one parent.
+    """Keys and weights that come from one parent, which may be of the stages (modules).
 
-    Attributes:
-        stages: Modules of the stages that the parent may have been.
-        parts: Config path in the child (``???`` in its YAML) -> config path in the parent.
-        weights: Name of a module or buffer in the child -> name in the parent.
+    ``parts`` leads from config paths in the child (``???`` in its YAML) to paths in the parent,
+    ``weights`` from modules or buffers in the child to those in the parent.
     """
 
     stages: tuple[str, ...]
@@ -73,12 +71,8 @@ PARENTS = {
 def inherit(config: DictConfig) -> tuple[DictConfig, dict[str, RunFolder]]:
     """Return a copy of a training's config with the parts of its parents, and the parents.
 
-    A training that starts from a run first takes its settings; see ``start_settings``.
-
-    Raises:
-        UsageError: A parent is wanted and not named, or named and not wanted.
-        MrcontrastError: A parent is missing, unfinished, changed, of another stage or of another
-            number of dimensions, or the autoencoder is not the diffusion model's own.
+    A training that starts from a run first takes its settings; see ``start_settings``. Raises
+    UsageError where a parent is wanted and not named, or named and not wanted.
     """
     config = config.copy()
     typed = typed_keys(config)

@@ -32,12 +32,8 @@ class Start:
 def how_to_start(folder: RunFolder, config: DictConfig) -> Start:
     """Decide from ``resume``, ``overwrite`` and the content of the run folder.
 
-    A run that is to be replaced moves aside, whole.
-
-    Raises:
-        MrcontrastError: The folder holds a run with another config, whose first key is named, or
-            files that no training of ours has written.
-        UsageError: The checkpoint to resume from would move aside with its run.
+    A run that is to be replaced moves aside, whole. One with another config is refused, and so are
+    files that no training of ours has written.
     """
     checkpoint = given_checkpoint(folder, config)
     if not is_first_process():

@@ -109,9 +109,5 @@ def figures(trainer: Trainer, prefix: str = "") -> str:
 
 
 def short_count(count: int) -> str:
-    """Return a number of parameters as people say it.
-
-    >>> short_count(1_234_567), short_count(980)
-    ('1.2 M', '980')
-    """
+    """Return a number of parameters as people say it, such as "1.2 M"."""
     return f"{count / 1e6:.1f} M" if count >= 1e5 else f"{count}"
