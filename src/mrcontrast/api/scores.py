@@ -60,7 +60,11 @@ def evaluate(
         place = Path(folder if out is None else out)
         if several:
             protocol = Protocol(None, normalise_references, features=read_features())
-            methods, references = methods_of(prediction), folder_of(reference)
+            if isinstance(prediction, Mapping):
+                methods = {name: folder_of(each) for name, each in prediction.items()}
+            else:
+                methods = name_predictions([str(folder_of(prediction))])
+            references = folder_of(reference)
             masks = None if mask is None else folder_of(mask)
             return command.evaluate(methods, references, place, masks, protocol=protocol)
         protocol = Protocol(reference_normaliser=normalise_references, target=USUAL)
@@ -76,13 +80,6 @@ def evaluate(
             summary = compare(Collection([case], found, {}), inputs, place, protocol)
         scores = summary["methods"][METHOD]["brain"]
         return {name: values["mean"] for name, values in scores.items()}
-
-
-def methods_of(prediction: Any) -> dict[str, Path]:  # noqa: ANN401 - any form of an image
-    """Return the folders of predictions by method; see ``folder_of``."""
-    if isinstance(prediction, Mapping):
-        return {name: folder_of(folder) for name, folder in prediction.items()}
-    return name_predictions([str(folder_of(prediction))])
 
 
 def folder_of(image: Any) -> Path:  # noqa: ANN401 - any form of an image

@@ -148,7 +148,9 @@ def evaluate(
     references, protocol = Path(references), protocol or Protocol()
     if Path(out).exists() and not Path(out).is_dir():
         raise UsageError(f"Expected a folder for the results, got a file ({out}). Choose another.")
-    splits = _splits_of(references)
+    splits: dict[str, str] = {}
+    if (references / MANIFEST).is_file():
+        splits = {record.name: record.split for record in Manifest.read(references).records}
     check_normaliser(protocol, bool(splits))
     roles = find_roles(predictions, protocol.target)
     rules = Rules(allow_missing, any_reference)
@@ -205,10 +207,3 @@ def evaluate_originals(
     }
     protocol = Protocol(reference_normaliser=names[0], metrics=metrics, target=target)
     return compare(Collection(cases, mask_source, {}), inputs, Path(out), protocol)
-
-
-def _splits_of(references: Path) -> dict[str, str]:
-    """Return the split of each session of a prepared data set; nothing for another folder."""
-    if not (references / MANIFEST).is_file():
-        return {}
-    return {record.name: record.split for record in Manifest.read(references).records}

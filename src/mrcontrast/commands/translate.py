@@ -1,6 +1,7 @@
 """Files in, files out: one volume, a folder, a BIDS tree, or a split of a prepared data set."""
 
 import os
+import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,7 +34,13 @@ def run(args: Namespace) -> int:
     check_runs_exist({"--model": args.model})
     check_exists({"--mask": args.mask})
     if args.strip_skull:
-        check_strip(args.mask)
+        from mrcontrast.imaging.itk import check_extra
+
+        if args.mask is not None:
+            raise UsageError(
+                f"Expected --mask or --strip-skull, got both ({args.mask}). Leave one out."
+            )
+        check_extra("deepbet", "--strip-skull")
     from mrcontrast.data.predictions import Existing
     from mrcontrast.inference.files import translate_files
     from mrcontrast.inference.from_run import from_run
@@ -122,15 +129,6 @@ def find_jobs(args: Namespace, translator: "StageTranslator") -> list["Job"]:
     return [job.stripped() for job in found] if strip else found
 
 
-def check_strip(mask: Path | None) -> None:
-    """Check that skull stripping is possible and needed."""
-    from mrcontrast.imaging.itk import check_extra
-
-    if mask is not None:
-        raise UsageError(f"Expected --mask or --strip-skull, got both ({mask}). Leave one out.")
-    check_extra("deepbet", "--strip-skull")
-
-
 def check_paths(source: Path, output: Path, overwrite: bool) -> None:
     """Check paths, before a model is loaded."""
     if not source.is_dir() and (found := absence(source)) is not None:
@@ -151,23 +149,18 @@ def check_paths(source: Path, output: Path, overwrite: bool) -> None:
 
 def tell(outcome: "Outcome", output: Path) -> None:
     """Say on one line each what became of the volumes, and the time a volume took."""
-    from rich.console import Console
-
-    out = Console(highlight=False, soft_wrap=True, markup=False)
-    err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
     for name, seconds in outcome.written.items():
-        out.print(printable(f"{name}: {seconds:.1f} s"))
+        sys.stdout.write(printable(f"{name}: {seconds:.1f} s\n"))
     named: dict[str, list[str]] = {}
     for name, remarks in outcome.remarks.items():
         for remark in remarks:
             named.setdefault(remark, []).append(name)
     for remark, names in named.items():
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        err.print(printable(f"note: {names[0]}{more}: {remark}"))
+        sys.stderr.write(printable(f"note: {names[0]}{more}: {remark}\n"))
     for name, message in outcome.failed.items():
-        err.print(printable(f"{name}: {message}"))
+        sys.stderr.write(printable(f"{name}: {message}\n"))
     counts = f"{len(outcome.written)} translated, {len(outcome.kept)} kept"
     mean = sum(outcome.written.values()) / max(len(outcome.written), 1)
-    out.print(
-        printable(f"{counts}, {len(outcome.failed)} failed; {mean:.1f} s a volume -> {output}")
-    )
+    line = f"{counts}, {len(outcome.failed)} failed; {mean:.1f} s a volume -> {output}\n"
+    sys.stdout.write(printable(line))

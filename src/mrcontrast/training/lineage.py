@@ -90,7 +90,14 @@ def inherit(config: DictConfig) -> tuple[DictConfig, dict[str, RunFolder]]:
         for name, inheritance in PARENTS.items()
         if any(is_gap(config, path) for path in inheritance.parts)
     ]
-    parents = {name: find_parent(config, name) for name in wanted}
+    parents = {}
+    for name in wanted:
+        if config.get(name) is None:
+            stage = module_name(config.stage._target_)
+            raise UsageError(f"Expected {name}=RUN for stage {stage}, got none. Add {name}=RUN.")
+        parents[name] = open_run(config[name])
+        check_run(parents[name], name, PARENTS[name].stages)
+        check_dims(parents[name], name, config)
     for name in PARENTS:
         if config.get(name) is not None and name not in wanted:
             check_spare(config, name, parents)
@@ -108,17 +115,6 @@ def is_gap(config: DictConfig, path: str) -> bool:
             return False
         node = node[key]
     return isinstance(node, DictConfig) and OmegaConf.is_missing(node, last)
-
-
-def find_parent(config: DictConfig, name: str) -> RunFolder:
-    """Return the verified run that ``config.<name>`` names."""
-    stage = module_name(config.stage._target_)
-    if config.get(name) is None:
-        raise UsageError(f"Expected {name}=RUN for stage {stage}, got none. Add {name}=RUN.")
-    parent = open_run(config[name])
-    check_run(parent, name, PARENTS[name].stages)
-    check_dims(parent, name, config)
-    return parent
 
 
 def check_run(run: RunFolder, key: str, stages: Sequence[str]) -> None:

@@ -104,11 +104,13 @@ class LastCheckpoint(Checkpoint):
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
         """Stop listening."""
-        self.restore_signals()
+        self.teardown(trainer, pl_module, "fit")
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Stop listening."""
-        self.restore_signals()
+        """Give the signals back to who listened before."""
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
+        self.previous = {}
 
     def save(self, trainer: Trainer) -> None:
         """Replace ``last.ckpt``."""
@@ -123,12 +125,6 @@ class LastCheckpoint(Checkpoint):
         """Raise Stopped with exit code 130 (Ctrl-C) or 143 (SIGTERM) if asked to."""
         if self.asked is not None:
             raise Stopped(128 + self.asked)
-
-    def restore_signals(self) -> None:
-        """Give the signals back to who listened before."""
-        for number, handler in self.previous.items():
-            signal.signal(number, handler)
-        self.previous = {}
 
 
 class BestCheckpoint(ModelCheckpoint):
