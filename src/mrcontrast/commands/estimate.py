@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from mrcontrast.config.arguments import check_replaces_own
 from mrcontrast.config.build import compose, resolve
 from mrcontrast.errors import UsageError
+from mrcontrast.storage.files import write_json
 from mrcontrast.training.cost import Cost, cost_of_training
 
 GIB = 1024**3
@@ -44,8 +45,6 @@ def estimate(config: DictConfig) -> int:
         markup=False,
     )
     if config.out is not None:
-        from mrcontrast.storage.files import write_json
-
         names = ("gpu", "memory_gib", "peak_tflops", "achieved_share")
         assumed = {name: config[name] for name in names}
         trainings = [asdict(cost) | {"gpu_hours": cost.hours(rate)} for cost in costs]

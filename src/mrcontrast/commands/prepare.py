@@ -63,7 +63,7 @@ def check(config: DictConfig) -> None:
 
 def conclude(result: "Prepared", allow_dropped: bool) -> int:
     """Report the result and its faults, and return the exit code."""
-    from mrcontrast.preparation.dataset import dropped_line
+    from mrcontrast.preparation.dataset import EMPTY_VAL, dropped_line
     from mrcontrast.preparation.session import BROKEN, FAULT
 
     manifest = result.manifest
@@ -75,13 +75,10 @@ def conclude(result: "Prepared", allow_dropped: bool) -> int:
         how = f"{result.reused} sessions reused"
     else:
         how = "newly prepared"
-    grid = f"{manifest.records[0].spacing_mm:g} mm, " + "x".join(
-        map(str, manifest.records[0].shape)
-    )
+    first = manifest.records[0]
+    grid = f"{first.spacing_mm:g} mm, {'x'.join(map(str, first.shape))}"
     sys.stdout.write(f"{count} sessions ({sizes}) at {grid} in {manifest.root}: {how}\n")
     if manifest.split("train") and not manifest.split("val"):
-        from mrcontrast.preparation.dataset import EMPTY_VAL
-
         _say(EMPTY_VAL.format(len({record.subject for record in manifest.records})))
     if result.changed_sides:
         _say(_moved(result.changed_sides))

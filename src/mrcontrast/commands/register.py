@@ -6,10 +6,21 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from omegaconf import OmegaConf
+
 from mrcontrast import __version__
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.runs.folder import RunFolder
 from mrcontrast.tracking.references import open_run
+from mrcontrast.tracking.registry import FOLDER_TAG, registry_at
+from mrcontrast.tracking.store import (
+    absolute_uri,
+    connect,
+    default_uri,
+    experiment_id,
+    origin_tags,
+    store_errors,
+)
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -26,8 +37,6 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Run ``mrcontrast register`` and return exit code 0."""
-    from mrcontrast.tracking.store import absolute_uri
-
     if not args.name or set(args.name) & set("/:@"):
         raise UsageError(
             f"Expected a name without / : and @, got {args.name!r} (--name). Change it."
@@ -46,8 +55,6 @@ def alias_of(name: str, alias: str, uri: str) -> str | None:
     """Return the version of an alias; None if there is none, or no answer."""
     from mlflow.exceptions import MlflowException
 
-    from mrcontrast.tracking.store import connect
-
     try:
         return str(connect(uri).get_model_version_by_alias(name, alias).version)
     except MlflowException:
@@ -60,10 +67,6 @@ def uri_of(folder: RunFolder) -> str:
     A run recorded elsewhere may have a folder from elsewhere, so its user has to choose:
     UsageError.
     """
-    from omegaconf import OmegaConf
-
-    from mrcontrast.tracking.store import absolute_uri, default_uri
-
     recorded, usual = OmegaConf.select(folder.config, "logger.tracking_uri"), default_uri()
     if recorded is not None and absolute_uri(str(recorded)) != usual:
         raise UsageError(
@@ -80,8 +83,6 @@ def register(folder: RunFolder, name: str, alias: str, uri: str) -> str:
     out, with signature and example. Nothing is pickled: the code is the installed package.
     """
     from mrcontrast.inference.from_run import trained_on
-    from mrcontrast.tracking.registry import FOLDER_TAG
-    from mrcontrast.tracking.store import connect, origin_tags, store_errors
 
     folder.verify()
     source = (folder.provenance.get("data") or {}).get("source", ())
@@ -100,8 +101,6 @@ def store(folder: RunFolder, name: str, uri: str) -> str:
     """Log the model under its run and return its version."""
     import mlflow
     from mlflow.models import Model
-
-    from mrcontrast.tracking.registry import registry_at
 
     run = run_of(folder, uri)
     experiment = run.info.experiment_id
@@ -131,9 +130,6 @@ def store(folder: RunFolder, name: str, uri: str) -> str:
 def run_of(folder: RunFolder, uri: str) -> "Run":
     """Return the MLflow run of a run folder, created if the store has none."""
     from mlflow.exceptions import MlflowException
-
-    from mrcontrast.tracking.registry import FOLDER_TAG
-    from mrcontrast.tracking.store import connect, experiment_id
 
     client, run_id = connect(uri), folder.provenance.get("mlflow_run_id")
     try:

@@ -4,12 +4,12 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mrcontrast.errors import MrcontrastError, UsageError, with_cause
-
-if TYPE_CHECKING:
-    from mrcontrast.tracking.outbox import Outbox
+from mrcontrast.tracking import attachments
+from mrcontrast.tracking.outbox import OUTBOXES, Outbox
+from mrcontrast.tracking.records import is_below, read_records
+from mrcontrast.tracking.store import absolute_uri, default_uri
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -22,9 +22,6 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Show the address of each outbox and send it; return 0, or 1 if records still wait."""
-    from mrcontrast.tracking.outbox import OUTBOXES
-    from mrcontrast.tracking.store import absolute_uri, default_uri
-
     if not args.folder.is_dir():
         raise UsageError(f"Expected a folder, got none ({args.folder}). Check the path.")
     allowed = {default_uri(), *map(absolute_uri, args.to)}
@@ -41,12 +38,8 @@ def run(args: Namespace) -> int:
     return 1 if troubles else 0
 
 
-def checked_outbox(path: Path, allowed: Collection[str]) -> "Outbox":
+def checked_outbox(path: Path, allowed: Collection[str]) -> Outbox:
     """Return an outbox, and print its address and the number of its records and files."""
-    from mrcontrast.tracking import attachments
-    from mrcontrast.tracking.outbox import Outbox
-    from mrcontrast.tracking.records import is_below, read_records
-
     uri, run_id = attachments.address_at(path)
     waiting, _ = read_records(path)
     files = [record["artifact"] for record in waiting if "artifact" in record]
@@ -63,7 +56,7 @@ def checked_outbox(path: Path, allowed: Collection[str]) -> "Outbox":
     return Outbox(attachments.connect(uri), run_id, path, uri)
 
 
-def send(outbox: "Outbox") -> str:
+def send(outbox: Outbox) -> str:
     """Send the records of an outbox, and return the reason if some still wait, in one line."""
     with outbox.lock(0.0) as ours:
         if not ours:

@@ -192,19 +192,18 @@ def bar(translator: StageTranslator, total: int) -> Iterator[Callable[[str], Non
         task = progress.add_task("translate", total=total)
         finished = 0
 
-        def advance(part: float) -> None:
-            progress.update(task, completed=finished + part)
+        def show(part: float, name: str | None = None) -> None:
+            text = None if name is None else escape(printable(name))
+            progress.update(task, completed=finished + part, description=text)
             if hidden:
                 lines.update(finished + part)
 
         def done(name: str) -> None:
             nonlocal finished
             finished += 1
-            progress.update(task, completed=finished, description=escape(printable(name)))
-            if hidden:
-                lines.update(finished)
+            show(0, name)
 
-        translator.progress = advance
+        translator.progress = show
         try:
             yield done
         finally:

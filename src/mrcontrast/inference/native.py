@@ -44,10 +44,6 @@ class Native:
             )
         return cls(turned, stored, np.asarray(brain, bool))
 
-    def back(self, data: np.ndarray, affine: np.ndarray) -> Volume:
-        """Return an image (X, Y, Z) of the turned grid as the file has its axes."""
-        return Volume(self.turned.undo(data), affine)
-
 
 def check_size(shape: tuple[int, int, int], bytes_a_voxel: int) -> None:
     """Check that the arrays of a grid fit in the free memory."""

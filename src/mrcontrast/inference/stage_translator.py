@@ -105,7 +105,7 @@ class StageTranslator:
         field = gridded.field
         sampled = self.sampler.sample(source, gridded.mask, seed, self.report, field)
         mean, std = (
-            None if image is None else native.back(self.back(image, gridded, native), volume.affine)
+            None if image is None else Volume(self.back(image, gridded, native), volume.affine)
             for image in sampled
         )
         assert mean is not None
@@ -187,7 +187,7 @@ class StageTranslator:
         data = to_native(image).data
         np.divide(data, weight, out=data, where=known)
         data[~known] = 0
-        return np.clip(data, 0, None, out=data)
+        return native.turned.undo(np.clip(data, 0, None, out=data))
 
     def report(self, part: float) -> None:
         """Pass on which part of the volume is done."""

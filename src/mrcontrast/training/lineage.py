@@ -11,7 +11,7 @@ from mrcontrast.config.build import module_name
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.runs.folder import RunFolder
 from mrcontrast.tracking.references import open_run
-from mrcontrast.training.start_settings import follow, limit_rates, typed_keys
+from mrcontrast.training.start_settings import find, follow, limit_rates, typed_keys
 
 
 @dataclass(frozen=True)
@@ -108,13 +108,7 @@ def inherit(config: DictConfig) -> tuple[DictConfig, dict[str, RunFolder]]:
 
 def is_gap(config: DictConfig, path: str) -> bool:
     """Return whether a config path is written ``???``; False when it leads nowhere."""
-    node = config
-    *above, last = path.split(".")
-    for key in above:
-        if not isinstance(node, DictConfig) or key not in node or OmegaConf.is_missing(node, key):
-            return False
-        node = node[key]
-    return isinstance(node, DictConfig) and OmegaConf.is_missing(node, last)
+    return find(OmegaConf.to_container(config, resolve=False), path) == "???"
 
 
 def check_run(run: RunFolder, key: str, stages: Sequence[str]) -> None:

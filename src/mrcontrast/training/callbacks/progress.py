@@ -32,17 +32,12 @@ class ProgressLines(Callback):
         """Say what is trained, on what."""
         self.start_step = trainer.global_step
         self.pace = Pace(self.every_seconds, self.most_seconds)
-        sizes = [(value.numel(), value.requires_grad) for value in pl_module.parameters()]
-        trained = sum(size for size, grad in sizes if grad)
-        log.info(
-            "Training %s (%s of %s parameters) on %s, step %d to %s",
-            type(pl_module).__name__,
-            short_count(trained),
-            short_count(sum(size for size, _ in sizes)),
-            trainer.strategy.root_device,
-            trainer.global_step,
-            last_step(trainer) or "the last epoch",
-        )
+        weights = list(pl_module.parameters())
+        trained = short_count(sum(value.numel() for value in weights if value.requires_grad))
+        sizes = f"{trained} of {short_count(sum(value.numel() for value in weights))} parameters"
+        name, device = type(pl_module).__name__, trainer.strategy.root_device
+        steps = f"step {trainer.global_step} to {last_step(trainer) or 'the last epoch'}"
+        log.info("Training %s (%s) on %s, %s", name, sizes, device, steps)
 
     @rank_zero_only
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
