@@ -31,18 +31,11 @@ UNITS = "arbitrary, [0, 1]: normalised like the {} images of the training data"
 
 @dataclass
 class Outcome:
-    """What became of some jobs, by name.
+    """What became of some jobs, by name."""
 
-    Attributes:
-        written: Seconds that each translation took, reading and writing left out.
-        kept: Finished before, by the same model and options.
-        failed: Message of each fault, on one line.
-        remarks: Remarks on each volume, one sentence each.
-    """
-
-    written: dict[str, float] = field(default_factory=dict)
-    kept: list[str] = field(default_factory=list)
-    failed: dict[str, str] = field(default_factory=dict)
+    written: dict[str, float] = field(default_factory=dict)  # seconds of a translation
+    kept: list[str] = field(default_factory=list)  # finished before
+    failed: dict[str, str] = field(default_factory=dict)  # one-line message
     remarks: dict[str, list[str]] = field(default_factory=dict)
 
 

@@ -53,21 +53,13 @@ class Tiles:
 
 @dataclass
 class MemoryPlan:
-    """Chooses the tiles of a stage for each size of image.
+    """Chooses the tiles of a stage for each size of image."""
 
-    Attributes:
-        stage: See ``mrcontrast.stages``; its tiling is set.
-        batch_size: Slices at once; 2D only.
-        tiles: What to use; None takes the largest that fit.
-        chosen: Tiles by the axes of images met so far.
-        needed: Bytes by the same.
-    """
-
-    stage: Stage
-    batch_size: int
-    tiles: Tiles | None = None
-    chosen: dict[tuple[int, ...], Tiles] = field(default_factory=dict)
-    needed: dict[tuple[int, ...], int] = field(default_factory=dict)
+    stage: Stage  # its tiling is set
+    batch_size: int  # slices at once; 2D only
+    tiles: Tiles | None = None  # what to use; None takes the largest that fit
+    chosen: dict[tuple[int, ...], Tiles] = field(default_factory=dict)  # by axes of images
+    needed: dict[tuple[int, ...], int] = field(default_factory=dict)  # bytes
 
     def __post_init__(self) -> None:
         if self.tiles is None or self.tiles == Tiles():

@@ -177,7 +177,7 @@ class StageTranslator:
         return cost_of(sampler.stage, sampler.options.samples, sampler.device, estimate)
 
     def back(self, image: np.ndarray, gridded: GriddedVolume, native: Native) -> np.ndarray:
-        """Bring an image to the grid of the input, 0 outside the brain.
+        """Bring an image to the grid and the axes of the input, 0 outside the brain.
 
         Interpolation weighs brain voxels alone: the zeros around them would darken the rim.
         """

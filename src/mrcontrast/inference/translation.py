@@ -16,28 +16,16 @@ Volumes = Volume | Sequence[Volume]
 
 @dataclass(frozen=True)
 class Translation:
-    """A synthetic volume and how it came about.
+    """A synthetic volume and how it came about."""
 
-    Attributes:
-        mean: Mean of the draws, on the grid of the input, in [0, 1], 0 outside the brain.
-        std: Standard deviation of the draws; None for one draw.
-        normaliser: ``FittedNormaliser.to_dict()`` of the input, by contrast if there are several;
-            None for input that was normalised before.
-        seconds: Time that it took, reading and writing left out.
-        tiles: Tiles that were used, as ``str(Tiles)``; None if nobody asked for them.
-        cost: Entry of the sidecar, see ``cost_of``; None if unknown.
-        remarks: Remarks on the output for a reader, one sentence each.
-        brain: (X, Y, Z), bool, the brain on the grid of the input.
-    """
-
-    mean: Volume
-    std: Volume | None
-    normaliser: dict[str, Any] | None
-    seconds: float
-    tiles: str | None = None
-    cost: dict[str, Any] | None = None
-    remarks: tuple[str, ...] = ()
-    brain: np.ndarray | None = None
+    mean: Volume  # on the grid of the input, in [0, 1], 0 outside the brain
+    std: Volume | None  # standard deviation of the samples; None for one
+    normaliser: dict[str, Any] | None  # FittedNormaliser.to_dict(), by contrast if several
+    seconds: float  # without reading and writing
+    tiles: str | None = None  # as str(Tiles)
+    cost: dict[str, Any] | None = None  # see cost_of
+    remarks: tuple[str, ...] = ()  # for a reader, one sentence each
+    brain: np.ndarray | None = None  # (X, Y, Z), bool, on the grid of the input
 
 
 def count_parameters(stage: Stage) -> int:

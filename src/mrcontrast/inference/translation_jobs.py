@@ -23,31 +23,18 @@ from mrcontrast.inference.session_files import (
 
 @dataclass(frozen=True)
 class Job:
-    """One volume to make.
+    """One volume to make."""
 
-    Attributes:
-        name: Of the subject or file, for messages.
-        sources: Volumes to read, in the order of the model's sources; the first gives the grid.
-        mask: Brain mask on its grid; None takes the largest non-zero component.
-        output: Volume to write.
-        seed: Of the noise.
-        prepared: Whether the sources are normalised and on the model's spacing already.
-        stands_for: Volume of the same shape whose place in space the output takes, if any.
-        strip_skull: Whether deepbet finds the brain; only where there is no ``mask``.
-        refusal: Why the volume is not to be translated; None if it is.
-        scanned_slices: First and last axial slice that were scanned; None: all.
-    """
-
-    name: str
-    sources: tuple[Path, ...]
-    mask: Path | None
+    name: str  # of the subject or file, for messages
+    sources: tuple[Path, ...]  # in the order of the model's; the first gives the grid
+    mask: Path | None  # brain mask on that grid; None takes the largest non-zero component
     output: Path
     seed: int
-    prepared: bool = False
-    stands_for: Path | None = None
-    strip_skull: bool = False
-    refusal: str | None = None
-    scanned_slices: tuple[int, int] | None = None
+    prepared: bool = False  # whether the sources are normalised and on the model's spacing
+    stands_for: Path | None = None  # volume whose place in space the output takes, voxel for voxel
+    strip_skull: bool = False  # whether deepbet finds the brain; only without a mask
+    refusal: str | None = None  # why the volume is not to be translated
+    scanned_slices: tuple[int, int] | None = None  # first and last that were scanned; None: all
 
     @property
     def source(self) -> Path:

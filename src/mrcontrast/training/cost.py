@@ -18,26 +18,16 @@ STATES = {"Adam": 2, "AdamW": 2, "SGD": 0}  # float32 copies of the weights that
 
 @dataclass(frozen=True)
 class Cost:
-    """Cost of one training.
-
-    Attributes:
-        trained: Parameters that learn.
-        parameters: All of them, frozen ones included.
-        batch_size: Items a step and device.
-        images: Items of the whole training, repeats counted; None if time alone ends it.
-        memory: Bytes at the peak of a step, on one device.
-        flops: Floating-point operations of forward and backward for one item.
-        most_hours: GPU hours that ``trainer.max_time`` allows; None without a limit.
-    """
+    """Cost of one training."""
 
     name: str
-    trained: int
-    parameters: int
-    batch_size: int
-    images: int | None
-    memory: int
-    flops: float
-    most_hours: float | None = None
+    trained: int  # parameters that learn
+    parameters: int  # all of them, frozen ones included
+    batch_size: int  # items a step and device
+    images: int | None  # items of the whole training, repeats counted; None if time alone ends it
+    memory: int  # bytes at the peak of a step, on one device
+    flops: float  # of forward and backward for one item
+    most_hours: float | None = None  # GPU hours that trainer.max_time allows
 
     def hours(self, flops_per_s: float) -> float:
         """Return the GPU hours at a rate."""
