@@ -3,7 +3,6 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable
 from functools import wraps
 from importlib import import_module
 from pathlib import Path
@@ -149,7 +148,7 @@ def run_hydra(command: str, arguments: list[str]) -> int:
         return sweep(command, [word for word in arguments if word not in SWEEP_FLAGS])
     if flags:
         return run_hydra_main(command, arguments)
-    return exit_code(entry(command)(compose(command, arguments)))
+    return exit_code(getattr(module_of(command), command)(compose(command, arguments)))
 
 
 def run_hydra_main(command: str, arguments: list[str]) -> int:
@@ -167,7 +166,7 @@ def run_hydra_main(command: str, arguments: list[str]) -> int:
     ordered = sorted(arguments, key=lambda argument: "=" in argument and argument[0] != "-")
     sys.argv = [f"mrcontrast {command}", *ordered]
     decorate = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=command)
-    codes, run = [0], entry(command)
+    codes, run = [0], getattr(module_of(command), command)
 
     @wraps(run)
     def keep(config: Any) -> None:  # noqa: ANN401 - Hydra drops the returned value
@@ -180,13 +179,8 @@ def run_hydra_main(command: str, arguments: list[str]) -> int:
     return max(codes)
 
 
-def entry(command: str) -> Callable[[Any], Any]:
-    """Return the function of a Hydra command, named like it."""
-    return getattr(module_of(command), command)
-
-
 def module_of(command: str) -> ModuleType:
-    """Import the module of a command."""
+    """Import the module of a command; a Hydra command is a function of it, named like it."""
     return import_module(f"mrcontrast.{MODULES.get(command, f'commands.{command}')}")
 
 

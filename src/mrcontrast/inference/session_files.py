@@ -106,26 +106,19 @@ def session_of(path: Path) -> tuple[str, ...]:
     return tuple(entities) or (stem(path).split("_")[0],)
 
 
-def other_contrast(source: Path, wanted: str) -> str | None:
-    """Return which other contrast a file's name or JSON sidecar names; None if none does."""
-    named = contrast_of_name(stem(source))
-    if named not in (None, wanted):
-        return f"{title_of(named)} by its name"
-    facts = read_sidecar(source)
-    for key in DESCRIPTIONS:
-        text = facts.get(key)
-        said = contrast_of_protocol(text, facts.get("InversionTime")) if text else None
-        if said not in (None, wanted):
-            return f"{title_of(said)} by {key} {text!r} of its sidecar"
-    return None
-
-
 def contrast_refusal(source: Path, contrast: str) -> str | None:
     """Return why a file does not serve as a model's source; None if nothing speaks against it.
 
     An autoencoder returns the contrast that it is given: another one would look like a translation.
     """
-    if (found := other_contrast(source, contrast)) is None:
+    facts, known = read_sidecar(source), (None, contrast)
+    names = {"its name": contrast_of_name(stem(source))}
+    for key in DESCRIPTIONS:
+        if text := facts.get(key):
+            said = contrast_of_protocol(text, facts.get("InversionTime"))
+            names[f"{key} {text!r} of its sidecar"] = said
+    others = (f"{title_of(name)} by {place}" for place, name in names.items() if name not in known)
+    if (found := next(others, None)) is None:
         return None
     return (
         f"Expected {title_of(contrast)} for this model, got {source.name}, which is {found}. "

@@ -22,20 +22,13 @@ class CsvMetrics(Logger):
     After a kill the steps since the last checkpoint are there twice; the later rows count.
     """
 
+    name = "csv"
+    version = ""  # a run folder holds one file, however often it is resumed
+
     def __init__(self, path: str | Path) -> None:
         super().__init__()
         self.path = Path(path)
         self.warned = False
-
-    @property
-    def name(self) -> str:
-        """Name of the logger."""
-        return "csv"
-
-    @property
-    def version(self) -> str:
-        """Empty: a run folder holds one file, however often it is resumed."""
-        return ""
 
     def log_hyperparams(self, params: Any) -> None:  # noqa: ANN401
         """Do nothing: the config is in the same folder."""
