@@ -8,21 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mrcontrast.config.arguments import check_exists
+from mrcontrast.data.predictions import Existing, PredictionFiles
+from mrcontrast.data.record import MANIFEST, Record
 from mrcontrast.errors import MrcontrastError, UsageError, printable
+from mrcontrast.inference import translation_jobs as jobs
 from mrcontrast.inference.options import add_arguments, check_options, name_files, sources_of
 from mrcontrast.inference.sampling_options import SamplingOptions
 from mrcontrast.runs.released import check_runs_exist
 from mrcontrast.storage.nifti import absence
 
-__all__ = ["add_arguments", "run", "translate_originals", "translate_records"]
+__all__ = ["add_arguments", "run", "translate_records"]
 
 if TYPE_CHECKING:
-    from mrcontrast.data.predictions import Existing
-    from mrcontrast.data.record import Record
     from mrcontrast.inference.files import Outcome
-    from mrcontrast.inference.originals import Original
     from mrcontrast.inference.stage_translator import StageTranslator
-    from mrcontrast.inference.translation_jobs import Job
 
 
 def run(args: Namespace) -> int:
@@ -41,14 +40,12 @@ def run(args: Namespace) -> int:
                 f"Expected --mask or --strip-skull, got both ({args.mask}). Leave one out."
             )
         check_extra("deepbet", "--strip-skull")
-    from mrcontrast.data.predictions import Existing
     from mrcontrast.inference.files import translate_files
     from mrcontrast.inference.from_run import from_run
 
     translator = from_run(args.model, options, args.batch_size, args.device, args.tile)
-    jobs = find_jobs(args, translator)
     existing = Existing.REDO if args.overwrite else Existing.REFUSE
-    outcome = translate_files(jobs, translator, existing)
+    outcome = translate_files(find_jobs(args, translator), translator, existing)
     if (args.input is None or args.input.is_file()) and outcome.failed:
         raise MrcontrastError(next(iter(outcome.failed.values())))
     tell(outcome, args.output)
@@ -56,60 +53,37 @@ def run(args: Namespace) -> int:
 
 
 def translate_records(
-    records: Sequence["Record"],
+    records: Sequence[Record],
     translator: "StageTranslator",
     out_dir: Path,
     shuffle_source: bool = False,
     seed: int = 0,
-    existing: "Existing | None" = None,
 ) -> list[Path]:
     """Translate subjects of a prepared data set into a folder; return paths in their order.
 
     Predictions lie on the grid of the data set, in [0, 1]. Each subject has a seed of its own, made
     from ``seed`` and its name. With ``shuffle_source`` it gets the sources and mask of the next
-    other subject: a model that heeds its condition must get worse. ``existing`` None replaces
-    outputs that were made otherwise.
+    other subject: a model that heeds its condition must get worse.
     """
-    from mrcontrast.inference.translation_jobs import record_jobs
-
     roles = translator.source, translator.target
-    jobs = record_jobs(records, *roles, Path(out_dir), shuffle_source, seed)
-    return translate_all(jobs, translator, existing)
+    found = jobs.record_jobs(records, *roles, Path(out_dir), shuffle_source, seed)
+    return translate_all(found, translator)
 
 
-def translate_originals(
-    originals: Sequence["Original"],
-    translator: "StageTranslator",
-    out_dir: Path,
-    seed: int = 0,
-    existing: "Existing | None" = None,
-) -> list[Path]:
-    """Translate the raw files of prepared subjects, on the grids of these files."""
-    roles = tuple(translator.source), translator.target
-    jobs = [original.job(*roles, Path(out_dir), seed) for original in originals]
-    return translate_all(jobs, translator, existing)
-
-
-def translate_all(
-    jobs: Sequence["Job"], translator: "StageTranslator", existing: "Existing | None"
-) -> list[Path]:
+def translate_all(given: Sequence[jobs.Job], translator: "StageTranslator") -> list[Path]:
     """Translate volumes and return their paths; raise MrcontrastError if one was at fault."""
-    from mrcontrast.data.predictions import Existing
     from mrcontrast.inference.files import translate_files
 
-    outcome = translate_files(jobs, translator, existing or Existing.REPLACE)
+    outcome = translate_files(given, translator, Existing.REPLACE)
     if outcome.failed:
         name, message = next(iter(outcome.failed.items()))
         more = f" and {len(outcome.failed) - 1} more" if len(outcome.failed) > 1 else ""
         raise MrcontrastError(f"{name}{more}: {message}")
-    return [job.output for job in jobs]
+    return [job.output for job in given]
 
 
-def find_jobs(args: Namespace, translator: "StageTranslator") -> list["Job"]:
+def find_jobs(args: Namespace, translator: "StageTranslator") -> list[jobs.Job]:
     """Return what the command line asks to translate."""
-    from mrcontrast.data.record import MANIFEST
-    from mrcontrast.inference import translation_jobs as jobs
-
     source, target = tuple(translator.source), translator.target
     out, seed, strip = args.output, args.seed, args.strip_skull
     if args.input is None or args.input.is_file():
@@ -136,8 +110,6 @@ def check_paths(source: Path, output: Path, overwrite: bool) -> None:
     if source.resolve() == output.resolve():
         raise UsageError(f"Expected OUT to be another place than IN, got {output}.")
     if source.is_file() and os.path.lexists(output) and not output.is_dir():
-        from mrcontrast.data.predictions import PredictionFiles
-
         PredictionFiles(output).refuse_foreign()
         if not overwrite:
             raise UsageError(

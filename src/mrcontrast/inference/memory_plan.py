@@ -88,9 +88,12 @@ class MemoryPlan:
                 log.info(self.line(needed, free, image_shape, count))
                 self.chosen[image_shape], self.needed[image_shape] = tiles, needed
                 return tiles
+        advice = "Free some memory" if self.tiles is None else "Pass a smaller --tile"
+        if self.stage.spatial_dims == 2:
+            advice = "Lower --batch-size"
         raise MrcontrastError(
             f"Expected a volume that fits in memory, got one of about {least / GIB:.1f} GiB "
-            f"where {free / GIB:.1f} are free. {self.advice()}, or take another --device."
+            f"where {free / GIB:.1f} are free. {advice}, or take another --device."
         )
 
     def image_shape(self, volume_shape: tuple[int, int, int]) -> tuple[int, ...]:
@@ -142,14 +145,6 @@ class MemoryPlan:
                 for name, tiling in tilings.items()
             )
         return f"about {needed / GIB:.1f} GiB of memory of {free / GIB:.1f} free; {form}"
-
-    def advice(self) -> str:
-        """Name the option that helps."""
-        if self.stage.spatial_dims == 2:
-            return "Lower --batch-size"
-        if not isinstance(self.stage, LatentStage):
-            return "Free some memory"
-        return "Pass a smaller --tile" if self.tiles is not None else "Free some memory"
 
 
 def available_memory(device: torch.device) -> int:
