@@ -60,20 +60,13 @@ class VolumeSampler:
 
     The noise of a slice, at the start and at each step, depends on the seed and its place alone, so
     the batch size changes no result.
-
-    Attributes:
-        stage: In evaluation mode, on ``device``.
-        options: How sampling is done; the stage has its steps, sampler and start.
-        batch_size: Slices at once; 2D only.
-        device: Device of the stage.
-        trained: Axes of the volumes of training, for ``usual_field``; None changes no field.
     """
 
-    stage: Stage
+    stage: Stage  # in evaluation mode, with the sampler of the options
     options: SamplingOptions
-    batch_size: int
-    device: torch.device
-    trained: tuple[int, int, int] | None = None
+    batch_size: int  # slices at once; 2D only
+    device: torch.device  # of the stage
+    trained: tuple[int, int, int] | None = None  # axes of training, for usual_field
 
     def sample(
         self,
