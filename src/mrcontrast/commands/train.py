@@ -13,10 +13,13 @@ from mrcontrast.config.arguments import check_exists, check_folder, check_name, 
 from mrcontrast.config.build import build, build_stage, module_name, resolve
 from mrcontrast.config.rules import check_numbers
 from mrcontrast.config.types import check_types
+from mrcontrast.data.facts import data_facts
 from mrcontrast.runs.contents import LOCK, check_run_folder
 from mrcontrast.runs.folder import RunFolder, software
 from mrcontrast.runs.released import check_runs_exist
 from mrcontrast.storage.folder_lock import alone
+from mrcontrast.tracking.store import origin_tags
+from mrcontrast.training.resume import check_origin, how_to_start, is_first_process, is_replacing
 
 if TYPE_CHECKING:
     from lightning import LightningDataModule
@@ -38,7 +41,6 @@ def train(config: DictConfig) -> float | None:
     from mrcontrast.training.callbacks.checkpoints import terminable
     from mrcontrast.training.initial_weights import find_start, origin_of
     from mrcontrast.training.lineage import inherit
-    from mrcontrast.training.resume import how_to_start, is_first_process, is_replacing
     from mrcontrast.training.trainer import check_accelerator, quieten
 
     quieten(is_first_process())
@@ -74,8 +76,6 @@ def finished_before(
     folder: RunFolder, config: DictConfig, earlier_runs: dict[str, Any]
 ) -> float | None:
     """Return the score of a finished run; a record that a kill left open is closed."""
-    from mrcontrast.training.resume import check_origin, is_first_process
-
     provenance = folder.provenance
     check_origin(provenance, describe(config, build(config.data)) | earlier_runs, folder)
     if is_first_process():
@@ -101,9 +101,7 @@ def train_in(
 
     from mrcontrast.stages.contract import check_stage
     from mrcontrast.tracking.no_tracker import NoTracker, recorded
-    from mrcontrast.tracking.store import origin_tags
     from mrcontrast.training.initial_weights import take_over
-    from mrcontrast.training.resume import is_first_process
     from mrcontrast.training.trainer import Elapsed, build_trainer, fit, tabulate
 
     seed_everything(config.seed, workers=True, verbose=False)
@@ -145,7 +143,6 @@ def checked_origin(
 ) -> dict[str, Any]:
     """Return the origin of a run, after a check that a run to go on with has the same."""
     from mrcontrast.training.initial_weights import origin_of, warn_of_other_data, warn_of_patches
-    from mrcontrast.training.resume import check_origin
 
     origin = describe(config, datamodule) | origin_of(parents, earlier)
     warn_of_patches(parents, config)
@@ -158,8 +155,6 @@ def checked_origin(
 
 def describe(config: DictConfig, datamodule: "LightningDataModule") -> dict[str, Any]:
     """Return where a run comes from, as far as it is known before training."""
-    from mrcontrast.data.facts import data_facts
-
     data: Any = datamodule
     manifest = getattr(data, "manifest", None)
     command = [Path(sys.argv[0]).name, *sys.argv[1:]]

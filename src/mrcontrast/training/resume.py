@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from omegaconf import DictConfig, OmegaConf
 
 from mrcontrast.errors import MrcontrastError, UsageError, one_line
@@ -146,6 +145,8 @@ def weights_in(origin: Any) -> Any:  # noqa: ANN401 - a hash, hashes by name, or
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint without pickle, to the CPU; a broken one raises MrcontrastError."""
+    import torch
+
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
