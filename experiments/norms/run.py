@@ -21,8 +21,8 @@ from mrcontrast.config.build import build, build_stage
 from mrcontrast.data.manifest import Manifest
 from mrcontrast.data.volume_store import open_store, store_folder
 from mrcontrast.tracking.loading import load_stage
-from mrcontrast.training.callbacks.quiet import quieten
 from mrcontrast.training.lineage import PARENTS, below, check_same
+from mrcontrast.training.trainer import quieten
 
 
 def train_stage(name: str, variant: str, args: argparse.Namespace) -> Any:  # noqa: ANN401 - a stage

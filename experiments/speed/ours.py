@@ -16,8 +16,7 @@ from mrcontrast.commands.prepare import prepare
 from mrcontrast.config.build import build, build_stage, compose, resolve
 from mrcontrast.runs.folder import RunFolder
 from mrcontrast.tracking.no_tracker import NoTracker
-from mrcontrast.training.callbacks.quiet import quieten
-from mrcontrast.training.trainer import build_trainer
+from mrcontrast.training.trainer import build_trainer, quieten
 
 UNUSED = ("best", "last", "pictures", "progress", "learning_rate", "random_state")
 

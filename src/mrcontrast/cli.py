@@ -3,7 +3,6 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable
 from functools import wraps
 from importlib import import_module
 from pathlib import Path
@@ -37,11 +36,7 @@ PLAIN_COMMANDS = {
     "cache": "list the stored latents, and delete broken or unused ones",
 }
 # The module of a command, if it has another name.
-MODULES = {
-    "study": "study.command",
-    "sweep-table": "sweeps.table",
-    "info": "commands.doctor",
-}
+MODULES = {"study": "study.command", "sweep-table": "sweeps.table", "info": "commands.doctor"}
 SIGNALS = {130: "Ctrl-C", 143: "SIGTERM"}
 GOES_ON = "The same command goes on from what is done and saved"
 SWEEP_FLAGS = {"-m", "--multirun"}
@@ -59,13 +54,9 @@ Exit codes: 0 done, 1 fault of the data or the run, 2 wrong usage, 130 stopped b
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command.
+    """Run one command and return its exit code.
 
-    Args:
-        argv: What follows ``mrcontrast``; None takes it from the process.
-
-    Returns:
-        Exit code: 0, 1 (fault of data or run), 2 (usage), 130 (Ctrl-C), 143 (SIGTERM).
+    ``argv`` is what follows ``mrcontrast``; None takes it from the process.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments or os.environ.get("MRCONTRAST_DEBUG", "0") not in ("", "0")
@@ -157,7 +148,7 @@ def run_hydra(command: str, arguments: list[str]) -> int:
         return sweep(command, [word for word in arguments if word not in SWEEP_FLAGS])
     if flags:
         return run_hydra_main(command, arguments)
-    return exit_code(entry(command)(compose(command, arguments)))
+    return exit_code(getattr(module_of(command), command)(compose(command, arguments)))
 
 
 def run_hydra_main(command: str, arguments: list[str]) -> int:
@@ -175,7 +166,7 @@ def run_hydra_main(command: str, arguments: list[str]) -> int:
     ordered = sorted(arguments, key=lambda argument: "=" in argument and argument[0] != "-")
     sys.argv = [f"mrcontrast {command}", *ordered]
     decorate = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=command)
-    codes, run = [0], entry(command)
+    codes, run = [0], getattr(module_of(command), command)
 
     @wraps(run)
     def keep(config: Any) -> None:  # noqa: ANN401 - Hydra drops the returned value
@@ -188,13 +179,8 @@ def run_hydra_main(command: str, arguments: list[str]) -> int:
     return max(codes)
 
 
-def entry(command: str) -> Callable[[Any], Any]:
-    """Return the function of a Hydra command, named like it."""
-    return getattr(module_of(command), command)
-
-
 def module_of(command: str) -> ModuleType:
-    """Import the module of a command."""
+    """Import the module of a command; a Hydra command is a function of it, named like it."""
     return import_module(f"mrcontrast.{MODULES.get(command, f'commands.{command}')}")
 
 

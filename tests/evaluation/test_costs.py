@@ -11,7 +11,7 @@ from mrcontrast.config.build import compose
 from mrcontrast.evaluation.costs import Source, add_costs, read_costs, training_minutes
 from mrcontrast.evaluation.table import to_markdown
 from mrcontrast.evaluation.terminal import to_rich
-from mrcontrast.inference.cost import cost_of, count_parameters
+from mrcontrast.inference.translation import cost_of, count_parameters
 from mrcontrast.storage.files import write_json
 from mrcontrast.study.command import plan
 from mrcontrast.study.runs import runs_of

@@ -3,19 +3,19 @@
 import json
 from pathlib import Path
 
-from mrcontrast.inference.contrast_names import contrast_refusal, other_contrast
+from mrcontrast.inference.session_files import contrast_refusal
 
 
 def test_a_sidecar_that_contradicts_is_named(tmp_path: Path) -> None:
     source = tmp_path / "sub-01_FLAIR.nii.gz"
     side = tmp_path / "sub-01_FLAIR.json"
-    assert other_contrast(source, "flair") is None
-    assert other_contrast(source, "t1w") == "FLAIR by its name"
+    assert contrast_refusal(source, "flair") is None
+    assert "which is FLAIR by its name. " in str(contrast_refusal(source, "t1w"))
     side.write_text(json.dumps({"SeriesDescription": "t1_mprage", "ProtocolName": "x"}))
-    found = other_contrast(source, "flair")
-    assert found == "T1w by SeriesDescription 't1_mprage' of its sidecar"
+    found = str(contrast_refusal(source, "flair"))
+    assert "which is T1w by SeriesDescription 't1_mprage' of its sidecar. " in found
     side.write_text("[]")
-    assert other_contrast(source, "flair") is None
+    assert contrast_refusal(source, "flair") is None
 
 
 def test_a_refusal_names_the_contrast_of_the_model(tmp_path: Path) -> None:

@@ -9,8 +9,14 @@ from tests.stages.conftest import make_batch, make_stage
 
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.inference import memory_plan as fitting
-from mrcontrast.inference.memory_estimate import estimate_memory
-from mrcontrast.inference.memory_plan import GIB, MemoryPlan, Tiles, available_memory, held_memory
+from mrcontrast.inference.memory_plan import (
+    GIB,
+    MemoryPlan,
+    Tiles,
+    available_memory,
+    estimate_memory,
+    held_memory,
+)
 from mrcontrast.networks.memory import weight_bytes
 
 SHAPE = (48, 64, 40)

@@ -27,14 +27,7 @@ def as_files(
     Args:
         images: By name, for messages.
         affine: (4, 4) of arrays; None takes that of the first image that has one.
-        usual: Affine where no image has one.
-
-    Yields:
-        Files by name.
-
-    Raises:
-        UsageError: An array has no affine.
-        MrcontrastError: The body found a fault; its message names the image.
+        usual: Affine where no image has one; None raises UsageError then.
     """
     with TemporaryDirectory(prefix="mrcontrast-") as folder:
         if affine is None:

@@ -34,18 +34,12 @@ def make_phantom(
 ) -> Phantom:
     """Make a phantom of MR images, as ``mrcontrast prepare recipe=phantom`` does.
 
-    Args:
-        seed: Each seed is another subject.
-        contrasts: Names such as "flair", "t1w", "t2w", "pd".
-        spacing_mm: Size of the voxels, 12 mm over a whole number.
+    Each ``seed`` is another subject; contrasts are such as "flair", "t1w", "t2w", "pd"; voxels have
+    a size of 12 mm over a whole number. Raises UsageError for what is not possible.
 
-    Raises:
-        UsageError: The seed is negative, or a contrast or the spacing is not possible.
-
-    Example:
-        >>> phantom = make_phantom(seed=1, contrasts=["flair", "t2w"], spacing_mm=12.0)
-        >>> phantom.images["t2w"].shape == phantom.lesion_mask.shape
-        True
+    >>> phantom = make_phantom(seed=1, contrasts=["flair", "t2w"], spacing_mm=12.0)
+    >>> phantom.images["t2w"].shape == phantom.lesion_mask.shape
+    True
     """
     tissue_mm = max(FINEST_TISSUE_MM, spacing_mm / 2)
     subject = make_subject(seed, PhantomConfig(spacing_mm, tissue_mm), contrasts)

@@ -40,31 +40,31 @@ def evaluate(
         prediction: A file, a nibabel image or an array; or a folder of files, or a dict of folders
             by method.
         reference: The real image, or the folder of real images.
-        mask: Brain mask or folder of brain masks; None takes those in the folder of the
-            references, else the non-zero voxels.
+        mask: Brain mask or folder of masks; None takes those beside the references, else the
+            non-zero voxels.
         affine: (4, 4) of arrays; None takes voxels of 1 mm.
         normalise_references: Normaliser of references in scanner units, such as
             "percentile-0.5-99.5"; None for references in [0, 1].
         out: Folder for the tables; None writes none.
 
-    Returns:
-        For images, each metric in the brain; for folders, the content of summary.json.
+    Returns each metric in the brain for images, and the content of summary.json for folders. Raises
+    UsageError where options do not fit, MrcontrastError for images that are missing, unreadable or
+    on different grids.
 
-    Raises:
-        UsageError: Options do not fit each other.
-        MrcontrastError: Images are missing, unreadable or not on one grid.
-
-    Example:
-        >>> image = np.random.default_rng(0).uniform(0.1, 0.9, (16, 18, 20))
-        >>> round(evaluate(image + 0.1, image, mask=np.ones(image.shape))["psnr"], 3)
-        20.0
+    >>> image = np.random.default_rng(0).uniform(0.1, 0.9, (16, 18, 20))
+    >>> round(evaluate(image + 0.1, image, mask=np.ones(image.shape))["psnr"], 3)
+    20.0
     """
     several = isinstance(prediction, Mapping) or is_folder(prediction) or is_folder(reference)
     with TemporaryDirectory(prefix="mrcontrast-") as folder:
         place = Path(folder if out is None else out)
         if several:
             protocol = Protocol(None, normalise_references, features=read_features())
-            methods, references = methods_of(prediction), folder_of(reference)
+            if isinstance(prediction, Mapping):
+                methods = {name: folder_of(each) for name, each in prediction.items()}
+            else:
+                methods = name_predictions([str(folder_of(prediction))])
+            references = folder_of(reference)
             masks = None if mask is None else folder_of(mask)
             return command.evaluate(methods, references, place, masks, protocol=protocol)
         protocol = Protocol(reference_normaliser=normalise_references, target=USUAL)
@@ -80,13 +80,6 @@ def evaluate(
             summary = compare(Collection([case], found, {}), inputs, place, protocol)
         scores = summary["methods"][METHOD]["brain"]
         return {name: values["mean"] for name, values in scores.items()}
-
-
-def methods_of(prediction: Any) -> dict[str, Path]:  # noqa: ANN401 - any form of an image
-    """Return the folders of predictions by method; see ``folder_of``."""
-    if isinstance(prediction, Mapping):
-        return {name: folder_of(folder) for name, folder in prediction.items()}
-    return name_predictions([str(folder_of(prediction))])
 
 
 def folder_of(image: Any) -> Path:  # noqa: ANN401 - any form of an image

@@ -13,13 +13,12 @@ import numpy as np
 from mrcontrast.api.images import MASK, Image, as_files, as_volume
 from mrcontrast.data.predictions import ENDINGS, Existing, PredictionFiles
 from mrcontrast.errors import UsageError
-from mrcontrast.inference.collisions import check_collisions
 from mrcontrast.inference.files import facts_of, made_by, translate_job
 from mrcontrast.inference.from_run import from_run
 from mrcontrast.inference.options import check_options, name_files
 from mrcontrast.inference.sampling_options import SamplingOptions
 from mrcontrast.inference.stage_translator import StageTranslator
-from mrcontrast.inference.translation_jobs import Job, file_job
+from mrcontrast.inference.translation_jobs import Job, check_collisions, file_job
 from mrcontrast.runs.released import check_runs_exist, released_models
 from mrcontrast.storage.nifti import open_nifti
 from mrcontrast.storage.volume import to_image
@@ -28,9 +27,8 @@ from mrcontrast.storage.volume import to_image
 def models() -> list[str]:
     """Return the names of the released models; each also has a U-Net, ``NAME/unet``.
 
-    Example:
-        >>> models()
-        ['phantom-2d', 'phantom-2d-1mm', 'phantom-3d']
+    >>> models()
+    ['phantom-2d', 'phantom-2d-1mm', 'phantom-3d']
     """
     return released_models()
 
@@ -58,13 +56,11 @@ def load(
         seed: Seed of the noise.
         device: "auto", "cpu", "cuda" or "cuda:N".
 
-    Raises:
-        UsageError: There is no such model, or an option does not fit it.
-        MrcontrastError: The run is unfinished or changed.
+    Raises UsageError for a model or option that does not exist or fit, MrcontrastError for a run
+    that is unfinished or changed.
 
-    Example:
-        >>> load("phantom-2d/unet").source
-        ('flair',)
+    >>> load("phantom-2d/unet").source
+    ('flair',)
     """
     check_options(Namespace(batch_size=1, steps=steps, seed=seed, device=device))
     check_runs_exist({"model": str(model)})
@@ -75,16 +71,13 @@ def load(
 class Translator:
     """A loaded model; call it with the images of one subject.
 
-    Attributes:
-        source: Contrasts that it reads.
-        target: Contrast that it makes.
+    It reads the contrasts ``source`` and makes the contrast ``target``.
 
-    Example:
-        >>> from mrcontrast import make_phantom
-        >>> flair = make_phantom(seed=1, contrasts=["flair"], spacing_mm=6.0).images["flair"]
-        >>> result = load("phantom-2d/unet")(flair)
-        >>> result.image.shape, result.std is None
-        ((30, 36, 32), True)
+    >>> from mrcontrast import make_phantom
+    >>> flair = make_phantom(seed=1, contrasts=["flair"], spacing_mm=6.0).images["flair"]
+    >>> result = load("phantom-2d/unet")(flair)
+    >>> result.image.shape, result.std is None
+    ((30, 36, 32), True)
     """
 
     def __init__(self, inner: StageTranslator, seed: int) -> None:
@@ -107,9 +100,8 @@ class Translator:
             mask: Brain mask, in the forms of ``image``; None takes ``*_desc-brain_mask`` next to a
                 file, else the largest non-zero component.
 
-        Raises:
-            UsageError: The images are not those of ``source``, or an array has no affine.
-            MrcontrastError: An image or the mask cannot be read, or there is no brain.
+        Raises UsageError for images other than ``source`` or an array without affine,
+        MrcontrastError for an unreadable image or mask, or no brain.
         """
         images = dict(image) if isinstance(image, Mapping) else {self.source[0]: image}
         given = images if mask is None else {**images, MASK: mask}
@@ -162,13 +154,9 @@ class Translation:
     def save(self, path: str | PathLike[str], overwrite: bool = False) -> None:
         """Write the image, its JSON sidecar and the deviation, as ``mrcontrast translate`` does.
 
-        Args:
-            path: NIfTI file, which ends in .nii.gz or .nii.
-            overwrite: Replace an earlier translation by other options.
-
-        Raises:
-            UsageError: A file would be replaced that must not be.
-            MrcontrastError: The folder cannot be written to.
+        ``path`` ends in .nii.gz or .nii; ``overwrite`` replaces an earlier translation by other
+        options. Raises UsageError for a file that must not be replaced, MrcontrastError for a
+        failed writing.
         """
         output = Path(path)
         if not output.name.endswith(ENDINGS):

@@ -32,29 +32,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run ``args.command`` and return the exit code."""
-    if args.command == "info":
-        refused: list[str] = []
-        sys.stdout.writelines(f"{line}\n" for line in info(args.outputs, refused))
-        return 1 if refused else 0
-    return doctor(args.outputs)
+    return info(args.outputs) if args.command == "info" else doctor(args.outputs)
 
 
-def info(outputs: Path, refused: list[str]) -> Iterator[str]:
-    """Yield lines on versions, devices, memory and trained models.
-
-    Args:
-        outputs: Folder of runs.
-        refused: Receives a line for each run that cannot be used.
-    """
+def info(outputs: Path) -> int:
+    """Print versions, devices, memory and models; return 1 if a run cannot be used, else 0."""
     known = software()
-    yield "versions"
-    yield from (f"  {name:<11} {version}" for name, version in known["versions"].items())
-    yield f"  {'commit':<11} {known['git_sha'] or 'none (installed package)'}"
-    yield "devices"
-    yield from (f"  {line}" for line in devices())
-    yield f"trained models: those released, and in {outputs}"
+    commit = known["git_sha"] or "none (installed package)"
+    refused: list[str] = []
     found = list(trained(outputs, refused))
-    yield from (f"  {line}" for line in found + refused or ["none"])
+    parts = {
+        "versions": [f"{k:<11} {v}" for k, v in (known["versions"] | {"commit": commit}).items()],
+        "devices": devices(),
+        f"trained models: those released, and in {outputs}": found + refused or ["none"],
+    }
+    for head, lines in parts.items():
+        sys.stdout.write("\n  ".join([head, *lines]) + "\n")
+    return 1 if refused else 0
 
 
 def devices() -> Iterator[str]:

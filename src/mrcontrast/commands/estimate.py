@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from mrcontrast.config.arguments import check_replaces_own
 from mrcontrast.config.build import compose, resolve
 from mrcontrast.errors import UsageError
+from mrcontrast.storage.files import write_json
 from mrcontrast.training.cost import Cost, cost_of_training
 
 GIB = 1024**3
@@ -44,8 +45,6 @@ def estimate(config: DictConfig) -> int:
         markup=False,
     )
     if config.out is not None:
-        from mrcontrast.storage.files import write_json
-
         names = ("gpu", "memory_gib", "peak_tflops", "achieved_share")
         assumed = {name: config[name] for name in names}
         trainings = [asdict(cost) | {"gpu_hours": cost.hours(rate)} for cost in costs]
@@ -82,10 +81,7 @@ def grid_of(study: DictConfig) -> list[int]:
 def item_shape(shape: list[int], config: DictConfig, of_volumes: bool = True) -> list[int]:
     """Return the axes of a training's items: a slice, a volume, or a patch of it.
 
-    Args:
-        shape: Axes of a volume or of an item.
-        config: Config of the training.
-        of_volumes: Whether patches are cut from ``shape``.
+    ``of_volumes`` says whether patches are cut from ``shape``.
 
     >>> item_shape([40, 56, 48], OmegaConf.create({"spatial_dims": 2, "data": {"items": None}}))
     [40, 56]

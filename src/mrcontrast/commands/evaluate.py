@@ -77,11 +77,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Run ``mrcontrast evaluate`` and print its tables.
-
-    Returns:
-        Exit code 0.
-    """
+    """Run ``mrcontrast evaluate``, print its tables, and return exit code 0."""
     predictions = name_predictions(args.predictions, args.method)
     check_exists(
         {
@@ -144,20 +140,17 @@ def evaluate(
         masks: Folder of brain masks; None for the references' folder, else non-zero voxels.
         lesion_masks: Folder of lesion masks; None for the references' folder.
         allow_missing: Leave out subjects without a counterpart.
-        protocol: Settings; the defaults of ``Protocol`` when None.
+        protocol: Settings; None for the usual ones.
         any_reference: Accept references that are synthetic or contrast-enhanced.
 
-    Returns:
-        The content of summary.json.
-
-    Raises:
-        UsageError: Options do not fit each other, or ``out`` is a file.
-        MrcontrastError: Files are missing, ambiguous, unreadable or not on one grid.
+    Returns the content of summary.json.
     """
     references, protocol = Path(references), protocol or Protocol()
     if Path(out).exists() and not Path(out).is_dir():
         raise UsageError(f"Expected a folder for the results, got a file ({out}). Choose another.")
-    splits = _splits_of(references)
+    splits: dict[str, str] = {}
+    if (references / MANIFEST).is_file():
+        splits = {record.name: record.split for record in Manifest.read(references).records}
     check_normaliser(protocol, bool(splits))
     roles = find_roles(predictions, protocol.target)
     rules = Rules(allow_missing, any_reference)
@@ -181,20 +174,9 @@ def evaluate_originals(
 ) -> dict[str, Any]:
     """Score predictions on the subjects' own grids against the raw files of a data set.
 
-    The references are normalised as the data set's images were, over the brain on their grid.
-
-    Args:
-        predictions: Folder of ``<name>_desc-synth_<suffix>.nii.gz``, by name of the method.
-        records: Prepared subjects with known raw files.
-        masks: Folder of ``mrcontrast.inference.originals.write_masks``.
-        out: Folder of the results.
-        metrics: Added metrics.
-
-    Returns:
-        The content of summary.json.
-
-    Raises:
-        MrcontrastError: Files are missing or not on one grid, or the normalisers differ.
+    The references are normalised as the data set's images were, over the brain on their grid;
+    ``masks`` is the folder of ``mrcontrast.inference.originals.write_masks``. Returns the content
+    of summary.json.
     """
     roles = find_roles(predictions)
     target, title = roles.target, title_of(roles.target)
@@ -225,10 +207,3 @@ def evaluate_originals(
     }
     protocol = Protocol(reference_normaliser=names[0], metrics=metrics, target=target)
     return compare(Collection(cases, mask_source, {}), inputs, Path(out), protocol)
-
-
-def _splits_of(references: Path) -> dict[str, str]:
-    """Return the split of each session of a prepared data set; nothing for another folder."""
-    if not (references / MANIFEST).is_file():
-        return {}
-    return {record.name: record.split for record in Manifest.read(references).records}

@@ -1,5 +1,6 @@
 """``mrcontrast export``: runs in half precision, each tensor once, without local paths."""
 
+import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -36,28 +37,19 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Run ``mrcontrast export``, print the written runs, and return exit code 0."""
-    from rich.console import Console
-
     if args.card is not None and not args.card.is_file():
         raise UsageError(f"Expected a model card, got no file ({args.card}). Check the path.")
-    out = Console(highlight=False, soft_wrap=True, markup=False)
     for exported in export(args.runs, args.out, args.card):
-        out.print(f"{exported.path}: {exported.stage_name}, {exported.weights_mb:.1f} MB")
+        size = f"{exported.weights_mb:.1f} MB"
+        sys.stdout.write(f"{exported.path}: {exported.stage_name}, {size}\n")
     return 0
 
 
 def export(runs: Sequence[str | Path], out: Path, card: Path | None = None) -> list[RunFolder]:
     """Write runs as models to share, and return them in order.
 
-    Args:
-        runs: Finished runs; parents come first, since later runs refer to their new hashes.
-        out: Gets a folder for each, named like the run; written completely or not at all.
-        card: Model card in Markdown.
-
-    Raises:
-        UsageError: Two runs have one name, or ``out`` exists.
-        MrcontrastError: A run is missing, unfinished or changed, or has weights beyond the range
-            of half precision.
+    Parents come first, since later runs refer to their new hashes. Each gets a folder in ``out``,
+    named like the run; ``out`` is written completely or not at all. ``card`` is Markdown.
     """
     names = [open_run(path).path.resolve().name for path in runs]
     if len(set(names)) < len(names):
@@ -85,11 +77,7 @@ def export_run(
 ) -> tuple[str, str]:
     """Write one run and return the hashes of its old and new weights.
 
-    Args:
-        source: A finished run.
-        target: Its new folder.
-        hashes: Hashes of the weights of runs exported before: old -> new.
-        written: Those runs; tensors in them are not written again.
+    ``hashes`` leads from old to new weights of ``written`` runs, whose tensors are not repeated.
     """
     weights = {name: halved(name, value) for name, value in source.read_weights().items()}
     target.write_config(OmegaConf.masked_copy(source.checked_config(), list(KEPT_CONFIG)))

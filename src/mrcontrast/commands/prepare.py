@@ -18,18 +18,10 @@ MOST_REMARKS = 12
 
 
 def prepare(config: DictConfig) -> int:
-    """Run the recipe of ``configs/prepare.yaml``.
+    """Run the recipe of ``configs/prepare.yaml``, and return the exit code.
 
-    Args:
-        config: Keys recipe, source, contrasts, out, workers, scheduler, allow_dropped.
-
-    Returns:
-        Exit code: 1 when an operator broke, or when a pair was dropped for a fault and
-        ``allow_dropped`` is off; else 0.
-
-    Raises:
-        MrcontrastError: Nothing is left, or ``out`` cannot be written.
-        UsageError: The config does not fit, a path is not there, or ``out`` holds something else.
+    It is 1 when an operator broke, or when a pair was dropped for a fault and ``allow_dropped`` is
+    off; else 0.
     """
     check(config)
     node = recipe_of_today(config)
@@ -44,11 +36,7 @@ def prepare(config: DictConfig) -> int:
 
 
 def recipe_of_today(config: DictConfig) -> DictConfig:
-    """Return the resolved recipe; keys of earlier versions are renamed, with a hint.
-
-    Raises:
-        UsageError: A value is missing, or an interpolation leads nowhere.
-    """
+    """Return the resolved recipe; keys of earlier versions are renamed, with a hint."""
     from mrcontrast.preparation.old_recipes import RENAMED, rename_keys
 
     plain = OmegaConf.to_container(config, resolve=False)
@@ -63,11 +51,7 @@ def recipe_of_today(config: DictConfig) -> DictConfig:
 
 
 def check(config: DictConfig) -> None:
-    """Check the config before anything heavy is imported.
-
-    Raises:
-        UsageError: There is no place to write to, no worker, or no such source.
-    """
+    """Check the config before anything heavy is imported."""
     if OmegaConf.is_missing(config, "out"):
         raise UsageError("Expected a folder for the data set, got none. Give out=FOLDER.")
     if config.workers < 1:
@@ -79,7 +63,7 @@ def check(config: DictConfig) -> None:
 
 def conclude(result: "Prepared", allow_dropped: bool) -> int:
     """Report the result and its faults, and return the exit code."""
-    from mrcontrast.preparation.dataset import dropped_line
+    from mrcontrast.preparation.dataset import EMPTY_VAL, dropped_line
     from mrcontrast.preparation.session import BROKEN, FAULT
 
     manifest = result.manifest
@@ -91,13 +75,10 @@ def conclude(result: "Prepared", allow_dropped: bool) -> int:
         how = f"{result.reused} sessions reused"
     else:
         how = "newly prepared"
-    grid = f"{manifest.records[0].spacing_mm:g} mm, " + "x".join(
-        map(str, manifest.records[0].shape)
-    )
+    first = manifest.records[0]
+    grid = f"{first.spacing_mm:g} mm, {'x'.join(map(str, first.shape))}"
     sys.stdout.write(f"{count} sessions ({sizes}) at {grid} in {manifest.root}: {how}\n")
     if manifest.split("train") and not manifest.split("val"):
-        from mrcontrast.preparation.dataset import EMPTY_VAL
-
         _say(EMPTY_VAL.format(len({record.subject for record in manifest.records})))
     if result.changed_sides:
         _say(_moved(result.changed_sides))

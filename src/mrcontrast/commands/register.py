@@ -6,10 +6,21 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from omegaconf import OmegaConf
+
 from mrcontrast import __version__
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.runs.folder import RunFolder
 from mrcontrast.tracking.references import open_run
+from mrcontrast.tracking.registry import FOLDER_TAG, registry_at
+from mrcontrast.tracking.store import (
+    absolute_uri,
+    connect,
+    default_uri,
+    experiment_id,
+    origin_tags,
+    store_errors,
+)
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -25,15 +36,11 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Run ``mrcontrast register`` and return exit code 0.
-
-    Raises:
-        UsageError: MLflow does not accept the name.
-        MrcontrastError: See ``register``.
-    """
-    from mrcontrast.tracking.store import absolute_uri
-
-    check_model_name(args.name)
+    """Run ``mrcontrast register`` and return exit code 0."""
+    if not args.name or set(args.name) & set("/:@"):
+        raise UsageError(
+            f"Expected a name without / : and @, got {args.name!r} (--name). Change it."
+        )
     folder = open_run(args.run)
     folder.verify()
     uri = absolute_uri(args.tracking_uri) if args.tracking_uri else uri_of(folder)
@@ -44,17 +51,9 @@ def run(args: Namespace) -> int:
     return 0
 
 
-def check_model_name(name: str) -> None:
-    """Raise UsageError for a model's name that MLflow does not accept."""
-    if not name or set(name) & set("/:@"):
-        raise UsageError(f"Expected a name without / : and @, got {name!r} (--name). Change it.")
-
-
 def alias_of(name: str, alias: str, uri: str) -> str | None:
     """Return the version of an alias; None if there is none, or no answer."""
     from mlflow.exceptions import MlflowException
-
-    from mrcontrast.tracking.store import connect
 
     try:
         return str(connect(uri).get_model_version_by_alias(name, alias).version)
@@ -63,15 +62,11 @@ def alias_of(name: str, alias: str, uri: str) -> str | None:
 
 
 def uri_of(folder: RunFolder) -> str:
-    """Return the store of all commands, unless a run was recorded in another.
+    """Return the store of all commands.
 
-    Raises:
-        UsageError: It was; its folder may come from elsewhere, so the user has to choose.
+    A run recorded elsewhere may have a folder from elsewhere, so its user has to choose:
+    UsageError.
     """
-    from omegaconf import OmegaConf
-
-    from mrcontrast.tracking.store import absolute_uri, default_uri
-
     recorded, usual = OmegaConf.select(folder.config, "logger.tracking_uri"), default_uri()
     if recorded is not None and absolute_uri(str(recorded)) != usual:
         raise UsageError(
@@ -82,26 +77,12 @@ def uri_of(folder: RunFolder) -> str:
 
 
 def register(folder: RunFolder, name: str, alias: str, uri: str) -> str:
-    """Store a run's config, weights and provenance as a new version of a model.
+    """Store a run as a new version of a model, and return the version's number.
 
     The model is served by ``mlflow.pyfunc`` too: sources on the model's own grid in, the target
     out, with signature and example. Nothing is pickled: the code is the installed package.
-
-    Args:
-        folder: A finished run that translates.
-        name: Name of the model; created if absent.
-        alias: Alias to move to this version.
-        uri: Address of tracking store and registry.
-
-    Returns:
-        The version's number.
-
-    Raises:
-        MrcontrastError: The run is unfinished or does not translate, or MLflow does not answer.
     """
     from mrcontrast.inference.from_run import trained_on
-    from mrcontrast.tracking.registry import FOLDER_TAG
-    from mrcontrast.tracking.store import connect, origin_tags, store_errors
 
     folder.verify()
     source = (folder.provenance.get("data") or {}).get("source", ())
@@ -120,8 +101,6 @@ def store(folder: RunFolder, name: str, uri: str) -> str:
     """Log the model under its run and return its version."""
     import mlflow
     from mlflow.models import Model
-
-    from mrcontrast.tracking.registry import registry_at
 
     run = run_of(folder, uri)
     experiment = run.info.experiment_id
@@ -151,9 +130,6 @@ def store(folder: RunFolder, name: str, uri: str) -> str:
 def run_of(folder: RunFolder, uri: str) -> "Run":
     """Return the MLflow run of a run folder, created if the store has none."""
     from mlflow.exceptions import MlflowException
-
-    from mrcontrast.tracking.registry import FOLDER_TAG
-    from mrcontrast.tracking.store import connect, experiment_id
 
     client, run_id = connect(uri), folder.provenance.get("mlflow_run_id")
     try:

@@ -1,5 +1,6 @@
 """``mrcontrast report``: tables, plots and a viewer of an evaluation in one HTML file."""
 
+import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 
@@ -27,14 +28,11 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Run ``mrcontrast report``, print the path of the page, and return exit code 0."""
     check_exists({"STUDY_OR_EVALUATION": args.source, "--sources": args.sources})
-    from rich.console import Console
-
     from mrcontrast.report.page import Choices, write_report
 
     choices = Choices(args.method, args.metric, args.subjects, args.max_mb, args.sources)
     path = write_report(args.source, args.out, choices)
-    size = f"{path.stat().st_size / 1e6:.1f} MB"
-    Console(highlight=False, soft_wrap=True, markup=False).print(f"{path} ({size})")
+    sys.stdout.write(f"{path} ({path.stat().st_size / 1e6:.1f} MB)\n")
     return 0
 
 

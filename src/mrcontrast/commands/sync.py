@@ -4,34 +4,24 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mrcontrast.errors import MrcontrastError, UsageError, with_cause
-
-if TYPE_CHECKING:
-    from mrcontrast.tracking.outbox import Outbox
+from mrcontrast.tracking import attachments
+from mrcontrast.tracking.outbox import OUTBOXES, Outbox
+from mrcontrast.tracking.records import is_below, read_records
+from mrcontrast.tracking.store import absolute_uri, default_uri
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of ``mrcontrast sync``."""
-    parser.add_argument(
-        "folder", type=Path, metavar="FOLDER", help="a run, or a folder with runs somewhere below"
-    )
-    parser.add_argument(
-        "--to",
-        action="append",
-        default=[],
-        metavar="URI",
-        help="another allowed address, besides MLFLOW_TRACKING_URI or the outputs' database; can "
-        "be repeated",
-    )
+    add, where = parser.add_argument, "a run, or a folder with runs somewhere below"
+    add("folder", type=Path, metavar="FOLDER", help=where)
+    other = "another allowed address, besides MLFLOW_TRACKING_URI or the outputs' database; "
+    add("--to", action="append", default=[], metavar="URI", help=f"{other}can be repeated")
 
 
 def run(args: Namespace) -> int:
     """Show the address of each outbox and send it; return 0, or 1 if records still wait."""
-    from mrcontrast.tracking.outbox import OUTBOXES
-    from mrcontrast.tracking.store import absolute_uri, default_uri
-
     if not args.folder.is_dir():
         raise UsageError(f"Expected a folder, got none ({args.folder}). Check the path.")
     allowed = {default_uri(), *map(absolute_uri, args.to)}
@@ -48,17 +38,8 @@ def run(args: Namespace) -> int:
     return 1 if troubles else 0
 
 
-def checked_outbox(path: Path, allowed: Collection[str]) -> "Outbox":
-    """Return an outbox, and print its address and the number of its records and files.
-
-    Raises:
-        MrcontrastError: It is unreadable, has another address than the allowed ones or files of
-            other folders, or its store cannot be opened.
-    """
-    from mrcontrast.tracking import attachments
-    from mrcontrast.tracking.outbox import Outbox
-    from mrcontrast.tracking.records import is_below, read_records
-
+def checked_outbox(path: Path, allowed: Collection[str]) -> Outbox:
+    """Return an outbox, and print its address and the number of its records and files."""
     uri, run_id = attachments.address_at(path)
     waiting, _ = read_records(path)
     files = [record["artifact"] for record in waiting if "artifact" in record]
@@ -75,7 +56,7 @@ def checked_outbox(path: Path, allowed: Collection[str]) -> "Outbox":
     return Outbox(attachments.connect(uri), run_id, path, uri)
 
 
-def send(outbox: "Outbox") -> str:
+def send(outbox: Outbox) -> str:
     """Send the records of an outbox, and return the reason if some still wait, in one line."""
     with outbox.lock(0.0) as ours:
         if not ours:

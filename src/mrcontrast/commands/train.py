@@ -9,12 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from mrcontrast.config.arguments import (
-    check_exists,
-    check_folder,
-    check_name,
-    check_own_folder,
-)
+from mrcontrast.config.arguments import check_exists, check_folder, check_name, check_own_folder
 from mrcontrast.config.build import build, build_stage, module_name, resolve
 from mrcontrast.config.rules import check_numbers
 from mrcontrast.config.types import check_types
@@ -22,7 +17,8 @@ from mrcontrast.runs.contents import LOCK, check_run_folder
 from mrcontrast.runs.folder import RunFolder, software
 from mrcontrast.runs.released import check_runs_exist
 from mrcontrast.storage.folder_lock import alone
-from mrcontrast.training.trainer import build_trainer, check_accelerator
+from mrcontrast.tracking.store import origin_tags
+from mrcontrast.training.resume import check_origin, how_to_start, is_first_process, is_replacing
 
 if TYPE_CHECKING:
     from lightning import LightningDataModule
@@ -37,20 +33,14 @@ GIVEN_RUNS = ("autoencoder", "diffusion", "regression", "start_from")
 def train(config: DictConfig) -> float | None:
     """Train the stage of ``configs/train.yaml`` with its overrides.
 
-    Returns:
-        Best value of the monitored metric, or None when no validation took place.
-
-    Raises:
-        UsageError: The config does not fit together; a path is not there.
-        MrcontrastError: A fault of the data, of a parent or of the run itself.
+    Returns the best value of the monitored metric, or None when no validation took place.
     """
     check_exists({"data.root": OmegaConf.select(config, "data.root")})
     check_runs_exist({key: config.get(key) for key in GIVEN_RUNS})
     from mrcontrast.training.callbacks.checkpoints import terminable
-    from mrcontrast.training.callbacks.quiet import quieten
     from mrcontrast.training.initial_weights import find_start, origin_of
     from mrcontrast.training.lineage import inherit
-    from mrcontrast.training.resume import how_to_start, is_first_process, is_replacing
+    from mrcontrast.training.trainer import check_accelerator, quieten
 
     quieten(is_first_process())
     check_accelerator(config.trainer.accelerator)
@@ -74,11 +64,7 @@ def train(config: DictConfig) -> float | None:
 
 
 def refuse_places(config: DictConfig) -> None:
-    """Refuse a run folder that is shared with others, or a name that leads elsewhere.
-
-    Raises:
-        UsageError: The place is empty, as an unset variable of a shell leaves it, or not its own.
-    """
+    """Refuse a run folder that is shared with others, or a name that leads elsewhere."""
     check_name(config.get("name"), "name")
     outputs = Path(check_folder(OmegaConf.select(config, "paths.outputs"), "paths.outputs"))
     out = Path(check_folder(config.get("out"), "out"))
@@ -88,13 +74,7 @@ def refuse_places(config: DictConfig) -> None:
 def finished_before(
     folder: RunFolder, config: DictConfig, earlier_runs: dict[str, Any]
 ) -> float | None:
-    """Return the score of a run that is finished; a record that a kill left open is closed.
-
-    Raises:
-        MrcontrastError: Its data or earlier runs are not those that it was trained with.
-    """
-    from mrcontrast.training.resume import check_origin, is_first_process
-
+    """Return the score of a finished run; a record that a kill left open is closed."""
     provenance = folder.provenance
     check_origin(provenance, describe(config, build(config.data)) | earlier_runs, folder)
     if is_first_process():
@@ -120,11 +100,8 @@ def train_in(
 
     from mrcontrast.stages.contract import check_stage
     from mrcontrast.tracking.no_tracker import NoTracker, recorded
-    from mrcontrast.tracking.store import origin_tags
-    from mrcontrast.training.callbacks.elapsed import Elapsed
-    from mrcontrast.training.fitting import fit, tabulate
     from mrcontrast.training.initial_weights import take_over
-    from mrcontrast.training.resume import is_first_process
+    from mrcontrast.training.trainer import Elapsed, build_trainer, fit, tabulate
 
     seed_everything(config.seed, workers=True, verbose=False)
     datamodule, stage = build(config.data), check_stage(build_stage(config.stage))
@@ -165,7 +142,6 @@ def checked_origin(
 ) -> dict[str, Any]:
     """Return the origin of a run, after a check that a run to go on with has the same."""
     from mrcontrast.training.initial_weights import origin_of, warn_of_other_data, warn_of_patches
-    from mrcontrast.training.resume import check_origin
 
     origin = describe(config, datamodule) | origin_of(parents, earlier)
     warn_of_patches(parents, config)

@@ -1,39 +1,31 @@
 """Files in, files out: one volume, a folder, a BIDS tree, or a split of a prepared data set."""
 
 import os
+import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mrcontrast.config.arguments import check_exists
+from mrcontrast.data.predictions import Existing, PredictionFiles
+from mrcontrast.data.record import MANIFEST, Record
 from mrcontrast.errors import MrcontrastError, UsageError, printable
+from mrcontrast.inference import translation_jobs as jobs
 from mrcontrast.inference.options import add_arguments, check_options, name_files, sources_of
 from mrcontrast.inference.sampling_options import SamplingOptions
 from mrcontrast.runs.released import check_runs_exist
 from mrcontrast.storage.nifti import absence
 
-__all__ = ["add_arguments", "run", "translate_originals", "translate_records"]
+__all__ = ["add_arguments", "run", "translate_records"]
 
 if TYPE_CHECKING:
-    from mrcontrast.data.predictions import Existing
-    from mrcontrast.data.record import Record
     from mrcontrast.inference.files import Outcome
-    from mrcontrast.inference.originals import Original
-    from mrcontrast.inference.translation import Translator
-    from mrcontrast.inference.translation_jobs import Job
+    from mrcontrast.inference.stage_translator import StageTranslator
 
 
 def run(args: Namespace) -> int:
-    """Run ``mrcontrast translate``.
-
-    Returns:
-        Exit code: 0, or 1 if volumes of a folder could not be translated.
-
-    Raises:
-        UsageError: An option is out of range, IN and OUT do not fit, or OUT exists and differs.
-        MrcontrastError: The model or a single volume is at fault.
-    """
+    """Run ``mrcontrast translate``; return 1 if volumes of a folder are at fault, else 0."""
     check_options(args)
     options = SamplingOptions.of(vars(args))
     for path in sources_of(args):
@@ -41,15 +33,19 @@ def run(args: Namespace) -> int:
     check_runs_exist({"--model": args.model})
     check_exists({"--mask": args.mask})
     if args.strip_skull:
-        check_strip(args.mask)
-    from mrcontrast.data.predictions import Existing
+        from mrcontrast.imaging.itk import check_extra
+
+        if args.mask is not None:
+            raise UsageError(
+                f"Expected --mask or --strip-skull, got both ({args.mask}). Leave one out."
+            )
+        check_extra("deepbet", "--strip-skull")
     from mrcontrast.inference.files import translate_files
     from mrcontrast.inference.from_run import from_run
 
     translator = from_run(args.model, options, args.batch_size, args.device, args.tile)
-    jobs = find_jobs(args, translator)
     existing = Existing.REDO if args.overwrite else Existing.REFUSE
-    outcome = translate_files(jobs, translator, existing)
+    outcome = translate_files(find_jobs(args, translator), translator, existing)
     if (args.input is None or args.input.is_file()) and outcome.failed:
         raise MrcontrastError(next(iter(outcome.failed.values())))
     tell(outcome, args.output)
@@ -57,100 +53,43 @@ def run(args: Namespace) -> int:
 
 
 def translate_records(
-    records: Sequence["Record"],
-    translator: "Translator",
+    records: Sequence[Record],
+    translator: "StageTranslator",
     out_dir: Path,
     shuffle_source: bool = False,
     seed: int = 0,
-    existing: "Existing | None" = None,
 ) -> list[Path]:
-    """Translate subjects of a prepared data set; predictions lie on its grid, in [0, 1].
+    """Translate subjects of a prepared data set into a folder; return paths in their order.
 
-    Args:
-        records: Subjects, such as ``manifest.split("test")``.
-        translator: What translates.
-        out_dir: Gets ``<record.name>_desc-synth_<suffix>.nii.gz`` and sidecars.
-        shuffle_source: Give each subject the sources and mask of the next other subject; a model
-            that heeds its condition must get worse.
-        seed: Of the noise; each subject has a seed of its own, made from this and its name.
-        existing: What to do with outputs that are there; None replaces those made otherwise.
-
-    Returns:
-        The synthetic volumes, in the order of the records.
-
-    Raises:
-        UsageError: There is no other subject to take sources from.
-        MrcontrastError: Subjects could not be translated, while the others are finished; or they
-            were normalised otherwise than the model's training data.
+    Predictions lie on the grid of the data set, in [0, 1]. Each subject has a seed of its own, made
+    from ``seed`` and its name. With ``shuffle_source`` it gets the sources and mask of the next
+    other subject: a model that heeds its condition must get worse.
     """
-    from mrcontrast.inference.translation_jobs import record_jobs
-
     roles = translator.source, translator.target
-    jobs = record_jobs(records, *roles, Path(out_dir), shuffle_source, seed)
-    return translate_all(jobs, translator, existing)
+    found = jobs.record_jobs(records, *roles, Path(out_dir), shuffle_source, seed)
+    return translate_all(found, translator)
 
 
-def translate_originals(
-    originals: Sequence["Original"],
-    translator: "Translator",
-    out_dir: Path,
-    seed: int = 0,
-    existing: "Existing | None" = None,
-) -> list[Path]:
-    """Translate the raw files of prepared subjects; predictions lie on the grids of these files.
-
-    Args:
-        originals: See ``mrcontrast.inference.originals``.
-        translator: What translates.
-        out_dir: Gets ``<name>_desc-synth_<suffix>.nii.gz`` and sidecars.
-        seed: As ``translate_records``.
-        existing: As ``translate_records``.
-
-    Returns:
-        The synthetic volumes, in the order of the originals.
-
-    Raises:
-        MrcontrastError: Subjects could not be translated, while the others are finished.
-    """
-    roles = tuple(translator.source), translator.target
-    jobs = [original.job(*roles, Path(out_dir), seed) for original in originals]
-    return translate_all(jobs, translator, existing)
-
-
-def translate_all(
-    jobs: Sequence["Job"], translator: "Translator", existing: "Existing | None"
-) -> list[Path]:
-    """Translate volumes and return their paths.
-
-    Raises:
-        MrcontrastError: Some could not be translated, while the others are finished.
-    """
-    from mrcontrast.data.predictions import Existing
+def translate_all(given: Sequence[jobs.Job], translator: "StageTranslator") -> list[Path]:
+    """Translate volumes and return their paths; raise MrcontrastError if one was at fault."""
     from mrcontrast.inference.files import translate_files
 
-    outcome = translate_files(jobs, translator, existing or Existing.REPLACE)
+    outcome = translate_files(given, translator, Existing.REPLACE)
     if outcome.failed:
         name, message = next(iter(outcome.failed.items()))
         more = f" and {len(outcome.failed) - 1} more" if len(outcome.failed) > 1 else ""
         raise MrcontrastError(f"{name}{more}: {message}")
-    return [job.output for job in jobs]
+    return [job.output for job in given]
 
 
-def find_jobs(args: Namespace, translator: "Translator") -> list["Job"]:
-    """Return what the command line asks to translate.
-
-    Raises:
-        UsageError: Masks or skull stripping were asked for a prepared data set, or paths do not
-            fit.
-    """
-    from mrcontrast.inference import translation_jobs as jobs
-
+def find_jobs(args: Namespace, translator: "StageTranslator") -> list[jobs.Job]:
+    """Return what the command line asks to translate."""
     source, target = tuple(translator.source), translator.target
     out, seed, strip = args.output, args.seed, args.strip_skull
     if args.input is None or args.input.is_file():
         files = name_files(args, source)
         found = [jobs.file_job(files, target, out, args.mask, seed, args.any_contrast)]
-    elif not jobs.is_prepared(args.input):
+    elif not (args.input / MANIFEST).is_file():
         given = (args.input, source, target, out, args.mask, seed, args.any_contrast)
         found = jobs.folder_jobs(*given)
     elif args.mask is not None or strip:
@@ -164,32 +103,13 @@ def find_jobs(args: Namespace, translator: "Translator") -> list["Job"]:
     return [job.stripped() for job in found] if strip else found
 
 
-def check_strip(mask: Path | None) -> None:
-    """Check that skull stripping is possible and needed.
-
-    Raises:
-        UsageError: Masks are given, or deepbet is not installed.
-    """
-    from mrcontrast.imaging.itk import check_extra
-
-    if mask is not None:
-        raise UsageError(f"Expected --mask or --strip-skull, got both ({mask}). Leave one out.")
-    check_extra("deepbet", "--strip-skull")
-
-
 def check_paths(source: Path, output: Path, overwrite: bool) -> None:
-    """Check paths, before a model is loaded.
-
-    Raises:
-        UsageError: IN is not there, OUT exists, or the one is a folder and the other is not.
-    """
+    """Check paths, before a model is loaded."""
     if not source.is_dir() and (found := absence(source)) is not None:
         raise UsageError(f"Expected a file or folder, got {found[0]} ({source}). {found[1]}.")
     if source.resolve() == output.resolve():
         raise UsageError(f"Expected OUT to be another place than IN, got {output}.")
     if source.is_file() and os.path.lexists(output) and not output.is_dir():
-        from mrcontrast.data.predictions import PredictionFiles
-
         PredictionFiles(output).refuse_foreign()
         if not overwrite:
             raise UsageError(
@@ -201,23 +121,18 @@ def check_paths(source: Path, output: Path, overwrite: bool) -> None:
 
 def tell(outcome: "Outcome", output: Path) -> None:
     """Say on one line each what became of the volumes, and the time a volume took."""
-    from rich.console import Console
-
-    out = Console(highlight=False, soft_wrap=True, markup=False)
-    err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
     for name, seconds in outcome.written.items():
-        out.print(printable(f"{name}: {seconds:.1f} s"))
+        sys.stdout.write(printable(f"{name}: {seconds:.1f} s\n"))
     named: dict[str, list[str]] = {}
     for name, remarks in outcome.remarks.items():
         for remark in remarks:
             named.setdefault(remark, []).append(name)
     for remark, names in named.items():
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        err.print(printable(f"note: {names[0]}{more}: {remark}"))
+        sys.stderr.write(printable(f"note: {names[0]}{more}: {remark}\n"))
     for name, message in outcome.failed.items():
-        err.print(printable(f"{name}: {message}"))
+        sys.stderr.write(printable(f"{name}: {message}\n"))
     counts = f"{len(outcome.written)} translated, {len(outcome.kept)} kept"
     mean = sum(outcome.written.values()) / max(len(outcome.written), 1)
-    out.print(
-        printable(f"{counts}, {len(outcome.failed)} failed; {mean:.1f} s a volume -> {output}")
-    )
+    line = f"{counts}, {len(outcome.failed)} failed; {mean:.1f} s a volume -> {output}\n"
+    sys.stdout.write(printable(line))

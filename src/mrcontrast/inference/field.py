@@ -1,7 +1,6 @@
 """The field that networks with group norms can take: as full of brain as in their training.
 
-A group norm takes its statistics over the whole field, so that much background, or little, shifts
-the level of the output. See experiments/norms.
+Background shifts the level of a group norm over the whole field. See experiments/norms.
 """
 
 from collections.abc import Sequence
@@ -21,14 +20,10 @@ Box = list[tuple[int, int]]  # start and stop along each axis; they may lie outs
 
 
 def usual_field(mask: np.ndarray, trained: Sequence[int], spatial_dims: int, multiple: int) -> Box:
-    """Return the field about a brain that is as full of it as the fields of training.
+    """Return the field about a brain (X, Y, Z) that is as full of it as the fields of training.
 
-    Args:
-        mask: (X, Y, Z), bool, the brain.
-        trained: Axes of the volumes of training.
-        spatial_dims: 2: the axes of a slice are cut, where they are longer than those of training;
-            3: all axes, and a slab gets an empty part of its own thickness.
-        multiple: Axes that change become multiples of this.
+    In 2D the axes of a slice are cut, where they are longer than those of training; in 3D all axes,
+    and a slab gets an empty part of its own thickness. Axes that change become multiples.
     """
     box = [(0, n) for n in mask.shape]
     for axis in range(spatial_dims):
@@ -80,8 +75,7 @@ def field_remarks(mask: np.ndarray, spatial_dims: int, spacing_mm: float) -> tup
 def lending_slices(brain: Tensor) -> Tensor:
     """Return (Z,), int64: the slice of (X, Y, Z) whose norms serve each slice.
 
-    Slices with enough brain serve themselves, others take the nearest of these; where there is
-    none, themselves.
+    Slices with enough brain serve themselves, others take the nearest of these, if there is one.
     """
     places = torch.arange(brain.shape[2])
     share = brain.float().mean((0, 1))

@@ -18,9 +18,9 @@ from mrcontrast.data.contrasts import title_of
 from mrcontrast.data.predictions import Existing, PredictionFiles
 from mrcontrast.errors import MrcontrastError, UsageError, one_line, printable
 from mrcontrast.imaging.header import geometry_remarks
-from mrcontrast.inference.collisions import check_collisions
-from mrcontrast.inference.translation import Translation, Translator
-from mrcontrast.inference.translation_jobs import Job
+from mrcontrast.inference.stage_translator import StageTranslator
+from mrcontrast.inference.translation import Translation
+from mrcontrast.inference.translation_jobs import Job, check_collisions
 from mrcontrast.storage.files import sha256_file
 from mrcontrast.storage.nifti import check_present
 from mrcontrast.storage.volume import Volume, read_mask, read_volume, same_grid
@@ -31,28 +31,18 @@ UNITS = "arbitrary, [0, 1]: normalised like the {} images of the training data"
 
 @dataclass
 class Outcome:
-    """What became of some jobs, by name.
+    """What became of some jobs, by name."""
 
-    Attributes:
-        written: Seconds that each translation took, reading and writing left out.
-        kept: Finished before, by the same model and options.
-        failed: Message of each fault, on one line.
-        remarks: Remarks on each volume for a reader, one sentence each.
-    """
-
-    written: dict[str, float] = field(default_factory=dict)
-    kept: list[str] = field(default_factory=list)
-    failed: dict[str, str] = field(default_factory=dict)
+    written: dict[str, float] = field(default_factory=dict)  # seconds of a translation
+    kept: list[str] = field(default_factory=list)  # finished before
+    failed: dict[str, str] = field(default_factory=dict)  # one-line message
     remarks: dict[str, list[str]] = field(default_factory=dict)
 
 
-def translate_files(jobs: Sequence[Job], translator: Translator, existing: Existing) -> Outcome:
+def translate_files(
+    jobs: Sequence[Job], translator: StageTranslator, existing: Existing
+) -> Outcome:
     """Translate volumes one after the other; one at fault does not stop the others.
-
-    Args:
-        jobs: What to translate.
-        translator: What translates; its ``progress`` is used while it works.
-        existing: What to do with outputs that are there.
 
     Raises:
         UsageError: An output would replace an input, another output or a file that is not ours, or
@@ -74,28 +64,23 @@ def translate_files(jobs: Sequence[Job], translator: Translator, existing: Exist
         for job, facts in due:
             with faults_kept(job, outcome):
                 result = translate_job(job, translator)
-                write_result(job, translator, result, facts)
+                made = facts | made_by(job, translator, result)
+                found = result.brain if job.strip_skull else None
+                files, place = PredictionFiles(job.output), job.stands_for or job.source
+                files.write(result.mean, result.std, made, place, found)
                 outcome.written[job.name] = result.seconds
                 outcome.remarks[job.name] = list(result.remarks)
             done(job.name)
     return outcome
 
 
-def write_result(
-    job: Job, translator: Translator, result: Translation, facts: dict[str, Any]
-) -> None:
-    """Write a volume and its sidecar, with the brain if its skull was stripped."""
-    made = facts | made_by(job, translator, result)
-    found = result.brain if job.strip_skull else None
-    place = job.stands_for or job.source
-    PredictionFiles(job.output).write(result.mean, result.std, made, place, found)
-
-
-def translate_job(job: Job, translator: Translator) -> Translation:
+def translate_job(job: Job, translator: StageTranslator) -> Translation:
     """Read and translate one volume; the remarks on its geometry come first."""
     remarks = [] if job.prepared else geometry_remarks(job.stands_for or job.source)
-    volumes = read_sources(job)
-    mask = brain_of(job, volumes[0])
+    first, *others = volumes = [read_volume(path, nan=not job.prepared) for path in job.sources]
+    for volume, path in zip(others, job.sources[1:], strict=True):
+        same_grid(first, volume, job.source, path)
+    mask = brain_of(job, first)
     if job.stands_for is not None:
         affine = read_volume(job.stands_for).affine
         volumes = [replace(volume, affine=affine) for volume in volumes]
@@ -108,7 +93,7 @@ def translate_job(job: Job, translator: Translator) -> Translation:
     return replace(result, remarks=(*remarks, *result.remarks), brain=brain)
 
 
-def made_by(job: Job, translator: Translator, result: Translation) -> dict[str, Any]:
+def made_by(job: Job, translator: StageTranslator, result: Translation) -> dict[str, Any]:
     """Return the entries of a sidecar on how a volume was made, in addition to ``facts_of``."""
     return {
         "IntensityUnits": UNITS.format(title_of(translator.target)),
@@ -125,24 +110,8 @@ def made_by(job: Job, translator: Translator, result: Translation) -> dict[str, 
     }
 
 
-def read_sources(job: Job) -> list[Volume]:
-    """Read the volumes of a job.
-
-    Raises:
-        MrcontrastError: One cannot be read, or is not on the grid of the first.
-    """
-    first, *others = volumes = [read_volume(path, nan=not job.prepared) for path in job.sources]
-    for volume, path in zip(others, job.sources[1:], strict=True):
-        same_grid(first, volume, job.source, path)
-    return volumes
-
-
 def brain_of(job: Job, volume: Volume) -> np.ndarray | None:
-    """Return the brain, (X, Y, Z) bool; None leaves it to the translator to find.
-
-    Raises:
-        MrcontrastError: The mask does not fit, or no brain is found.
-    """
+    """Return the brain, (X, Y, Z) bool; None leaves it to the translator to find."""
     if job.mask is not None:
         mask = read_mask(job.mask, volume, job.source)
         if not mask.any():
@@ -165,12 +134,8 @@ def mask_source(job: Job) -> str:
     return "deepbet" if job.strip_skull else "largest non-zero component"
 
 
-def facts_of(job: Job, translator: Translator) -> dict[str, Any]:
-    """Return what decides the voxels of an output: model, options, seed and sources.
-
-    Raises:
-        MrcontrastError: A source cannot be read.
-    """
+def facts_of(job: Job, translator: StageTranslator) -> dict[str, Any]:
+    """Return what decides the voxels of an output: model, options, seed and sources."""
     hashes = [hash_of(path) for path in job.sources]
     return {
         **translator.describe(),
@@ -209,7 +174,7 @@ def faults_kept(job: Job, outcome: Outcome) -> Iterator[None]:
 
 
 @contextmanager
-def bar(translator: Translator, total: int) -> Iterator[Callable[[str], None]]:
+def bar(translator: StageTranslator, total: int) -> Iterator[Callable[[str], None]]:
     """Show progress over all volumes, as a bar or as lines; yield what is called after each."""
     columns = (*Progress.get_default_columns(), TimeElapsedColumn())
     before = translator.progress
@@ -220,19 +185,18 @@ def bar(translator: Translator, total: int) -> Iterator[Callable[[str], None]]:
         task = progress.add_task("translate", total=total)
         finished = 0
 
-        def advance(part: float) -> None:
-            progress.update(task, completed=finished + part)
+        def show(part: float, name: str | None = None) -> None:
+            text = None if name is None else escape(printable(name))
+            progress.update(task, completed=finished + part, description=text)
             if hidden:
                 lines.update(finished + part)
 
         def done(name: str) -> None:
             nonlocal finished
             finished += 1
-            progress.update(task, completed=finished, description=escape(printable(name)))
-            if hidden:
-                lines.update(finished)
+            show(0, name)
 
-        translator.progress = advance
+        translator.progress = show
         try:
             yield done
         finally:

@@ -26,19 +26,12 @@ def from_run(
     device: str = "auto",
     tile: str | None = None,
 ) -> StageTranslator:
-    """Build the translator of a finished run.
+    """Build the translator of a finished run; ``reference`` as for ``open_run``.
 
-    Args:
-        reference: See ``open_run``.
-        options: Sampling options.
-        batch_size: Slices at once; 2D only.
-        device: "cpu", "cuda" or "auto".
-        tile: Tiles in voxels, see ``Tiles.from_text``; None takes the largest that fit in memory.
-
-    Raises:
-        MrcontrastError: The run is missing, unfinished or changed.
-        UsageError: The stage does not depend on the source, or has no such option; no such sampler
-            or device exists.
+    ``batch_size`` counts slices, in 2D only. ``tile`` is in voxels, see ``Tiles.from_text``; None
+    takes the largest tiles that fit in memory. Raises MrcontrastError for a run that is missing,
+    unfinished or changed, UsageError for a stage that does not translate or an option that does not
+    fit it.
     """
     check_device(device)
     folder = open_run(reference)
@@ -68,11 +61,7 @@ def from_run(
 
 
 def set_options(stage: Stage, options: SamplingOptions) -> None:
-    """Set sampler, steps and start of a stage, as far as they are given.
-
-    Raises:
-        UsageError: It has none, or the configs have no sampler of that name.
-    """
+    """Set sampler, steps and start of a stage, as far as they are given."""
     if options.sampler is not None:
         folder = config_dir() / "stage" / "process" / "sampler"
         known = sorted(path.stem for path in folder.glob("*.yaml"))
@@ -110,15 +99,9 @@ def check_device(device: str) -> None:
 def trained_on(
     folder: RunFolder, source: Sequence[str], factor: int
 ) -> tuple[ModelGrid, dict[str, Normaliser]]:
-    """Return the grid of the data that a run was trained on, and its normalisers by contrast.
+    """Return the grid of a run's training data, and its normalisers by contrast.
 
-    Args:
-        folder: A finished run, with ``Manifest.facts`` under "data" in its provenance.
-        source: Contrasts that the stage takes.
-        factor: What the stage's image axes must be multiples of.
-
-    Raises:
-        MrcontrastError: The run does not say.
+    Axes become multiples of ``factor``. Raises MrcontrastError if provenance does not say.
     """
     try:
         facts = folder.provenance["data"]

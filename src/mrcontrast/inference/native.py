@@ -18,12 +18,9 @@ FINER = 0.9  # of the model's spacing; below it detail is lost that a reader may
 
 @dataclass(frozen=True)
 class Native:
-    """A volume as read, with axes turned to RAS and its first voxel at 0 mm.
+    """A volume as read, with axes turned to RAS, its first voxel at 0 mm, and NaN set to 0.
 
-    Attributes:
-        turned: How the axes were turned.
-        volume: NaN is set to 0.
-        brain: (X, Y, Z), bool.
+    ``brain`` is (X, Y, Z), bool; ``turned`` says how the axes were turned.
     """
 
     turned: Turned
@@ -32,11 +29,7 @@ class Native:
 
     @classmethod
     def of(cls, volume: Volume, mask: np.ndarray | None) -> Self:
-        """Turn a volume, and find its brain where no mask (X, Y, Z) is given.
-
-        Raises:
-            MrcontrastError: There is no brain, it holds NaN, or memory is short.
-        """
+        """Turn a volume, and find its brain where no mask (X, Y, Z) is given."""
         check_size(volume.shape, BYTES_A_VOXEL)
         turned = Turned.of(volume)
         stored = turned.volume(volume.data)
@@ -51,17 +44,9 @@ class Native:
             )
         return cls(turned, stored, np.asarray(brain, bool))
 
-    def back(self, data: np.ndarray, affine: np.ndarray) -> Volume:
-        """Return an image (X, Y, Z) of the turned grid as the file has its axes."""
-        return Volume(self.turned.undo(data), affine)
-
 
 def check_size(shape: tuple[int, int, int], bytes_a_voxel: int) -> None:
-    """Check that the arrays of a grid fit in the free memory.
-
-    Raises:
-        MrcontrastError: They do not.
-    """
+    """Check that the arrays of a grid fit in the free memory."""
     x, y, z = shape
     needed, free = x * y * z * bytes_a_voxel, free_memory()
     if needed > free:

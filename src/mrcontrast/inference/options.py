@@ -20,49 +20,37 @@ A finer volume comes back on its own grid with the detail of the model's 2 or 1 
 --samples N takes N times as long."""
 
 IN_HELP = "a NIfTI file, a folder, or a prepared data set"
-
 SOURCE_HELP = (
     "in place of IN, the files of one subject for a model of several sources, all on one grid, "
     "such as pd=A.nii.gz t2w=B.nii.gz"
 )
-
 OUT_HELP = "a NIfTI file, or a folder if IN is one; --out OUT says the same"
-
 MASK_HELP = (
     "brain mask of IN, or a folder of masks; default: a file *_desc-brain_mask next to each "
     "volume, else its largest non-zero component"
 )
-
 STRIP_HELP = (
     "find the brain of a head with deepbet (extra prep) where no mask is given or found next to "
     "it, and write its mask next to the output"
 )
-
 CONTRAST_HELP = (
     "translate files also whose name or JSON sidecar says that they have no such contrast"
 )
-
 MODEL_HELP = "a run folder, a released model by name, or runs:/ID or models:/NAME@ALIAS of MLflow"
-
 SAMPLES_HELP = "samples; 2 or more also give a std (%(default)s)"
-
 TURN_HELP = (
     "2D only: slices over which the noise of a sample turns into other noise; 0 gives all slices "
     "the same (%(default)s)"
 )
-
 HEAT_HELP = (
     "standard deviation of the initial noise; below 1 a sample is closer to the mean "
     "(default: 0.5 for one sample, 1, as in training, for several)"
 )
-
 PRECISION_HELP = "bf16-mixed is faster where the hardware has units for it (%(default)s)"
-
 START_HELP = (
     "time in (0, 1] at which sampling begins; 1 from noise, below from the regression's image with "
     "noise of that time, the lower the nearer to it (that of the run)"
 )
-
 TILE_HELP = (
     "3D only: voxels along each axis that the networks take at once; N,M for autoencoder and "
     "denoiser, 0 for all (default: all if it fits in memory, else the largest tiles that do)"
@@ -96,11 +84,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def check_options(args: Namespace) -> None:
-    """Check numbers and names, before anything heavy is imported.
-
-    Raises:
-        UsageError: One is; it is named with its option.
-    """
+    """Check numbers and names, before anything heavy is imported."""
     least = {"batch_size": 1, "steps": 1, "seed": 0}
     for name, bound in least.items():
         value = getattr(args, name)
@@ -116,11 +100,7 @@ def check_options(args: Namespace) -> None:
 
 
 def name_files(args: Namespace, source: Sequence[str]) -> dict[str, Path]:
-    """Return the files of one subject by contrast, in the order of a model's sources.
-
-    Raises:
-        UsageError: They are not those of its sources.
-    """
+    """Return the files of one subject by contrast, in the order of a model's sources."""
     files = args.source or {source[0]: args.input}
     if set(files) != set(source):
         wanted = " ".join(f"{name}=FILE" for name in source)
@@ -132,11 +112,7 @@ def name_files(args: Namespace, source: Sequence[str]) -> dict[str, Path]:
 
 
 def sources_of(args: Namespace) -> list[Path]:
-    """Read ``--source`` into a table and return what is to be read: IN, or its files.
-
-    Raises:
-        UsageError: Both or neither are given, or a value is not NAME=FILE.
-    """
+    """Read ``--source`` into a table and return what is to be read: IN, or its files."""
     if (args.input is None) == (args.source is None):
         raise UsageError("Expected IN or --source NAME=FILE ..., got both or neither. Give one.")
     if args.source is None:

@@ -16,10 +16,7 @@ from mrcontrast.transforms.brain import brain_from_nonzero
 class Original:
     """The raw files of one session; they are only ever read.
 
-    Attributes:
-        name: "sub-03" or "sub-03_ses-1".
-        images: By contrast, in scanner units.
-        mask: The brain, on the grid of the first image.
+    ``images`` are in scanner units, by contrast; ``mask`` is the brain on the grid of the first.
     """
 
     name: str
@@ -27,30 +24,14 @@ class Original:
     mask: Path
 
     def job(self, source: Sequence[str], target: str, out_dir: Path, seed: int) -> Job:
-        """Return the job that translates this session on its own grid.
-
-        Args:
-            source: Names of the model's sources.
-            target: Contrast that the model makes.
-            out_dir: Gets ``<name>_desc-synth_<suffix>.nii.gz``.
-            seed: The session has a seed of its own, made from this and its name.
-        """
+        """Return the job that translates this session on its own grid; see ``record_jobs``."""
         files = tuple(self.images[name] for name in source)
         output = out_dir / synthetic_name(self.name, target)
         return Job(self.name, files, self.mask, output, seed_of(self.name, seed))
 
 
 def originals(records: Sequence[Record], masks: Path, contrasts: Sequence[str]) -> list[Original]:
-    """Return the raw files of prepared sessions.
-
-    Args:
-        records: From a manifest.
-        masks: Folder of the brain masks that ``write_masks`` made.
-        contrasts: Names of the images that are needed.
-
-    Raises:
-        MrcontrastError: The manifest lists no raw file of a contrast, or the file is gone.
-    """
+    """Return the raw files of prepared sessions, with their masks or those of ``write_masks``."""
     found = []
     for record in records:
         if lacking := [name for name in contrasts if name not in record.raw]:
@@ -76,12 +57,6 @@ def write_masks(records: Sequence[Record], masks: Path) -> list[Path]:
 
     The non-zero voxels of the first raw image decide, whatever a model reads and whatever it is
     compared with, so that all methods and the reference share one brain.
-
-    Returns:
-        The masks that were written.
-
-    Raises:
-        MrcontrastError: A raw image cannot be read, or its skull is not stripped.
     """
     masks.mkdir(parents=True, exist_ok=True)
     written = []

@@ -1,6 +1,6 @@
 """The interface of a registered model in MLflow: volumes in, synthetic volumes out.
 
-MLflow runs this file when it loads a model; weights and config are the run files that it kept.
+MLflow runs this file when it loads a model.
 """
 
 from typing import Any
@@ -35,11 +35,7 @@ class TranslationModel(PythonModel):
         model_input: np.ndarray,
         params: dict[str, Any] | None = None,
     ) -> np.ndarray:
-        """Return synthetic volumes (N, X, Y, Z) in [0, 1], each drawn with seed 0.
-
-        Raises:
-            MrcontrastError: A volume has no brain.
-        """
+        """Return synthetic volumes (N, X, Y, Z) in [0, 1], each drawn with seed 0."""
         from mrcontrast.storage.volume import Volume
 
         affine = np.diag([self.translator.grid.spacing_mm] * 3 + [1.0])

@@ -71,11 +71,7 @@ class SamplingOptions:
         return cls(**{key: values[key] for key in OPTIONS if key in values})
 
     def resolved(self, stage: "Stage") -> Self:
-        """Return the options with a number as temperature.
-
-        Raises:
-            UsageError: One is given, and the stage or its sampler takes none but 1.
-        """
+        """Return the options with a number as temperature; UsageError if it cannot be set."""
         sampler = stage.sampler
         if sampler is not None and not sampler.adds_noise:
             usual = ONE_SAMPLE_TEMPERATURE if self.samples == 1 else 1.0

@@ -1,23 +1,28 @@
-"""The volumes of a model's sources in a folder, by contrast and session."""
+"""Files of a session, found by their names: volumes, brain masks, and what contrast they have."""
 
+import os
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mrcontrast.data.contrasts import ending_of, pattern_of
-from mrcontrast.data.predictions import ENDINGS, stem
-from mrcontrast.errors import MrcontrastError
-from mrcontrast.inference.mask_files import session_of
+from mrcontrast.data.contrasts import (
+    contrast_of_name,
+    contrast_of_protocol,
+    ending_of,
+    pattern_of,
+    title_of,
+)
+from mrcontrast.data.predictions import BRAIN_MASK, ENDINGS, read_sidecar, stem, without_contrast
+from mrcontrast.errors import MrcontrastError, UsageError
 
+DESCRIPTIONS = ("SeriesDescription", "ProtocolName")
+NOT_A_BRAIN = r"_label-|lesion"
 SYNTHETIC = "_desc-synth"
 
 
 def volumes_of(folder: Path, contrast: str, out_dir: Path) -> list[Path]:
-    """Return the volumes of one contrast in a folder, but for outputs.
-
-    Raises:
-        MrcontrastError: There is none.
-    """
+    """Return the volumes of one contrast in a folder, but for outputs."""
     out = out_dir.resolve()
     inside = folder.resolve() in out.parents
     found = [
@@ -39,10 +44,7 @@ def volumes_of(folder: Path, contrast: str, out_dir: Path) -> list[Path]:
 def gathered(first: Path, found: Mapping[str, list[Path]]) -> tuple[dict[str, Path], str | None]:
     """Return the files of one session by contrast, and why they do not serve, if so.
 
-    Args:
-        first: Of the first contrast.
-        found: All volumes of each contrast; those of the session are in the folder of ``first``,
-            else anywhere, with its sub and ses entities.
+    They are in the folder of ``first``, else anywhere, with its sub and ses entities.
     """
     (name, _), *others = found.items()
     files = {name: first}
@@ -70,3 +72,55 @@ def names_of(sources: Sequence[Path], folder: Path) -> list[str]:
         for source in sources
         for name in [stem(source)]
     ]
+
+
+def mask_beside(source: Path) -> Path | None:
+    """Return ``<entities>_desc-brain_mask.nii.gz`` in the folder of a volume, if there is one."""
+    entities = without_contrast(stem(source))
+    found = [source.with_name(f"{entities}{BRAIN_MASK}{ending}") for ending in ENDINGS]
+    return next((path for path in found if os.path.lexists(path)), None)
+
+
+def mask_in(folder: Path, source: Path) -> Path:
+    """Return the brain mask in a folder that has the sub and ses entities of a volume."""
+    if not folder.is_dir():
+        raise UsageError(f"Expected a folder of masks for a folder, got {folder}.")
+    found = [
+        path
+        for ending in ENDINGS
+        for path in sorted(folder.rglob(f"*mask{ending}"))
+        if session_of(path) == session_of(source) and not re.search(NOT_A_BRAIN, path.name)
+    ]
+    if len(found) != 1:
+        names = ", ".join(path.name for path in found) or "none"
+        raise MrcontrastError(
+            f"Expected one brain mask, got {names} ({source.name} in {folder}). "
+            "Name masks sub-X[_ses-Y]_desc-brain_mask.nii.gz."
+        )
+    return found[0]
+
+
+def session_of(path: Path) -> tuple[str, ...]:
+    """Return the sub and ses entities of a file name, else what stands before its first "_"."""
+    entities = re.findall(r"(?:^|_)((?:sub|ses)-[^_.]+)", path.name)
+    return tuple(entities) or (stem(path).split("_")[0],)
+
+
+def contrast_refusal(source: Path, contrast: str) -> str | None:
+    """Return why a file does not serve as a model's source; None if nothing speaks against it.
+
+    An autoencoder returns the contrast that it is given: another one would look like a translation.
+    """
+    facts, known = read_sidecar(source), (None, contrast)
+    names = {"its name": contrast_of_name(stem(source))}
+    for key in DESCRIPTIONS:
+        if text := facts.get(key):
+            said = contrast_of_protocol(text, facts.get("InversionTime"))
+            names[f"{key} {text!r} of its sidecar"] = said
+    others = (f"{title_of(name)} by {place}" for place, name in names.items() if name not in known)
+    if (found := next(others, None)) is None:
+        return None
+    return (
+        f"Expected {title_of(contrast)} for this model, got {source.name}, which is {found}. "
+        "Name another model or file, or pass --any-contrast if that is wrong."
+    )

@@ -10,20 +10,12 @@ ALONG_Z = 2**32 - 2  # stream of a sample for the noise fields along its slices
 
 
 def slice_noise(shape: tuple[int, ...], seed: int, z: Tensor, noise_turn: int) -> Tensor:
-    """Return standard normal noise of slices, which turns into other noise from slice to slice.
+    """Return standard normal noise (B, *shape) of slices, which turns into other noise along z.
 
-    Independent fields stand ``noise_turn`` slices apart. A slice between two of them takes both,
-    weighed by cosine and sine of a quarter turn, so its variance is 1 as theirs. Slices that lie
-    i apart within a turn correlate by cos(pi / 2 * i / noise_turn).
-
-    Args:
-        shape: Shape of one slice's noise.
-        seed: Seed of the sample.
-        z: (B,) places of the slices in the volume, int, not negative.
-        noise_turn: Slices from one field to the next; 0 gives all slices one field.
-
-    Returns:
-        (B, *shape) on the CPU, float32; it depends on seed and place alone.
+    Independent fields stand ``noise_turn`` slices apart; 0 gives all slices one field. A slice
+    between two of them takes both, weighed by cosine and sine of a quarter turn, so its variance is
+    1 as theirs. Slices that lie i apart within a turn correlate by cos(pi / 2 * i / noise_turn).
+    The noise, on the CPU, depends on seed and places ``z`` (B,) alone.
     """
     if noise_turn == 0:
         return noise_field(shape, seed).expand(len(z), *shape)
@@ -45,13 +37,7 @@ def slice_noise(shape: tuple[int, ...], seed: int, z: Tensor, noise_turn: int) -
 
 
 class NoiseInSteps:
-    """Noise of slices that a sampler adds in its steps; each call gives other fields.
-
-    Args:
-        seed: Seed of the later noise of a sample.
-        z: (B,) places of the slices in the volume.
-        noise_turn: See ``slice_noise``.
-    """
+    """Noise of slices that a sampler adds in its steps; each call gives other fields."""
 
     def __init__(self, seed: int, z: Tensor, noise_turn: int) -> None:
         self.seed, self.z, self.noise_turn = seed, z, noise_turn

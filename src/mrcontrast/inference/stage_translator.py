@@ -10,18 +10,11 @@ import numpy as np
 import torch
 
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.inference.cost import cost_of, reset_peak
-from mrcontrast.inference.description import describe_sampling
 from mrcontrast.inference.field import scanned_field
 from mrcontrast.inference.memory_plan import MemoryPlan
-from mrcontrast.inference.native import (
-    BYTES_A_GRID_VOXEL,
-    Native,
-    check_size,
-    detail_remarks,
-)
+from mrcontrast.inference.native import BYTES_A_GRID_VOXEL, Native, check_size, detail_remarks
 from mrcontrast.inference.sampling_options import BATCH_SIZE, DEFAULTS, SamplingOptions
-from mrcontrast.inference.translation import Translation, Volumes
+from mrcontrast.inference.translation import Translation, Volumes, cost_of, reset_peak
 from mrcontrast.inference.volume_sampler import Progress, VolumeSampler
 from mrcontrast.stages.contract import Stage
 from mrcontrast.storage.volume import Volume
@@ -36,17 +29,13 @@ class StageTranslator:
     """Translate volumes with a trained stage: slice by slice in 2D, whole in 3D.
 
     Args:
-        stage: See ``mrcontrast.stages``.
+        stage: See ``mrcontrast.stages``; it has its steps, sampler and start.
         grid: Spacing and axes that the stage was trained on.
-        normalisers: How the training volumes were normalised, by the contrasts that the stage
-            takes, in its order.
-        options: Sampling options; the stage has its steps, sampler and start.
+        normalisers: Those of the training volumes, by the contrasts that the stage takes.
+        options: Sampling options.
         batch_size: Slices at once; 2D only.
         device: Where the stage runs.
         identity: Name and hash of the weights, for ``describe``.
-
-    Raises:
-        UsageError: There are no slices in a batch, or the stage takes no temperature.
     """
 
     def __init__(
@@ -79,7 +68,7 @@ class StageTranslator:
         return {
             **self.identity,
             **({} if tiles is None else {"Tile": str(tiles)}),
-            **describe_sampling(self.sampler),
+            **self.sampler.describe(),
         }
 
     def translate(
@@ -88,18 +77,13 @@ class StageTranslator:
         """Translate volumes as a scanner gives them, with the skull stripped or a brain mask.
 
         Args:
-            volumes: One for each of ``source``, all on one grid; any orientation and spacing, in
-                any intensity unit; NaN outside the brain.
-            mask: (X, Y, Z), bool, the brain; None takes the largest non-zero component of the
-                first volume.
+            volumes: One for each of ``source``, all on one grid; any orientation, spacing and unit;
+                NaN outside the brain.
+            mask: (X, Y, Z), bool; None takes the largest non-zero component of the first volume.
             seed: Seed of the noise; None takes that of the options.
 
-        Returns:
-            The synthetic volume on the grid of ``volumes``. ``std`` is resampled like the mean.
-
-        Raises:
-            MrcontrastError: There is no brain, it is flat or holds NaN, or the model gives NaN or
-                needs more memory than there is.
+        Raises MrcontrastError where there is no brain, it is flat or holds NaN, or the model gives
+        NaN or needs more memory than there is.
         """
         started = perf_counter()
         volume, *others = self.given(volumes)
@@ -121,7 +105,7 @@ class StageTranslator:
         field = gridded.field
         sampled = self.sampler.sample(source, gridded.mask, seed, self.report, field)
         mean, std = (
-            None if image is None else native.back(self.back(image, gridded, native), volume.affine)
+            None if image is None else Volume(self.back(image, gridded, native), volume.affine)
             for image in sampled
         )
         assert mean is not None
@@ -147,9 +131,6 @@ class StageTranslator:
             mask: (X, Y, Z), bool, the brain.
             seed: Seed of the noise; None takes that of the options.
             scanned_slices: First and last axial slice in the field of view of the scan; None: all.
-
-        Raises:
-            MrcontrastError: The grid is another, the mask is empty, or as ``translate``.
         """
         started = perf_counter()
         given = self.given(volumes)
@@ -196,7 +177,7 @@ class StageTranslator:
         return cost_of(sampler.stage, sampler.options.samples, sampler.device, estimate)
 
     def back(self, image: np.ndarray, gridded: GriddedVolume, native: Native) -> np.ndarray:
-        """Bring an image to the grid of the input, 0 outside the brain.
+        """Bring an image to the grid and the axes of the input, 0 outside the brain.
 
         Interpolation weighs brain voxels alone: the zeros around them would darken the rim.
         """
@@ -206,7 +187,7 @@ class StageTranslator:
         data = to_native(image).data
         np.divide(data, weight, out=data, where=known)
         data[~known] = 0
-        return np.clip(data, 0, None, out=data)
+        return native.turned.undo(np.clip(data, 0, None, out=data))
 
     def report(self, part: float) -> None:
         """Pass on which part of the volume is done."""

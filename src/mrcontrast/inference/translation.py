@@ -1,12 +1,14 @@
-"""The interface of a translator, and a translated volume."""
+"""A translated volume, and what it cost."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
+import torch
 
-from mrcontrast.inference.volume_sampler import Progress
+from mrcontrast.inference.memory_plan import GIB
+from mrcontrast.stages.contract import Stage
 from mrcontrast.storage.volume import Volume
 
 Volumes = Volume | Sequence[Volume]
@@ -14,59 +16,43 @@ Volumes = Volume | Sequence[Volume]
 
 @dataclass(frozen=True)
 class Translation:
-    """A synthetic volume and how it came about.
+    """A synthetic volume and how it came about."""
 
-    Attributes:
-        mean: Mean of the draws, on the grid of the input, in [0, 1], 0 outside the brain.
-        std: Standard deviation of the draws, on the same grid; None for one draw.
-        normaliser: What the input was normalised with, ``FittedNormaliser.to_dict()``, by contrast
-            if there are several; None for input that was normalised before.
-        seconds: Time that it took, reading and writing left out.
-        tiles: Tiles that were used, "autoencoder,denoiser" in voxels, 0 for whole; None if nobody
-            asked for them.
-        cost: What a sidecar says of costs, see ``mrcontrast.inference.cost``; None if unknown.
-        remarks: Remarks on the output for a reader, one sentence each.
-        brain: (X, Y, Z), bool, the brain on the grid of the input.
+    mean: Volume  # on the grid of the input, in [0, 1], 0 outside the brain
+    std: Volume | None  # standard deviation of the samples; None for one
+    normaliser: dict[str, Any] | None  # FittedNormaliser.to_dict(), by contrast if several
+    seconds: float  # without reading and writing
+    tiles: str | None = None  # as str(Tiles)
+    cost: dict[str, Any] | None = None  # see cost_of
+    remarks: tuple[str, ...] = ()  # for a reader, one sentence each
+    brain: np.ndarray | None = None  # (X, Y, Z), bool, on the grid of the input
+
+
+def count_parameters(stage: Stage) -> int:
+    """Return the parameters that a translation can use; those in training alone are left out."""
+    idle = tuple(f"{name}." for name in stage.training_only)
+    return sum(
+        value.numel() for name, value in stage.named_parameters() if not name.startswith(idle)
+    )
+
+
+def reset_peak(device: torch.device) -> None:
+    """Forget the largest memory that was taken so far, where that is measured."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def cost_of(stage: Stage, samples: int, device: torch.device, estimate: int | None) -> dict:
+    """Return what a sidecar says of costs.
+
+    On CUDA the peak is measured, elsewhere it is the ``estimate`` (bytes), if there is one.
     """
-
-    mean: Volume
-    std: Volume | None
-    normaliser: dict[str, Any] | None
-    seconds: float
-    tiles: str | None = None
-    cost: dict[str, Any] | None = None
-    remarks: tuple[str, ...] = ()
-    brain: np.ndarray | None = None
-
-
-class Translator(Protocol):
-    """What translates volumes: a trained stage, or any other system behind the same face.
-
-    Attributes:
-        source: Contrasts that are read, each with the name of the normaliser that prepared volumes
-            of it must have; None if it does not matter.
-        target: Contrast that is made.
-        progress: Called with the share of a volume that is done, in [0, 1]; None for no report.
-    """
-
-    target: str
-    progress: Progress | None
-
-    @property
-    def source(self) -> Mapping[str, str | None]:
-        """Contrasts that are read; see the attributes."""
-
-    def translate(self, volumes: Volumes, mask: np.ndarray | None, seed: int) -> Translation:
-        """Translate the volumes of one session as a scanner gives them."""
-
-    def translate_prepared(
-        self,
-        volumes: Volumes,
-        mask: np.ndarray,
-        seed: int,
-        scanned_slices: tuple[int, int] | None = None,
-    ) -> Translation:
-        """Translate volumes of a prepared data set: normalised, on the model's spacing."""
-
-    def describe(self) -> dict[str, Any]:
-        """Return model and options as JSON; equal descriptions give equal volumes."""
+    source, peak = "estimate", estimate
+    if device.type == "cuda":
+        source, peak = "torch.cuda", torch.cuda.max_memory_allocated(device)
+    return {
+        "Parameters": count_parameters(stage),
+        "NetworkCalls": stage.network_calls(samples),
+        "PeakMemoryGiB": None if peak is None else round(peak / GIB, 3),
+        "PeakMemoryFrom": None if peak is None else source,
+    }

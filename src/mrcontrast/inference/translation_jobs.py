@@ -1,53 +1,39 @@
 """Volumes to translate: of one subject, of a folder or BIDS tree, or of a prepared data set."""
 
+import unicodedata
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mrcontrast.data.manifest import Manifest
-from mrcontrast.data.predictions import (
-    ENDINGS,
-    PredictionFiles,
-    prediction_name,
-    synthetic_name,
-)
-from mrcontrast.data.record import MANIFEST, Record
+from mrcontrast.data.predictions import ENDINGS, PredictionFiles, prediction_name, synthetic_name
+from mrcontrast.data.record import Record
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.inference.contrast_names import contrast_refusal
-from mrcontrast.inference.mask_files import mask_beside, mask_in
-from mrcontrast.inference.session_files import gathered, names_of, volumes_of
+from mrcontrast.inference.session_files import (
+    contrast_refusal,
+    gathered,
+    mask_beside,
+    mask_in,
+    names_of,
+    volumes_of,
+)
 
 
 @dataclass(frozen=True)
 class Job:
-    """One volume to make.
+    """One volume to make."""
 
-    Attributes:
-        name: Of the subject or file, for messages.
-        sources: Volumes to read, in the order of the model's sources; the first gives the grid.
-        mask: Brain mask on its grid; None takes the largest non-zero component.
-        output: Volume to write.
-        seed: Of the noise.
-        prepared: Whether the sources are normalised and on the model's spacing already.
-        stands_for: Volume of the same shape whose place in space the output takes, voxel for voxel;
-            None leaves it where the first source is.
-        strip_skull: Whether deepbet finds the brain; only where there is no ``mask``.
-        refusal: Why the volume is not to be translated; None if it is.
-        scanned_slices: First and last axial slice of a prepared volume that were scanned; None is
-            all.
-    """
-
-    name: str
-    sources: tuple[Path, ...]
-    mask: Path | None
+    name: str  # of the subject or file, for messages
+    sources: tuple[Path, ...]  # in the order of the model's; the first gives the grid
+    mask: Path | None  # brain mask on that grid; None takes the largest non-zero component
     output: Path
     seed: int
-    prepared: bool = False
-    stands_for: Path | None = None
-    strip_skull: bool = False
-    refusal: str | None = None
-    scanned_slices: tuple[int, int] | None = None
+    prepared: bool = False  # whether the sources are normalised and on the model's spacing
+    stands_for: Path | None = None  # volume whose place in space the output takes, voxel for voxel
+    strip_skull: bool = False  # whether deepbet finds the brain; only without a mask
+    refusal: str | None = None  # why the volume is not to be translated
+    scanned_slices: tuple[int, int] | None = None  # first and last that were scanned; None: all
 
     @property
     def source(self) -> Path:
@@ -77,17 +63,8 @@ def file_job(
 ) -> Job:
     """Return the job of the files of one subject.
 
-    Args:
-        files: By the names of the model's sources, in its order.
-        target: Contrast that the model makes.
-        output: NIfTI file, or a folder, in which the volume gets the first file's BIDS-like name.
-        mask: Brain mask; None takes the one next to the first file.
-        seed: Of the noise.
-        any_contrast: Whether names and sidecars that name another contrast do not count.
-
-    Raises:
-        UsageError: The name or sidecar of a file names another contrast, the output is no NIfTI
-            name, or the mask is a folder.
+    ``output`` is a file or an existing folder, ``mask`` None takes the one next to the first file,
+    and with ``any_contrast`` names and sidecars that name another contrast do not count.
     """
     for name, path in files.items():
         if not any_contrast and (reason := contrast_refusal(path, name)):
@@ -113,18 +90,10 @@ def folder_jobs(
 ) -> list[Job]:
     """Return the jobs of all sessions in a folder; outputs mirror its tree.
 
-    Args:
-        folder: Flat or BIDS; files end in the suffix of their contrast, such as ``_FLAIR.nii.gz``.
-        source: Names of the model's sources; each volume of the first gives a job.
-        target: Contrast that the model makes.
-        out_dir: Gets the outputs.
-        masks: Folder of brain masks, found by their sub and ses entities; None looks next to the
-            volumes.
-        seed: Each volume has a seed of its own, made from this and its name; see ``names_of``.
-        any_contrast: Whether sidecars that name another contrast do not count.
-
-    Raises:
-        MrcontrastError: There is no volume of a source, or a mask is missing or ambiguous.
+    The folder is flat or BIDS; files end in the suffix of their contrast, such as
+    ``_FLAIR.nii.gz``, and each of the first source gives a job with a seed of its own, made from
+    ``seed`` and its name (``names_of``). ``masks`` None looks next to the volumes; ``any_contrast``
+    as ``file_job``.
     """
     found = {name: volumes_of(folder, name, out_dir) for name in source}
     firsts = found[source[0]]
@@ -136,8 +105,8 @@ def folder_jobs(
             refusal = next(filter(None, refusals), None)
         mask = mask_beside(path) if masks is None else mask_in(masks, path)
         output = out_dir / path.relative_to(folder).parent / prediction_name(path.name, target)
-        job = Job(name, tuple(files.values()), mask, output, seed_of(name, seed))
-        jobs.append(replace(job, refusal=refusal))
+        sources = tuple(files.values())
+        jobs.append(Job(name, sources, mask, output, seed_of(name, seed), refusal=refusal))
     return jobs
 
 
@@ -151,18 +120,9 @@ def record_jobs(
 ) -> list[Job]:
     """Return the jobs of prepared subjects; all outputs are in ``out_dir``.
 
-    Args:
-        records: Prepared subjects.
-        sources: Names of the model's sources, each with the name of the normaliser of its training
-            data; None takes any.
-        target: Contrast that the model makes.
-        out_dir: Gets ``<record.name>_desc-synth_<suffix>.nii.gz``.
-        shuffle: Give each subject the volumes and mask of the next other subject.
-        seed: Each subject has a seed of its own, made from this and its name.
-
-    Raises:
-        UsageError: There is no other subject.
-        MrcontrastError: A subject lacks a source, or was normalised in another way.
+    ``sources`` are the model's, each with the name of the normaliser of its training data; None
+    takes any. With ``shuffle`` a subject gets volumes and mask of the next other subject. Each has
+    a seed of its own, made from ``seed`` and its name.
     """
     jobs, first = [], next(iter(sources))
     for index, record in enumerate(records):
@@ -198,28 +158,15 @@ def check_source(record: Record, contrast: str, normaliser: str | None) -> None:
 
 
 def split_records(root: Path, split: str) -> list[Record]:
-    """Return the subjects of one split of a prepared data set.
-
-    Raises:
-        MrcontrastError: It has none.
-    """
+    """Return the subjects of one split of a prepared data set."""
     records = Manifest.read(root).split(split)
     if not records:
         raise MrcontrastError(f"Expected subjects in the {split} split, got none ({root}).")
     return records
 
 
-def is_prepared(folder: Path) -> bool:
-    """Return whether a folder holds a prepared data set."""
-    return (folder / MANIFEST).is_file()
-
-
 def next_other(records: Sequence[Record], index: int) -> Record:
-    """Return the next record, in a circle, that belongs to another subject.
-
-    Raises:
-        UsageError: There is none.
-    """
+    """Return the next record, in a circle, that belongs to another subject."""
     circle = [*records[index + 1 :], *records[:index]]
     for record in circle:
         if record.subject != records[index].subject:
@@ -236,3 +183,44 @@ def seed_of(name: str, seed: int) -> int:
     1
     """
     return (zlib.crc32(name.encode("utf-8", "surrogateescape")) + seed) % 2**31
+
+
+def check_collisions(jobs: Sequence[Job]) -> None:
+    """Check that no job replaces an input, another's output, or a file that is not ours.
+
+    Names that differ by case alone are one name: some file systems cannot tell them apart.
+    """
+    inputs = [path for job in jobs for path in job.inputs]
+    read_names, read_files = {_place(path) for path in inputs}, {_file(path) for path in inputs}
+    sources: dict[str, tuple[Path, ...]] = {}
+    for job in jobs:
+        files = PredictionFiles(job.output)
+        for path in files.names(job.strip_skull):
+            place = _place(path)
+            other = sources.setdefault(place, job.sources)
+            if other != job.sources:
+                raise UsageError(
+                    f"Expected one source of {path.name}, got {other[0]} and {job.source}. "
+                    "Rename one of them."
+                )
+            if place in read_names or (path.exists() and _file(path) in read_files):
+                raise UsageError(
+                    f"Expected outputs apart from inputs, got an input in the place of the output "
+                    f"{path}. Choose another OUT."
+                )
+        files.refuse_foreign(job.strip_skull)
+
+
+def _place(path: Path) -> str:
+    """Return a file's absolute name, without differences that a file system may not keep."""
+    whole = str(path.parent.resolve() / path.name)
+    return unicodedata.normalize("NFC", whole).casefold()
+
+
+def _file(path: Path) -> tuple[int, int] | None:
+    """Return what links to one file share; None for a missing file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

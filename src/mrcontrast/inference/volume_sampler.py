@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,8 +21,7 @@ from mrcontrast.inference.field import (
     usual_field,
     with_lenders,
 )
-from mrcontrast.inference.moments import Moments
-from mrcontrast.inference.sampling_options import SamplingOptions
+from mrcontrast.inference.sampling_options import DEFAULTS, SamplingOptions
 from mrcontrast.inference.slice_noise import NoiseInSteps, noise_field, slice_noise, stream
 from mrcontrast.networks.lent_norms import has_group_norms, lent_norms
 from mrcontrast.networks.padding import crop, pad_to_multiple
@@ -31,28 +31,42 @@ Progress = Callable[[float], None]
 IN_STEPS = 2**32 - 1  # stream of a sample for the noise that its sampler adds in its steps
 
 
+class Moments:
+    """Mean and standard deviation of draws that come one after the other.
+
+    Source: Welford 1962, Technometrics 4(3): equal draws give a deviation of exactly 0.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.mean = self.squares = torch.zeros(())
+
+    def add(self, drawn: Tensor) -> None:
+        """Take another draw into account."""
+        self.count += 1
+        change = drawn - self.mean
+        self.mean = self.mean + change / self.count
+        self.squares = self.squares + change * (drawn - self.mean)
+
+    @property
+    def std(self) -> Tensor:
+        """The standard deviation over draws, n - 1 in the denominator; 0 for one draw."""
+        return (self.squares / max(self.count - 1, 1)).clamp_min(0).sqrt()
+
+
 @dataclass(frozen=True)
 class VolumeSampler:
     """Sample volumes with a stage.
 
     The noise of a slice, at the start and at each step, depends on the seed and its place alone, so
     the batch size changes no result.
-
-    Attributes:
-        stage: In evaluation mode, on ``device``.
-        options: How sampling is done; the stage has its steps, sampler and start.
-        batch_size: Slices at once; 2D only.
-        device: Device of the stage.
-        trained: Axes of the volumes of training; where the stage's norms depend on the field,
-            larger fields and slabs get as much background as there was (``usual_field``). None
-            changes no field.
     """
 
-    stage: Stage
+    stage: Stage  # in evaluation mode, with the sampler of the options
     options: SamplingOptions
-    batch_size: int
-    device: torch.device
-    trained: tuple[int, int, int] | None = None
+    batch_size: int  # slices at once; 2D only
+    device: torch.device  # of the stage
+    trained: tuple[int, int, int] | None = None  # axes of training, for usual_field
 
     def sample(
         self,
@@ -65,19 +79,14 @@ class VolumeSampler:
         """Sample ``options.samples`` volumes, each with noise of its own.
 
         Args:
-            source: (N, X, Y, Z), or (X, Y, Z) for one, normalised to [0, 1], on the model's
-                spacing.
+            source: (N, X, Y, Z), or (X, Y, Z), normalised to [0, 1], on the model's spacing.
             mask: (X, Y, Z), bool.
             seed: Seed of the first sample.
             report: Called with the share that is done, in [0, 1].
-            field: (X, Y, Z), bool, the field of view; beyond it context slices repeat the last
-                one. None: the field of view is the volume.
+            field: (X, Y, Z), bool, the field of view; beyond it context slices repeat the last one.
 
-        Returns:
-            Mean in [0, 1], and standard deviation or None for one sample; float32, 0 off the mask.
-
-        Raises:
-            MrcontrastError: The model gives NaN, or memory runs out.
+        Returns the mean in [0, 1], and the standard deviation or None for one sample; 0 off the
+        mask.
         """
         brain = torch.from_numpy(mask)
         inside = np.where(mask, source, 0).astype(np.float32).reshape(-1, *mask.shape)
@@ -141,21 +150,12 @@ class VolumeSampler:
         return moments.mean[0, 0], moments.std[0, 0]
 
     def moments(
-        self,
-        images: Tensor,
-        masks: Tensor,
-        seed: int,
-        report: Progress,
-        z: Tensor | None = None,
+        self, images: Tensor, masks: Tensor, seed: int, report: Progress, z: Tensor | None = None
     ) -> Moments:
         """Return mean and deviation of the samples (B, 1, *S).
 
-        Args:
-            images: (B, C, *S); padded to axes that the stage can take, like the masks.
-            masks: (B, 1, *S).
-            seed: Seed of the first sample.
-            report: Called with the share of the samples that is done.
-            z: Places (B,) of slices in their volume; None for a whole volume.
+        Images (B, C, *S) and masks (B, 1, *S) are padded to axes that the stage can take; ``z`` are
+        the places (B,) of slices in their volume, None for a whole volume.
         """
         padded = pad_to_multiple(images, self.stage.factor).to(self.device)
         inside = pad_to_multiple(masks.float(), self.stage.factor).to(self.device)
@@ -186,6 +186,29 @@ class VolumeSampler:
         assert self.options.temperature is not None
         return self.options.temperature * noise.to(self.device), later
 
+    def describe(self) -> dict[str, Any]:
+        """Return what decides a sample besides weights and seed, as JSON."""
+        stage, options = self.stage, self.options
+        usual = options.precision == DEFAULTS.precision  # which older sidecars do not name
+        ending = {**({} if usual else {"Precision": options.precision}), "Samples": options.samples}
+        if stage.sampler is None:
+            return {"Sampler": None, "Steps": None, **ending}
+        settings = {
+            name: value
+            for name, value in sorted(vars(stage.sampler).items())
+            if not name.startswith("_") and isinstance(value, int | float | str)
+        }
+        return {
+            "Sampler": type(stage.sampler).__name__,
+            "Steps": stage.sampler.num_steps,
+            "SamplerSettings": settings,
+            **({} if stage.start == 1 else {"Start": stage.start}),
+            **({} if stage.guidance is None else {"Guidance": stage.guidance}),
+            **({"NoiseTurn": options.noise_turn} if stage.spatial_dims == 2 else {}),
+            "Temperature": options.temperature,
+            **ending,
+        }
+
 
 def repeat_ends(image: np.ndarray, field: np.ndarray) -> np.ndarray:
     """Continue an image (X, Y, Z) along z beyond its field of view (X, Y, Z) by its last voxels."""
@@ -197,11 +220,7 @@ def repeat_ends(image: np.ndarray, field: np.ndarray) -> np.ndarray:
 
 @contextmanager
 def memory_errors() -> Iterator[None]:
-    """Turn errors of memory into one line with advice.
-
-    Raises:
-        MrcontrastError: Memory has run out.
-    """
+    """Turn errors of memory into one line with advice."""
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError) as error:

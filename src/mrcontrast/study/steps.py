@@ -113,7 +113,7 @@ def predict_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
     output = folder / "predictions" / name
 
     def run() -> None:
-        from mrcontrast.commands.translate import translate_originals, translate_records
+        from mrcontrast.commands.translate import translate_all, translate_records
         from mrcontrast.data.manifest import Manifest
         from mrcontrast.inference.from_run import from_run
         from mrcontrast.inference.originals import originals
@@ -122,8 +122,10 @@ def predict_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
         path = str(where(model, outside, folder))
         translator = from_run(path, options, node.get("batch_size", BATCH_SIZE))
         if full_grid:
-            scanned = originals(records, folder / MASKS, tuple(translator.source))
-            translate_originals(scanned, translator, output, options.seed)
+            roles = tuple(translator.source), translator.target
+            scanned = originals(records, folder / MASKS, roles[0])
+            jobs = [original.job(*roles, output, options.seed) for original in scanned]
+            translate_all(jobs, translator)
         else:
             translate_records(records, translator, output, shuffled, options.seed)
 

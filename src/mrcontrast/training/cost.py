@@ -1,7 +1,5 @@
 """Count the cost of a training on tensors that have shapes and no values."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING
@@ -20,27 +18,16 @@ STATES = {"Adam": 2, "AdamW": 2, "SGD": 0}  # float32 copies of the weights that
 
 @dataclass(frozen=True)
 class Cost:
-    """Cost of one training.
-
-    Attributes:
-        name: Name of the training.
-        trained: Parameters that learn.
-        parameters: All of them, frozen ones included.
-        batch_size: Items a step and device.
-        images: Items that the whole training sees, repeats counted; None if time alone ends it.
-        memory: Bytes at the peak of a step, on one device.
-        flops: Floating-point operations of forward and backward for one item.
-        most_hours: GPU hours after which ``trainer.max_time`` ends it; None without a limit.
-    """
+    """Cost of one training."""
 
     name: str
-    trained: int
-    parameters: int
-    batch_size: int
-    images: int | None
-    memory: int
-    flops: float
-    most_hours: float | None = None
+    trained: int  # parameters that learn
+    parameters: int  # all of them, frozen ones included
+    batch_size: int  # items a step and device
+    images: int | None  # items of the whole training, repeats counted; None if time alone ends it
+    memory: int  # bytes at the peak of a step, on one device
+    flops: float  # of forward and backward for one item
+    most_hours: float | None = None  # GPU hours that trainer.max_time allows
 
     def hours(self, flops_per_s: float) -> float:
         """Return the GPU hours at a rate."""
@@ -51,15 +38,10 @@ class Cost:
 def cost_of_training(name: str, config: DictConfig, shape: list[int], items: int | None) -> Cost:
     """Return what a training takes.
 
-    Args:
-        name: Name of the training.
-        config: Resolved, with the parts of its parents.
-        shape: Axes (*S) of an item.
-        items: Training items; None if unknown, which a training that ends by epochs needs.
-
-    Raises:
-        UsageError: Nothing ends the training, or the number of items is needed.
+    The config is resolved and has the parts of its parents; an item has axes ``shape`` (*S). Raises
+    UsageError if nothing ends the training, or its epochs need the number of ``items``.
     """
+    import torch
     from torch._subclasses.fake_tensor import FakeTensorMode
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -70,8 +52,11 @@ def cost_of_training(name: str, config: DictConfig, shape: list[int], items: int
         stage = build_without_values(config.stage)
         batch = batch_without_values(stage, config, batch_size, shape)
         watch, counter = LiveBytes(), FlopCounterMode(display=False)
-        with watch, counter, precision(config.trainer.precision):
-            take_step(stage, batch)
+        mixed = str(config.trainer.precision) in ("16-mixed", "bf16-mixed")
+        autocast = torch.autocast("cpu", torch.bfloat16, enabled=mixed)
+        with watch, counter, autocast:
+            for loss in stage.each_loss(batch):
+                loss.backward()  # no optimiser steps
     weights = [value for value in stage.parameters() if value.requires_grad]
     trained = sum(value.numel() for value in weights)
     return Cost(
@@ -89,8 +74,8 @@ def cost_of_training(name: str, config: DictConfig, shape: list[int], items: int
 def build_without_values(node: DictConfig) -> "Stage":
     """Build a stage in a ``FakeTensorMode``: its tensors have shapes and no values.
 
-    The diffusion process has values: its schedule is checked when it is built. So has the network
-    of a perceptual loss, which reads its file.
+    The diffusion process, which checks its schedule, and the network of a perceptual loss keep
+    their values.
     """
     from torch._subclasses.fake_tensor import unset_fake_temporarily
 
@@ -129,31 +114,10 @@ def batch_without_values(
     return batch
 
 
-@contextmanager
-def precision(name: str) -> Iterator[None]:
-    """Compute in 16 bits what the trainer would."""
-    import torch
-
-    mixed = str(name) in ("16-mixed", "bf16-mixed")
-    with torch.autocast("cpu", torch.bfloat16) if mixed else nullcontext():
-        yield
-
-
-def take_step(stage: "Stage", batch: "keys.Batch") -> None:
-    """Go forward and backward once for each loss of a step; an optimiser's step is not taken."""
-    for loss in stage.each_loss(batch):
-        loss.backward()
-
-
 def images_seen(config: DictConfig, items: int | None) -> int | None:
     """Return how many items a training sees, repeats counted; None if time alone ends it.
 
-    Args:
-        config: Config of the training; where two optimisers take turns, each counts in its steps.
-        items: Training items; None if unknown.
-
-    Raises:
-        UsageError: Nothing ends the training, or the number of items is needed.
+    Where two optimisers take turns, each counts in its steps. See ``cost_of_training`` for errors.
     """
     trainer = config.trainer
     if trainer.max_epochs > 0:

@@ -19,21 +19,24 @@ from mrcontrast.training.lineage import (
     check_dims,
     check_run,
     check_same,
+    is_below,
 )
 
 log = logging.getLogger(__name__)
 PATCH_SIZE = "data.items.patch_size"
 LOCAL = "mrcontrast.networks.local"  # networks without norms over the image
+OTHER_DATA = (
+    "The weights to start from (%s) have seen %s %s, this data set has %s. "
+    "Prepare it alike, unless that is meant."
+)
+PATCHES_ALONE = (
+    "%s has seen patches of %s only; norms that average over the image shift the levels of whole "
+    "volumes then. Train it on: start_from=%s %s=null."
+)
 
 
 def find_start(config: DictConfig) -> RunFolder | None:
-    """Return the verified run that ``config.start_from`` names; None when it names none.
-
-    Raises:
-        UsageError: It is the run that is to be trained.
-        MrcontrastError: It is missing, unfinished, changed, of another stage or of another number
-            of dimensions.
-    """
+    """Return the verified run that ``config.start_from`` names; None when it names none."""
     if config.get("start_from") is None:
         return None
     run = open_run(config.start_from)
@@ -55,10 +58,6 @@ def take_over(
     First the frozen parts of its parents, then its own ``initialise()``, which may copy from them,
     and over that the trainable parts of the run that it starts from, with those frozen parts for
     which no parent is named.
-
-    Raises:
-        UsageError: It starts from a run and has nothing to train.
-        MrcontrastError: A tensor is missing, left over or of another shape.
     """
     adopt_weights(stage, parents)
     stage.initialise()
@@ -67,13 +66,7 @@ def take_over(
 
 
 def load_start(stage: nn.Module, run: RunFolder, parents: Iterable[str] = ()) -> None:
-    """Load weights from a run of the same stage, in place; see ``take_over``.
-
-    Args:
-        stage: Freshly built.
-        run: The run that it starts from.
-        parents: Names of parents, whose frozen parts are there already.
-    """
+    """Load weights from a run of the same stage, in place, but for those of ``parents``."""
     named = dict(stage.named_parameters())
     parts = {name.split(".")[0] for name, value in named.items() if value.requires_grad}
     frozen = {name for name, value in named.items() if not value.requires_grad}
@@ -100,48 +93,22 @@ def load_start(stage: nn.Module, run: RunFolder, parents: Iterable[str] = ()) ->
         wanted[key].copy_(value)
 
 
-def is_below(key: str, names: Iterable[str]) -> bool:
-    """Return whether a tensor is one of some modules or buffers, or inside one."""
-    return any(f"{key}.".startswith(f"{name}.") for name in names)
-
-
 def warn_of_other_data(start: RunFolder, data: Mapping[str, Any] | None) -> None:
-    """Say so where a run goes on from weights that have seen another grid or normalisation.
-
-    Args:
-        start: The run that it starts from.
-        data: Facts of its data, see ``Manifest.facts``, or None.
-    """
-    before = start.provenance.get("data")
-    if before is None or data is None:
-        return
-    for key in [key for key in data if key != "shape"]:
-        if before.get(key, data[key]) != data[key]:
-            log.warning(
-                "The weights to start from (%s) have seen %s %s, this data set has %s. "
-                "Prepare it alike, unless that is meant.",
-                start.path,
-                key,
-                before[key],
-                data[key],
-            )
+    """Warn where a run goes on from weights of another grid or normalisation."""
+    before, data = start.provenance.get("data") or {}, data or {}
+    for key in [key for key in data if key in before and key != "shape"]:
+        if before[key] != data[key]:
+            log.warning(OTHER_DATA, start.path, key, before[key], data[key])
 
 
 def warn_of_patches(parents: Mapping[str, RunFolder], config: DictConfig) -> None:
-    """Say so where whole volumes are to go through parents that have seen patches alone."""
+    """Warn where whole volumes go through parents that were trained on patches alone."""
     if OmegaConf.select(config, PATCH_SIZE) is not None:
         return
     for parent in parents.values():
         seen = OmegaConf.select(parent.config, PATCH_SIZE)
         if seen is not None and LOCAL not in OmegaConf.to_yaml(parent.config.stage):
-            log.warning(
-                "%s has seen patches of %s only; norms that average over the image shift the "
-                "levels of whole volumes then. Train it on: start_from=%s %s=null.",
-                parent.path,
-                list(seen),
-                parent.path,
-                PATCH_SIZE,
-            )
+            log.warning(PATCHES_ALONE, parent.path, list(seen), parent.path, PATCH_SIZE)
 
 
 def origin_of(parents: Mapping[str, RunFolder], start: RunFolder | None = None) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Networks and weights that a stage inherits from earlier runs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from mrcontrast.config.build import module_name
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.runs.folder import RunFolder
 from mrcontrast.tracking.references import open_run
-from mrcontrast.training.start_settings import follow, limit_rates, typed_keys
+from mrcontrast.training.start_settings import find, follow, limit_rates, typed_keys
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -19,12 +19,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Inheritance:
-    """Keys and weights that come from one parent.
+    """Keys and weights that come from one parent, which may be of the stages (modules).
 
-    Attributes:
-        stages: Modules of the stages that the parent may have been.
-        parts: Config path in the child (``???`` in its YAML) -> config path in the parent.
-        weights: Name of a module or buffer in the child -> name in the parent.
+    ``parts`` leads from config paths in the child (``???`` in its YAML) to paths in the parent,
+    ``weights`` from modules or buffers in the child to those in the parent.
     """
 
     stages: tuple[str, ...]
@@ -74,20 +72,10 @@ PARENTS = {
 
 
 def inherit(config: DictConfig) -> tuple[DictConfig, dict[str, RunFolder]]:
-    """Fill the ``???`` of a stage with the parts of its parents.
+    """Return a copy of a training's config with the parts of its parents, and the parents.
 
-    A training that starts from a run first takes its settings; see ``start_settings``.
-
-    Args:
-        config: Config of ``mrcontrast train``; ``config.autoencoder`` and its like name runs.
-
-    Returns:
-        A filled copy, and the parents whose weights are to be adopted.
-
-    Raises:
-        UsageError: A parent is wanted and not named, or named and not wanted.
-        MrcontrastError: A parent is missing, unfinished, changed, of another stage or of another
-            number of dimensions, or the autoencoder is not the diffusion model's own.
+    A training that starts from a run first takes its settings; see ``start_settings``. Raises
+    UsageError where a parent is wanted and not named, or named and not wanted.
     """
     config = config.copy()
     typed = typed_keys(config)
@@ -100,49 +88,34 @@ def inherit(config: DictConfig) -> tuple[DictConfig, dict[str, RunFolder]]:
         limit_rates(config, typed)
     with open_dict(config):
         config.pop("start_lr", None)
-    wanted = [name for name in PARENTS if is_wanted(config, PARENTS[name])]
-    parents = {name: find_parent(config, name) for name in wanted}
+    wanted = [
+        name
+        for name, inheritance in PARENTS.items()
+        if any(is_gap(config, path) for path in inheritance.parts)
+    ]
+    parents = {}
+    for name in wanted:
+        if config.get(name) is None:
+            stage = module_name(config.stage._target_)
+            raise UsageError(f"Expected {name}=RUN for stage {stage}, got none. Add {name}=RUN.")
+        parents[name] = open_run(config[name])
+        check_run(parents[name], name, PARENTS[name].stages)
+        check_dims(parents[name], name, config)
     for name in PARENTS:
         if config.get(name) is not None and name not in wanted:
             check_spare(config, name, parents)
     for name, parent in parents.items():
-        copy_parts(config, parent, PARENTS[name])
+        fill_gaps(config, parent.checked_config(), PARENTS[name], parent.config_path)
     return config, parents
-
-
-def is_wanted(config: DictConfig, inheritance: Inheritance) -> bool:
-    """Return whether a stage has a gap that this parent fills."""
-    return any(is_gap(config, path) for path in inheritance.parts)
 
 
 def is_gap(config: DictConfig, path: str) -> bool:
     """Return whether a config path is written ``???``; False when it leads nowhere."""
-    node = config
-    *above, last = path.split(".")
-    for key in above:
-        if not isinstance(node, DictConfig) or key not in node or OmegaConf.is_missing(node, key):
-            return False
-        node = node[key]
-    return isinstance(node, DictConfig) and OmegaConf.is_missing(node, last)
-
-
-def find_parent(config: DictConfig, name: str) -> RunFolder:
-    """Return the verified run that ``config.<name>`` names."""
-    stage = module_name(config.stage._target_)
-    if config.get(name) is None:
-        raise UsageError(f"Expected {name}=RUN for stage {stage}, got none. Add {name}=RUN.")
-    parent = open_run(config[name])
-    check_run(parent, name, PARENTS[name].stages)
-    check_dims(parent, name, config)
-    return parent
+    return find(OmegaConf.to_container(config, resolve=False), path) == "???"
 
 
 def check_run(run: RunFolder, key: str, stages: Sequence[str]) -> None:
-    """Refuse a run that ``config.<key>`` must not name.
-
-    Raises:
-        MrcontrastError: It is missing, unfinished, changed or of another stage.
-    """
+    """Refuse a run that is missing, unfinished, changed or of another stage."""
     run.verify()
     if (found := run.stage_name) not in stages:
         beside = sorted(path.parent for path in run.path.parent.glob("*/provenance.json"))
@@ -155,11 +128,7 @@ def check_run(run: RunFolder, key: str, stages: Sequence[str]) -> None:
 
 
 def check_dims(run: RunFolder, key: str, config: DictConfig) -> None:
-    """Refuse a run of other dimensions.
-
-    Raises:
-        MrcontrastError: It has another ``spatial_dims`` than the config.
-    """
+    """Refuse a run whose ``spatial_dims`` are not those of the config."""
     ours, theirs = config.get("spatial_dims"), run.config.get("spatial_dims")
     if ours != theirs:
         raise MrcontrastError(
@@ -169,12 +138,7 @@ def check_dims(run: RunFolder, key: str, config: DictConfig) -> None:
 
 
 def check_spare(config: DictConfig, name: str, parents: Mapping[str, RunFolder]) -> None:
-    """Refuse a named parent that the stage takes nothing from, unless it is a grandparent.
-
-    Raises:
-        UsageError: Nothing of it is used.
-        MrcontrastError: It is not the run that the parent itself was trained with.
-    """
+    """Refuse a named parent that the stage takes nothing from, unless it is a grandparent."""
     for parent in parents.values():
         known = parent.provenance.get("parents", {})
         if name in known:
@@ -188,19 +152,10 @@ def check_spare(config: DictConfig, name: str, parents: Mapping[str, RunFolder])
     raise UsageError(f"Expected no {name} for stage {stage}, got {config[name]}. Leave {name} out.")
 
 
-def copy_parts(config: DictConfig, parent: RunFolder, inheritance: Inheritance) -> None:
-    """Copy a parent's parts into the gaps of a config, in place."""
-    fill_gaps(config, parent.checked_config(), inheritance, parent.config_path)
-
-
 def fill_gaps(
     config: DictConfig, theirs: DictConfig, inheritance: Inheritance, where: str | Path
 ) -> None:
-    """Copy parts of a parent's resolved config into the gaps of a config, in place.
-
-    Raises:
-        MrcontrastError: The parent, which ``where`` names, lacks a part.
-    """
+    """Copy parts of a parent's resolved config into the gaps of a config, in place."""
     with open_dict(config):
         for path, source in inheritance.parts.items():
             if not is_gap(config, path):
@@ -214,11 +169,7 @@ def fill_gaps(
 
 
 def adopt_weights(stage: "nn.Module", parents: Mapping[str, RunFolder]) -> None:
-    """Load the parents' weights into a freshly built stage, in place.
-
-    Raises:
-        MrcontrastError: A tensor is missing, left over or of another shape.
-    """
+    """Load the parents' weights into a freshly built stage, in place."""
     state = stage.state_dict()
     for name, parent in parents.items():
         theirs = parent.read_weights()
@@ -231,11 +182,13 @@ def adopt_weights(stage: "nn.Module", parents: Mapping[str, RunFolder]) -> None:
 
 def below(state: Mapping[str, "Tensor"], name: str) -> dict[str, "Tensor"]:
     """Return the tensors of a module or the one of a buffer, by their name inside it."""
-    inside = {key.removeprefix(name): value for key, value in state.items() if key == name}
-    prefix = f"{name}."
-    return inside | {
-        key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)
-    }
+    inside = {key: value for key, value in state.items() if is_below(key, [name])}
+    return {key.removeprefix(name).removeprefix("."): value for key, value in inside.items()}
+
+
+def is_below(key: str, names: Iterable[str]) -> bool:
+    """Return whether a tensor is one of some modules or buffers, or inside one."""
+    return any(f"{key}.".startswith(f"{name}.") for name in names)
 
 
 def check_same(wanted: Mapping[str, "Tensor"], found: Mapping[str, "Tensor"], where: Path) -> None:

@@ -6,15 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from omegaconf import DictConfig, OmegaConf
-from torch import nn
 
 from mrcontrast.errors import MrcontrastError, UsageError, one_line
 from mrcontrast.runs.contents import check_run_folder, keep_copy, set_aside
 from mrcontrast.runs.folder import RunFolder
 from mrcontrast.runs.identity import deciding, first_difference, without_places
-from mrcontrast.training.lineage import check_same
 
 LONGER = ("trainer.max_steps", "trainer.max_epochs", "trainer.max_time")
 
@@ -23,10 +20,7 @@ LONGER = ("trainer.max_steps", "trainer.max_epochs", "trainer.max_time")
 class Start:
     """How a training starts: anew, from a checkpoint, or not at all since it is done.
 
-    Attributes:
-        checkpoint: To go on from.
-        finished: There is nothing left to do.
-        moved: An earlier run has just moved aside.
+    ``moved`` says that an earlier run has just moved aside.
     """
 
     checkpoint: Path | None = None
@@ -37,12 +31,8 @@ class Start:
 def how_to_start(folder: RunFolder, config: DictConfig) -> Start:
     """Decide from ``resume``, ``overwrite`` and the content of the run folder.
 
-    A run that is to be replaced moves aside, whole.
-
-    Raises:
-        MrcontrastError: The folder holds a run with another config, whose first key is named, or
-            files that no training of ours has written.
-        UsageError: The checkpoint to resume from would move aside with its run.
+    A run that is to be replaced moves aside, whole. One with another config is refused, and so are
+    files that no training of ours has written.
     """
     checkpoint = given_checkpoint(folder, config)
     if not is_first_process():
@@ -77,12 +67,7 @@ def is_replacing(config: DictConfig) -> bool:
 
 
 def given_checkpoint(folder: RunFolder, config: DictConfig) -> Path | None:
-    """Return the checkpoint that ``resume`` names, if it names one.
-
-    Raises:
-        MrcontrastError: There is none.
-        UsageError: It would move aside with its run.
-    """
+    """Return the checkpoint that ``resume`` names, if it names one."""
     if config.resume in (None, "auto"):
         return None
     checkpoint = Path(config.resume)
@@ -106,8 +91,8 @@ def last_of(folder: RunFolder) -> Path | None:
 def changed_course(folder: RunFolder, config: DictConfig) -> tuple[str, Any, Any] | None:
     """Return the first setting that differs from that of a run: key, its value, today's.
 
-    More steps come first, since there is a way to get them. Where data and earlier runs lie does
-    not count; ``check_origin`` compares their hashes.
+    More steps come first, since there is a way to get them. Places of data and earlier runs do not
+    count; ``check_origin`` compares their hashes.
     """
     theirs, ours = course(folder.config), course(config)
     if folder.provenance.get("data_hash") is not None:
@@ -158,21 +143,10 @@ def weights_in(origin: Any) -> Any:  # noqa: ANN401 - a hash, hashes by name, or
     return origin
 
 
-def check_checkpoint(stage: nn.Module, checkpoint: Path) -> None:
-    """Refuse a checkpoint that does not hold this stage's tensors.
-
-    Raises:
-        MrcontrastError: A tensor is missing, left over or of another shape; it is named.
-    """
-    check_same(stage.state_dict(), read_checkpoint(checkpoint)["state_dict"], checkpoint)
-
-
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint without pickle, to the CPU.
+    """Read a checkpoint without pickle, to the CPU; a broken one raises MrcontrastError."""
+    import torch
 
-    Raises:
-        MrcontrastError: It is not a checkpoint, or broken.
-    """
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
@@ -201,8 +175,7 @@ def score_of(checkpoint: dict[str, Any]) -> dict[str, Any]:
 def is_first_process() -> bool:
     """Return whether this is the only process of a training, or the one that writes.
 
-    Asked before Lightning starts: its own launcher, torchrun and SLURM each leave other names, and
-    all that they leave is 0 in the first process alone.
+    Before Lightning starts, its launcher, torchrun and SLURM leave different names, all 0 there.
     """
     names = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
     return all(int(os.environ.get(name) or 0) == 0 for name in names)

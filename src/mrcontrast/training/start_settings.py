@@ -33,18 +33,8 @@ def follow(
 ) -> None:
     """Set the stage and the data grid of a config to those of an earlier run, in place.
 
-    Typed keys keep their values. The optimiser, the latent store, the checkpoint rule and the
-    contrasts are not part of a network and stay as they are.
-
-    Args:
-        config: Config of a training of the same stage.
-        theirs: Checked config of the earlier run.
-        typed: Keys of typed overrides.
-        gaps: Config paths that runs named by their own keys fill.
-        where: Place of the earlier run, for messages.
-
-    Raises:
-        UsageError: ``data.context_slices`` is typed and differs from the run.
+    Typed keys keep their values, and ``gaps`` (config paths) are left to runs named by their own
+    keys. Optimiser, latent store, checkpoint rule and contrasts are not part of a network and stay.
     """
     keys = set(typed)
     with open_dict(config):

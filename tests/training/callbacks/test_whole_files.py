@@ -10,7 +10,7 @@ import torch
 
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.storage.files import unfinished_name
-from mrcontrast.training.callbacks.whole_files import WholeFiles
+from mrcontrast.training.trainer import WholeFiles
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lightning import LightningModule, Trainer
+from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 
 from mrcontrast.training.callbacks.processes import gather, largest
@@ -24,12 +24,10 @@ class Stopped(SystemExit):
 class LastCheckpoint(Checkpoint):
     """Keep ``last.ckpt`` fresh: every few steps, after validation, and when asked to stop.
 
-    On Ctrl-C or SIGTERM the current step is finished and saved; a second signal ends at once.
-
-    What is saved goes on exactly as if it had never stopped. So nothing is saved while gradients
+    On Ctrl-C or SIGTERM the current step is finished and saved; a second signal ends at once. A
+    resumed training goes on exactly as if it had never stopped, so nothing is saved while gradients
     gather, in a validation, which has swapped in the averaged weights, or between a step and its
-    validation, which Lightning would leave out: a run stopped there goes on from the saving before
-    and repeats the steps since.
+    validation, which Lightning would leave out.
 
     Args:
         folder: Folder of ``last.ckpt``.
@@ -74,25 +72,15 @@ class LastCheckpoint(Checkpoint):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Count from the step that training goes on from, and listen alone.
 
-        By now Lightning listens too. Its handler waits, amid whatever the process was doing, for
-        others that may be waiting elsewhere: several processes would hang.
+        By now Lightning listens too; its handler waits for other processes, which may hang all.
         """
         self.saved_step = trainer.global_step
         self.listen()
 
-    def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,  # noqa: ANN401 - Lightning's own type
-        batch: Any,  # noqa: ANN401
-        batch_idx: int,
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
         """Save if it is time, and stop if asked, unless the step has still to be completed."""
         self.hear(pl_module)
-        if is_gathering(trainer):
-            return
-        if is_validation_due(trainer):
+        if is_gathering(trainer) or is_validation_due(trainer):
             return
         done = is_last_step(trainer)
         due = trainer.global_step - self.saved_step >= self.every_n_steps
@@ -101,13 +89,7 @@ class LastCheckpoint(Checkpoint):
         self.stop_if_asked()
 
     def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,  # noqa: ANN401 - Lightning's own type
-        batch: Any,  # noqa: ANN401
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: Trainer, pl_module: LightningModule, *_: object
     ) -> None:
         """Stop if asked; what was last saved is kept."""
         self.hear(pl_module)
@@ -122,11 +104,13 @@ class LastCheckpoint(Checkpoint):
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
         """Stop listening."""
-        self.restore_signals()
+        self.teardown(trainer, pl_module, "fit")
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Stop listening."""
-        self.restore_signals()
+        """Give the signals back to who listened before."""
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
+        self.previous = {}
 
     def save(self, trainer: Trainer) -> None:
         """Replace ``last.ckpt``."""
@@ -134,31 +118,21 @@ class LastCheckpoint(Checkpoint):
         self.saved_step = trainer.global_step
 
     def hear(self, pl_module: LightningModule) -> None:
-        """Take what one process was asked for all: alone it would wait for the others for ever."""
+        """Take what one process was asked for all: alone it would wait for the others."""
         self.asked = largest(self.asked or 0, pl_module.device) or None
 
     def stop_if_asked(self) -> None:
-        """End the process as a shell expects of the signal, if one came.
-
-        Raises:
-            Stopped: With exit code 130 (Ctrl-C) or 143 (SIGTERM).
-        """
+        """Raise Stopped with exit code 130 (Ctrl-C) or 143 (SIGTERM) if asked to."""
         if self.asked is not None:
             raise Stopped(128 + self.asked)
-
-    def restore_signals(self) -> None:
-        """Give the signals back to who listened before."""
-        for number, handler in self.previous.items():
-            signal.signal(number, handler)
-        self.previous = {}
 
 
 class BestCheckpoint(ModelCheckpoint):
     """Keep the best validation, also of a run whose folder was moved since.
 
-    Lightning forgets which was the best when the folder has another path, and the next validation,
-    however bad, takes its place. Here paths in a checkpoint mean files in this callback's own
-    folder. Its state has Lightning's name, so checkpoints of either can be read by the other.
+    Lightning forgets which was the best when the folder has another path. Here paths in a
+    checkpoint mean files in this callback's own folder. Its state has Lightning's name, so
+    checkpoints of either can be read by the other.
     """
 
     @property
@@ -204,6 +178,19 @@ def is_validation_due(trainer: Trainer) -> bool:
     """Return whether Lightning validates right after the step that has just ended."""
     loop = trainer.fit_loop
     return loop.epoch_loop._should_check_val_fx(loop._data_fetcher)  # type: ignore[arg-type]
+
+
+class LastValidation(Callback):
+    """Validate after the last step, whether or not ``val_check_interval`` falls there.
+
+    Without it a training shorter than the interval would never be scored. It comes before the
+    checkpoints in the list of callbacks: they wait for a validation that is due.
+    """
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
+        """Ask for the end when it has come: Lightning validates when it is asked to stop."""
+        if is_last_step(trainer):
+            trainer.should_stop = True
 
 
 @contextmanager

@@ -17,28 +17,18 @@ log = logging.getLogger(__name__)
 
 
 class CsvMetrics(Logger):
-    """Append metrics as rows of step, metric, value.
+    """Append metrics as rows of step, metric, value to a file in an existing folder.
 
     After a kill the steps since the last checkpoint are there twice; the later rows count.
-
-    Args:
-        path: The file; made if absent, in a folder that exists.
     """
+
+    name = "csv"
+    version = ""  # a run folder holds one file, however often it is resumed
 
     def __init__(self, path: str | Path) -> None:
         super().__init__()
         self.path = Path(path)
         self.warned = False
-
-    @property
-    def name(self) -> str:
-        """Name of the logger."""
-        return "csv"
-
-    @property
-    def version(self) -> str:
-        """Empty: a run folder holds one file, however often it is resumed."""
-        return ""
 
     def log_hyperparams(self, params: Any) -> None:  # noqa: ANN401
         """Do nothing: the config is in the same folder."""
@@ -61,11 +51,7 @@ class CsvMetrics(Logger):
 
 
 def append(path: Path, text: str) -> None:
-    """Append text to a file, whole or not at all.
-
-    Raises:
-        OSError: The file cannot be written to; it keeps the length that it had.
-    """
+    """Append text to a file, whole or not at all."""
     with path.open("ab", buffering=0) as file:
         length = file.tell()
         try:

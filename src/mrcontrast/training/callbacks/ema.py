@@ -12,10 +12,9 @@ class EmaWeights(WeightAveraging):
     """Average the weights over steps; short trainings forget their start sooner.
 
     The decay at update n is ``min(decay, (1 + n) / (10 + n))``. In a checkpoint ``state_dict`` is
-    the average and ``current_model_state`` the weights that training goes on with. Frozen weights
-    are not averaged but shared, which costs neither time nor memory, and buffers are copied: in
-    Lightning's ``EMAWeightAveraging`` both drift or are cut to integers. The average is on the
-    device of training; Lightning's would stay on the CPU.
+    the average and ``current_model_state`` the weights that training goes on with. Unlike
+    Lightning's ``EMAWeightAveraging``, frozen weights are shared, buffers are copied, and the
+    average is on the device of training.
 
     Args:
         decay: Largest decay of one optimiser step, in [0, 1).

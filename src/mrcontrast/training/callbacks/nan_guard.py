@@ -16,8 +16,7 @@ from mrcontrast.training.callbacks.processes import count, largest, number
 class NanGuard(Callback):
     """Stop before a NaN or infinite loss reaches the weights, and keep the batch.
 
-    Of several processes all stop: one that went on would wait for the others for ever. The first
-    whose loss is not finite keeps its batch.
+    Of several processes all stop; the first whose loss is not finite keeps its batch.
 
     Args:
         path: File for the batch, read back by ``torch.load(path, weights_only=True)``.
@@ -40,11 +39,7 @@ class NanGuard(Callback):
     def on_before_backward(
         self, trainer: Trainer, pl_module: LightningModule, loss: Tensor
     ) -> None:
-        """Look at the loss.
-
-        Raises:
-            MrcontrastError: It is not finite.
-        """
+        """Raise MrcontrastError for a loss that is not finite."""
         sound = bool(torch.isfinite(loss).all())
         first = count() - largest(0 if sound else count() - number(), loss.device)
         if first == count():

@@ -95,13 +95,7 @@ def fixed_batch(loader: Any, count: int) -> dict[str, Any]:  # noqa: ANN401 - an
 def save_grid(images: Mapping[str, Tensor], subjects: list[str], path: Path) -> None:
     """Write a PNG with a row for each item and a column for each title and plane.
 
-    Args:
-        images: (B, 1, *S) in [0, 1] by title; of a volume the three middle planes are shown.
-        subjects: Name of each item, B of them or none.
-        path: The file, whole or not at all.
-
-    Raises:
-        MrcontrastError: The file cannot be written.
+    ``images`` are (B, 1, *S) in [0, 1] by title; of a volume the three middle planes are shown.
     """
     panels = {title: planes(image.detach().float().cpu()) for title, image in images.items()}
     columns = [(title, plane) for title, views in panels.items() for plane in views]

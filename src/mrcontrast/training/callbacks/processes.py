@@ -33,9 +33,7 @@ def gather(value: Any) -> list[Any]:  # noqa: ANN401 - whatever pickles
 def largest(value: int, device: torch.device) -> int:
     """Return the largest value that a process gave; all must call.
 
-    Args:
-        value: Value of this process.
-        device: Device of its model: NCCL communicates between GPUs only.
+    The device is that of the model, since NCCL communicates between GPUs only.
     """
     if not together():
         return value

@@ -3,7 +3,6 @@
 import logging
 import sys
 import time
-from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Timer
@@ -33,27 +32,15 @@ class ProgressLines(Callback):
         """Say what is trained, on what."""
         self.start_step = trainer.global_step
         self.pace = Pace(self.every_seconds, self.most_seconds)
-        sizes = [(value.numel(), value.requires_grad) for value in pl_module.parameters()]
-        trained = sum(size for size, grad in sizes if grad)
-        log.info(
-            "Training %s (%s of %s parameters) on %s, step %d to %s",
-            type(pl_module).__name__,
-            short_count(trained),
-            short_count(sum(size for size, _ in sizes)),
-            trainer.strategy.root_device,
-            trainer.global_step,
-            last_step(trainer) or "the last epoch",
-        )
+        weights = list(pl_module.parameters())
+        trained = short_count(sum(value.numel() for value in weights if value.requires_grad))
+        sizes = f"{trained} of {short_count(sum(value.numel() for value in weights))} parameters"
+        name, device = type(pl_module).__name__, trainer.strategy.root_device
+        steps = f"step {trainer.global_step} to {last_step(trainer) or 'the last epoch'}"
+        log.info("Training %s (%s) on %s, %s", name, sizes, device, steps)
 
     @rank_zero_only
-    def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,  # noqa: ANN401 - Lightning's own type
-        batch: Any,  # noqa: ANN401
-        batch_idx: int,
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
         """Write a line if it is time."""
         if self.pace.is_due():
             log.info("%s  %s", self.place(trainer), figures(trainer))
@@ -69,10 +56,10 @@ class ProgressLines(Callback):
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        outputs: Any,  # noqa: ANN401 - Lightning's own type
-        batch: Any,  # noqa: ANN401
+        outputs: object,
+        batch: object,
         batch_idx: int,
-        dataloader_idx: int = 0,
+        *_: object,
     ) -> None:
         """Write a line if it is time."""
         if self.validated is not None:
@@ -117,9 +104,5 @@ def figures(trainer: Trainer, prefix: str = "") -> str:
 
 
 def short_count(count: int) -> str:
-    """Return a number of parameters as people say it.
-
-    >>> short_count(1_234_567), short_count(980)
-    ('1.2 M', '980')
-    """
+    """Return a number of parameters as people say it, such as "1.2 M"."""
     return f"{count / 1e6:.1f} M" if count >= 1e5 else f"{count}"

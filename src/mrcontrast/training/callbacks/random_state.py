@@ -23,18 +23,15 @@ class RandomState(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the states of all processes, in their order."""
-        return {"processes": gather(self.own_state())}
-
-    def own_state(self) -> dict[str, Any]:
-        """Return the state as tensors, lists and numbers, which load without pickle."""
         version, internal, gauss = random.getstate()
         name, keys, *rest = np.random.get_state(legacy=True)  # noqa: NPY002 - the one MONAI draws from
-        return {
+        own = {  # tensors, lists and numbers load without pickle
             "python": [version, list(internal), gauss],
             "numpy": [name, np.asarray(keys).tolist(), *rest],
             "torch": torch.get_rng_state(),
             "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
+        return {"processes": gather(own)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Keep the states until training starts: building and pictures draw numbers too."""
@@ -45,7 +42,10 @@ class RandomState(Callback):
         """Set the generators, if a checkpoint was loaded; else let processes draw apart."""
         if self.restored is None:
             if number() > 0:
-                seed_all(draw_seed("process", torch.initial_seed(), number()))
+                seed = draw_seed("process", torch.initial_seed(), number())
+                random.seed(seed)
+                np.random.seed(seed)  # noqa: NPY002
+                torch.manual_seed(seed)
             return
         version, internal, gauss = self.restored["python"]
         random.setstate((version, tuple(internal), gauss))
@@ -55,10 +55,3 @@ class RandomState(Callback):
         if cuda and len(cuda) == torch.cuda.device_count():
             torch.cuda.set_rng_state_all([state.cpu() for state in cuda])
         self.restored = None
-
-
-def seed_all(seed: int) -> None:
-    """Seed Python's, NumPy's and torch's generators with 32 bits."""
-    random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002
-    torch.manual_seed(seed)
