@@ -107,36 +107,6 @@ def slice_pyramids(
     return pyramids
 
 
-def ms_ssim(
-    prediction: np.ndarray,
-    target: np.ndarray,
-    data_range: float,
-    mask: np.ndarray | None = None,
-    num_scales: int | None = None,
-) -> float:
-    """Return ``SimilarityPyramid.ms_ssim`` of two images (*S) over a mask (*S) or as a whole.
-
-    Args:
-        prediction: Image, (*S), two or three axes.
-        target: Image on the same grid, (*S).
-        data_range: Width of the intensity range, in the units of the images; > 0.
-        mask: Voxels that count, (*S) bool; the whole image when None.
-        num_scales: From 1 to 5; as many as the shape allows when None.
-
-    Raises:
-        MrcontrastError: The images do not fit, or a scale loses the mask.
-    """
-    check_pair(prediction, target, mask)
-    scales = count_scales(target.shape) if num_scales is None else num_scales
-    value = SimilarityPyramid(prediction, target, data_range, scales).ms_ssim(mask)
-    if value is None:
-        raise MrcontrastError(
-            f"Expected a mask that {scales} scales keep, got one with voxels only at the end "
-            f"of an odd axis of {target.shape}. Take fewer scales."
-        )
-    return value
-
-
 def count_scales(shape: tuple[int, ...]) -> int:
     """Return the number of scales that an image allows: its shortest axis holds the window.
 
