@@ -76,11 +76,7 @@ class Anatomy:
 
 @dataclass(frozen=True)
 class AnatomyPair(Pair):
-    """A pair of volumes (X, Y, Z) with the anatomy of the real one.
-
-    Attributes:
-        anatomy: The real image with its brain, lesions and labels.
-    """
+    """A pair of volumes (X, Y, Z) with the anatomy of the real one."""
 
     anatomy: Anatomy
 

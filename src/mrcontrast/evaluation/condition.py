@@ -1,9 +1,7 @@
 """Check that a method follows its source: the own one against another subject's.
 
-Another subject's source comes with another brain, so voxels outside either brain are left out, and
-all but the inner grey and white matter of the real T1w. FLAIR and T2w have the opposite contrast
-there: a constant image gains nothing from the own source, and a copy of it correlates less with the
-own T1w than with another's.
+Another subject's source comes with another brain, so only voxels of both brains count. FLAIR and
+T2w have the opposite contrast in inner grey and white matter of the T1w: a copy correlates less.
 """
 
 from collections.abc import Mapping, Sequence
@@ -98,21 +96,22 @@ def check_condition(
 
 def _summarise(method: str, swaps: Mapping[str, Swap]) -> dict[str, Any]:
     """Return statistics over subjects of one method, and the verdict."""
-    metrics = list(next(iter(swaps.values())).own)
-    items = swaps.items()
-    own = {m: over_subjects({name: swap.own[m] for name, swap in items}) for m in metrics}
-    other = {m: over_subjects({name: swap.other[m] for name, swap in items}) for m in metrics}
-    change = {
-        m: over_subjects({n: swap.own[m] - swap.other[m] for n, swap in items}) for m in metrics
+    parts: dict[str, dict[str, Scores]] = {"own": {}, "other": {}, "change": {}}
+    for name, swap in swaps.items():
+        for metric, own in swap.own.items():
+            other = swap.other[metric]
+            for part, value in (("own", own), ("other", other), ("change", own - other)):
+                parts[part].setdefault(metric, {})[name] = value
+    found: dict[str, Any] = {
+        part: {metric: asdict(over_subjects(values)) for metric, values in metrics.items()}
+        for part, metrics in parts.items()
     }
-    ends = change["correlation"].ci95
+    ends = found["change"]["correlation"]["ci95"]
     return {
         "shuffled": method + SHUFFLED,
         "follows_source": None if ends is None else bool(ends[0] > MARGIN),
-        "own": {m: asdict(statistic) for m, statistic in own.items()},
-        "other": {m: asdict(statistic) for m, statistic in other.items()},
-        "change": {m: asdict(statistic) for m, statistic in change.items()},
-        "share": asdict(over_subjects({name: swap.share for name, swap in items})),
+        **found,
+        "share": asdict(over_subjects({name: swap.share for name, swap in swaps.items()})),
     }
 
 

@@ -72,8 +72,8 @@ def tissue_volume(pair: AnatomyPair, tissue: str, which: str) -> float:
 
 def tissue_volume_change(pair: AnatomyPair, tissue: str) -> float:
     """Return the volume change of one tissue, in percent."""
-    volumes = (tissue_volume(pair, tissue, which) for which in ("synthetic", "real"))
-    return volume_change_percent(*volumes)
+    synthetic, real = (tissue_volume(pair, tissue, which) for which in ("synthetic", "real"))
+    return volume_change_percent(synthetic, real)
 
 
 def contrast(pair: AnatomyPair, which: int) -> float | None:

@@ -8,12 +8,17 @@ from typing import Any, Literal
 from omegaconf import OmegaConf
 
 from mrcontrast.config.build import config_dir
+from mrcontrast.config.earlier_stages import ROLES
+from mrcontrast.data.contrasts import contrast_of_name
+from mrcontrast.data.predictions import SUFFIX, SYNTHETIC, read_sidecar, stem
 from mrcontrast.errors import MrcontrastError, UsageError, printable
+from mrcontrast.evaluation.pairing import volumes_in
 from mrcontrast.metrics.intensity import FixedRange
 from mrcontrast.metrics.metric import Metric
 from mrcontrast.transforms.standardise import normaliser_from_name
 
 FEATURES = "efficientnet_lite0"
+USUAL = str(ROLES["target"])  # contrast of predictions that do not say theirs
 RangeChoice = tuple[float, float] | Literal["reference"] | None
 
 
@@ -42,6 +47,47 @@ class Protocol:
     dims: int = 3
     metrics: tuple[Metric, ...] = ()
     target: str = ""
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Contrast of the compared images, and contrasts that the model was given, if known."""
+
+    target: str
+    sources: tuple[str, ...] = ()
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The entries of summary.json."""
+        return {"target": self.target, "sources": list(self.sources)}
+
+
+def find_roles(predictions: Mapping[str, Path], target: str = "") -> Roles:
+    """Return the contrasts of predictions, by their names and the first sidecar of each method.
+
+    Args:
+        predictions: Folder by method.
+        target: What they are, whatever their names; "" takes it from the names.
+
+    Raises:
+        UsageError: The names are of several contrasts.
+    """
+    made: set[str | None] = set()
+    plain: set[str | None] = set()
+    sources: list[str] = []
+    for folder in predictions.values():
+        stems = {path: stem(path) for path in volumes_in(folder)}
+        ours = {path: name for path, text in stems.items() if (name := SYNTHETIC.search(text))}
+        made |= {contrast_of_name(stems[path]) or name[1] for path, name in ours.items()}
+        plain |= {contrast_of_name(text) for text in stems.values() if SUFFIX.search(text)}
+        sources += read_sidecar(next(iter(ours))).get("SourceContrasts", []) if ours else []
+    named = {target} if target else made or plain
+    if len(named) > 1:
+        raise UsageError(
+            f"Expected predictions of one contrast, got {', '.join(sorted(map(str, named)))}. "
+            "Evaluate them apart, or name one by --target."
+        )
+    return Roles(str(next(iter(named), None) or USUAL), tuple(dict.fromkeys(map(str, sources))))
 
 
 def name_predictions(values: list[str], method: str | None = None) -> dict[str, Path]:

@@ -88,10 +88,11 @@ class Scorer:
         for method, path in case.predictions.items():
             prediction = session.read(path)
             image = self.rule.rescale(prediction.data, session.ends)
-            perceptual: Scores = {}
+            regions = self.compare(image, session.anatomy, session.ends)
             if self.features is not None:
                 result.vectors[method], perceptual = session.compare_features(image)
-            result.rows.extend(session.rows(method, image, perceptual))
+                regions["brain"][self.features.metric.name] = perceptual
+            result.rows.extend(session.rows(method, regions))
             if (spread := session.spread(path)) is not None:
                 error = image[session.mask] - session.anatomy.image[session.mask]
                 result.calibrations[method] = calibrate(error, spread)
@@ -107,18 +108,14 @@ class Scorer:
 
 
 class Session:
-    """The real image of one session, read once for all predictions.
-
-    Args:
-        case: The session's files.
-        scorer: Settings of the evaluation.
-    """
+    """The real image of one session, read once for all predictions."""
 
     def __init__(self, case: Case, scorer: Scorer) -> None:
         self.case, self.scorer = case, scorer
         self.reference, self.mask = read_reference(case, scorer.normaliser)
         with naming(case.reference):
             self.ends = scorer.rule.ends(self.reference.data, self.mask)
+        self.measured = scorer.rule.measured(self.ends)
 
     def read(self, path: Path, zeros: bool = False) -> Volume:
         """Read a prediction or its deviation; see ``read_like``."""
@@ -133,8 +130,8 @@ class Session:
     @cached_property
     def real_view(self) -> Any:  # noqa: ANN401 - a tensor; torch is imported late
         """The real image, prepared for the feature network."""
-        features, ends = self.scorer.features, self.scorer.rule.measured(self.ends)
-        return None if features is None else features.view(self.anatomy.image, self.mask, ends)
+        assert self.scorer.features is not None
+        return self.scorer.features.view(self.anatomy.image, self.mask, self.measured)
 
     @property
     def real_vectors(self) -> np.ndarray | None:
@@ -142,20 +139,17 @@ class Session:
         features = self.scorer.features
         return None if features is None else features.vectors(self.real_view)
 
-    def compare_features(self, image: np.ndarray) -> tuple[np.ndarray, Scores]:
+    def compare_features(self, image: np.ndarray) -> tuple[np.ndarray, float]:
         """Return the features (n, dim) of a synthetic image and its perceptual distance."""
         features = self.scorer.features
         assert features is not None
-        ours = features.view(image, self.mask, self.scorer.rule.measured(self.ends))
-        scores = {features.metric.name: features.distance(ours, self.real_view)}
-        return features.vectors(ours), scores
+        ours = features.view(image, self.mask, self.measured)
+        return features.vectors(ours), features.distance(ours, self.real_view)
 
-    def rows(self, method: str, image: np.ndarray, more: Scores) -> list[Row]:
-        """Return the scores of an image (X, Y, Z) by region, with ``more`` for the brain."""
-        regions = self.scorer.compare(image, self.anatomy, self.ends)
-        regions["brain"] |= more
-        masks = self.anatomy.regions
-        counts = {name: image.size if m is None else int(m.sum()) for name, m in masks.items()}
+    def rows(self, method: str, regions: dict[str, Scores]) -> list[Row]:
+        """Return the scores of one method with the size of each region."""
+        masks, size = self.anatomy.regions, self.reference.data.size
+        counts = {name: size if m is None else int(m.sum()) for name, m in masks.items()}
         fixed = self.case.name, self.case.subject, method
         return [
             Row(*fixed, region, counts[region], *self.ends, scores)
@@ -165,7 +159,7 @@ class Session:
     def swap(self, own: Path, other: np.ndarray, other_brain: np.ndarray) -> Swap | None:
         """Compare the image from the own sources with another's, (X, Y, Z), on one grid."""
         image = self.scorer.rule.rescale(self.read(own).data, self.ends)
-        low, high = self.scorer.rule.measured(self.ends)
+        low, high = self.measured
         return compare_swap(image, other, other_brain, self.anatomy, high - low)
 
     def spread(self, prediction: Path) -> np.ndarray | None:
@@ -178,6 +172,5 @@ class Session:
         if not path.is_file():
             return None
         deviation = self.read(path, zeros=True)
-        low, high = self.scorer.rule.measured(self.ends)
-        unit = (high - low) / (self.ends[1] - self.ends[0])
-        return deviation.data[self.mask] * unit
+        low, high = self.measured
+        return deviation.data[self.mask] * ((high - low) / (self.ends[1] - self.ends[0]))

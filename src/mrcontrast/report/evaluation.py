@@ -8,7 +8,7 @@ from typing import Any
 
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.evaluation.metric_list import metrics_of
-from mrcontrast.evaluation.roles import USUAL
+from mrcontrast.evaluation.protocol import USUAL
 from mrcontrast.evaluation.statistics import Row, by_subject, read_csv
 from mrcontrast.metrics.metric import Metric
 

@@ -9,12 +9,11 @@ import numpy as np
 
 from mrcontrast.data.contrasts import contrast_of_name, title_of
 from mrcontrast.data.manifest import Manifest
-from mrcontrast.data.predictions import PredictionFiles, synthetic_name
+from mrcontrast.data.predictions import PredictionFiles, stem, synthetic_name
 from mrcontrast.data.record import MANIFEST
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.evaluation.collection import Rules, collect
-from mrcontrast.evaluation.masks import DERIVED_MASKS, MASKS_BESIDE
-from mrcontrast.evaluation.pairing import IMAGE, Case, group_folder, listing, match, only, stem_of
+from mrcontrast.evaluation.collection import DERIVED_MASKS, MASKS_BESIDE, Rules, collect
+from mrcontrast.evaluation.pairing import IMAGE, Case, group_folder, listing, match, only
 from mrcontrast.evaluation.reference import axial_axis, read_like
 from mrcontrast.evaluation.scoring import read_reference
 from mrcontrast.inference.originals import originals
@@ -196,9 +195,9 @@ def _with_sources(sessions: Mapping[str, Session], folder: Path, target: str) ->
     """Give each session its source images from a folder, by the contrasts in their names."""
     found: dict[str, dict[str, Path]] = {}
     for name, paths in group_folder(folder, (IMAGE,)).items():
-        for contrast in dict.fromkeys(contrast_of_name(stem_of(path)) for path in paths):
+        for contrast in dict.fromkeys(contrast_of_name(stem(path)) for path in paths):
             if contrast not in (None, target):
-                same = [path for path in paths if contrast_of_name(stem_of(path)) == contrast]
+                same = [path for path in paths if contrast_of_name(stem(path)) == contrast]
                 bare = re.sub(f"(?i)[_-]?{contrast}$", "", name)
                 found.setdefault(str(contrast), {})[bare] = only(same, name, folder)
     matched = {contrast: match(index, sessions, folder)[0] for contrast, index in found.items()}
