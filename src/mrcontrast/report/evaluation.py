@@ -19,13 +19,7 @@ FOLDERS = ("", "evaluation", "evaluation_full_grid")  # in an evaluation or a st
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The results of ``mrcontrast evaluate``.
-
-    Attributes:
-        folder: Its folder.
-        summary: Content of summary.json.
-        rows: Rows of subjects.csv.
-    """
+    """The results of ``mrcontrast evaluate``: a folder, its summary.json and its subjects.csv."""
 
     folder: Path
     summary: dict[str, Any]
@@ -79,22 +73,6 @@ class Evaluation:
         """Return a metric for display; one that the summary does not define has its own name."""
         return self._metrics.get(name) or Metric.from_facts(name, {})
 
-    def choose_metric(self, metric: str | None) -> str:
-        """Return the metric that ranks subjects: the one asked for, PSNR, or the first.
-
-        Raises:
-            UsageError: There is no such metric.
-        """
-        return _choose(metric or ("psnr" if "psnr" in self.metrics else None), self.metrics)
-
-    def choose_method(self, method: str | None, preferred: list[str]) -> str:
-        """Return the method that is shown first: the one asked for, a preferred one, or the first.
-
-        Raises:
-            UsageError: There is no such method.
-        """
-        return _choose(method or next(iter(preferred), None), self.methods)
-
     @cached_property
     def _by_subject(self) -> dict[tuple[str, str, str], dict[str, float]]:
         return by_subject(self.rows)
@@ -102,6 +80,17 @@ class Evaluation:
     @cached_property
     def _metrics(self) -> dict[str, Metric]:
         return metrics_of(self.summary)
+
+
+def choose(wanted: str | None, preferred: list[str], known: list[str]) -> str:
+    """Return the wanted name, else the first preferred one that is known, else the first.
+
+    Raises:
+        UsageError: The wanted name is not known.
+    """
+    if wanted is not None and wanted not in known:
+        raise UsageError(f"Expected one of {', '.join(known)}, got {wanted}. Choose one of them.")
+    return wanted or next((name for name in preferred if name in known), known[0])
 
 
 def read_evaluation(path: Path) -> Evaluation:
@@ -143,10 +132,3 @@ def _checked(evaluation: Evaluation) -> Evaluation:
     if set(evaluation.methods) != {row.method for row in evaluation.rows}:
         raise ValueError("other methods in one than in the other")
     return evaluation
-
-
-def _choose(wanted: str | None, known: list[str]) -> str:
-    """Return the wanted name, or the first known one."""
-    if wanted is not None and wanted not in known:
-        raise UsageError(f"Expected one of {', '.join(known)}, got {wanted}. Choose one of them.")
-    return wanted or known[0]

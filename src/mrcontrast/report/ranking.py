@@ -9,13 +9,9 @@ from mrcontrast.report.evaluation import Evaluation
 
 @dataclass(frozen=True)
 class Ranking:
-    """The sessions of an evaluation, from the worst to the best of one method.
+    """The sessions of an evaluation by one metric of one method in a region, worst first.
 
-    Attributes:
-        method: Method that is ranked.
-        metric: Metric to rank by.
-        region: Region of the metric.
-        names: Sessions, worst first; those without a value come last.
+    Those without a value come last.
     """
 
     method: str
