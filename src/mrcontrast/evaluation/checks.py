@@ -45,12 +45,7 @@ def check_ceiling(rows: Sequence[Row], ceilings: Sequence[str]) -> dict[str, Any
 def check_uncertainty(
     found: Mapping[str, Mapping[str, Calibration]], samples: Mapping[str, int | None]
 ) -> dict[str, Any]:
-    """Summarise error against predicted spread, method by method.
-
-    Args:
-        found: Method -> session -> calibration in the brain.
-        samples: Number of samples of each method, if known.
-    """
+    """Summarise error against predicted spread, method by method, then session by session."""
     return {
         "words": "in the brain: error of the mean of the samples against their standard deviation. "
         "bins: tenths of each session's voxels by predicted deviation, means over sessions; "

@@ -24,28 +24,19 @@ DERIVED_MASKS = "non-zero voxels of each reference: largest component, holes fil
 MASKS_BESIDE = ": *_desc-brain_mask"
 
 Files = dict[str, Path]
-Missing = dict[str, dict[str, list[str]]]
+Missing = dict[str, dict[str, list[str]]]  # method -> kind, such as "no_reference" -> sessions
 
 
 @dataclass(frozen=True)
 class Collection:
-    """All sessions to score.
-
-    Attributes:
-        cases: Sessions that all methods predict.
-        mask_source: Source of the brain masks, for the summary.
-        missing: Method -> "no_prediction", "no_reference" or "not_predicted_by_all" -> sessions.
-        lesion_source: Source of the lesion masks; None without any.
-        training: Images of the training sessions on the grid of the references; empty if unknown.
-        doubts: Session -> reason why its reference is no real image of the target.
-    """
+    """All sessions to score, with the sources of their masks for the summary."""
 
     cases: list[Case]
     mask_source: str
     missing: Missing
     lesion_source: str | None = None
-    training: Mapping[str, Path] = field(default_factory=dict)
-    doubts: Mapping[str, str] = field(default_factory=dict)
+    training: Mapping[str, Path] = field(default_factory=dict)  # images of training sessions
+    doubts: Mapping[str, str] = field(default_factory=dict)  # why a reference is no real image
 
     @property
     def files(self) -> dict[str, dict[str, Any]]:
@@ -64,17 +55,11 @@ class Collection:
 
 @dataclass(frozen=True)
 class Rules:
-    """Which sessions and references are taken.
+    """Which sessions and references are taken."""
 
-    Attributes:
-        allow_missing: Leave out sessions without a counterpart.
-        any_reference: Accept synthetic references and those taken after contrast agent.
-        shared: Take only sessions that all methods predict; else those that any method predicts.
-    """
-
-    allow_missing: bool = False
-    any_reference: bool = False
-    shared: bool = True
+    allow_missing: bool = False  # leave out sessions without a counterpart
+    any_reference: bool = False  # synthetic or after contrast agent
+    shared: bool = True  # only sessions that all methods predict
 
 
 def collect(
@@ -93,8 +78,8 @@ def collect(
         references: Folder of the real images.
         target: Contrast of both.
         splits: Split by session, or empty; only splits with a prediction are expected.
-        masks: Folder of brain masks; None for the folder of the references.
-        lesion_masks: Folder of lesion masks; None for the folder of the references.
+        masks: Folder of brain masks; None for that of the references.
+        lesion_masks: The same for lesions.
         rules: Which sessions and references are taken.
 
     Raises:
@@ -148,11 +133,7 @@ def _filled(index: Files, folder: Path) -> Files:
 def _shared(
     missing: Missing, found: Mapping[str, Files], predictions: Mapping[str, Path]
 ) -> set[str]:
-    """Return the sessions that all methods predict, and add the others to the missing ones.
-
-    Raises:
-        MrcontrastError: There is none.
-    """
+    """Return the sessions that all methods predict; add the others to the missing ones."""
     shared = set.intersection(*(set(paths) for paths in found.values()))
     if not shared:
         folders = ", ".join(f"{method}: {folder}" for method, folder in predictions.items())
@@ -201,11 +182,7 @@ def _find_masks(names: list[str], references: Path, masks: Path | None) -> tuple
 def _find_lesions(
     names: list[str], references: Path, folder: Path | None
 ) -> tuple[Files, str | None]:
-    """Return the lesion masks of the sessions that have one, and the source of all.
-
-    Raises:
-        MrcontrastError: The given folder has none of any session.
-    """
+    """Return the lesion masks of the sessions that have one, and the source of all."""
     found = _files_of(names, folder or references, LESIONS if folder else TREE_LESIONS)
     if folder and not found:
         raise MrcontrastError(

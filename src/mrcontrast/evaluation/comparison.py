@@ -53,13 +53,9 @@ Item = TypeVar("Item")
 def compare(
     found: Collection, inputs: Mapping[str, Any], out: Path, protocol: Protocol
 ) -> dict[str, Any]:
-    """Score all predictions of a collection; write subjects.csv and summary.{json,md}.
+    """Score all predictions of a collection; write subjects.csv and summary.{json,md} to ``out``.
 
-    Args:
-        found: Sessions with their files.
-        inputs: Sources of the files, for the summary.
-        out: Folder of the results.
-        protocol: Settings of the evaluation.
+    ``inputs`` are the sources of the files, for the summary.
 
     Raises:
         UsageError: The intensity range has to be given.
@@ -113,11 +109,7 @@ def check_out(out: Path) -> None:
 
 
 def choose_scorer(cases: Sequence[Case], protocol: Protocol, pool: Workers) -> Scorer:
-    """Read all references and return the settings for all sessions.
-
-    Raises:
-        UsageError: The intensity range has to be given.
-    """
+    """Read all references and return the settings for all sessions."""
     name = protocol.reference_normaliser
     normaliser = None if name is None else normaliser_from_name(name, clip=True)
     surveys = list(pool.map(partial(survey_case, normaliser=normaliser, dims=protocol.dims), cases))

@@ -32,17 +32,11 @@ WORDS = (
 
 @dataclass(frozen=True)
 class Swap:
-    """Scores of one session from its own source and from another subject's, in the same voxels.
+    """Scores of one session from its own source and from another subject's, in the same voxels."""
 
-    Attributes:
-        own: PSNR, MAE and correlation with the own source.
-        other: The same with another subject's.
-        share: Share of the brain that the other brain also covers.
-    """
-
-    own: Scores
+    own: Scores  # PSNR, MAE and correlation
     other: Scores
-    share: float
+    share: float  # of the brain that the other brain also covers
 
 
 def compare_swap(
@@ -50,12 +44,8 @@ def compare_swap(
 ) -> Swap | None:
     """Score two synthetic images of one session where both brains are; None if nowhere.
 
-    Args:
-        own: Image from the own source, (X, Y, Z), in the units of the metrics.
-        other: Image from another subject's.
-        other_brain: (X, Y, Z) bool.
-        anatomy: The real image.
-        data_range: Width of the intensity range, in the same units.
+    ``own`` and ``other`` are the images (X, Y, Z) from the own and another subject's source, in the
+    units of the metrics, and ``data_range`` the width of the intensity range.
     """
     shared = anatomy.brain & other_brain
     inner = shared & ndimage.binary_erosion(anatomy.tissues > CSF)
@@ -82,9 +72,7 @@ def check_condition(
 ) -> dict[str, Any]:
     """Return the loss of each method when it is given the source of another subject.
 
-    Args:
-        found: Method -> session -> scores of both images.
-        methods: All that were scored; "X_shuffled" is the shuffled counterpart of method X.
+    Scores of both images come by method and session; "X_shuffled" is the counterpart of method X.
     """
     named = [method for method in methods if not method.endswith(SHUFFLED)]
     return {

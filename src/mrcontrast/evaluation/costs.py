@@ -16,10 +16,8 @@ def add_costs(
 ) -> dict[str, Any]:
     """Add the costs of methods to the evaluation in a folder, and return its new summary.
 
-    Args:
-        out: The evaluation.
-        predictions: Folder of the predictions, with their sidecars, by method.
-        runs: Run folders of the model and of the models that it was built on, each once.
+    Predictions, with their sidecars, and runs, of the model and all that it was built on, come by
+    method.
     """
     summary: dict[str, Any] = json.loads((out / "summary.json").read_text(encoding="utf-8"))
     summary["costs"] = {name: read_costs(place, runs[name]) for name, place in predictions.items()}

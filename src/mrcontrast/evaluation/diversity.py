@@ -69,12 +69,7 @@ def compare_sessions(cases: tuple[Case, Case], scorer: Scorer) -> dict[str, floa
 
 
 def choose_pairs(names: Sequence[str], most: int = MAX_PAIRS) -> list[tuple[str, str]]:
-    """Return all pairs of names, or ``most`` evenly spaced ones.
-
-    Example:
-        >>> choose_pairs(["a", "b", "c"])
-        [('a', 'b'), ('a', 'c'), ('b', 'c')]
-    """
+    """Return all pairs of names, or ``most`` evenly spaced ones."""
     pairs = list(combinations(names, 2))
     if len(pairs) <= most:
         return pairs

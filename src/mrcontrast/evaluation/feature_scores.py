@@ -30,11 +30,7 @@ WORDS = {
 
 
 class FeatureScorer:
-    """Compare images through a frozen network that each process loads once.
-
-    Args:
-        node: A node of ``configs/features`` as plain values.
-    """
+    """Compare images through a frozen network of ``configs/features``, loaded once a process."""
 
     def __init__(self, node: Mapping[str, Any]) -> None:
         self.key = json.dumps(node)
@@ -97,10 +93,7 @@ def compare_sets(
 ) -> dict[str, Any]:
     """Return KID, MMD and FID of each method against the real images; None for too few vectors.
 
-    Args:
-        scorer: The feature network.
-        real: Session -> vectors (n, dim) of the real image.
-        synthetic: Method -> session -> vectors of the synthetic image.
+    Vectors (n, dim) of an image come by session, and those of synthetic images by method first.
     """
     described = scorer.extractor.describe()
     methods = {

@@ -5,7 +5,7 @@ from mrcontrast.imaging.tissue_classes import TISSUES
 from mrcontrast.metrics import voxelwise
 from mrcontrast.metrics.metric import Pair
 from mrcontrast.metrics.overlap import dice, volume_change_percent, volume_ml
-from mrcontrast.metrics.texture import histogram_distance, sorted_distance
+from mrcontrast.metrics.texture import sorted_distance
 
 
 def psnr(pair: Pair) -> float:
@@ -40,7 +40,8 @@ def share_outside(pair: Pair) -> float:
 
 def histogram(pair: AnatomyPair) -> float:
     """Return the Wasserstein-1 distance of intensities in the brain."""
-    return histogram_distance(pair.prediction, pair.target, pair.anatomy.brain)
+    brain = pair.anatomy.brain
+    return sorted_distance(pair.prediction[brain], pair.target[brain])
 
 
 def gradient(pair: AnatomyPair) -> float:

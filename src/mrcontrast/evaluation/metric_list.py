@@ -108,11 +108,7 @@ def describe(
 ) -> dict[str, dict[str, Any]]:
     """Return all that a reader needs to compute and to show the same metrics, by name.
 
-    Args:
-        metrics: Metrics of the result.
-        num_scales: Scales of MS-SSIM, the same for all subjects.
-        data_range: Width of the intensity range, or its source.
-        dims: 3, or 2 where metrics of regions are means over axial slices.
+    The number of scales of MS-SSIM and the width of the intensity range are those of all subjects.
     """
     shared: dict[str, Any] = {"dims": dims, "data_range": data_range}
     if dims == 2:

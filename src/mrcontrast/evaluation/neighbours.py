@@ -18,19 +18,12 @@ COPIED_BELOW = 0.5
 
 @dataclass(frozen=True)
 class Nearest:
-    """Root mean square distances of one synthetic volume on a coarse grid, in its own units.
+    """Root mean square distances of one synthetic volume on a coarse grid, in its own units."""
 
-    Attributes:
-        training: To the nearest training image.
-        name: Session of that image.
-        real: From the subject's real image to its nearest training image.
-        truth: To the subject's real image.
-    """
-
-    training: float
-    name: str
-    real: float
-    truth: float
+    training: float  # to the nearest training image
+    name: str  # session of that image
+    real: float  # from the subject's real image to its nearest training image
+    truth: float  # to the subject's real image
 
     @property
     def ratio(self) -> float | None:
@@ -56,12 +49,9 @@ class TrainingSet:
 
 
 def store_training(volumes: Mapping[str, Path], folder: Path, pool: Workers) -> TrainingSet:
-    """Write small copies of training volumes to a folder, one in memory at a time.
+    """Write small copies of training volumes, all on one grid and 0 outside the brain.
 
-    Args:
-        volumes: Files by session, all on one grid, 0 outside the brain.
-        folder: Folder of the file.
-        pool: Processes to use.
+    One is in memory at a time.
 
     Raises:
         MrcontrastError: A file cannot be read, or the folder has too little space.

@@ -34,12 +34,7 @@ Pairs = list[dict[str, Any]]
 def compare_methods(rows: Sequence[Row], metrics: Sequence[Metric]) -> dict[str, Any]:
     """Return the tests of every two methods, metric by metric, or the reason why there are none.
 
-    Args:
-        rows: The scores of all sessions.
-        metrics: Those of them that have a better side are tested.
-
-    Returns:
-        {"method", "alpha", "refused": words or None, "power": {...}, "pairs": [...]}.
+    Metrics that have a better side are tested.
     """
     values = {
         key: subjects for key, subjects in by_subject(rows).items() if not key[0].endswith(SHUFFLED)
@@ -66,10 +61,6 @@ def power_note(n: int, pairs: int) -> dict[str, Any]:
     """Return the smallest p and the smallest effect that ``n`` subjects can show.
 
     ``pairs`` is the number of pairs of methods in a family of Holm's correction.
-
-    Example:
-        >>> power_note(5, 1)["detectable_dz"] is None, power_note(8, 3)["smallest_p_holm"]
-        (True, 0.0234375)
     """
     least, corrected = smallest_p(n), min(1.0, pairs * smallest_p(n))
     effect = detectable_effect(n, ALPHA / pairs) if corrected <= ALPHA else None

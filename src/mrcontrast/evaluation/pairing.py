@@ -25,23 +25,14 @@ LABELS = (r"_dseg$",)
 
 @dataclass(frozen=True)
 class Case:
-    """The files of one session.
+    """The files of one session."""
 
-    Attributes:
-        name: "sub-X", "sub-X_ses-Y", or a file name without its ending.
-        reference: The real image.
-        mask: Brain mask; None for the non-zero voxels of the reference.
-        predictions: Synthetic image by method.
-        lesions: Lesion mask, or None.
-        labels: Tissue labels, numbered as those of the phantom, or None.
-    """
-
-    name: str
+    name: str  # "sub-X", "sub-X_ses-Y", or a file name without its ending
     reference: Path
-    mask: Path | None
-    predictions: dict[str, Path] = field(default_factory=dict)
+    mask: Path | None  # of the brain; None for the non-zero voxels of the reference
+    predictions: dict[str, Path] = field(default_factory=dict)  # by method
     lesions: Path | None = None
-    labels: Path | None = None
+    labels: Path | None = None  # of tissues, numbered as those of the phantom
 
     @property
     def subject(self) -> str:
@@ -82,11 +73,8 @@ def prediction_patterns(contrast: str) -> tuple[str, ...]:
 def index_folder(folder: Path, patterns: tuple[str, ...]) -> dict[str, Path]:
     """Find the NIfTI files of one kind in a folder and its subfolders, by session.
 
-    Standard deviations from ``mrcontrast translate`` are left out.
-
-    Args:
-        folder: Flat or BIDS.
-        patterns: Regular expressions for a file's name without its ending, best first.
+    Patterns, best first, fit a file's name without its ending. Standard deviations from
+    ``mrcontrast translate`` are left out.
 
     Raises:
         MrcontrastError: The folder cannot be read, or two files belong to one session.
@@ -159,31 +147,12 @@ def session_name(path: Path, root: Path) -> str:
     return without_contrast(MASK_SUFFIX.sub("", printable(stem(path))))
 
 
-def resolve(name: str, known: Mapping[str, object]) -> str | None:
-    """Return the known session of a name, which may lack the session entity; None if unknown.
-
-    Raises:
-        MrcontrastError: Several sessions match.
-
-    Example:
-        >>> resolve("sub-01", {"sub-01_ses-1": ..., "sub-02": ...})
-        'sub-01_ses-1'
-    """
-    if name in known:
-        return name
-    sessions = [other for other in known if other.startswith(f"{name}_ses-")]
-    if len(sessions) > 1:
-        raise MrcontrastError(
-            f"Expected a name that means one session, got {name} for {listing(sessions)}. "
-            "Put the session into the file name."
-        )
-    return sessions[0] if sessions else None
-
-
 def match(
     predictions: Mapping[str, Path], known: Mapping[str, object], folder: Path
 ) -> tuple[dict[str, Path], list[str]]:
     """Return the prediction of each known session, and the names of predictions without one.
+
+    A name may lack the session entity.
 
     Raises:
         MrcontrastError: A prediction matches several sessions, or two match the same.
@@ -191,7 +160,13 @@ def match(
     matched: dict[str, Path] = {}
     foreign = []
     for name, path in predictions.items():
-        target = resolve(name, known)
+        sessions = [other for other in known if other.startswith(f"{name}_ses-")]
+        if name not in known and len(sessions) > 1:
+            raise MrcontrastError(
+                f"Expected a name that means one session, got {name} for {listing(sessions)}. "
+                "Put the session into the file name."
+            )
+        target = name if name in known else next(iter(sessions), None)
         if target is None:
             foreign.append(name)
         elif matched.setdefault(target, path) != path:
@@ -203,12 +178,7 @@ def match(
 
 
 def listing(names: Iterable[str]) -> str:
-    """Join the first few names for a message, with the number of others.
-
-    Example:
-        >>> listing(["a", "b", "c", "d", "e", "f", "g"])
-        'a, b, c, d, e and 2 more'
-    """
+    """Join the first few names for a message, with the number of others."""
     names = sorted(names)
     more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
     return ", ".join(names[:NAMES_SHOWN]) + more

@@ -65,9 +65,7 @@ class Roles:
 def find_roles(predictions: Mapping[str, Path], target: str = "") -> Roles:
     """Return the contrasts of predictions, by their names and the first sidecar of each method.
 
-    Args:
-        predictions: Folder by method.
-        target: What they are, whatever their names; "" takes it from the names.
+    ``target`` says what they are, whatever their names; "" takes it from the names.
 
     Raises:
         UsageError: The names are of several contrasts.
@@ -93,16 +91,10 @@ def find_roles(predictions: Mapping[str, Path], target: str = "") -> Roles:
 def name_predictions(values: list[str], method: str | None = None) -> dict[str, Path]:
     """Read the values of ``--predictions``: one folder, or several as NAME=DIR.
 
-    Args:
-        values: As typed.
-        method: Name of a single folder, from ``--method``; the folder's own name when None.
+    ``method`` names a single folder; None takes the folder's own name.
 
     Raises:
         UsageError: Several folders without unique names, or a name given twice.
-
-    Example:
-        >>> sorted(name_predictions(["lookup=a", "controlnet=b"]))
-        ['controlnet', 'lookup']
     """
     if len(values) == 1 and not _is_named(values[0]):
         folder = Path(values[0])
@@ -153,10 +145,8 @@ def read_features(
 ) -> dict[str, Any] | None:
     """Return the node of a feature network as plain values; None for "none".
 
-    Args:
-        name: Name of a file in ``configs/features``.
-        weights: File of its weights; None takes the packaged ones.
-        sha256: SHA-256 that the file must have; None takes any and notes it.
+    ``name`` is that of a file in ``configs/features``. Without a file its weights are the packaged
+    ones; without ``sha256`` any file is taken, and its hash noted.
 
     Raises:
         UsageError: There is no such network, or it needs a file.
@@ -182,9 +172,7 @@ def read_features(
 def check_normaliser(protocol: Protocol, prepared: bool) -> None:
     """Check that the normaliser of the references exists and does not scale them a second time.
 
-    Args:
-        protocol: Names the normaliser as prepared data does: "percentile-0.5-99.5".
-        prepared: Whether the references are a prepared data set, which is normalised.
+    References that are ``prepared`` are normalised already.
 
     Raises:
         UsageError: There is no such normaliser, or the references are scaled twice.

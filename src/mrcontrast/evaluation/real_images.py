@@ -38,11 +38,7 @@ def find_doubts(references: Mapping[str, Path], folder: Path, target: str) -> di
 
 
 def doubt(path: Path, sidecars: Sidecars, target: str) -> str | None:
-    """Return why an image is no real image of a target; None if nothing speaks against it.
-
-    >>> doubt(Path("sub-01_ce-gad_T1w.nii.gz"), Sidecars(Path()), "t1w")
-    'taken after contrast agent, by its name'
-    """
+    """Return why an image is no real image of a target; None if nothing speaks against it."""
     for facts, place in (({}, "name"), (sidecars.known(path), "sidecar")):
         kind = not_scanned(path.name, facts)
         if kind is not None and not (kind == CONTRAST_AGENT and with_agent(target)):

@@ -32,11 +32,6 @@ class Survey(NamedTuple):
 def survey_case(case: Case, normaliser: Normaliser | None = None, dims: int = 3) -> Survey:
     """Survey the reference of one session before the first is scored.
 
-    Args:
-        case: The session's files.
-        normaliser: See ``read_reference``.
-        dims: 2 counts the scales of axial slices.
-
     Raises:
         MrcontrastError: It cannot be read, or is too small for SSIM.
     """
@@ -57,9 +52,7 @@ def survey_case(case: Case, normaliser: Normaliser | None = None, dims: int = 3)
 def read_reference(case: Case, normaliser: Normaliser | None = None) -> tuple[Volume, np.ndarray]:
     """Read the reference of one session and its brain mask, (X, Y, Z) bool.
 
-    Args:
-        case: The session's files.
-        normaliser: Scales the reference to [0, 1] in the mask, 0 outside; None keeps stored values.
+    A normaliser scales the reference to [0, 1] in the mask, 0 outside.
 
     Raises:
         MrcontrastError: A file cannot be read, the grids differ, the mask is empty or contains NaN,
@@ -87,26 +80,16 @@ def read_like(
 ) -> Volume:
     """Read a volume on the reference's grid, axes in any order, NaN outside the brain as 0.
 
-    Args:
-        path: The file.
-        reference: Volume with the grid.
-        case: Files of the session.
-        mask: The brain, (X, Y, Z) bool.
-        zeros: Accept a volume of zeros.
-
     Raises:
-        MrcontrastError: It cannot be read, is on another grid, or has NaN in the brain.
+        MrcontrastError: It cannot be read, is on another grid, has NaN in the brain, or is all 0
+            without ``zeros``.
     """
     volume = onto_grid(read_volume(path, zeros, nan=True), reference, path, case.reference)
     return without_nan(volume, mask, path)
 
 
 def without_nan(volume: Volume, mask: np.ndarray, path: Path) -> Volume:
-    """Return a volume with 0 for NaN outside the brain, as SPM writes it.
-
-    Raises:
-        MrcontrastError: The brain, (X, Y, Z) bool, contains NaN.
-    """
+    """Return a volume with 0 for NaN outside the brain, as SPM writes it; raise for NaN inside."""
     missing = np.isnan(volume.data)
     if inside := int((missing & mask).sum()):
         raise MrcontrastError(
@@ -119,14 +102,7 @@ def without_nan(volume: Volume, mask: np.ndarray, path: Path) -> Volume:
 def read_anatomy(case: Case, reference: Volume, target: np.ndarray, mask: np.ndarray) -> Anatomy:
     """Read the lesions and labels of one session beside its real image and brain.
 
-    Args:
-        case: The session's files.
-        reference: The real image as stored.
-        target: Its voxels in the units of the metrics, (X, Y, Z).
-        mask: The brain, (X, Y, Z) bool.
-
-    Raises:
-        MrcontrastError: The lesion mask or the labels cannot be read or are on another grid.
+    ``reference`` is the image as stored, ``target`` its voxels in the units of the metrics.
     """
     lesions = labels = None
     if case.lesions is not None:

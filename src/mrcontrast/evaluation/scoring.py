@@ -27,50 +27,29 @@ from mrcontrast.transforms.normalise import Normaliser
 
 @dataclass(frozen=True)
 class CaseResult:
-    """All results of one session.
-
-    Attributes:
-        name: The session.
-        rows: Scores by method and region.
-        calibrations: Error against predicted spread, for methods that predict one.
-        nearest: Nearest training neighbour by method, if the training data are known.
-        swaps: The own sources against another's, for methods with a shuffled counterpart.
-        real_vectors: Features of the real image, (n, dim); None without a feature network.
-        vectors: Features of each method's image.
-    """
+    """All results of one session, by method where they exist."""
 
     name: str
     rows: list[Row] = field(default_factory=list)
     calibrations: dict[str, Calibration] = field(default_factory=dict)
     nearest: dict[str, Nearest] = field(default_factory=dict)
     swaps: dict[str, Swap] = field(default_factory=dict)
-    real_vectors: np.ndarray | None = None
+    real_vectors: np.ndarray | None = None  # features, (n, dim)
     vectors: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """The settings that all sessions of an evaluation share; sent to each worker.
-
-    Attributes:
-        rule: Intensity range.
-        num_scales: Scales of MS-SSIM.
-        metrics: Metrics that hold for the target.
-        normaliser: Applied to the reference; predictions are taken as stored.
-        training: Small copies of the training volumes, or None.
-        features: Feature network, or None.
-        dims: 3 for volumes, 2 for axial slices.
-        target: Target contrast, such as "t1w".
-    """
+    """The settings that all sessions of an evaluation share; sent to each worker."""
 
     rule: IntensityRange
-    num_scales: int
-    metrics: tuple[Metric, ...]
-    normaliser: Normaliser | None = None
+    num_scales: int  # of MS-SSIM
+    metrics: tuple[Metric, ...]  # that hold for the target
+    normaliser: Normaliser | None = None  # of the reference; predictions are taken as stored
     training: TrainingSet | None = None
     features: FeatureScorer | None = None
-    dims: int = 3
-    target: str = ""
+    dims: int = 3  # 2 for axial slices
+    target: str = ""  # contrast, such as "t1w"
 
     def compare(self, image: np.ndarray, anatomy: Anatomy, ends: Ends) -> dict[str, Scores]:
         """Return the metrics of a synthetic image (X, Y, Z) by region."""
@@ -163,11 +142,7 @@ class Session:
         return compare_swap(image, other, other_brain, self.anatomy, high - low)
 
     def spread(self, prediction: Path) -> np.ndarray | None:
-        """Return the predicted deviation in the brain, (N,), in the units of the metrics, or None.
-
-        Raises:
-            MrcontrastError: Its file cannot be read or is on another grid.
-        """
+        """Return the predicted deviation in the brain, (N,), in the metrics' units, or None."""
         path = PredictionFiles(prediction).std
         if not path.is_file():
             return None

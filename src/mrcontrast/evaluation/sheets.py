@@ -77,7 +77,10 @@ def cost_sheets(summary: Mapping[str, Any]) -> list[Sheet]:
     rows = []
     for method in summary["methods"]:
         known = summary["costs"].get(method, {})
-        cells = [format_cost(known.get(name), digits) for name, (_, digits) in COSTS.items()]
+        cells = [
+            MISSING if known.get(name) is None else f"{known[name]:,.{digits}f}"
+            for name, (_, digits) in COSTS.items()
+        ]
         rows.append([method, *cells])
     columns = ["Method", *(title for title, _ in COSTS.values())]
     return [Sheet("Costs", columns, rows, (COSTS_NOTE,))]
@@ -99,15 +102,6 @@ def format_statistic(statistic: Mapping[str, Any] | None, digits: int, missing: 
         return mean
     low, high = statistic["ci95"]
     return f"{mean} [{low:.{digits}f}, {high:.{digits}f}]"
-
-
-def format_cost(value: float | None, digits: int) -> str:
-    """Format a cost with separators of thousands.
-
-    >>> format_cost(1926209, 0), format_cost(0.25, 2), format_cost(None, 1)
-    ('1,926,209', '0.25', 'n/a')
-    """
-    return MISSING if value is None else f"{value:,.{digits}f}"
 
 
 def _scores(

@@ -94,22 +94,15 @@ def read_csv(lines: Iterable[str]) -> list[Row]:
 
     A missing fixed column raises KeyError, and one that holds no number ValueError.
     """
-    return [_row(cells) for cells in csv.DictReader(lines)]
-
-
-def _row(cells: Mapping[str, str]) -> Row:
-    subject, session = cells["subject"], cells["session"]
-    values = {key: _number(cell) for key, cell in cells.items() if key not in FIXED_COLUMNS}
-    return Row(
-        f"{subject}_{session}" if session else subject,
-        subject,
-        cells["method"],
-        cells["region"],
-        int(cells["voxels"]),
-        float(cells["range_low"]),
-        float(cells["range_high"]),
-        {key: value for key, value in values.items() if math.isfinite(value)},
-    )
+    rows = []
+    for cells in csv.DictReader(lines):
+        subject, session, method, region, voxels, low, high = (cells[key] for key in FIXED_COLUMNS)
+        name = f"{subject}_{session}" if session else subject
+        values = {key: _number(cell) for key, cell in cells.items() if key not in FIXED_COLUMNS}
+        scores = {key: value for key, value in values.items() if math.isfinite(value)}
+        fixed = name, subject, method, region, int(voxels), float(low), float(high)
+        rows.append(Row(*fixed, scores))
+    return rows
 
 
 def _number(cell: str | None) -> float:

@@ -11,20 +11,22 @@ from mrcontrast.evaluation.pairing import subject_of
 from mrcontrast.evaluation.sheets import Sheet, cost_sheets, sheets_of
 from mrcontrast.metrics.intervals import MIN_SUBJECTS
 
-LATEX = {
-    "\\": r"\textbackslash{}",
-    **{character: "\\" + character for character in "&%$#_{}"},
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "↑": r"$\uparrow$",
-    "↓": r"$\downarrow$",
-    "→": r"$\rightarrow$",
-    "∞": r"$\infty$",
-    "±": r"$\pm$",
-    "|": r"$|$",
-    "<": "$<$",
-    ">": "$>$",
-}
+LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        **{character: "\\" + character for character in "&%$#_{}"},
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "↑": r"$\uparrow$",
+        "↓": r"$\downarrow$",
+        "→": r"$\rightarrow$",
+        "∞": r"$\infty$",
+        "±": r"$\pm$",
+        "|": r"$|$",
+        "<": "$<$",
+        ">": "$>$",
+    }
+)
 
 
 def tables_of(summary: Mapping[str, Any]) -> list[Sheet]:
@@ -67,7 +69,7 @@ def to_latex(summary: Mapping[str, Any]) -> str:
         notes = " ".join(sheet.notes) or _sentence(caption(summary))
         blocks.append(
             "\\begin{table}\n\\centering\n"
-            f"\\caption{{{_escape(sheet.title)}. {_escape(notes)}}}\n"
+            f"\\caption{{{sheet.title.translate(LATEX)}. {notes.translate(LATEX)}}}\n"
             f"\\begin{{tabular}}{{{layout}}}\n\\toprule\n{_latex_line(sheet.columns)}\\midrule\n"
             + "".join(map(_latex_line, sheet.rows))
             + "\\bottomrule\n\\end{tabular}\n\\end{table}\n"
@@ -125,9 +127,4 @@ def _line(cells: list[str]) -> str:
 
 
 def _latex_line(cells: list[str]) -> str:
-    return " & ".join(map(_escape, cells)) + " \\\\\n"
-
-
-def _escape(text: str) -> str:
-    """Escape text for LaTeX."""
-    return "".join(LATEX.get(character, character) for character in text)
+    return " & ".join(cell.translate(LATEX) for cell in cells) + " \\\\\n"

@@ -55,14 +55,12 @@ class Fitted:
 def to_rich(summary: Mapping[str, Any], titles: Container[str] | None = None) -> Group:
     """Return the tables with these titles, or all, to print with a ``rich`` console."""
     sheets = [sheet for sheet in tables_of(summary) if titles is None or sheet.title in titles]
-    lines = (Text(f"- {line}") for line in left_out(summary))
-    return Group(*(shown(sheet, caption(summary)) for sheet in sheets), *lines)
-
-
-def shown(sheet: Sheet, caption: str) -> RenderableType:
-    """Return a table above its notes or else a caption; only the notes if it is empty."""
-    notes = " ".join(sheet.notes)
-    return Fitted(sheet, notes or caption) if sheet.rows else Text(f"{sheet.title}: {notes}")
+    shown: list[RenderableType] = []
+    for sheet in sheets:
+        notes = " ".join(sheet.notes)
+        filled = Fitted(sheet, notes or caption(summary))
+        shown.append(filled if sheet.rows else Text(f"{sheet.title}: {notes}"))
+    return Group(*shown, *(Text(f"- {line}") for line in left_out(summary)))
 
 
 def split(sheet: Sheet, width: int) -> Iterator[Sheet]:

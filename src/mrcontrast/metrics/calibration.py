@@ -11,22 +11,13 @@ NOMINAL_COVERAGE = {"1_sd": 0.6827, "2_sd": 0.9545}  # of a normal error
 
 @dataclass(frozen=True)
 class Calibration:
-    """Error against predicted spread, over the voxels of one image.
+    """Error against predicted spread, over the voxels of one image."""
 
-    Attributes:
-        predicted_sd: Root mean square of the prediction in each tenth of the voxels, lowest first.
-        rmse: Root mean square error of the same voxels.
-        coverage: Share of voxels with an error of at most 1 and 2 predicted deviations.
-        scale: RMS error over RMS prediction: 1 is calibrated, above 1 overconfident; NaN if all
-            predictions are 0.
-        rank_correlation: Spearman's, of |error| and prediction; NaN if one of them is constant.
-    """
-
-    predicted_sd: tuple[float, ...]
-    rmse: tuple[float, ...]
-    coverage: dict[str, float]
-    scale: float
-    rank_correlation: float
+    predicted_sd: tuple[float, ...]  # root mean square in each tenth of the voxels, lowest first
+    rmse: tuple[float, ...]  # of the same voxels
+    coverage: dict[str, float]  # share of voxels with an error of at most 1 and 2 deviations
+    scale: float  # RMS error over RMS prediction, above 1 overconfident; NaN if all are 0
+    rank_correlation: float  # Spearman's, of |error| and prediction; NaN if one is constant
 
 
 def calibrate(error: np.ndarray, predicted_sd: np.ndarray) -> Calibration:

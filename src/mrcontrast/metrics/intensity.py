@@ -51,14 +51,11 @@ class FixedRange:
 class ReferenceRange:
     """Percentiles of each reference; both images are rescaled so that they become 0 and 1.
 
-    Attributes:
-        lower: Percentile over the whole reference: usually the background, so that a few lower
-            voxels, left by interpolation, do not stretch the range.
-        upper: Percentile over the brain of the reference.
+    The lower one is usually background: a few lower voxels, left by interpolation, do not count.
     """
 
-    lower: float = 0.5
-    upper: float = 99.5
+    lower: float = 0.5  # over the whole reference
+    upper: float = 99.5  # over its brain
 
     def ends(self, target: np.ndarray, mask: np.ndarray) -> Ends:
         """Return the percentiles of a reference (*S) with its brain mask (*S).

@@ -16,28 +16,16 @@ METHOD = (
 
 @dataclass(frozen=True)
 class Statistic:
-    """Statistics of one value over subjects.
+    """Statistics of one value over subjects."""
 
-    Attributes:
-        mean: None when a value is infinite (PSNR of equal images).
-        sd: Standard deviation (n - 1); None for one subject.
-        ci95: Both ends of the 95 % interval of the mean; None below five subjects.
-        n: Number of subjects.
-    """
-
-    mean: float | None
-    sd: float | None
-    ci95: tuple[float, float] | None
-    n: int
+    mean: float | None  # None when a value is infinite (PSNR of equal images)
+    sd: float | None  # n - 1; None for one subject
+    ci95: tuple[float, float] | None  # interval of the mean; None below five subjects
+    n: int  # subjects
 
 
 def summarise(values: np.ndarray) -> Statistic:
-    """Summarise one metric over independent subjects, (N,), N >= 1.
-
-    Example:
-        >>> summarise(np.array([0.5]))
-        Statistic(mean=0.5, sd=None, ci95=None, n=1)
-    """
+    """Summarise one metric over independent subjects, (N,), N >= 1."""
     values = np.asarray(values, dtype=np.float64)
     n = len(values)
     if not np.isfinite(values).all():

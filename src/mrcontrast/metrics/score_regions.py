@@ -17,7 +17,7 @@ SLICES = (
 )
 
 Scores = dict[str, float]
-Regions = Mapping[str, np.ndarray | None]
+Regions = Mapping[str, np.ndarray | None]  # (*S) bool; None for the whole image
 
 
 def score(pair: Pair, metrics: Iterable[Metric]) -> Scores:
@@ -27,13 +27,7 @@ def score(pair: Pair, metrics: Iterable[Metric]) -> Scores:
 
 
 def score_regions(pair: Pair, regions: Regions, metrics: Sequence[Metric]) -> dict[str, Scores]:
-    """Return the metrics of whole images by region: {"brain": {"mae": ...}, "image": ...}.
-
-    Args:
-        pair: Whole images, (*S).
-        regions: Voxels of each region, (*S) bool; None for the whole image.
-        metrics: Metrics to compute.
-    """
+    """Return the metrics of whole images by region: {"brain": {"mae": ...}, "image": ...}."""
     return {name: score(replace(pair, mask=mask), metrics) for name, mask in regions.items()}
 
 
@@ -42,12 +36,7 @@ def score_slices(
 ) -> dict[str, Scores]:
     """Return ``score_regions`` of each slice, averaged over the slices that have a value.
 
-    Args:
-        pair: Whole volumes, (X, Y, Z).
-        regions: Voxels of each region, (X, Y, Z) bool, "brain" among them; None for whole slices.
-            Slices with less than a twentieth of the largest slice's brain are left out.
-        metrics: Metrics to compute.
-        axis: Axis from slice to slice.
+    Slices along ``axis`` with less than a twentieth of the largest slice's brain are left out.
     """
     for mask in regions.values():
         replace(pair, mask=mask)  # checks it

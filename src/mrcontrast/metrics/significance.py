@@ -13,19 +13,12 @@ WILCOXON_EFFICIENCY = 3 / math.pi  # against the t test, for normal differences
 
 @dataclass(frozen=True)
 class PairedTest:
-    """Comparison of two methods over the same subjects.
+    """Comparison of two methods over the same subjects."""
 
-    Attributes:
-        n: Subjects.
-        p: Two-sided p of the Wilcoxon signed-rank test; 1 if no subject differs.
-        rank_biserial: Matched-pairs rank-biserial correlation, from -1 (first always lower) to 1.
-        cohens_dz: Mean difference over its standard deviation; None if all differences are equal.
-    """
-
-    n: int
-    p: float
-    rank_biserial: float
-    cohens_dz: float | None
+    n: int  # subjects
+    p: float  # two-sided, of the Wilcoxon signed-rank test; 1 if no subject differs
+    rank_biserial: float  # of matched pairs, from -1 (first always lower) to 1
+    cohens_dz: float | None  # mean difference over its deviation; None if all are equal
 
 
 def paired_test(first: np.ndarray, second: np.ndarray) -> PairedTest:
@@ -50,10 +43,6 @@ def holm(p_values: list[float]) -> list[float]:
     """Return p values corrected for a family of tests, in their order.
 
     Source: Holm 1979, Scandinavian Journal of Statistics 6(2).
-
-    Example:
-        >>> holm([0.01, 0.04, 0.03])
-        [0.03, 0.06, 0.06]
     """
     order = np.argsort(p_values)
     scaled = np.array(p_values)[order] * np.arange(len(p_values), 0, -1)

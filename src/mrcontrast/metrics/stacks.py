@@ -43,13 +43,7 @@ def stack_maps(
 
 
 class _Workspace:
-    """Reused memory for the local moments of p = x + y and q = x - y of a few slices.
-
-    Args:
-        shape: Shape of the whole stack, (N, H, W).
-        data_range: Width of the intensity range.
-        border: How slices continue outside their edges.
-    """
+    """Reused memory for the local moments of p = x + y and q = x - y of a few slices."""
 
     def __init__(self, shape: tuple[int, ...], data_range: float, border: Border) -> None:
         self.slices = max(1, CHUNK_PIXELS // (shape[1] * shape[2]))

@@ -64,17 +64,9 @@ def ssim(
 ) -> float:
     """Return the mean structural similarity of two images, by scikit-image.
 
-    Args:
-        prediction: Image, (*S), two or three axes.
-        target: Image on the same grid, (*S).
-        data_range: Width of the intensity range, in the units of the images; > 0.
-        mask: Voxels whose map values are averaged, (*S) bool. Their windows extend up to 5 voxels
-            outside the mask. Without a mask a margin of 5 voxels is left out.
-
-    Raises:
-        MrcontrastError: Shapes differ, the mask is empty, or an axis is shorter than the window.
-
-    Source: Wang et al. 2004, IEEE TIP 13(4).
+    Arguments as ``similarity_maps``, with a mask (*S) bool of the voxels whose map values are
+    averaged. Their windows extend up to 5 voxels outside the mask. Without a mask a margin of 5
+    voxels is left out.
     """
     check_images(prediction, target, data_range, mask)
     _, image = structural_similarity(

@@ -3,24 +3,7 @@
 import numpy as np
 from scipy import ndimage
 
-from mrcontrast.metrics.voxelwise import check_pair
-
 Spacing = tuple[float, ...]
-
-
-def histogram_distance(prediction: np.ndarray, target: np.ndarray, mask: np.ndarray) -> float:
-    """Return the Wasserstein-1 distance of the intensities of two images (*S) in a mask (*S).
-
-    It is in the images' units and equals ``scipy.stats.wasserstein_distance``; for equal numbers of
-    voxels it is the mean difference of the sorted values.
-
-    Example:
-        >>> row, every = np.array([0.0, 1.0]), np.array([True, True])
-        >>> histogram_distance(row[::-1], row, every), histogram_distance(row + 2, row, every)
-        (0.0, 2.0)
-    """
-    check_pair(prediction, target, mask)
-    return sorted_distance(prediction[mask], target[mask])
 
 
 def gradient_magnitude(image: np.ndarray, mask: np.ndarray, spacing_mm: Spacing) -> np.ndarray:
@@ -38,7 +21,10 @@ def gradient_magnitude(image: np.ndarray, mask: np.ndarray, spacing_mm: Spacing)
 
 
 def sorted_distance(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the Wasserstein-1 distance of two samples of equal size (N,); NaN if empty."""
+    """Return the Wasserstein-1 distance of two samples of equal size (N,); NaN if empty.
+
+    It is the mean difference of the sorted values.
+    """
     if not len(first):
         return float("nan")
     change = np.subtract(np.sort(first), np.sort(second), dtype=np.float64)

@@ -15,10 +15,7 @@ def mean_absolute_error(
 ) -> float:
     """Return mean(|prediction - target|) over the mask, in the units of the images.
 
-    Args:
-        prediction: Image, (*S).
-        target: Image on the same grid, (*S).
-        mask: Voxels that count, (*S) bool; all when None.
+    Images and mask (bool) are (*S); without a mask all voxels count.
 
     Raises:
         MrcontrastError: The shapes differ or the mask is empty.

@@ -1,10 +1,12 @@
-"""Read a finished evaluation: its summary and the scores of each session."""
+"""Read a finished evaluation: its summary, the scores of each session, and their order."""
 
 import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.evaluation.metric_list import metrics_of
@@ -108,8 +110,9 @@ def read_evaluation(path: Path) -> Evaluation:
     try:
         summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
         with (folder / SCORES).open(encoding="utf-8", newline="") as file:
-            rows = read_csv(file)
-        return _checked(Evaluation(folder, summary, rows))
+            evaluation = Evaluation(folder, summary, read_csv(file))
+        _check(evaluation)
+        return evaluation
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise MrcontrastError(
             f"Expected {SUMMARY} and {SCORES} of one evaluation, got {type(error).__name__}: "
@@ -117,7 +120,7 @@ def read_evaluation(path: Path) -> Evaluation:
         ) from error
 
 
-def _checked(evaluation: Evaluation) -> Evaluation:
+def _check(evaluation: Evaluation) -> None:
     """Check that a summary and rows belong together."""
     summary = evaluation.summary
     inputs = summary["inputs"]
@@ -131,4 +134,46 @@ def _checked(evaluation: Evaluation) -> Evaluation:
         raise TypeError("a part of another kind")
     if set(evaluation.methods) != {row.method for row in evaluation.rows}:
         raise ValueError("other methods in one than in the other")
-    return evaluation
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The sessions of an evaluation by one metric of one method in a region, worst first.
+
+    Those without a value come last.
+    """
+
+    method: str
+    metric: str
+    region: str
+    names: list[str]
+
+    @property
+    def worst(self) -> list[str]:
+        """The worse half, worst first."""
+        return self.names[: (len(self.names) + 1) // 2]
+
+    @property
+    def best(self) -> list[str]:
+        """The better half, best first."""
+        return self.names[len(self.worst) :][::-1]
+
+    @property
+    def in_turn(self) -> list[str]:
+        """Worst, best, second worst, second best, and so on."""
+        worst, best = self.worst, self.best
+        pairs = [name for pair in zip(worst, best, strict=False) for name in pair]
+        return pairs + worst[len(best) :]
+
+
+def rank(evaluation: Evaluation, method: str, metric: str, region: str) -> Ranking:
+    """Order the sessions of an evaluation by one metric of one method."""
+    known = evaluation.metric(metric)
+    badness = {
+        row.name: float(known.badness(np.array(row.scores[metric])))
+        for row in evaluation.rows
+        if (row.method, row.region) == (method, region) and metric in row.scores
+    }
+    names = sorted(badness, key=lambda name: (-badness[name], name))
+    rest = [name for name in evaluation.names if name not in badness]
+    return Ranking(method, metric, region, names + rest)

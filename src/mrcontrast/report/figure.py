@@ -51,27 +51,16 @@ class Cut:
 
 @dataclass(frozen=True)
 class FigureRow:
-    """The volumes of one subject, all on one grid whose axes are RAS.
-
-    Attributes:
-        subject: Name below the pictures.
-        sources: Source by title, (X, Y, Z) each, in the intensity range of the figure's window.
-        real: Real target, (X, Y, Z).
-        synthetic: Synthetic target by method, (X, Y, Z) each.
-        mask: The brain, (X, Y, Z) bool, not empty; slices and PSNR follow it.
-        spacing_mm: Distance of voxels along each axis.
-        spread: Standard deviation of the samples of some methods, (X, Y, Z) each.
-        title: Title of the target.
-    """
+    """The volumes of one subject, (X, Y, Z) each, all on one grid whose axes are RAS."""
 
     subject: str
-    sources: Mapping[str, np.ndarray]
+    sources: Mapping[str, np.ndarray]  # by title, in the intensity range of the figure's window
     real: np.ndarray
-    synthetic: Mapping[str, np.ndarray]
-    mask: np.ndarray
+    synthetic: Mapping[str, np.ndarray]  # by method
+    mask: np.ndarray  # of the brain, not empty; slices and PSNR follow it
     spacing_mm: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    spread: Mapping[str, np.ndarray] = field(default_factory=dict)
-    title: str = ""
+    spread: Mapping[str, np.ndarray] = field(default_factory=dict)  # by method, where known
+    title: str = ""  # of the target
 
     @property
     def titles(self) -> list[str]:
@@ -121,14 +110,8 @@ def read_row(
 ) -> FigureRow:
     """Read the files of one subject, all on one grid, and turn their axes to RAS.
 
-    Args:
-        subject: Name below the pictures.
-        sources: Source volumes by contrast.
-        real: Real target.
-        synthetic: Synthetic target by method.
-        mask: Brain mask; None takes the non-zero voxels of ``real``.
-        spread: Standard deviation of the samples by method.
-        target: Contrast of the target.
+    Sources come by contrast, synthetic volumes and spreads by method. Without a mask the non-zero
+    voxels of ``real`` are the brain.
 
     Raises:
         MrcontrastError: A file cannot be read or is on another grid.

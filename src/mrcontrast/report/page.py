@@ -9,12 +9,11 @@ from mrcontrast.errors import printable
 from mrcontrast.evaluation.table import left_out
 from mrcontrast.pages.templates import environment
 from mrcontrast.report.agreement import REAL, SYNTHETIC, IntensityAgreement, scored_agreements
-from mrcontrast.report.evaluation import Evaluation, choose, read_evaluation
+from mrcontrast.report.evaluation import Evaluation, Ranking, choose, rank, read_evaluation
 from mrcontrast.report.generic_tables import words
 from mrcontrast.report.pictures import Picture, draw_strip
 from mrcontrast.report.plots import AgreementPlot, BoxPlot, agreement_plot, box_plot
 from mrcontrast.report.provenance import data_facts, method_facts
-from mrcontrast.report.ranking import Ranking, rank
 from mrcontrast.report.sessions import Session, find_sessions, read_images
 from mrcontrast.report.tables import further_tables, other_tables, region_tables
 from mrcontrast.report.viewer import Viewer
@@ -28,22 +27,13 @@ BRAIN = "brain"
 
 @dataclass(frozen=True)
 class Choices:
-    """Options of the page.
+    """Options of the page; see ``mrcontrast report``."""
 
-    Attributes:
-        method: Shown first, and the one that ranks the subjects; None takes the first with an
-            uncertainty map, else the first.
-        metric: Ranks the subjects; None takes PSNR.
-        max_subjects: Most subjects in the viewer.
-        max_megabytes: Most MB of volumes in the page.
-        sources: Folder of source images, for an evaluation that does not know them.
-    """
-
-    method: str | None = None
-    metric: str | None = None
-    max_subjects: int = 10
-    max_megabytes: float = 56.0
-    sources: Path | None = None
+    method: str | None = None  # None takes the first with an uncertainty map, else the first
+    metric: str | None = None  # ranks the subjects; None takes PSNR
+    max_subjects: int = 10  # in the viewer
+    max_megabytes: float = 56.0  # of volumes in the page
+    sources: Path | None = None  # images of an evaluation that does not know them
 
 
 def write_report(source: Path, out: Path | None = None, choices: Choices | None = None) -> Path:
@@ -51,8 +41,7 @@ def write_report(source: Path, out: Path | None = None, choices: Choices | None 
 
     Args:
         source: Folder of an evaluation, or of a study that has one.
-        out: The page; None takes that of the study, or puts report.html into the evaluation's
-            folder.
+        out: The page; None takes that of the study, or report.html in the evaluation.
         choices: Which method, how many subjects.
 
     Raises:

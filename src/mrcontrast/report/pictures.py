@@ -29,12 +29,7 @@ def draw_strip(
 ) -> list[Picture]:
     """Draw the widest axial slice of a session: real, synthetic, error and spread, as there are.
 
-    Args:
-        name: Of the session.
-        images: Its volumes.
-        method: Whose prediction is shown.
-        window: Intensities shown as black and white.
-        error: Error with the last colour, in the same units.
+    ``window`` is shown as black and white, and ``error``, in the same units, has the last colour.
     """
     low, high = window
     real, synthetic = images.real, images.synthetic[method]

@@ -34,11 +34,10 @@ class Point(NamedTuple):
 
 
 class Box(NamedTuple):
-    """Quartiles and whiskers, as places along the axis."""
+    """Quartiles and ends of the whiskers, as places along the axis."""
 
     low: float
     first: float
-    median: float
     third: float
     high: float
 
@@ -163,11 +162,7 @@ def _digits(marks: list[float]) -> int:
 
 
 def _short(value: float) -> str:
-    """Return a signed number in few places, never with an exponent where it is large.
-
-    >>> _short(0.01234), _short(-234.5)
-    ('+0.012', '−234')
-    """
+    """Return a signed number in few places, never with an exponent where it is large."""
     return signed(f"{value:+.0f}" if abs(value) >= 100 else f"{value:+.2g}")
 
 
@@ -175,10 +170,10 @@ def _box(values: np.ndarray, place: Callable[[float], float]) -> Box | None:
     """Return quartiles, and whiskers to the last value within 1.5 quartile distances."""
     if len(values) < MIN_SUBJECTS:
         return None
-    first, median, third = np.percentile(values, [25, 50, 75])
+    first, third = np.percentile(values, [25, 75])
     reach = WHISKER * (third - first)
     inner = values[(values >= first - reach) & (values <= third + reach)]
-    return Box(*(place(float(v)) for v in (inner.min(), first, median, third, inner.max())))
+    return Box(*(place(float(v)) for v in (inner.min(), first, third, inner.max())))
 
 
 def _jitter(number: int) -> float:

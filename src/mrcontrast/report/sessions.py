@@ -44,31 +44,21 @@ class Session:
 
 @dataclass(frozen=True)
 class Images:
-    """The volumes of one session in the units of the scores; all but sources are on one grid.
-
-    Attributes:
-        real: Reference.
-        mask: The brain, (X, Y, Z) bool.
-        synthetic: Prediction by method.
-        spread: Standard deviation over draws, by method.
-        sources: Sources in [0, 1], by contrast.
-        labels: (X, Y, Z), whole numbers, or None.
-    """
+    """The volumes of one session in the units of the scores; all but sources are on one grid."""
 
     real: Volume
-    mask: np.ndarray
-    synthetic: dict[str, Volume]
-    spread: dict[str, Volume]
-    sources: dict[str, Volume]
-    labels: np.ndarray | None
+    mask: np.ndarray  # (X, Y, Z) bool
+    synthetic: dict[str, Volume]  # by method
+    spread: dict[str, Volume]  # standard deviation over draws, by method
+    sources: dict[str, Volume]  # in [0, 1], by contrast
+    labels: np.ndarray | None  # (X, Y, Z), whole numbers
 
 
 def find_sessions(evaluation: Evaluation, sources: Path | None = None) -> dict[str, Session]:
     """Find the files of all scored sessions again, by name.
 
-    Args:
-        evaluation: Names the folders; a missing one is searched for next to the evaluation.
-        sources: Folder of source images; None takes those of a prepared data set.
+    A missing folder is searched for next to the evaluation. Source images are in the folder
+    ``sources``, else in a prepared data set.
 
     Raises:
         MrcontrastError: A folder or a file has gone.

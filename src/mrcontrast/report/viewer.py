@@ -55,23 +55,14 @@ def embed(volume: Volume, width: float) -> Embedded:
 
 @dataclass
 class Viewer:
-    """The sessions that a page holds, gathered one by one.
+    """The sessions that a page holds, gathered one by one."""
 
-    Attributes:
-        window: Intensities shown as black and white.
-        max_megabytes: Of all volumes as text.
-        max_sessions: Most sessions.
-        sessions: What the script reads, one dict each.
-        volumes: All volumes, by the name that a session calls them.
-        full: Whether a session did not fit.
-    """
-
-    window: tuple[float, float]
-    max_megabytes: float
+    window: tuple[float, float]  # intensities shown as black and white
+    max_megabytes: float  # of all volumes as text
     max_sessions: int
-    sessions: list[dict[str, Any]] = field(default_factory=list)
-    volumes: dict[str, Embedded] = field(default_factory=dict)
-    full: bool = False
+    sessions: list[dict[str, Any]] = field(default_factory=list)  # what the script reads
+    volumes: dict[str, Embedded] = field(default_factory=dict)  # by the name that a session uses
+    full: bool = False  # a session did not fit
 
     @property
     def megabytes(self) -> float:
