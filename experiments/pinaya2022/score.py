@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from gradient_structure import four_component_gradient_structure
 from rich.console import Console
 from rich.table import Table
 
@@ -17,9 +18,8 @@ from mrcontrast.data.manifest import Manifest
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.evaluation.feature_scores import FeatureScorer
 from mrcontrast.evaluation.protocol import read_features
-from mrcontrast.metrics.feature_distances import frechet_distance, kernel_distance
-from mrcontrast.metrics.gradient_structure import four_component_gradient_structure
-from mrcontrast.metrics.multiscale import ms_ssim
+from mrcontrast.metrics.feature_distances import cubic_kernel, frechet_distance, with_interval
+from mrcontrast.metrics.multiscale import SimilarityPyramid, count_scales
 from mrcontrast.storage.files import write_json
 from mrcontrast.storage.volume import Volume, read_volume, write_volume
 from mrcontrast.tracking.loading import load_stage
@@ -67,7 +67,8 @@ def diversity(files: Sequence[Path], pairs: int, seed: int) -> dict[str, float]:
     for one, other in chosen:
         first, second = read_volume(one).data, read_volume(other).data
         alike = four_component_gradient_structure(first, second)
-        scores.append((ms_ssim(first, second, 1.0), alike))
+        pyramid = SimilarityPyramid(first, second, 1.0, count_scales(first.shape))
+        scores.append((pyramid.ms_ssim(), alike))
     means = np.mean(scores, axis=0)
     return {"ms_ssim": float(means[0]), "4_g_r_ssim": float(means[1]), "pairs": len(chosen)}
 
@@ -83,7 +84,9 @@ def vectors(files: Sequence[Path], scorer: FeatureScorer) -> np.ndarray:
 
 def distances(real: np.ndarray, drawn: np.ndarray) -> dict[str, Any]:
     """Return FID and KID; FID needs more vectors than dimensions."""
-    found: dict[str, Any] = {"n": len(drawn), "kid": kernel_distance(real, drawn), "fid": None}
+    owners = np.arange(len(real)), len(real) + np.arange(len(drawn))  # each its own subject
+    kid = with_interval(real, drawn, cubic_kernel, owners).value
+    found: dict[str, Any] = {"n": len(drawn), "kid": kid, "fid": None}
     try:
         found["fid"] = frechet_distance(real, drawn)
     except MrcontrastError as error:

@@ -39,7 +39,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def write(folder: Path, function: str, name: str = "share", more: str = "") -> Path:
     path = folder / "metrics.yaml"
-    text = f"{name}:\n  title: Share\n  words: Share of bright voxels\n  function: {function}\n"
+    text = f"{name}:\n  title: Share\n  description: Share of bright\n  function: {function}\n"
     path.write_text(text + more)
     return path
 
@@ -103,9 +103,9 @@ def test_a_metric_that_is_none_is_refused(tmp_path: Path) -> None:
         build_metrics(read_nodes(write(tmp_path, function, more="  per: slice\n")))
     with pytest.raises(MrcontrastError, match=r"interpolation \$\{oc\.env:HOME\}"):
         read_nodes(write(tmp_path, "${oc.env:HOME}"))
-    shared = {"title": "Share", "words": "w"}
+    shared = {"title": "Share", "description": "w"}
     for node in (3, shared, shared | {"function": "my_parts.share"}, {"_target_": "a.B"}):
-        with pytest.raises(UsageError, match="title, words and a function of a metric, got"):
+        with pytest.raises(UsageError, match="title, description and a function of a metric, got"):
             build_metrics({"share": node})
     with pytest.raises(UsageError, match=r"path of --metrics or study\.metrics"):
         read_nodes(tmp_path / "absent.yaml")

@@ -8,7 +8,7 @@ import torch
 from tests.stages.conftest import make_controlnet, make_regressor, make_stage, regressed
 
 from mrcontrast.config.build import compose
-from mrcontrast.evaluation.costs import Source, add_costs, read_costs, training_minutes
+from mrcontrast.evaluation.costs import add_costs, read_costs, training_minutes
 from mrcontrast.evaluation.table import to_markdown
 from mrcontrast.evaluation.terminal import to_rich
 from mrcontrast.inference.translation import cost_of, count_parameters
@@ -83,7 +83,7 @@ def test_costs_are_read_from_sidecars_and_runs(predictions: Path, tmp_path: Path
     for name, seconds in (("autoencoder", 60), ("unet", 90)):
         write_json(tmp_path / "runs" / name / "provenance.json", {"seconds": seconds})
     runs = [tmp_path / "runs" / "autoencoder", tmp_path / "runs" / "unet"]
-    assert read_costs(Source(predictions, runs)) == {
+    assert read_costs(predictions, runs) == {
         "parameters": 1234567,
         "network_calls": 24,
         "seconds_a_volume": 3.0,
@@ -111,7 +111,7 @@ def test_all_that_a_released_model_was_built_on_counts(tmp_path: Path) -> None:
 
 def test_what_older_sidecars_do_not_say_is_unknown(tmp_path: Path) -> None:
     sidecar(tmp_path / "old", "a", 2.0)
-    costs = read_costs(Source(tmp_path / "old"))
+    costs = read_costs(tmp_path / "old", [])
     assert costs["seconds_a_volume"] == 2.0
     assert [name for name, value in costs.items() if value is None] == [
         "parameters",
@@ -142,7 +142,7 @@ def test_costs_are_a_table_of_their_own_if_they_are_known(
     }
     assert "Calls" not in to_markdown(summary)
     write_json(tmp_path / "out" / "summary.json", summary)
-    found = add_costs(tmp_path / "out", {"ours": Source(predictions)})
+    found = add_costs(tmp_path / "out", {"ours": predictions}, {"ours": []})
     text = (tmp_path / "out" / "summary.md").read_text()
     costs = text.split("## Costs")[1]
     assert "| Method | Parameters | Calls | s a volume | Memory (GiB) | Training (min) |" in costs

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from tests.metrics.conftest import ms_ssim
 
 from mrcontrast.data.manifest import Manifest
 from mrcontrast.evaluation.diversity import choose_pairs, measure_diversity
@@ -8,7 +9,6 @@ from mrcontrast.evaluation.metric_list import METRICS
 from mrcontrast.evaluation.pairing import Case
 from mrcontrast.evaluation.scoring import Scorer
 from mrcontrast.metrics.intensity import FixedRange
-from mrcontrast.metrics.multiscale import ms_ssim
 from mrcontrast.storage.parallel import Workers
 from mrcontrast.storage.volume import read_volume
 

@@ -8,9 +8,9 @@ from mrcontrast.evaluation.pairing import (
     MASKS,
     image_pattern,
     index_folder,
+    listing,
     match,
     prediction_patterns,
-    resolve,
 )
 
 
@@ -78,10 +78,11 @@ def test_a_file_in_place_of_a_folder_is_called_a_file(tmp_path: Path) -> None:
 
 def test_a_name_without_session_means_the_only_one() -> None:
     known = {"sub-01_ses-1": 0, "sub-02_ses-1": 0, "sub-02_ses-2": 0, "sub-011": 0}
-    assert resolve("sub-01", known) == "sub-01_ses-1"
-    assert resolve("sub-03", known) is None
+    one, two, three = ({f"sub-0{n}": Path("a.nii")} for n in (1, 2, 3))
+    assert match(one, known, Path()) == ({"sub-01_ses-1": Path("a.nii")}, [])
+    assert match(three, known, Path()) == ({}, ["sub-03"])
     with pytest.raises(MrcontrastError, match="sub-02 for sub-02_ses-1, sub-02_ses-2"):
-        resolve("sub-02", known)
+        match(two, known, Path())
 
 
 def test_two_predictions_of_one_session_are_refused() -> None:
@@ -90,3 +91,8 @@ def test_two_predictions_of_one_session_are_refused() -> None:
         MrcontrastError, match=r"one prediction of sub-01_ses-1, got a.nii and b.nii"
     ):
         match(files, {"sub-01_ses-1": 0}, Path("out"))
+
+
+def test_long_lists_are_cut() -> None:
+    assert listing("gfedcba") == "a, b, c, d, e and 2 more"
+    assert listing("ba") == "a, b"

@@ -205,7 +205,7 @@ def test_a_folder_that_cannot_be_read_is_named(
 
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(MrcontrastError, match="can be read, got Permission denied"):
-        pairing.files_in(tmp_path)
+        pairing.volumes_in(tmp_path)
 
 
 def test_names_that_are_not_utf8(real: dict[str, Volume], tmp_path: Path) -> None:

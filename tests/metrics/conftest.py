@@ -6,6 +6,20 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from mrcontrast.metrics.multiscale import SimilarityPyramid, count_scales
+
+
+def ms_ssim(
+    prediction: np.ndarray,
+    target: np.ndarray,
+    data_range: float,
+    mask: np.ndarray | None = None,
+    num_scales: int | None = None,
+) -> float | None:
+    """Return MS-SSIM of two images (*S), by default with as many scales as fit."""
+    scales = num_scales or count_scales(target.shape)
+    return SimilarityPyramid(prediction, target, data_range, scales).ms_ssim(mask)
+
 
 @pytest.fixture
 def make_pair() -> Callable[..., tuple[np.ndarray, np.ndarray]]:

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from tests.metrics.conftest import ms_ssim
 from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
-from mrcontrast.metrics.multiscale import count_scales, ms_ssim, scale_weights
+from mrcontrast.metrics.multiscale import count_scales, scale_weights
 from mrcontrast.metrics.structural import ssim
 from mrcontrast.metrics.voxelwise import peak_signal_to_noise
 from mrcontrast.phantom import PhantomSubject

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mrcontrast.metrics.lesions import lesion_contrast, surrounding_ring
-from mrcontrast.metrics.overlap import dice, volume_change_percent
+from mrcontrast.metrics.overlap import dice, volume_change_percent, volume_ml
 
 SHAPE = (21, 25, 17)
 
@@ -42,3 +42,5 @@ def test_overlap_at_its_ends() -> None:
     assert dice(ball(3), none) == 0
     assert dice(ball(3), ball(3)) == 1
     assert np.isnan(volume_change_percent(3.0, 0.0))
+    assert volume_change_percent(90.0, 100.0) == -10
+    assert volume_ml(np.ones((10, 10, 2), bool), (1.0, 1.0, 5.0)) == 1

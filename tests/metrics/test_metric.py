@@ -31,7 +31,7 @@ def pair(mask: np.ndarray | None = None) -> Pair:
 )
 def test_values_out_of_range_are_refused(values: dict[str, Any], words: str) -> None:
     with pytest.raises(MrcontrastError, match=words):
-        Metric(**{"name": "a", "title": "A", "words": "w", "function": len, **values})
+        Metric(**{"name": "a", "title": "A", "description": "w", "function": len, **values})
 
 
 def test_a_pair_knows_its_voxels_and_is_checked() -> None:

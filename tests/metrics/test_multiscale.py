@@ -3,6 +3,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from tests.metrics.conftest import ms_ssim
 from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
 from mrcontrast.errors import MrcontrastError
@@ -11,7 +12,6 @@ from mrcontrast.metrics.multiscale import (
     SimilarityPyramid,
     count_scales,
     halve,
-    ms_ssim,
     scale_weights,
 )
 

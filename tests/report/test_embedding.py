@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from mrcontrast.report.embedding import embed
+from mrcontrast.report.viewer import embed
 from mrcontrast.storage.volume import Volume
 
 AFFINE = np.array([[-2.0, 0, 0, 9], [0, 2, 0, -7], [0, 0.5, 3, 1], [0, 0, 0, 1]])

@@ -13,7 +13,7 @@ def test_boxes_stand_at_the_quartiles_and_whiskers_end_at_subjects() -> None:
     scale = (x[4] - x[0]) / 4
     assert ours.box is not None
     assert ours.box.first == pytest.approx(x[0] + 1.25 * scale, abs=0.15)
-    assert ours.box.median == ours.median == pytest.approx(x[0] + 2.5 * scale, abs=0.15)
+    assert ours.median == pytest.approx(x[0] + 2.5 * scale, abs=0.15)
     assert ours.box.third == pytest.approx(x[0] + 3.75 * scale, abs=0.15)
     assert (ours.box.low, ours.box.high) == (x[0], x[4])  # 40 lies beyond 1.5 box lengths
     assert (theirs.box, theirs.median) == (None, x[2])

@@ -3,8 +3,7 @@ from pathlib import Path
 import pytest
 
 from mrcontrast.evaluation.statistics import Row
-from mrcontrast.report.evaluation import Evaluation
-from mrcontrast.report.ranking import rank
+from mrcontrast.report.evaluation import Evaluation, rank
 
 
 def evaluation(values: dict[str, float | None]) -> Evaluation:

@@ -15,12 +15,12 @@ from mrcontrast.evaluation.collection import Collection
 from mrcontrast.evaluation.comparison import compare
 from mrcontrast.evaluation.pairing import Case
 from mrcontrast.evaluation.protocol import (
+    USUAL,
     Protocol,
     check_normaliser,
     name_predictions,
     read_features,
 )
-from mrcontrast.evaluation.roles import USUAL
 
 METHOD = "prediction"  # name of the method of a single image
 

@@ -20,11 +20,11 @@ from mrcontrast.evaluation.protocol import (
     FEATURES,
     Protocol,
     check_normaliser,
+    find_roles,
     name_predictions,
     read_features,
     read_range,
 )
-from mrcontrast.evaluation.roles import find_roles
 from mrcontrast.evaluation.table import FORMATS
 from mrcontrast.evaluation.terminal import to_rich
 from mrcontrast.inference.originals import originals

@@ -62,6 +62,6 @@ def _build(name: str, node: Any) -> Metric:  # noqa: ANN401 - any value of a YAM
         if callable(metric.function):
             return metric
     raise UsageError(
-        f"Expected title, words and a function of a metric, got {node} (--metrics, {name}). "
+        f"Expected title, description and a function of a metric, got {node} (--metrics, {name}). "
         "See docs/extending.md."
     )

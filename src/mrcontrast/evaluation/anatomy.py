@@ -16,23 +16,14 @@ from mrcontrast.metrics.texture import gradient_magnitude, through_plane_share
 
 @dataclass(frozen=True)
 class Anatomy:
-    """A real image with its brain and, where they are known, its lesions and tissue labels.
+    """A real image with its brain and, where they are known, its lesions and tissue labels."""
 
-    Attributes:
-        image: (X, Y, Z), in the units of the metrics.
-        brain: (X, Y, Z) bool, not empty.
-        spacing_mm: Distance of neighbouring voxels along each axis.
-        axial: Axis from foot to head.
-        lesions: (X, Y, Z) bool; None where unknown.
-        labels: (X, Y, Z) tissue labels, numbered as by ``segment_tissues``; None where unknown.
-    """
-
-    image: np.ndarray
-    brain: np.ndarray
+    image: np.ndarray  # (X, Y, Z), in the units of the metrics
+    brain: np.ndarray  # (X, Y, Z) bool, not empty
     spacing_mm: tuple[float, float, float]
-    axial: int
-    lesions: np.ndarray | None = None
-    labels: np.ndarray | None = None
+    axial: int  # axis from foot to head
+    lesions: np.ndarray | None = None  # (X, Y, Z) bool
+    labels: np.ndarray | None = None  # (X, Y, Z), numbered as by ``segment_tissues``
 
     @cached_property
     def regions(self) -> dict[str, np.ndarray | None]:
@@ -76,11 +67,7 @@ class Anatomy:
 
 @dataclass(frozen=True)
 class AnatomyPair(Pair):
-    """A pair of volumes (X, Y, Z) with the anatomy of the real one.
-
-    Attributes:
-        anatomy: The real image with its brain, lesions and labels.
-    """
+    """A pair of volumes (X, Y, Z) with the anatomy of the real one."""
 
     anatomy: Anatomy
 
@@ -115,16 +102,8 @@ def score_volume(
 ) -> dict[str, Scores]:
     """Return the metrics of a synthetic volume by region.
 
-    Args:
-        image: Synthetic image, (X, Y, Z), on the grid and in the units of the real one.
-        anatomy: The real image.
-        metrics: Metrics to compute.
-        intensity_range: Lower and upper end, in the same units.
-        num_scales: Scales of MS-SSIM.
-        dims: 3; 2 averages the metrics of regions over axial slices.
-
-    Raises:
-        MrcontrastError: The shapes differ, or the images are too small for SSIM.
+    Image (X, Y, Z) and intensity range are on the grid and in the units of the real image.
+    ``dims`` of 2 averages the metrics of regions over axial slices.
     """
     low, high = intensity_range
     maps = SimilarityPyramid(image, anatomy.image, high - low, num_scales)

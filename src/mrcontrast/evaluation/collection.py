@@ -1,14 +1,17 @@
 """The sessions of an evaluation: references with predictions and masks, and missing files."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.evaluation.masks import files_of, find_lesions, find_masks
 from mrcontrast.evaluation.pairing import (
     LABELS,
+    LESIONS,
+    MASKS,
+    TREE_LESIONS,
+    TREE_MASKS,
     Case,
     index_folder,
     listing,
@@ -17,30 +20,23 @@ from mrcontrast.evaluation.pairing import (
 )
 from mrcontrast.evaluation.real_images import find_doubts, index_references, refuse_doubtful
 
-NOT_BY_ALL = "not_predicted_by_all"
+DERIVED_MASKS = "non-zero voxels of each reference: largest component, holes filled"
+MASKS_BESIDE = ": *_desc-brain_mask"
 
-Missing = dict[str, dict[str, list[str]]]
+Files = dict[str, Path]
+Missing = dict[str, dict[str, list[str]]]  # method -> kind, such as "no_reference" -> sessions
 
 
 @dataclass(frozen=True)
 class Collection:
-    """All sessions to score.
-
-    Attributes:
-        cases: Sessions that all methods predict.
-        mask_source: Source of the brain masks, for the summary.
-        missing: Method -> "no_prediction", "no_reference" or "not_predicted_by_all" -> sessions.
-        lesion_source: Source of the lesion masks; None without any.
-        training: Images of the training sessions on the grid of the references; empty if unknown.
-        doubts: Session -> reason why its reference is no real image of the target.
-    """
+    """All sessions to score, with the sources of their masks for the summary."""
 
     cases: list[Case]
     mask_source: str
     missing: Missing
     lesion_source: str | None = None
-    training: Mapping[str, Path] = field(default_factory=dict)
-    doubts: Mapping[str, str] = field(default_factory=dict)
+    training: Mapping[str, Path] = field(default_factory=dict)  # images of training sessions
+    doubts: Mapping[str, str] = field(default_factory=dict)  # why a reference is no real image
 
     @property
     def files(self) -> dict[str, dict[str, Any]]:
@@ -48,9 +44,9 @@ class Collection:
         return {
             case.name: {
                 "reference": str(case.reference),
-                "mask": _text(case.mask),
-                "lesion_mask": _text(case.lesions),
-                "labels": _text(case.labels),
+                "mask": case.mask and str(case.mask),
+                "lesion_mask": case.lesions and str(case.lesions),
+                "labels": case.labels and str(case.labels),
                 "predictions": {name: str(path) for name, path in case.predictions.items()},
             }
             for case in self.cases
@@ -59,17 +55,11 @@ class Collection:
 
 @dataclass(frozen=True)
 class Rules:
-    """Which sessions and references are taken.
+    """Which sessions and references are taken."""
 
-    Attributes:
-        allow_missing: Leave out sessions without a counterpart.
-        any_reference: Accept synthetic references and those taken after contrast agent.
-        shared: Take only sessions that all methods predict; else those that any method predicts.
-    """
-
-    allow_missing: bool = False
-    any_reference: bool = False
-    shared: bool = True
+    allow_missing: bool = False  # leave out sessions without a counterpart
+    any_reference: bool = False  # synthetic or after contrast agent
+    shared: bool = True  # only sessions that all methods predict
 
 
 def collect(
@@ -88,8 +78,8 @@ def collect(
         references: Folder of the real images.
         target: Contrast of both.
         splits: Split by session, or empty; only splits with a prediction are expected.
-        masks: Folder of brain masks; None for the folder of the references.
-        lesion_masks: Folder of lesion masks; None for the folder of the references.
+        masks: Folder of brain masks; None for that of the references.
+        lesion_masks: The same for lesions.
         rules: Which sessions and references are taken.
 
     Raises:
@@ -98,7 +88,7 @@ def collect(
     """
     rules = rules or Rules()
     known = every = _filled(index_references(references, target), references)
-    found: dict[str, dict[str, Path]] = {}
+    found: dict[str, Files] = {}
     foreign: dict[str, list[str]] = {}
     for method, folder in predictions.items():
         index = _filled(index_folder(folder, prediction_patterns(target)), folder)
@@ -107,55 +97,43 @@ def collect(
     if splits:
         used_splits = {splits.get(name) for name in used}
         known = {name: path for name, path in known.items() if splits.get(name) in used_splits}
-    missing = _lacks(found, foreign, known)
+    missing: Missing = {
+        method: {"no_reference": sorted(foreign[method]), "no_prediction": sorted(lost)}
+        for method, paths in found.items()
+        if (lost := set(known) - set(paths)) or foreign[method]
+    }
     if not used or (missing and not rules.allow_missing):
         raise _missing_fault(missing, predictions, references)
     if rules.shared:
-        missing, used = _shared(missing, found, predictions)
-    chosen = {name: known[name] for name in sorted(used)}
+        used = _shared(missing, found, predictions)
+    names = sorted(used)
+    chosen = {name: known[name] for name in names}
     doubts = find_doubts(chosen, references, target)
     if not rules.any_reference:
         refuse_doubtful(chosen, doubts, target)
+    brains, mask_source = _find_masks(names, references, masks)
+    lesions, lesion_source = _find_lesions(names, references, lesion_masks)
+    labels = _files_of(names, references, LABELS) if splits else {}  # others number otherwise
+    cases = []
+    for name, reference in chosen.items():
+        own = {method: paths[name] for method, paths in found.items() if name in paths}
+        further = lesions.get(name), labels.get(name)
+        cases.append(Case(name, reference, brains.get(name), own, *further))
     training = {name: path for name, path in every.items() if splits.get(name) == "train"}
-    found_all = _cases(chosen, found, references, bool(splits), masks, lesion_masks)
-    return replace(found_all, missing=missing, training=training, doubts=doubts)
+    return Collection(cases, mask_source, missing, lesion_source, training, doubts)
 
 
-def _filled(index: dict[str, Path], folder: Path) -> dict[str, Path]:
-    """Return the images of a folder.
-
-    Raises:
-        MrcontrastError: There is none.
-    """
+def _filled(index: Files, folder: Path) -> Files:
+    """Return the images of a folder; raise MrcontrastError if there is none."""
     if not index:
         raise MrcontrastError(f"Expected NIfTI images, got none ({folder}). Check the path.")
     return index
 
 
-def _lacks(
-    found: Mapping[str, Mapping[str, Path]],
-    foreign: Mapping[str, list[str]],
-    known: Mapping[str, Path],
-) -> Missing:
-    """Return the sessions without a counterpart, by method."""
-    lists = {
-        method: {
-            "no_reference": sorted(foreign[method]),
-            "no_prediction": sorted(set(known) - set(paths)),
-        }
-        for method, paths in found.items()
-    }
-    return {method: kinds for method, kinds in lists.items() if any(kinds.values())}
-
-
 def _shared(
-    missing: Missing, found: Mapping[str, Mapping[str, Path]], predictions: Mapping[str, Path]
-) -> tuple[Missing, set[str]]:
-    """Return the missing sessions with those not predicted by all, and the shared sessions.
-
-    Raises:
-        MrcontrastError: There is none.
-    """
+    missing: Missing, found: Mapping[str, Files], predictions: Mapping[str, Path]
+) -> set[str]:
+    """Return the sessions that all methods predict; add the others to the missing ones."""
     shared = set.intersection(*(set(paths) for paths in found.values()))
     if not shared:
         folders = ", ".join(f"{method}: {folder}" for method, folder in predictions.items())
@@ -163,33 +141,13 @@ def _shared(
             f"Expected a subject that all methods predict, got none ({folders}). "
             "Evaluate them apart, or name their files alike."
         )
-    all_missing = {
-        method: missing.get(method, {}) | ({NOT_BY_ALL: sorted(more)} if more else {})
-        for method, paths in found.items()
-        for more in [set(paths) - shared]
-    }
-    return {method: kinds for method, kinds in all_missing.items() if kinds}, shared
-
-
-def _cases(
-    chosen: Mapping[str, Path],
-    predictions: Mapping[str, Mapping[str, Path]],
-    references: Path,
-    prepared: bool,
-    masks: Path | None,
-    lesion_masks: Path | None,
-) -> Collection:
-    """Gather the files of each session."""
-    names = list(chosen)
-    mask_files, source = find_masks(names, references, masks)
-    lesion_files, lesion_source = find_lesions(names, references, lesion_masks)
-    labels = files_of(names, references, LABELS) if prepared else {}  # others number otherwise
-    cases = [
-        Case(name, reference, mask_files.get(name), own, lesion_files.get(name), labels.get(name))
-        for name, reference in chosen.items()
-        for own in [{m: paths[name] for m, paths in predictions.items() if name in paths}]
-    ]
-    return Collection(cases, source, {}, lesion_source)
+    for method, paths in found.items():
+        kinds = missing.pop(method, {})
+        if more := sorted(set(paths) - shared):
+            kinds["not_predicted_by_all"] = more
+        if kinds:
+            missing[method] = kinds  # in the order of the methods
+    return shared
 
 
 def _missing_fault(
@@ -207,6 +165,34 @@ def _missing_fault(
     )
 
 
-def _text(path: Path | None) -> str | None:
-    """Return a path as text for JSON."""
-    return None if path is None else str(path)
+def _find_masks(names: list[str], references: Path, masks: Path | None) -> tuple[Files, str]:
+    """Return the mask of each session, and the source of all; raise if one has none."""
+    index = index_folder(masks or references, MASKS if masks else TREE_MASKS)
+    if not masks and not index:
+        return {}, DERIVED_MASKS
+    found, _ = match(index, dict.fromkeys(names), masks or references)
+    if absent := set(names) - set(found):
+        raise MrcontrastError(
+            f"Expected a brain mask of every subject, got none of {listing(absent)} "
+            f"({masks or references}). Add them."
+        )
+    return found, str(masks or f"{references}{MASKS_BESIDE}")
+
+
+def _find_lesions(
+    names: list[str], references: Path, folder: Path | None
+) -> tuple[Files, str | None]:
+    """Return the lesion masks of the sessions that have one, and the source of all."""
+    found = _files_of(names, folder or references, LESIONS if folder else TREE_LESIONS)
+    if folder and not found:
+        raise MrcontrastError(
+            f"Expected a lesion mask of some subject, got none of {listing(names)} ({folder}). "
+            "Check the path, or leave --lesion-mask out."
+        )
+    source = folder or f"{references}: *_label-lesion_mask"
+    return found, f"{source}, of {len(found)} of {len(names)} sessions" if found else None
+
+
+def _files_of(names: list[str], folder: Path, patterns: tuple[str, ...]) -> Files:
+    """Return the files of one kind by session."""
+    return match(index_folder(folder, patterns), dict.fromkeys(names), folder)[0]

@@ -53,13 +53,9 @@ Item = TypeVar("Item")
 def compare(
     found: Collection, inputs: Mapping[str, Any], out: Path, protocol: Protocol
 ) -> dict[str, Any]:
-    """Score all predictions of a collection; write subjects.csv and summary.{json,md}.
+    """Score all predictions of a collection; write subjects.csv and summary.{json,md} to ``out``.
 
-    Args:
-        found: Sessions with their files.
-        inputs: Sources of the files, for the summary.
-        out: Folder of the results.
-        protocol: Settings of the evaluation.
+    ``inputs`` are the sources of the files, for the summary.
 
     Raises:
         UsageError: The intensity range has to be given.
@@ -74,12 +70,14 @@ def compare(
         results = list(counted(pool.map(scorer, found.cases), "scored", len(found.cases)))
         rows = [row for result in results for row in result.rows]
         metrics = (*scorer.metrics, *([scorer.features.metric] if scorer.features else []))
-        write_rows(rows, metrics, out)  # before the work on all subjects at once
+        for name in RESULTS[1:]:  # an earlier summary, of other rows
+            (out / name).unlink(missing_ok=True)
+        write_text(out / "subjects.csv", to_csv(rows, metrics))  # before the work on all at once
         diversity = measure_diversity(found.cases, scorer, pool)
     summary = summarise_all(rows, scorer, metrics) | {
         "left_out": left_out(protocol),
         "checks": check_all(found, results),
-        "features": compare_features(results, scorer),
+        "features": compare_features(results, scorer.features),
         "diversity": diversity,
         "inputs": {
             **inputs,
@@ -95,11 +93,7 @@ def compare(
 
 
 def check_out(out: Path) -> None:
-    """Check that tables in a folder come from an evaluation, since they would be replaced.
-
-    Raises:
-        MrcontrastError: They do not.
-    """
+    """Raise MrcontrastError if a folder has tables, which would be replaced, of something else."""
     names = dict.fromkeys((*RESULTS, *(name for name, _ in FORMATS.values())))
     there = [name for name in names if (out / name).exists()]
     if not there:
@@ -114,19 +108,8 @@ def check_out(out: Path) -> None:
     )
 
 
-def write_rows(rows: Sequence[Row], metrics: Sequence[Metric], out: Path) -> None:
-    """Write subjects.csv and remove summaries of an earlier evaluation."""
-    for name in RESULTS[1:]:
-        (out / name).unlink(missing_ok=True)
-    write_text(out / "subjects.csv", to_csv(rows, metrics))
-
-
 def choose_scorer(cases: Sequence[Case], protocol: Protocol, pool: Workers) -> Scorer:
-    """Read all references and return the settings for all sessions.
-
-    Raises:
-        UsageError: The intensity range has to be given.
-    """
+    """Read all references and return the settings for all sessions."""
     name = protocol.reference_normaliser
     normaliser = None if name is None else normaliser_from_name(name, clip=True)
     surveys = list(pool.map(partial(survey_case, normaliser=normaliser, dims=protocol.dims), cases))
@@ -168,20 +151,19 @@ def left_out(protocol: Protocol) -> list[str]:
     names = [metric.name for metric in metrics if not metric.holds_for(protocol.target)]
     if protocol.target not in condition.TARGETS:
         names.append("the check of shuffled sources")
-    return (
-        [f"left out, not defined for {title_of(protocol.target)}: {', '.join(names)}"]
-        if names
-        else []
-    )
+    line = f"left out, not defined for {title_of(protocol.target)}: {', '.join(names)}"
+    return [line] if names else []
 
 
-def compare_features(results: Sequence[CaseResult], scorer: Scorer) -> dict[str, Any] | None:
+def compare_features(
+    results: Sequence[CaseResult], features: FeatureScorer | None
+) -> dict[str, Any] | None:
     """Return the distances between all real and all synthetic images; None without features."""
-    if scorer.features is None:
+    if features is None:
         return None
     real = {r.name: r.real_vectors for r in results if r.real_vectors is not None}
     vectors = by_method({result.name: result.vectors for result in results})
-    return compare_sets(scorer.features, real, vectors)
+    return compare_sets(features, real, vectors)
 
 
 def check_all(found: Collection, results: Sequence[CaseResult]) -> dict[str, Any]:

@@ -1,9 +1,7 @@
 """Check that a method follows its source: the own one against another subject's.
 
-Another subject's source comes with another brain, so voxels outside either brain are left out, and
-all but the inner grey and white matter of the real T1w. FLAIR and T2w have the opposite contrast
-there: a constant image gains nothing from the own source, and a copy of it correlates less with the
-own T1w than with another's.
+Another subject's source comes with another brain, so only voxels of both brains count. FLAIR and
+T2w have the opposite contrast in inner grey and white matter of the T1w: a copy correlates less.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,17 +32,11 @@ WORDS = (
 
 @dataclass(frozen=True)
 class Swap:
-    """Scores of one session from its own source and from another subject's, in the same voxels.
+    """Scores of one session from its own source and from another subject's, in the same voxels."""
 
-    Attributes:
-        own: PSNR, MAE and correlation with the own source.
-        other: The same with another subject's.
-        share: Share of the brain that the other brain also covers.
-    """
-
-    own: Scores
+    own: Scores  # PSNR, MAE and correlation
     other: Scores
-    share: float
+    share: float  # of the brain that the other brain also covers
 
 
 def compare_swap(
@@ -52,12 +44,8 @@ def compare_swap(
 ) -> Swap | None:
     """Score two synthetic images of one session where both brains are; None if nowhere.
 
-    Args:
-        own: Image from the own source, (X, Y, Z), in the units of the metrics.
-        other: Image from another subject's.
-        other_brain: (X, Y, Z) bool.
-        anatomy: The real image.
-        data_range: Width of the intensity range, in the same units.
+    ``own`` and ``other`` are the images (X, Y, Z) from the own and another subject's source, in the
+    units of the metrics, and ``data_range`` the width of the intensity range.
     """
     shared = anatomy.brain & other_brain
     inner = shared & ndimage.binary_erosion(anatomy.tissues > CSF)
@@ -84,9 +72,7 @@ def check_condition(
 ) -> dict[str, Any]:
     """Return the loss of each method when it is given the source of another subject.
 
-    Args:
-        found: Method -> session -> scores of both images.
-        methods: All that were scored; "X_shuffled" is the shuffled counterpart of method X.
+    Scores of both images come by method and session; "X_shuffled" is the counterpart of method X.
     """
     named = [method for method in methods if not method.endswith(SHUFFLED)]
     return {
@@ -98,21 +84,22 @@ def check_condition(
 
 def _summarise(method: str, swaps: Mapping[str, Swap]) -> dict[str, Any]:
     """Return statistics over subjects of one method, and the verdict."""
-    metrics = list(next(iter(swaps.values())).own)
-    items = swaps.items()
-    own = {m: over_subjects({name: swap.own[m] for name, swap in items}) for m in metrics}
-    other = {m: over_subjects({name: swap.other[m] for name, swap in items}) for m in metrics}
-    change = {
-        m: over_subjects({n: swap.own[m] - swap.other[m] for n, swap in items}) for m in metrics
+    parts: dict[str, dict[str, Scores]] = {"own": {}, "other": {}, "change": {}}
+    for name, swap in swaps.items():
+        for metric, own in swap.own.items():
+            other = swap.other[metric]
+            for part, value in (("own", own), ("other", other), ("change", own - other)):
+                parts[part].setdefault(metric, {})[name] = value
+    found: dict[str, Any] = {
+        part: {metric: asdict(over_subjects(values)) for metric, values in metrics.items()}
+        for part, metrics in parts.items()
     }
-    ends = change["correlation"].ci95
+    ends = found["change"]["correlation"]["ci95"]
     return {
         "shuffled": method + SHUFFLED,
         "follows_source": None if ends is None else bool(ends[0] > MARGIN),
-        "own": {m: asdict(statistic) for m, statistic in own.items()},
-        "other": {m: asdict(statistic) for m, statistic in other.items()},
-        "change": {m: asdict(statistic) for m, statistic in change.items()},
-        "share": asdict(over_subjects({name: swap.share for name, swap in items})),
+        **found,
+        "share": asdict(over_subjects({name: swap.share for name, swap in swaps.items()})),
     }
 
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -12,34 +11,27 @@ from mrcontrast.runs.folder import RunFolder
 from mrcontrast.storage.files import write_json, write_text
 
 
-@dataclass(frozen=True)
-class Source:
-    """Files with the costs of a method.
+def add_costs(
+    out: Path, predictions: Mapping[str, Path], runs: Mapping[str, Sequence[Path]]
+) -> dict[str, Any]:
+    """Add the costs of methods to the evaluation in a folder, and return its new summary.
 
-    Attributes:
-        predictions: Folder of its predictions with their sidecars.
-        runs: Run folders of the model and of the models that it was built on, each once.
+    Predictions, with their sidecars, and runs, of the model and all that it was built on, come by
+    method.
     """
-
-    predictions: Path
-    runs: Sequence[Path] = ()
-
-
-def add_costs(out: Path, sources: Mapping[str, Source]) -> dict[str, Any]:
-    """Add the costs of methods to the evaluation in a folder, and return its new summary."""
     summary: dict[str, Any] = json.loads((out / "summary.json").read_text(encoding="utf-8"))
-    summary["costs"] = {method: read_costs(source) for method, source in sources.items()}
+    summary["costs"] = {name: read_costs(place, runs[name]) for name, place in predictions.items()}
     write_text(out / "summary.md", to_markdown(summary))
     write_json(out / "summary.json", summary)
     return summary
 
 
-def read_costs(source: Source) -> dict[str, float | None]:
+def read_costs(predictions: Path, runs: Sequence[Path]) -> dict[str, float | None]:
     """Return the costs of one method; None where unknown.
 
     Seconds are the median over volumes, since the first one includes the setup.
     """
-    paths = sorted(source.predictions.glob("[!.]*.json"))
+    paths = sorted(predictions.glob("[!.]*.json"))
     sidecars = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     costs = [sidecar.get("Cost") or {} for sidecar in sidecars]
     return {
@@ -47,7 +39,7 @@ def read_costs(source: Source) -> dict[str, float | None]:
         "network_calls": max(known(costs, "NetworkCalls"), default=None),
         "seconds_a_volume": median(seconds) if (seconds := known(sidecars, "Seconds")) else None,
         "peak_memory_gib": max(known(costs, "PeakMemoryGiB"), default=None),
-        "training_minutes": training_minutes(source.runs),
+        "training_minutes": training_minutes(runs),
     }
 
 

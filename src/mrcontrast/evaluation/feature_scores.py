@@ -1,7 +1,7 @@
 """Perceptual distance of each subject and distances of whole sets, through a feature network."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -30,11 +30,7 @@ WORDS = {
 
 
 class FeatureScorer:
-    """Compare images through a frozen network that each process loads once.
-
-    Args:
-        node: A node of ``configs/features`` as plain values.
-    """
+    """Compare images through a frozen network of ``configs/features``, loaded once a process."""
 
     def __init__(self, node: Mapping[str, Any]) -> None:
         self.key = json.dumps(node)
@@ -59,12 +55,9 @@ class FeatureScorer:
         )
 
     def view(self, image: np.ndarray, mask: np.ndarray, ends: tuple[float, float]) -> Any:  # noqa: ANN401
-        """Return an image (X, Y, Z) as input of the network.
+        """Return an image (X, Y, Z) with its brain mask as input of the network.
 
-        Args:
-            image: In the units of the metrics.
-            mask: The brain, (X, Y, Z) bool.
-            ends: Intensities that become 0 and 1.
+        The intensities ``ends``, in the units of the metrics, become 0 and 1.
         """
         low, high = ends
         return self.extractor.inputs((image - low) / (high - low), mask)
@@ -87,46 +80,37 @@ class FeatureScorer:
         return pooled_features(self.extractor, view)
 
 
+@lru_cache(maxsize=2)
+def _extractor(key: str) -> Any:  # noqa: ANN401 - see FeatureScorer.extractor
+    """Build an extractor from its node as JSON, once a process."""
+    return build(json.loads(key))
+
+
 def compare_sets(
     scorer: FeatureScorer,
     real: Mapping[str, np.ndarray],
     synthetic: Mapping[str, Mapping[str, np.ndarray]],
 ) -> dict[str, Any]:
-    """Return KID, MMD and FID of each method against the real images.
+    """Return KID, MMD and FID of each method against the real images; None for too few vectors.
 
-    Args:
-        scorer: The feature network.
-        real: Session -> vectors (n, dim) of the real image.
-        synthetic: Method -> session -> vectors of the synthetic image.
+    Vectors (n, dim) of an image come by session, and those of synthetic images by method first.
     """
     described = scorer.extractor.describe()
-    methods = {}
-    for method, sessions in synthetic.items():
-        names = sorted(sessions)
-        pair = [[vectors[name] for name in names] for vectors in (real, sessions)]
-        people = [subject_of(name) for name in names]
-        methods[method] = set_distances(pair[0], pair[1], people, described["name"])
+    methods = {
+        method: _distances(real, sessions, described["name"])
+        for method, sessions in synthetic.items()
+    }
     return {"extractor": described, "definitions": WORDS, "methods": methods}
 
 
-def set_distances(
-    real: Sequence[np.ndarray],
-    synthetic: Sequence[np.ndarray],
-    subjects: Sequence[str],
-    extractor: str,
+def _distances(
+    real: Mapping[str, np.ndarray], synthetic: Mapping[str, np.ndarray], extractor: str
 ) -> dict[str, Any]:
-    """Return the distances of two sets of the same sessions; None where vectors are too few.
-
-    Args:
-        real: Vectors (n, dim) of each session.
-        synthetic: Vectors of its synthetic image.
-        subjects: Subject of each session; intervals leave out one at a time.
-        extractor: Name of the network, part of the names of the distances.
-    """
-    a, b = np.concatenate(real), np.concatenate(synthetic)
-    _, numbers = np.unique(subjects, return_inverse=True)
-    owner = np.repeat(numbers, [len(vectors) for vectors in real])
-    n = len(a)
+    """Return the distances of one method; intervals leave out one subject at a time."""
+    names = sorted(synthetic)
+    a, b = (np.concatenate([vectors[name] for name in names]) for vectors in (real, synthetic))
+    _, numbers = np.unique([subject_of(name) for name in names], return_inverse=True)
+    owner = np.repeat(numbers, [len(real[name]) for name in names])
     found: dict[str, dict[str, Any]] = {}
     for kind, kernel in (("kid", cubic_kernel), ("mmd", gaussian_kernel(a, b))):
         interval = with_interval(a, b, kernel, (owner, owner))
@@ -136,15 +120,9 @@ def set_distances(
         found["fid"]["value"] = frechet_distance(a, b)
     except MrcontrastError as error:
         found["fid"]["refused"] = str(error)
-    tail = f"{extractor}, n = {n} v {n} of {len(real)} sessions"
-    titles = {"kid": "KID", "mmd": "MMD", "fid": "FID, biased upwards"}
+    n, titles = len(a), {"kid": "KID", "mmd": "MMD", "fid": "FID, biased upwards"}
+    tail = f"{extractor}, n = {n} v {n} of {len(names)} sessions"
     return {
         f"{kind}_{extractor}_n{n}": {"name": f"{titles[kind]} ({tail})"} | values
         for kind, values in found.items()
     }
-
-
-@lru_cache(maxsize=2)
-def _extractor(key: str) -> Any:  # noqa: ANN401 - see FeatureScorer.extractor
-    """Build an extractor from its node as JSON, once a process."""
-    return build(json.loads(key))

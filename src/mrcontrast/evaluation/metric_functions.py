@@ -5,7 +5,7 @@ from mrcontrast.imaging.tissue_classes import TISSUES
 from mrcontrast.metrics import voxelwise
 from mrcontrast.metrics.metric import Pair
 from mrcontrast.metrics.overlap import dice, volume_change_percent, volume_ml
-from mrcontrast.metrics.texture import histogram_distance, sorted_distance
+from mrcontrast.metrics.texture import sorted_distance
 
 
 def psnr(pair: Pair) -> float:
@@ -40,7 +40,8 @@ def share_outside(pair: Pair) -> float:
 
 def histogram(pair: AnatomyPair) -> float:
     """Return the Wasserstein-1 distance of intensities in the brain."""
-    return histogram_distance(pair.prediction, pair.target, pair.anatomy.brain)
+    brain = pair.anatomy.brain
+    return sorted_distance(pair.prediction[brain], pair.target[brain])
 
 
 def gradient(pair: AnatomyPair) -> float:
@@ -72,8 +73,8 @@ def tissue_volume(pair: AnatomyPair, tissue: str, which: str) -> float:
 
 def tissue_volume_change(pair: AnatomyPair, tissue: str) -> float:
     """Return the volume change of one tissue, in percent."""
-    volumes = (tissue_volume(pair, tissue, which) for which in ("synthetic", "real"))
-    return volume_change_percent(*volumes)
+    synthetic, real = (tissue_volume(pair, tissue, which) for which in ("synthetic", "real"))
+    return volume_change_percent(synthetic, real)
 
 
 def contrast(pair: AnatomyPair, which: int) -> float | None:

@@ -22,9 +22,8 @@ REGIONS = {
     "gm": "grey matter, by the labels of the data set",
     "wm": "white matter, by the labels of the data set",
 }
-NAMES = {tissue: tissue.upper() for tissue in TISSUES}
 T1W = ("t1w",)  # the segmenter orders classes by their T1w intensity
-WORDS = {
+DEFINED = {
     "psnr": "20 log10(data_range / rmse); equal images give an infinite value",
     "ssim": "mean of the SSIM map (Wang 2004) over the mask; windows at its edge extend outside "
     "it. Whole image: without a margin of 5 voxels, as in scikit-image",
@@ -54,58 +53,52 @@ WORDS = {
 }
 KERNEL = {"kernel": "gaussian", "sigma_voxels": SIGMA_VOXELS, "taps": WINDOW, "k1": K1, "k2": K2}
 SSIM_FACTS = {"window": KERNEL, "covariance": "population"}
-MS_SSIM_FACTS = {"window": KERNEL, "weights_published": list(SCALE_WEIGHTS)}
+SCALES_FACTS = {"window": KERNEL, "weights_published": list(SCALE_WEIGHTS)}
 
 _image = partial(Metric, group="voxels and structure")
+_scales = partial(_image, details=SCALES_FACTS)
+_outside = partial(_image, digits=4, in_tables=False)
 _texture = partial(Metric, per="brain", group="texture")
 _tissue = partial(Metric, per="brain", group="tissue", targets=T1W)
 _volume = partial(Metric, per="brain", group="tissue volumes", targets=T1W, in_tables=False)
 _lesion = partial(Metric, per="lesion", group="lesion contrast", targets=T1W)
+_dice = {name: partial(of.tissue_dice, tissue=name) for name in TISSUES}
+_change = {name: partial(of.tissue_volume_change, tissue=name) for name in TISSUES}
+_ml = {
+    (name, which): partial(of.tissue_volume, tissue=name, which=which)
+    for name in TISSUES
+    for which in ("real", "synthetic")
+}
+_real, _synthetic = (partial(of.contrast, which=which) for which in (0, 1))
 
-# name, title, words, function, unit, better, digits
+# name, title, description, function, unit, better, digits
 METRICS: tuple[Metric, ...] = (
-    _image("psnr", "PSNR", WORDS["psnr"], of.psnr, "dB", "higher", 2),
-    _image("ssim", "SSIM", WORDS["ssim"], of.ssim, "", "higher", details=SSIM_FACTS),
-    _image("ms_ssim", "MS-SSIM", WORDS["ms_ssim"], of.ms_ssim, "", "higher", details=MS_SSIM_FACTS),
-    _image("mae", "MAE", WORDS["mae"], of.mae, "", "lower", 4),
-    _image("rmse", "RMSE", WORDS["rmse"], of.rmse, "", "lower", 4),
-    _image(
-        "share_outside",
-        "Voxels out of range",
-        WORDS["share_outside"],
-        of.share_outside,
-        digits=4,
-        in_tables=False,
-    ),
-    _texture("histogram_w1", "Histogram W1", WORDS["histogram"], of.histogram, "", "lower", 4),
-    _texture("gradient_w1", "Gradient W1", WORDS["gradient"], of.gradient, "1/mm", "lower", 4),
-    _texture("sharpness", "Sharpness", WORDS["sharpness"], of.sharpness, "", 1.0, 2),
-    _texture("through_plane", "Through-plane", WORDS["through_plane"], of.through_plane, "", 1.0),
+    _image("psnr", "PSNR", DEFINED["psnr"], of.psnr, "dB", "higher", 2),
+    _image("ssim", "SSIM", DEFINED["ssim"], of.ssim, "", "higher", details=SSIM_FACTS),
+    _scales("ms_ssim", "MS-SSIM", DEFINED["ms_ssim"], of.ms_ssim, "", "higher"),
+    _image("mae", "MAE", DEFINED["mae"], of.mae, "", "lower", 4),
+    _image("rmse", "RMSE", DEFINED["rmse"], of.rmse, "", "lower", 4),
+    _outside("share_outside", "Voxels out of range", DEFINED["share_outside"], of.share_outside),
+    _texture("histogram_w1", "Histogram W1", DEFINED["histogram"], of.histogram, "", "lower", 4),
+    _texture("gradient_w1", "Gradient W1", DEFINED["gradient"], of.gradient, "1/mm", "lower", 4),
+    _texture("sharpness", "Sharpness", DEFINED["sharpness"], of.sharpness, "", 1.0, 2),
+    _texture("through_plane", "Through-plane", DEFINED["through_plane"], of.through_plane, "", 1.0),
     *(
-        _tissue(f"dice_{tissue}", f"Dice {name}", WORDS["dice"], function, "", "higher")
-        for tissue, name in NAMES.items()
-        for function in [partial(of.tissue_dice, tissue=tissue)]
+        _tissue(f"dice_{name}", f"Dice {name.upper()}", DEFINED["dice"], of_pair, "", "higher")
+        for name, of_pair in _dice.items()
     ),
     *(
-        _tissue(f"volume_{tissue}", f"{name} volume", WORDS["change"], function, "%", 0.0, 1)
-        for tissue, name in NAMES.items()
-        for function in [partial(of.tissue_volume_change, tissue=tissue)]
+        _tissue(f"volume_{name}", f"{name.upper()} volume", DEFINED["change"], of_pair, "%", 0.0, 1)
+        for name, of_pair in _change.items()
     ),
     *(
-        _volume(f"{tissue}_ml_{which}", f"{name} {which}", WORDS["ml"], function, "ml", None, 1)
-        for tissue, name in NAMES.items()
-        for which in ("real", "synthetic")
-        for function in [partial(of.tissue_volume, tissue=tissue, which=which)]
+        _volume(f"{n}_ml_{which}", f"{n.upper()} {which}", DEFINED["ml"], of_pair, "ml", None, 1)
+        for (n, which), of_pair in _ml.items()
     ),
-    _lesion("contrast_real", "Contrast real", WORDS["real"], partial(of.contrast, which=0)),
-    _lesion(
-        "contrast_synthetic",
-        "Contrast synthetic",
-        WORDS["synthetic"],
-        partial(of.contrast, which=1),
-    ),
-    _lesion("contrast_error", "Contrast error", WORDS["error"], of.contrast_error, "", "lower"),
-    _lesion("contrast_kept", "Contrast kept", WORDS["kept"], of.contrast_kept, "", 1.0, 2),
+    _lesion("contrast_real", "Contrast real", DEFINED["real"], _real),
+    _lesion("contrast_synthetic", "Contrast synthetic", DEFINED["synthetic"], _synthetic),
+    _lesion("contrast_error", "Contrast error", DEFINED["error"], of.contrast_error, "", "lower"),
+    _lesion("contrast_kept", "Contrast kept", DEFINED["kept"], of.contrast_kept, "", 1.0, 2),
 )
 BY_NAME = {metric.name: metric for metric in METRICS}
 
@@ -115,11 +108,7 @@ def describe(
 ) -> dict[str, dict[str, Any]]:
     """Return all that a reader needs to compute and to show the same metrics, by name.
 
-    Args:
-        metrics: Metrics of the result.
-        num_scales: Scales of MS-SSIM, the same for all subjects.
-        data_range: Width of the intensity range, or its source.
-        dims: 3, or 2 where metrics of regions are means over axial slices.
+    The number of scales of MS-SSIM and the width of the intensity range are those of all subjects.
     """
     shared: dict[str, Any] = {"dims": dims, "data_range": data_range}
     if dims == 2:
@@ -135,6 +124,8 @@ def metrics_of(summary: Mapping[str, Any]) -> dict[str, Metric]:
     """Return the metrics that a summary can hold: those of this list, then its own, by name."""
     described = summary.get("metrics") or {}
     added = {
-        name: f for name, f in described.items() if name not in BY_NAME and isinstance(f, dict)
+        name: Metric.from_facts(name, facts)
+        for name, facts in described.items()
+        if name not in BY_NAME and isinstance(facts, dict)
     }
-    return BY_NAME | {name: Metric.from_facts(name, each) for name, each in added.items()}
+    return BY_NAME | added

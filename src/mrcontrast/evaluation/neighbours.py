@@ -18,19 +18,12 @@ COPIED_BELOW = 0.5
 
 @dataclass(frozen=True)
 class Nearest:
-    """Root mean square distances of one synthetic volume on a coarse grid, in its own units.
+    """Root mean square distances of one synthetic volume on a coarse grid, in its own units."""
 
-    Attributes:
-        training: To the nearest training image.
-        name: Session of that image.
-        real: From the subject's real image to its nearest training image.
-        truth: To the subject's real image.
-    """
-
-    training: float
-    name: str
-    real: float
-    truth: float
+    training: float  # to the nearest training image
+    name: str  # session of that image
+    real: float  # from the subject's real image to its nearest training image
+    truth: float  # to the subject's real image
 
     @property
     def ratio(self) -> float | None:
@@ -40,12 +33,7 @@ class Nearest:
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Small copies of all training volumes of the target, in a memory-mapped file.
-
-    Attributes:
-        names: Sessions.
-        file: NumPy file, (N, *S) float32.
-    """
+    """Small copies of the training volumes of sessions, in a NumPy file (N, *S) float32."""
 
     names: tuple[str, ...]
     file: Path
@@ -54,23 +42,16 @@ class TrainingSet:
         """Compare one synthetic and its real volume, in the mask, with all copies."""
         copies = np.load(self.file, mmap_mode="r")
         ours, theirs = (coarse(Volume(v.data * mask, v.affine)) for v in (synthetic, real))
-        distances = _distances(copies, ours)
-        index = int(distances.argmin())
-        return Nearest(
-            training=float(distances[index]),
-            name=self.names[index],
-            real=float(_distances(copies, theirs).min()),
-            truth=float(np.sqrt(np.mean((ours - theirs) ** 2))),
-        )
+        distances = [_distance(copy, ours) for copy in copies]
+        index = int(np.argmin(distances))
+        of_real = min(_distance(copy, theirs) for copy in copies)
+        return Nearest(distances[index], self.names[index], of_real, _distance(ours, theirs))
 
 
 def store_training(volumes: Mapping[str, Path], folder: Path, pool: Workers) -> TrainingSet:
-    """Write small copies of training volumes, one in memory at a time.
+    """Write small copies of training volumes, all on one grid and 0 outside the brain.
 
-    Args:
-        volumes: Files by session, all on one grid, 0 outside the brain.
-        folder: Folder of the file.
-        pool: Processes to use.
+    One is in memory at a time.
 
     Raises:
         MrcontrastError: A file cannot be read, or the folder has too little space.
@@ -101,11 +82,7 @@ def coarse(volume: Volume) -> np.ndarray:
 
 
 def summarise_nearest(found: Mapping[str, Mapping[str, Nearest]]) -> dict[str, Any]:
-    """Return the distances of each method, and the subjects that look copied.
-
-    Args:
-        found: Method -> session -> distances.
-    """
+    """Return the distances by method and session, and the subjects that look copied."""
     methods = {}
     for method, sessions in found.items():
         ratios = {n: near.ratio for n, near in sessions.items() if near.ratio is not None}
@@ -134,6 +111,6 @@ def _read_coarse(path: Path) -> np.ndarray:
     return coarse(read_volume(path))
 
 
-def _distances(copies: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """Return the root mean square distance of an image (*S) to each copy (N, *S), (N,)."""
-    return np.array([np.sqrt(np.mean((copy - image) ** 2)) for copy in copies])
+def _distance(one: np.ndarray, other: np.ndarray) -> float:
+    """Return the root mean square distance of two images (*S)."""
+    return float(np.sqrt(np.mean((one - other) ** 2)))

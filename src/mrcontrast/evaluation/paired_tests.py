@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from mrcontrast.evaluation.statistics import Row, by_subject
-from mrcontrast.metrics.intervals import summarise
+from mrcontrast.metrics.intervals import MIN_SUBJECTS, summarise
 from mrcontrast.metrics.metric import Metric
 from mrcontrast.metrics.significance import (
     ALPHA,
-    MIN_SUBJECTS,
     POWER,
     detectable_effect,
     holm,
@@ -35,19 +34,13 @@ Pairs = list[dict[str, Any]]
 def compare_methods(rows: Sequence[Row], metrics: Sequence[Metric]) -> dict[str, Any]:
     """Return the tests of every two methods, metric by metric, or the reason why there are none.
 
-    Args:
-        rows: The scores of all sessions.
-        metrics: Those of them that have a better side are tested.
-
-    Returns:
-        {"method", "alpha", "refused": words or None, "power": {...}, "pairs": [...]}.
+    Metrics that have a better side are tested.
     """
     values = {
         key: subjects for key, subjects in by_subject(rows).items() if not key[0].endswith(SHUFFLED)
     }
     methods = list(dict.fromkeys(method for method, _, _ in values))
-    numbers = [len(values[method, "brain", "mae"]) for method in methods]
-    smallest = min(numbers, default=0)
+    smallest = min((len(values[method, "brain", "mae"]) for method in methods), default=0)
     found = {"method": METHOD, "unit": "subject", "alpha": ALPHA, "min_subjects": MIN_SUBJECTS}
     refused = None
     if len(methods) < 2:
@@ -67,13 +60,7 @@ def compare_methods(rows: Sequence[Row], metrics: Sequence[Metric]) -> dict[str,
 def power_note(n: int, pairs: int) -> dict[str, Any]:
     """Return the smallest p and the smallest effect that ``n`` subjects can show.
 
-    Args:
-        n: Subjects of a pair of methods.
-        pairs: Pairs in a family of Holm's correction.
-
-    Example:
-        >>> power_note(5, 1)["detectable_dz"] is None, power_note(8, 3)["smallest_p_holm"]
-        (True, 0.0234375)
+    ``pairs`` is the number of pairs of methods in a family of Holm's correction.
     """
     least, corrected = smallest_p(n), min(1.0, pairs * smallest_p(n))
     effect = detectable_effect(n, ALPHA / pairs) if corrected <= ALPHA else None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mrcontrast.data.contrasts import ending_of
-from mrcontrast.data.predictions import PredictionFiles, without_contrast
+from mrcontrast.data.predictions import ENDINGS, PredictionFiles, stem, without_contrast
 from mrcontrast.errors import MrcontrastError, printable
 
 ENTITY = r"(?:^|[/_])({}-[^/_.]+)"
@@ -25,23 +25,14 @@ LABELS = (r"_dseg$",)
 
 @dataclass(frozen=True)
 class Case:
-    """The files of one session.
+    """The files of one session."""
 
-    Attributes:
-        name: "sub-X", "sub-X_ses-Y", or a file name without its ending.
-        reference: The real image.
-        mask: Brain mask; None for the non-zero voxels of the reference.
-        predictions: Synthetic image by method.
-        lesions: Lesion mask, or None.
-        labels: Tissue labels, numbered as those of the phantom, or None.
-    """
-
-    name: str
+    name: str  # "sub-X", "sub-X_ses-Y", or a file name without its ending
     reference: Path
-    mask: Path | None
-    predictions: dict[str, Path] = field(default_factory=dict)
+    mask: Path | None  # of the brain; None for the non-zero voxels of the reference
+    predictions: dict[str, Path] = field(default_factory=dict)  # by method
     lesions: Path | None = None
-    labels: Path | None = None
+    labels: Path | None = None  # of tissues, numbered as those of the phantom
 
     @property
     def subject(self) -> str:
@@ -72,10 +63,9 @@ def image_pattern(contrast: str) -> str:
 
 def prediction_patterns(contrast: str) -> tuple[str, ...]:
     """Return the patterns of predictions of a contrast, best first."""
-    name = image_pattern(contrast)
     return (
         f"_desc-synth_{ending_of(contrast).rpartition('_')[2]}$",
-        f"^(?!.*desc-synth).*{name}",
+        f"^(?!.*desc-synth).*{image_pattern(contrast)}",
         IMAGE,
     )
 
@@ -83,11 +73,8 @@ def prediction_patterns(contrast: str) -> tuple[str, ...]:
 def index_folder(folder: Path, patterns: tuple[str, ...]) -> dict[str, Path]:
     """Find the NIfTI files of one kind in a folder and its subfolders, by session.
 
-    Standard deviations from ``mrcontrast translate`` are left out.
-
-    Args:
-        folder: Flat or BIDS.
-        patterns: Regular expressions for a file's name without its ending, best first.
+    Patterns, best first, fit a file's name without its ending. Standard deviations from
+    ``mrcontrast translate`` are left out.
 
     Raises:
         MrcontrastError: The folder cannot be read, or two files belong to one session.
@@ -99,19 +86,18 @@ def index_folder(folder: Path, patterns: tuple[str, ...]) -> dict[str, Path]:
 
 def group_folder(folder: Path, patterns: tuple[str, ...]) -> dict[str, list[Path]]:
     """Find files as ``index_folder`` does; a session may have several."""
-    files = _without_spreads([path for path in files_in(folder) if is_volume(path)])
+    files = volumes_in(folder)
+    spreads = {PredictionFiles(path).std for path in files}
+    images = [path for path in files if path not in spreads]
+    by_pattern = ([f for f in images if re.search(pattern, stem(f))] for pattern in patterns)
     groups: dict[str, list[Path]] = {}
-    for path in _first_that_fit(files, patterns):
+    for path in next(filter(None, by_pattern), []):
         groups.setdefault(session_name(path, folder), []).append(path)
     return groups
 
 
 def only(paths: Sequence[Path], name: str, folder: Path) -> Path:
-    """Return the only file of a session.
-
-    Raises:
-        MrcontrastError: There are several.
-    """
+    """Return the only file of a session; raise MrcontrastError if there are several."""
     if len(paths) > 1:
         one, other = (path.relative_to(folder) for path in paths[:2])
         raise MrcontrastError(
@@ -120,8 +106,8 @@ def only(paths: Sequence[Path], name: str, folder: Path) -> Path:
     return paths[0]
 
 
-def files_in(folder: Path) -> list[Path]:
-    """Return all files below a folder, sorted.
+def volumes_in(folder: Path) -> list[Path]:
+    """Return all NIfTI files below a folder, by their names, sorted; hidden ones are left out.
 
     Raises:
         MrcontrastError: The folder or a subfolder cannot be read.
@@ -137,8 +123,12 @@ def files_in(folder: Path) -> list[Path]:
         raise MrcontrastError(f"Expected a folder, got a file ({folder}). Name its folder.")
     if not folder.is_dir():
         raise MrcontrastError(f"Expected a folder, got none ({folder}). Check the path.")
-    walked = os.walk(folder, onerror=refuse)
-    return sorted(Path(place, name) for place, _, names in walked for name in names)
+    return sorted(
+        Path(place, name)
+        for place, _, names in os.walk(folder, onerror=refuse)
+        for name in names
+        if name.endswith(ENDINGS) and not name.startswith(".")
+    )
 
 
 def session_name(path: Path, root: Path) -> str:
@@ -154,38 +144,15 @@ def session_name(path: Path, root: Path) -> str:
     found = [re.findall(ENTITY.format(entity), relative) for entity in ("sub", "ses")]
     if found[0]:
         return "_".join(matches[-1] for matches in found if matches)
-    stem = printable(stem_of(path))
-    return without_contrast(MASK_SUFFIX.sub("", stem))
-
-
-def resolve(name: str, known: Mapping[str, object]) -> str | None:
-    """Return the known session of a name, which may lack the session entity; None if unknown.
-
-    Raises:
-        MrcontrastError: Several sessions match.
-
-    Example:
-        >>> resolve("sub-01", {"sub-01_ses-1": ..., "sub-02": ...})
-        'sub-01_ses-1'
-    """
-    if name in known:
-        return name
-    sessions = [other for other in known if other.startswith(f"{name}_ses-")]
-    if len(sessions) > 1:
-        raise MrcontrastError(
-            f"Expected a name that means one session, got {name} for {listing(sessions)}. "
-            "Put the session into the file name."
-        )
-    return sessions[0] if sessions else None
+    return without_contrast(MASK_SUFFIX.sub("", printable(stem(path))))
 
 
 def match(
     predictions: Mapping[str, Path], known: Mapping[str, object], folder: Path
 ) -> tuple[dict[str, Path], list[str]]:
-    """Match predictions to known sessions.
+    """Return the prediction of each known session, and the names of predictions without one.
 
-    Returns:
-        Prediction by session, and the names of predictions without one.
+    A name may lack the session entity.
 
     Raises:
         MrcontrastError: A prediction matches several sessions, or two match the same.
@@ -193,7 +160,13 @@ def match(
     matched: dict[str, Path] = {}
     foreign = []
     for name, path in predictions.items():
-        target = resolve(name, known)
+        sessions = [other for other in known if other.startswith(f"{name}_ses-")]
+        if name not in known and len(sessions) > 1:
+            raise MrcontrastError(
+                f"Expected a name that means one session, got {name} for {listing(sessions)}. "
+                "Put the session into the file name."
+            )
+        target = name if name in known else next(iter(sessions), None)
         if target is None:
             foreign.append(name)
         elif matched.setdefault(target, path) != path:
@@ -205,35 +178,7 @@ def match(
 
 
 def listing(names: Iterable[str]) -> str:
-    """Join the first few names for a message, with the number of others.
-
-    Example:
-        >>> listing(["a", "b", "c", "d", "e", "f", "g"])
-        'a, b, c, d, e and 2 more'
-    """
+    """Join the first few names for a message, with the number of others."""
     names = sorted(names)
     more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
     return ", ".join(names[:NAMES_SHOWN]) + more
-
-
-def _first_that_fit(files: list[Path], patterns: tuple[str, ...]) -> list[Path]:
-    for pattern in patterns:
-        if chosen := [path for path in files if re.search(pattern, stem_of(path))]:
-            return chosen
-    return []
-
-
-def _without_spreads(files: list[Path]) -> list[Path]:
-    """Return the files without standard deviations."""
-    spreads = {PredictionFiles(path).std for path in files}
-    return [path for path in files if path not in spreads]
-
-
-def is_volume(path: Path) -> bool:
-    """Return whether a file is NIfTI by its name, and no hidden one."""
-    return path.name.endswith((".nii", ".nii.gz")) and not path.name.startswith(".")
-
-
-def stem_of(path: Path) -> str:
-    """Return the name of a NIfTI file without its ending."""
-    return path.name.removesuffix(".gz").removesuffix(".nii")

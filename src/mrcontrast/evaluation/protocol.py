@@ -8,12 +8,17 @@ from typing import Any, Literal
 from omegaconf import OmegaConf
 
 from mrcontrast.config.build import config_dir
+from mrcontrast.config.moved import ROLES
+from mrcontrast.data.contrasts import contrast_of_name
+from mrcontrast.data.predictions import SUFFIX, SYNTHETIC, read_sidecar, stem
 from mrcontrast.errors import MrcontrastError, UsageError, printable
+from mrcontrast.evaluation.pairing import volumes_in
 from mrcontrast.metrics.intensity import FixedRange
 from mrcontrast.metrics.metric import Metric
 from mrcontrast.transforms.standardise import normaliser_from_name
 
 FEATURES = "efficientnet_lite0"
+USUAL = str(ROLES["target"])  # contrast of predictions that do not say theirs
 RangeChoice = tuple[float, float] | Literal["reference"] | None
 
 
@@ -44,19 +49,52 @@ class Protocol:
     target: str = ""
 
 
+@dataclass(frozen=True)
+class Roles:
+    """Contrast of the compared images, and contrasts that the model was given, if known."""
+
+    target: str
+    sources: tuple[str, ...] = ()
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The entries of summary.json."""
+        return {"target": self.target, "sources": list(self.sources)}
+
+
+def find_roles(predictions: Mapping[str, Path], target: str = "") -> Roles:
+    """Return the contrasts of predictions, by their names and the first sidecar of each method.
+
+    ``target`` says what they are, whatever their names; "" takes it from the names.
+
+    Raises:
+        UsageError: The names are of several contrasts.
+    """
+    made: set[str | None] = set()
+    plain: set[str | None] = set()
+    sources: list[str] = []
+    for folder in predictions.values():
+        stems = {path: stem(path) for path in volumes_in(folder)}
+        ours = {path: name for path, text in stems.items() if (name := SYNTHETIC.search(text))}
+        made |= {contrast_of_name(stems[path]) or name[1] for path, name in ours.items()}
+        plain |= {contrast_of_name(text) for text in stems.values() if SUFFIX.search(text)}
+        sources += read_sidecar(next(iter(ours))).get("SourceContrasts", []) if ours else []
+    named = {target} if target else made or plain
+    if len(named) > 1:
+        raise UsageError(
+            f"Expected predictions of one contrast, got {', '.join(sorted(map(str, named)))}. "
+            "Evaluate them apart, or name one by --target."
+        )
+    return Roles(str(next(iter(named), None) or USUAL), tuple(dict.fromkeys(map(str, sources))))
+
+
 def name_predictions(values: list[str], method: str | None = None) -> dict[str, Path]:
     """Read the values of ``--predictions``: one folder, or several as NAME=DIR.
 
-    Args:
-        values: As typed.
-        method: Name of a single folder, from ``--method``; the folder's own name when None.
+    ``method`` names a single folder; None takes the folder's own name.
 
     Raises:
         UsageError: Several folders without unique names, or a name given twice.
-
-    Example:
-        >>> sorted(name_predictions(["lookup=a", "controlnet=b"]))
-        ['controlnet', 'lookup']
     """
     if len(values) == 1 and not _is_named(values[0]):
         folder = Path(values[0])
@@ -107,10 +145,8 @@ def read_features(
 ) -> dict[str, Any] | None:
     """Return the node of a feature network as plain values; None for "none".
 
-    Args:
-        name: Name of a file in ``configs/features``.
-        weights: File of its weights; None takes the packaged ones.
-        sha256: SHA-256 that the file must have; None takes any and notes it.
+    ``name`` is that of a file in ``configs/features``. Without a file its weights are the packaged
+    ones; without ``sha256`` any file is taken, and its hash noted.
 
     Raises:
         UsageError: There is no such network, or it needs a file.
@@ -136,9 +172,7 @@ def read_features(
 def check_normaliser(protocol: Protocol, prepared: bool) -> None:
     """Check that the normaliser of the references exists and does not scale them a second time.
 
-    Args:
-        protocol: Names the normaliser as prepared data does: "percentile-0.5-99.5".
-        prepared: Whether the references are a prepared data set, which is normalised.
+    References that are ``prepared`` are normalised already.
 
     Raises:
         UsageError: There is no such normaliser, or the references are scaled twice.

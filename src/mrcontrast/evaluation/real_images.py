@@ -24,11 +24,8 @@ def index_references(folder: Path, target: str) -> dict[str, Path]:
     """
     index, sidecars = {}, Sidecars(data_set_of(folder))
     for name, paths in group_folder(folder, (image_pattern(target), IMAGE)).items():
-        real = (
-            [path for path in paths if doubt(path, sidecars, target) is None]
-            if len(paths) > 1
-            else paths
-        )
+        several = paths if len(paths) > 1 else []
+        real = [path for path in several if doubt(path, sidecars, target) is None]
         index[name] = only(real or paths, name, folder)
     return index
 
@@ -41,11 +38,7 @@ def find_doubts(references: Mapping[str, Path], folder: Path, target: str) -> di
 
 
 def doubt(path: Path, sidecars: Sidecars, target: str) -> str | None:
-    """Return why an image is no real image of a target; None if nothing speaks against it.
-
-    >>> doubt(Path("sub-01_ce-gad_T1w.nii.gz"), Sidecars(Path()), "t1w")
-    'taken after contrast agent, by its name'
-    """
+    """Return why an image is no real image of a target; None if nothing speaks against it."""
     for facts, place in (({}, "name"), (sidecars.known(path), "sidecar")):
         kind = not_scanned(path.name, facts)
         if kind is not None and not (kind == CONTRAST_AGENT and with_agent(target)):
@@ -59,16 +52,7 @@ def with_agent(target: str) -> bool:
 
 
 def refuse_doubtful(references: Mapping[str, Path], doubts: Mapping[str, str], target: str) -> None:
-    """Refuse references that are no real images of the target.
-
-    Args:
-        references: By session.
-        doubts: Why, of the sessions with ``doubt``.
-        target: Their contrast.
-
-    Raises:
-        MrcontrastError: There are such; the first is named.
-    """
+    """Raise MrcontrastError for the first session with a ``doubt``, if there is one."""
     if doubts:
         name, words = next(iter(doubts.items()))
         more = f" and {len(doubts) - 1} more" if len(doubts) > 1 else ""

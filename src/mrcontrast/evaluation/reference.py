@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,16 +20,8 @@ from mrcontrast.transforms.normalise import Normaliser
 MASKS = "Give brain masks by --mask, such as those that translate --strip-skull writes."
 
 
-@dataclass(frozen=True)
-class Survey:
-    """Properties of a reference that are needed before the first is scored.
-
-    Attributes:
-        name: Session.
-        num_scales: Most scales of MS-SSIM on its grid.
-        low: Smallest intensity.
-        high: Largest intensity.
-    """
+class Survey(NamedTuple):
+    """A reference's session, most scales of MS-SSIM, smallest and largest intensity."""
 
     name: str
     num_scales: int
@@ -37,12 +30,7 @@ class Survey:
 
 
 def survey_case(case: Case, normaliser: Normaliser | None = None, dims: int = 3) -> Survey:
-    """Read the reference of one session and return its size and extreme intensities.
-
-    Args:
-        case: The session's files.
-        normaliser: See ``read_reference``.
-        dims: 2 counts the scales of axial slices.
+    """Survey the reference of one session before the first is scored.
 
     Raises:
         MrcontrastError: It cannot be read, or is too small for SSIM.
@@ -57,23 +45,28 @@ def survey_case(case: Case, normaliser: Normaliser | None = None, dims: int = 3)
             )
         shape = [n for axis, n in enumerate(reference.shape) if dims == 3 or axis != axial]
         num_scales = count_scales(tuple(shape))
-    low, high = float(reference.data.min()), float(reference.data.max())
-    return Survey(case.name, num_scales, low, high)
+    data = reference.data
+    return Survey(case.name, num_scales, float(data.min()), float(data.max()))
 
 
 def read_reference(case: Case, normaliser: Normaliser | None = None) -> tuple[Volume, np.ndarray]:
     """Read the reference of one session and its brain mask, (X, Y, Z) bool.
 
-    Args:
-        case: The session's files.
-        normaliser: Scales the reference to [0, 1] in the mask, 0 outside; None keeps stored values.
+    A normaliser scales the reference to [0, 1] in the mask, 0 outside.
 
     Raises:
         MrcontrastError: A file cannot be read, the grids differ, the mask is empty or contains NaN,
-            or the reference cannot be normalised.
+            there is neither a mask nor a stripped skull, or the reference cannot be normalised.
     """
     reference = read_volume(case.reference, nan=True)
-    mask = read_brain(case, reference)
+    if case.mask is None:
+        known = replace(reference, data=np.nan_to_num(reference.data))
+        with naming(case.reference):
+            mask = brain_from_nonzero(known, MASKS)
+    elif not (mask := read_mask(case.mask, reference, case.reference)).any():
+        raise MrcontrastError(
+            f"Expected a mask with voxels in it, got an empty one ({case.mask}). Make it again."
+        )
     reference = without_nan(reference, mask, case.reference)
     if normaliser is None:
         return reference, mask
@@ -82,50 +75,21 @@ def read_reference(case: Case, normaliser: Normaliser | None = None) -> tuple[Vo
     return replace(reference, data=fitted.apply(reference.data) * mask), mask
 
 
-def read_brain(case: Case, reference: Volume) -> np.ndarray:
-    """Read the brain mask (X, Y, Z) bool of one session, else find non-zero voxels.
-
-    Raises:
-        MrcontrastError: It cannot be read, is on another grid, or is empty; or the reference has
-            its skull and no mask.
-    """
-    if case.mask is None:
-        known = replace(reference, data=np.nan_to_num(reference.data))
-        with naming(case.reference):
-            return brain_from_nonzero(known, MASKS)
-    mask = read_mask(case.mask, reference, case.reference)
-    if not mask.any():
-        raise MrcontrastError(
-            f"Expected a mask with voxels in it, got an empty one ({case.mask}). Make it again."
-        )
-    return mask
-
-
 def read_like(
     path: Path, reference: Volume, case: Case, mask: np.ndarray, zeros: bool = False
 ) -> Volume:
     """Read a volume on the reference's grid, axes in any order, NaN outside the brain as 0.
 
-    Args:
-        path: The file.
-        reference: Volume with the grid.
-        case: Files of the session.
-        mask: The brain, (X, Y, Z) bool.
-        zeros: Accept a volume of zeros.
-
     Raises:
-        MrcontrastError: It cannot be read, is on another grid, or has NaN in the brain.
+        MrcontrastError: It cannot be read, is on another grid, has NaN in the brain, or is all 0
+            without ``zeros``.
     """
     volume = onto_grid(read_volume(path, zeros, nan=True), reference, path, case.reference)
     return without_nan(volume, mask, path)
 
 
 def without_nan(volume: Volume, mask: np.ndarray, path: Path) -> Volume:
-    """Return a volume with 0 for NaN outside the brain, as SPM writes it.
-
-    Raises:
-        MrcontrastError: The brain, (X, Y, Z) bool, contains NaN.
-    """
+    """Return a volume with 0 for NaN outside the brain, as SPM writes it; raise for NaN inside."""
     missing = np.isnan(volume.data)
     if inside := int((missing & mask).sum()):
         raise MrcontrastError(
@@ -136,16 +100,9 @@ def without_nan(volume: Volume, mask: np.ndarray, path: Path) -> Volume:
 
 
 def read_anatomy(case: Case, reference: Volume, target: np.ndarray, mask: np.ndarray) -> Anatomy:
-    """Read the anatomy of the reference of one session.
+    """Read the lesions and labels of one session beside its real image and brain.
 
-    Args:
-        case: The session's files.
-        reference: The real image as stored.
-        target: Its voxels in the units of the metrics, (X, Y, Z).
-        mask: The brain, (X, Y, Z) bool.
-
-    Raises:
-        MrcontrastError: The lesion mask or the labels cannot be read or are on another grid.
+    ``reference`` is the image as stored, ``target`` its voxels in the units of the metrics.
     """
     lesions = labels = None
     if case.lesions is not None:

@@ -27,50 +27,29 @@ from mrcontrast.transforms.normalise import Normaliser
 
 @dataclass(frozen=True)
 class CaseResult:
-    """All results of one session.
-
-    Attributes:
-        name: The session.
-        rows: Scores by method and region.
-        calibrations: Error against predicted spread, for methods that predict one.
-        nearest: Nearest training neighbour by method, if the training data are known.
-        swaps: The own sources against another's, for methods with a shuffled counterpart.
-        real_vectors: Features of the real image, (n, dim); None without a feature network.
-        vectors: Features of each method's image.
-    """
+    """All results of one session, by method where they exist."""
 
     name: str
     rows: list[Row] = field(default_factory=list)
     calibrations: dict[str, Calibration] = field(default_factory=dict)
     nearest: dict[str, Nearest] = field(default_factory=dict)
     swaps: dict[str, Swap] = field(default_factory=dict)
-    real_vectors: np.ndarray | None = None
+    real_vectors: np.ndarray | None = None  # features, (n, dim)
     vectors: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """The settings that all sessions of an evaluation share; sent to each worker.
-
-    Attributes:
-        rule: Intensity range.
-        num_scales: Scales of MS-SSIM.
-        metrics: Metrics that hold for the target.
-        normaliser: Applied to the reference; predictions are taken as stored.
-        training: Small copies of the training volumes, or None.
-        features: Feature network, or None.
-        dims: 3 for volumes, 2 for axial slices.
-        target: Target contrast, such as "t1w".
-    """
+    """The settings that all sessions of an evaluation share; sent to each worker."""
 
     rule: IntensityRange
-    num_scales: int
-    metrics: tuple[Metric, ...]
-    normaliser: Normaliser | None = None
+    num_scales: int  # of MS-SSIM
+    metrics: tuple[Metric, ...]  # that hold for the target
+    normaliser: Normaliser | None = None  # of the reference; predictions are taken as stored
     training: TrainingSet | None = None
     features: FeatureScorer | None = None
-    dims: int = 3
-    target: str = ""
+    dims: int = 3  # 2 for axial slices
+    target: str = ""  # contrast, such as "t1w"
 
     def compare(self, image: np.ndarray, anatomy: Anatomy, ends: Ends) -> dict[str, Scores]:
         """Return the metrics of a synthetic image (X, Y, Z) by region."""
@@ -88,10 +67,11 @@ class Scorer:
         for method, path in case.predictions.items():
             prediction = session.read(path)
             image = self.rule.rescale(prediction.data, session.ends)
-            perceptual: Scores = {}
+            regions = self.compare(image, session.anatomy, session.ends)
             if self.features is not None:
                 result.vectors[method], perceptual = session.compare_features(image)
-            result.rows.extend(session.rows(method, image, perceptual))
+                regions["brain"][self.features.metric.name] = perceptual
+            result.rows.extend(session.rows(method, regions))
             if (spread := session.spread(path)) is not None:
                 error = image[session.mask] - session.anatomy.image[session.mask]
                 result.calibrations[method] = calibrate(error, spread)
@@ -107,18 +87,14 @@ class Scorer:
 
 
 class Session:
-    """The real image of one session, read once for all predictions.
-
-    Args:
-        case: The session's files.
-        scorer: Settings of the evaluation.
-    """
+    """The real image of one session, read once for all predictions."""
 
     def __init__(self, case: Case, scorer: Scorer) -> None:
         self.case, self.scorer = case, scorer
         self.reference, self.mask = read_reference(case, scorer.normaliser)
         with naming(case.reference):
             self.ends = scorer.rule.ends(self.reference.data, self.mask)
+        self.measured = scorer.rule.measured(self.ends)
 
     def read(self, path: Path, zeros: bool = False) -> Volume:
         """Read a prediction or its deviation; see ``read_like``."""
@@ -133,8 +109,8 @@ class Session:
     @cached_property
     def real_view(self) -> Any:  # noqa: ANN401 - a tensor; torch is imported late
         """The real image, prepared for the feature network."""
-        features, ends = self.scorer.features, self.scorer.rule.measured(self.ends)
-        return None if features is None else features.view(self.anatomy.image, self.mask, ends)
+        assert self.scorer.features is not None
+        return self.scorer.features.view(self.anatomy.image, self.mask, self.measured)
 
     @property
     def real_vectors(self) -> np.ndarray | None:
@@ -142,20 +118,17 @@ class Session:
         features = self.scorer.features
         return None if features is None else features.vectors(self.real_view)
 
-    def compare_features(self, image: np.ndarray) -> tuple[np.ndarray, Scores]:
+    def compare_features(self, image: np.ndarray) -> tuple[np.ndarray, float]:
         """Return the features (n, dim) of a synthetic image and its perceptual distance."""
         features = self.scorer.features
         assert features is not None
-        ours = features.view(image, self.mask, self.scorer.rule.measured(self.ends))
-        scores = {features.metric.name: features.distance(ours, self.real_view)}
-        return features.vectors(ours), scores
+        ours = features.view(image, self.mask, self.measured)
+        return features.vectors(ours), features.distance(ours, self.real_view)
 
-    def rows(self, method: str, image: np.ndarray, more: Scores) -> list[Row]:
-        """Return the scores of an image (X, Y, Z) by region, with ``more`` for the brain."""
-        regions = self.scorer.compare(image, self.anatomy, self.ends)
-        regions["brain"] |= more
-        masks = self.anatomy.regions
-        counts = {name: image.size if m is None else int(m.sum()) for name, m in masks.items()}
+    def rows(self, method: str, regions: dict[str, Scores]) -> list[Row]:
+        """Return the scores of one method with the size of each region."""
+        masks, size = self.anatomy.regions, self.reference.data.size
+        counts = {name: size if m is None else int(m.sum()) for name, m in masks.items()}
         fixed = self.case.name, self.case.subject, method
         return [
             Row(*fixed, region, counts[region], *self.ends, scores)
@@ -165,19 +138,14 @@ class Session:
     def swap(self, own: Path, other: np.ndarray, other_brain: np.ndarray) -> Swap | None:
         """Compare the image from the own sources with another's, (X, Y, Z), on one grid."""
         image = self.scorer.rule.rescale(self.read(own).data, self.ends)
-        low, high = self.scorer.rule.measured(self.ends)
+        low, high = self.measured
         return compare_swap(image, other, other_brain, self.anatomy, high - low)
 
     def spread(self, prediction: Path) -> np.ndarray | None:
-        """Return the predicted deviation in the brain, (N,), in the units of the metrics, or None.
-
-        Raises:
-            MrcontrastError: Its file cannot be read or is on another grid.
-        """
+        """Return the predicted deviation in the brain, (N,), in the metrics' units, or None."""
         path = PredictionFiles(prediction).std
         if not path.is_file():
             return None
         deviation = self.read(path, zeros=True)
-        low, high = self.scorer.rule.measured(self.ends)
-        unit = (high - low) / (self.ends[1] - self.ends[0])
-        return deviation.data[self.mask] * unit
+        low, high = self.measured
+        return deviation.data[self.mask] * ((high - low) / (self.ends[1] - self.ends[0]))

@@ -24,7 +24,7 @@ SETS_NOTE = (
     "KID and MMD: over pairs of different subjects, 0 on average for real against real; may be "
     f"below 0. Intervals: jackknife over subjects, from {MIN_SUBJECTS} on."
 )
-TESTS = ("First", "Second", "Metric", "n", "Difference", "r (rank-biserial)", "dz", "p", "p Holm")
+TESTS = ["First", "Second", "Metric", "n", "Difference", "r (rank-biserial)", "dz", "p", "p Holm"]
 COSTS = {  # key of a summary's costs -> heading, digits
     "parameters": ("Parameters", 0),
     "network_calls": ("Calls", 0),
@@ -41,15 +41,7 @@ COSTS_NOTE = (
 
 @dataclass(frozen=True)
 class Sheet:
-    """One table.
-
-    Attributes:
-        title: Heading.
-        columns: Column headings.
-        rows: Cells, one list a row.
-        notes: Sentences below the table.
-        text_columns: Number of text columns at the left.
-    """
+    """One table, with sentences below it and text in its first columns."""
 
     title: str
     columns: list[str]
@@ -59,11 +51,7 @@ class Sheet:
 
 
 def sheets_of(summary: Mapping[str, Any]) -> list[Sheet]:
-    """Return the tables of a summary, brain first.
-
-    Args:
-        summary: As ``mrcontrast.commands.evaluate.evaluate`` returns it.
-    """
+    """Return the tables of scores and tests, brain first, for a summary of ``evaluate``."""
     metrics = [metric for metric in metrics_of(summary).values() if metric.in_tables]
     regions = {name for found in summary["methods"].values() for name in found}
 
@@ -89,40 +77,31 @@ def cost_sheets(summary: Mapping[str, Any]) -> list[Sheet]:
     rows = []
     for method in summary["methods"]:
         known = summary["costs"].get(method, {})
-        cells = [format_cost(known.get(name), digits) for name, (_, digits) in COSTS.items()]
+        cells = [
+            MISSING if known.get(name) is None else f"{known[name]:,.{digits}f}"
+            for name, (_, digits) in COSTS.items()
+        ]
         rows.append([method, *cells])
     columns = ["Method", *(title for title, _ in COSTS.values())]
     return [Sheet("Costs", columns, rows, (COSTS_NOTE,))]
 
 
-def format_statistic(statistic: Mapping[str, Any], digits: int, missing: str = "∞") -> str:
+def format_statistic(statistic: Mapping[str, Any] | None, digits: int, missing: str = "∞") -> str:
     """Format a mean with its interval, as far as they are known.
 
-    Args:
-        statistic: {"mean", "sd", "ci95", "n"}.
-        digits: Decimals.
-        missing: Text for a mean of None.
+    ``missing`` is the text for a mean of None.
 
     Example:
         >>> format_statistic({"mean": 24.314, "sd": 0.5, "ci95": (23.9, 24.7), "n": 8}, digits=2)
         '24.31 [23.90, 24.70]'
     """
-    if statistic["mean"] is None:
+    if statistic is None or statistic["mean"] is None:
         return missing
     mean = f"{statistic['mean']:.{digits}f}"
     if statistic["ci95"] is None:
         return mean
     low, high = statistic["ci95"]
     return f"{mean} [{low:.{digits}f}, {high:.{digits}f}]"
-
-
-def format_cost(value: float | None, digits: int) -> str:
-    """Format a cost with separators of thousands.
-
-    >>> format_cost(1926209, 0), format_cost(0.25, 2), format_cost(None, 1)
-    ('1,926,209', '0.25', 'n/a')
-    """
-    return MISSING if value is None else f"{value:,.{digits}f}"
 
 
 def _scores(
@@ -137,18 +116,17 @@ def _scores(
     shown = [metric for metric in metrics if any(metric.name in row for row in values.values())]
     rows = []
     for method, found in values.items():
-        known = [metric.name for metric in shown if metric.name in found]
+        known = [found[metric.name] for metric in shown if metric.name in found]
         if known:
             cells = [_cell(found.get(metric.name), metric) for metric in shown]
-            rows.append([method, str(found[known[0]]["n"]), *cells])
+            rows.append([method, str(known[0]["n"]), *cells])
     return Sheet(title, ["Method", "n", *(metric.heading for metric in shown)], rows)
 
 
 def _cell(statistic: Mapping[str, Any] | None, metric: Metric) -> str:
-    if statistic is None:
-        return MISSING
     can_be_infinite = metric.per == "region" and metric.name in BY_NAME
-    return format_statistic(statistic, metric.digits, "∞" if can_be_infinite else MISSING)
+    missing = "∞" if can_be_infinite and statistic is not None else MISSING
+    return format_statistic(statistic, metric.digits, missing)
 
 
 def _sets(summary: Mapping[str, Any]) -> Sheet:
@@ -172,26 +150,23 @@ def _tests(summary: Mapping[str, Any]) -> Sheet:
     """Return the paired tests of the main metrics in the brain, or why there are none."""
     tests, metrics = summary.get("tests"), metrics_of(summary)
     added = [m.name for m in metrics.values() if m.name not in BY_NAME and m.group != PERCEPTUAL]
-    title, columns = "Paired tests in the brain", list(TESTS)
     if tests is None:
-        return Sheet(title, columns, [])
+        return Sheet("", TESTS, [])
     rows = [
-        [pair["first"], pair["second"], *_test_cells(pair, metrics[name])]
+        [
+            pair["first"],
+            pair["second"],
+            metrics[name].title,
+            str(pair["n"]),
+            format_statistic(pair["difference"], metrics[name].digits),
+            f"{pair['rank_biserial']:.2f}",
+            MISSING if pair["cohens_dz"] is None else f"{pair['cohens_dz']:.2f}",
+            f"{pair['p']:.4f}",
+            f"{pair['p_holm']:.4f}",
+        ]
         for name in (*TESTED, *added)
         for pair in tests["pairs"]
         if (pair["region"], pair["metric"]) == ("brain", name)
     ]
     note = tests["refused"] or f"{tests['power']['words']} Tests: {tests['method']}."
-    return Sheet(title, columns, rows, (note,), text_columns=3)
-
-
-def _test_cells(pair: Mapping[str, Any], metric: Metric) -> list[str]:
-    return [
-        metric.title,
-        str(pair["n"]),
-        format_statistic(pair["difference"], metric.digits),
-        f"{pair['rank_biserial']:.2f}",
-        MISSING if pair["cohens_dz"] is None else f"{pair['cohens_dz']:.2f}",
-        f"{pair['p']:.4f}",
-        f"{pair['p_holm']:.4f}",
-    ]
+    return Sheet("Paired tests in the brain", TESTS, rows, (note,), text_columns=3)

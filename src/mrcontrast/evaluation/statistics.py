@@ -21,25 +21,14 @@ FIXED_COLUMNS = ("subject", "session", "method", "region", "voxels", "range_low"
 
 @dataclass(frozen=True)
 class Row:
-    """The scores of one session, method and region.
+    """The scores of one session, method and region."""
 
-    Attributes:
-        name: Session, "sub-X" or "sub-X_ses-Y".
-        subject: The person.
-        method: Name of the method.
-        region: One of ``REGIONS``.
-        voxels: Number of voxels of the region.
-        low: Lower end of the intensity range, in the units of the files.
-        high: Upper end.
-        scores: Value by metric.
-    """
-
-    name: str
+    name: str  # session, "sub-X" or "sub-X_ses-Y"
     subject: str
     method: str
     region: str
-    voxels: int
-    low: float
+    voxels: int  # of the region
+    low: float  # ends of the intensity range, in the units of the files
     high: float
     scores: Scores
 
@@ -53,8 +42,7 @@ def summarise_rows(rows: Sequence[Row]) -> dict[str, dict[str, dict[str, Any]]]:
     """Return method -> region -> metric -> {mean, sd, ci95, n}; sessions are averaged first."""
     summary: dict[str, dict[str, dict[str, Any]]] = defaultdict(lambda: defaultdict(dict))
     for (method, region, metric), subjects in by_subject(rows).items():
-        statistic = summarise(np.array(list(subjects.values())))
-        summary[method][region][metric] = asdict(statistic)
+        summary[method][region][metric] = asdict(summarise(np.array(list(subjects.values()))))
     return {
         method: {region: regions[region] for region in REGIONS if region in regions}
         for method, regions in summary.items()
@@ -88,12 +76,7 @@ def over_subjects(values: Mapping[str, float]) -> Statistic:
 
 
 def to_csv(rows: Sequence[Row], metrics: Sequence[Metric]) -> str:
-    """Format rows as CSV with a header, one line a session, method and region.
-
-    Args:
-        rows: The scores of all sessions.
-        metrics: Columns, in this order; those without any value are left out.
-    """
+    """Format rows as CSV with a header; metrics without any value get no column."""
     present = {name for row in rows for name in row.scores}
     columns = [metric.name for metric in metrics if metric.name in present]
     text = io.StringIO()
@@ -109,26 +92,17 @@ def to_csv(rows: Sequence[Row], metrics: Sequence[Metric]) -> str:
 def read_csv(lines: Iterable[str]) -> list[Row]:
     """Read the rows of ``to_csv`` again; values that are not finite are left out.
 
-    Raises:
-        KeyError: A fixed column is missing.
-        ValueError: A fixed column does not hold a number.
+    A missing fixed column raises KeyError, and one that holds no number ValueError.
     """
-    return [_row(cells) for cells in csv.DictReader(lines)]
-
-
-def _row(cells: Mapping[str, str]) -> Row:
-    subject, session = cells["subject"], cells["session"]
-    values = {key: _number(cell) for key, cell in cells.items() if key not in FIXED_COLUMNS}
-    return Row(
-        f"{subject}_{session}" if session else subject,
-        subject,
-        cells["method"],
-        cells["region"],
-        int(cells["voxels"]),
-        float(cells["range_low"]),
-        float(cells["range_high"]),
-        {key: value for key, value in values.items() if math.isfinite(value)},
-    )
+    rows = []
+    for cells in csv.DictReader(lines):
+        subject, session, method, region, voxels, low, high = (cells[key] for key in FIXED_COLUMNS)
+        name = f"{subject}_{session}" if session else subject
+        values = {key: _number(cell) for key, cell in cells.items() if key not in FIXED_COLUMNS}
+        scores = {key: value for key, value in values.items() if math.isfinite(value)}
+        fixed = name, subject, method, region, int(voxels), float(low), float(high)
+        rows.append(Row(*fixed, scores))
+    return rows
 
 
 def _number(cell: str | None) -> float:

@@ -11,23 +11,22 @@ from mrcontrast.evaluation.pairing import subject_of
 from mrcontrast.evaluation.sheets import Sheet, cost_sheets, sheets_of
 from mrcontrast.metrics.intervals import MIN_SUBJECTS
 
-CAPTION = "mean over subjects [95 % interval]"
-FEW = f"mean over subjects; no interval below {MIN_SUBJECTS} subjects"
-ONE_SUBJECT = "one subject, so no interval"
-LATEX = {
-    "\\": r"\textbackslash{}",
-    **{character: "\\" + character for character in "&%$#_{}"},
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "↑": r"$\uparrow$",
-    "↓": r"$\downarrow$",
-    "→": r"$\rightarrow$",
-    "∞": r"$\infty$",
-    "±": r"$\pm$",
-    "|": r"$|$",
-    "<": "$<$",
-    ">": "$>$",
-}
+LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        **{character: "\\" + character for character in "&%$#_{}"},
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "↑": r"$\uparrow$",
+        "↓": r"$\downarrow$",
+        "→": r"$\rightarrow$",
+        "∞": r"$\infty$",
+        "±": r"$\pm$",
+        "|": r"$|$",
+        "<": "$<$",
+        ">": "$>$",
+    }
+)
 
 
 def tables_of(summary: Mapping[str, Any]) -> list[Sheet]:
@@ -67,10 +66,10 @@ def to_latex(summary: Mapping[str, Any]) -> str:
             continue
         words = sheet.text_columns
         layout = "l" * words + "r" * (len(sheet.columns) - words)
-        notes = sheet.notes or (f"{caption(summary)[0].upper()}{caption(summary)[1:]}.",)
+        notes = " ".join(sheet.notes) or _sentence(caption(summary))
         blocks.append(
             "\\begin{table}\n\\centering\n"
-            f"\\caption{{{_escape(sheet.title)}. {_escape(' '.join(notes))}}}\n"
+            f"\\caption{{{sheet.title.translate(LATEX)}. {notes.translate(LATEX)}}}\n"
             f"\\begin{{tabular}}{{{layout}}}\n\\toprule\n{_latex_line(sheet.columns)}\\midrule\n"
             + "".join(map(_latex_line, sheet.rows))
             + "\\bottomrule\n\\end{tabular}\n\\end{table}\n"
@@ -88,9 +87,13 @@ FORMATS: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
 
 def caption(summary: Mapping[str, Any]) -> str:
     """Return the statistic that the tables show, and the normaliser of the references if any."""
-    normaliser = summary.get("reference_normaliser")
     people = len({subject_of(name) for name in summary["subjects"]})
-    text = CAPTION if people >= MIN_SUBJECTS else FEW if people > 1 else ONE_SUBJECT
+    text = "one subject, so no interval"
+    if people > 1:
+        text = f"mean over subjects; no interval below {MIN_SUBJECTS} subjects"
+    if people >= MIN_SUBJECTS:
+        text = "mean over subjects [95 % interval]"
+    normaliser = summary.get("reference_normaliser")
     return text if normaliser is None else f"{text}; references normalised by {normaliser}"
 
 
@@ -108,12 +111,15 @@ def left_out(summary: Mapping[str, Any]) -> list[str]:
 def _notes(summary: Mapping[str, Any]) -> list[str]:
     """Return notes on range, normalisation, masks and missing subjects."""
     intensity = summary["intensity_range"]
-    ends, text = f"{intensity['low']} to {intensity['high']}", caption(summary)
     note = (
-        f"{text[0].upper()}{text[1:]}. Intensity range {ends}; "
+        f"{_sentence(caption(summary))} Intensity range {intensity['low']} to {intensity['high']}; "
         f"normalisation: {summary['normalisation']}. Masks: {summary['inputs']['masks']}."
     )
     return [printable(note), *(f"- {line}" for line in left_out(summary))]
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _line(cells: list[str]) -> str:
@@ -121,9 +127,4 @@ def _line(cells: list[str]) -> str:
 
 
 def _latex_line(cells: list[str]) -> str:
-    return " & ".join(map(_escape, cells)) + " \\\\\n"
-
-
-def _escape(text: str) -> str:
-    """Escape text for LaTeX."""
-    return "".join(LATEX.get(character, character) for character in text)
+    return " & ".join(cell.translate(LATEX) for cell in cells) + " \\\\\n"

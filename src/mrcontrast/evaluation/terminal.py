@@ -1,8 +1,8 @@
 """The tables of an evaluation on a terminal of any width."""
 
 from collections.abc import Container, Iterator, Mapping
-from dataclasses import replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.table import Table
@@ -14,79 +14,68 @@ from mrcontrast.evaluation.table import caption, left_out, tables_of
 BORDER = 3  # characters of a column in addition to its text
 
 
+@dataclass(frozen=True)
 class Fitted:
-    """A table that wraps intervals, then splits, until it fits the terminal.
+    """A table with a caption that wraps intervals, then splits, until it fits the terminal."""
 
-    Args:
-        sheet: The table.
-        caption: Text below it.
-    """
-
-    def __init__(self, sheet: Sheet, caption: str) -> None:
-        self.sheet = sheet
-        self.caption = caption
+    sheet: Sheet
+    caption: str
 
     def __rich_console__(
         self, console: Console, options: ConsoleOptions
     ) -> Iterator[RenderableType]:
-        """Yield one table, or several with the same rows."""
+        """Yield one table, or several with the same rows; the last has the caption.
+
+        A table that needs its headings wrapped gets fixed widths, since rich would cut its last
+        column.
+        """
         sheet, width = self.sheet, options.max_width
         if sum(column_widths(sheet)) + 1 > width:
-            sheet = replace(sheet, rows=[[_broken(cell) for cell in row] for row in sheet.rows])
+            rows = [[cell.replace(" [", "\n[", 1) for cell in row] for row in sheet.rows]
+            sheet = replace(sheet, rows=rows)
         parts = list(split(sheet, width))
         for part in parts:
             roomy = unwrapped_width(part) <= width
-            yield self.table(part, part is parts[0], part is parts[-1], roomy)
-
-    def table(self, sheet: Sheet, first: bool, last: bool, roomy: bool) -> Table:
-        """Return a table; the first has the title and the last the caption.
-
-        A table that is not ``roomy`` gets fixed widths, since rich would cut its last column.
-        """
-        table = Table(title_justify="left", caption_justify="left")
-        table.title = Text(sheet.title) if first else None
-        table.caption = Text(self.caption) if last else None
-        for index, (column, width) in enumerate(
-            zip(sheet.columns, column_widths(sheet), strict=True)
-        ):
-            words = index < sheet.text_columns
-            justify: Literal["left", "right"] = "left" if words else "right"
-            table.add_column(column, justify=justify, width=None if roomy else width - BORDER)
-        for row in sheet.rows:
-            table.add_row(*map(Text, row))
-        return table
+            table = Table(title_justify="left", caption_justify="left")
+            table.title = Text(sheet.title) if part is parts[0] else None
+            table.caption = Text(self.caption) if part is parts[-1] else None
+            for index, (column, needed) in enumerate(
+                zip(part.columns, column_widths(part), strict=True)
+            ):
+                table.add_column(
+                    column,
+                    justify="left" if index < part.text_columns else "right",
+                    width=None if roomy else needed - BORDER,
+                )
+            for row in part.rows:
+                table.add_row(*map(Text, row))
+            yield table
 
 
 def to_rich(summary: Mapping[str, Any], titles: Container[str] | None = None) -> Group:
     """Return the tables with these titles, or all, to print with a ``rich`` console."""
     sheets = [sheet for sheet in tables_of(summary) if titles is None or sheet.title in titles]
-    lines = (Text(f"- {line}") for line in left_out(summary))
-    return Group(*(shown(sheet, caption(summary)) for sheet in sheets), *lines)
-
-
-def shown(sheet: Sheet, caption: str) -> RenderableType:
-    """Return a table above its notes or else a caption; only the notes if it is empty."""
-    notes = " ".join(sheet.notes)
-    return Fitted(sheet, notes or caption) if sheet.rows else Text(f"{sheet.title}: {notes}")
+    shown: list[RenderableType] = []
+    for sheet in sheets:
+        notes = " ".join(sheet.notes)
+        filled = Fitted(sheet, notes or caption(summary))
+        shown.append(filled if sheet.rows else Text(f"{sheet.title}: {notes}"))
+    return Group(*shown, *(Text(f"- {line}") for line in left_out(summary)))
 
 
 def split(sheet: Sheet, width: int) -> Iterator[Sheet]:
-    """Yield a table in parts of whole columns; each repeats the text columns.
+    """Yield a table in parts of whole columns, of at most ``width`` characters.
 
-    Args:
-        sheet: Its text columns, and "n" after them, are repeated.
-        width: Most characters of a part; one column of numbers is always shown.
+    Each part repeats the text columns, and "n" after them, and has at least one column of numbers.
     """
     widths = column_widths(sheet)
     named = sheet.text_columns + (sheet.columns[sheet.text_columns :][:1] == ["n"])
-    kept = list(range(named))
-    part, taken = list(kept), sum(widths[:named]) + 1
+    part = list(range(named))
     for index in range(named, len(sheet.columns)):
-        if len(part) > named and taken + widths[index] > width:
+        if len(part) > named and sum(widths[i] for i in (*part, index)) + 1 > width:
             yield _columns(sheet, part)
-            part, taken = list(kept), sum(widths[:named]) + 1
+            part = list(range(named))
         part.append(index)
-        taken += widths[index]
     yield _columns(sheet, part)
 
 
@@ -114,8 +103,3 @@ def unwrapped_width(sheet: Sheet) -> int:
 def _columns(sheet: Sheet, indices: list[int]) -> Sheet:
     columns = [sheet.columns[index] for index in indices]
     return replace(sheet, columns=columns, rows=[[row[i] for i in indices] for row in sheet.rows])
-
-
-def _broken(cell: str) -> str:
-    """Put an interval on a line of its own."""
-    return cell.replace(" [", "\n[", 1)

@@ -7,11 +7,8 @@ from torch import Tensor
 def kl_divergence(mean: Tensor, sigma: Tensor) -> Tensor:
     """Return KL(N(mean, sigma^2) || N(0, 1)), averaged over latent values, a scalar in nats.
 
-    The mean, not the sum, so that its weight does not depend on the size of the image.
-
-    Args:
-        mean: Posterior mean, (B, C, *S).
-        sigma: Posterior standard deviation, (B, C, *S), above 0.
+    The mean, not the sum, so that its weight does not depend on the size of the image. Posterior
+    mean and standard deviation, above 0, are (B, C, *S).
 
     Source: Kingma & Welling 2014, arXiv 1312.6114, appendix B.
 

@@ -11,52 +11,32 @@ NOMINAL_COVERAGE = {"1_sd": 0.6827, "2_sd": 0.9545}  # of a normal error
 
 @dataclass(frozen=True)
 class Calibration:
-    """Error against predicted spread, over the voxels of one image.
+    """Error against predicted spread, over the voxels of one image."""
 
-    Attributes:
-        predicted_sd: Root mean square of the prediction in each tenth of the voxels, lowest first.
-        rmse: Root mean square error of the same voxels.
-        coverage: Share of voxels with an error of at most 1 and 2 predicted deviations.
-        scale: Root mean square error over root mean square prediction: 1 is calibrated, above 1
-            overconfident; NaN if all predictions are 0.
-        rank_correlation: Spearman's, of |error| and prediction; NaN if one of them is constant.
-    """
-
-    predicted_sd: tuple[float, ...]
-    rmse: tuple[float, ...]
-    coverage: dict[str, float]
-    scale: float
-    rank_correlation: float
+    predicted_sd: tuple[float, ...]  # root mean square in each tenth of the voxels, lowest first
+    rmse: tuple[float, ...]  # of the same voxels
+    coverage: dict[str, float]  # share of voxels with an error of at most 1 and 2 deviations
+    scale: float  # RMS error over RMS prediction, above 1 overconfident; NaN if all are 0
+    rank_correlation: float  # Spearman's, of |error| and prediction; NaN if one is constant
 
 
 def calibrate(error: np.ndarray, predicted_sd: np.ndarray) -> Calibration:
-    """Compare errors with their predicted standard deviations.
-
-    Args:
-        error: Prediction minus truth, (N,), N >= 10.
-        predicted_sd: (N,), >= 0, in the same units.
+    """Compare errors (N,), N >= 10, with their predicted standard deviations (N,), >= 0.
 
     Source: Levi et al. 2022, Sensors 22(15), arXiv 1905.11659, eqs. 8 and 9 (bins of one size).
     """
     error, sd = error.astype(np.float64), predicted_sd.astype(np.float64)
-    order = np.argsort(sd, kind="stable")
-    tenths = np.array_split(order, BINS)
+    tenths = np.array_split(np.argsort(sd, kind="stable"), BINS)
     size, mean_square = np.abs(error), float(np.mean(sd**2))
+    constant = np.ptp(size) == 0 or np.ptp(sd) == 0
     return Calibration(
         predicted_sd=tuple(_rms(sd[chosen]) for chosen in tenths),
         rmse=tuple(_rms(error[chosen]) for chosen in tenths),
         coverage={f"{k}_sd": float(np.mean(size <= k * sd)) for k in (1, 2)},
         scale=_rms(error) / mean_square**0.5 if mean_square else float("nan"),
-        rank_correlation=_rank_correlation(size, sd),
+        rank_correlation=float("nan" if constant else stats.spearmanr(size, sd).statistic),
     )
 
 
 def _rms(values: np.ndarray) -> float:
     return float(np.sqrt(np.mean(values**2)))
-
-
-def _rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Return Spearman's correlation; NaN if either is constant."""
-    if np.ptp(first) == 0 or np.ptp(second) == 0:
-        return float("nan")
-    return float(stats.spearmanr(first, second).statistic)

@@ -1,7 +1,7 @@
 """Distances between two sets of feature vectors (N, D), in float64: Frechet, kernel and MMD."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,15 +16,15 @@ Kernel = Callable[[np.ndarray, np.ndarray], np.ndarray]
 def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
     """Return the Frechet distance of two sets of features, each modelled as a normal distribution.
 
+    The value is biased upwards, the more so the fewer and the more dependent the vectors are.
+    Compare values of equal numbers of subjects and vectors only.
+
     Args:
         first: (N, D), N > D.
         second: (M, D), M > D.
 
     Raises:
         MrcontrastError: A set has no more vectors than dimensions, so its covariance is singular.
-
-    The value is biased upwards, the more so the fewer and the more dependent the vectors are.
-    Compare values of equal numbers of subjects and vectors only.
 
     Source: Heusel et al. 2017, arXiv 1706.08500, eq. 6; the trace of the root by the eigenvalues of
     the symmetric S1^(1/2) S2 S1^(1/2).
@@ -36,42 +36,27 @@ def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
         )
     means = [features.mean(axis=0, dtype=np.float64) for features in (first, second)]
     one, two = (np.cov(features.astype(np.float64), rowvar=False) for features in (first, second))
-    root = _root(one)
+    values, vectors = np.linalg.eigh(one)
+    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
     cross = np.linalg.eigvalsh(root @ two @ root)
     trace = float(np.sqrt(np.maximum(cross, 0)).sum())
     change = means[0] - means[1]
     return float(change @ change + np.trace(one) + np.trace(two) - 2 * trace)
 
 
-def kernel_distance(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the squared MMD with the cubic kernel (x y / D + 1)^3, unbiased: KID over all vectors.
-
-    Args:
-        first: (N, D), N >= 2, independent vectors; else see ``with_interval``.
-        second: (M, D), M >= 2.
-
-    Source: Binkowski et al. 2018, arXiv 1801.01401, section 4; without its subsets.
-    """
-    owners = np.arange(len(first)), len(first) + np.arange(len(second))
-    value = with_interval(first, second, cubic_kernel, owners).value
-    assert value is not None
-    return value
-
-
 def cubic_kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return the cubic kernel between vectors (N, D) and (M, D), as (N, M)."""
+    """Return KID's kernel (x y / D + 1)^3 between vectors (N, D) and (M, D), as (N, M).
+
+    Source: Binkowski et al. 2018, arXiv 1801.01401, section 4.
+    """
     return np.asarray((x @ y.T / x.shape[1] + 1) ** 3)
 
 
 def gaussian_kernel(first: np.ndarray, second: np.ndarray) -> Kernel:
-    """Return the Gaussian kernel whose width is the median squared distance of two sets.
+    """Return the Gaussian kernel whose width is the median squared distance of two sets (N, D).
 
     Equal vectors do not count. A set of more than ``MEDIAN_VECTORS`` is subsampled with a fixed
     seed.
-
-    Args:
-        first: (N, D).
-        second: (M, D).
 
     Source: Gretton et al. 2012, JMLR 13, section 8 (median).
     """
@@ -82,14 +67,8 @@ def gaussian_kernel(first: np.ndarray, second: np.ndarray) -> Kernel:
     return lambda x, y: np.exp(-_squared_distances(x, y) / (2 * median))
 
 
-@dataclass(frozen=True)
-class Interval:
-    """A distance and its 95 % jackknife interval over subjects.
-
-    Attributes:
-        value: None for fewer than two subjects.
-        ci95: None for fewer than ``MIN_SUBJECTS`` subjects.
-    """
+class Interval(NamedTuple):
+    """A distance and its 95 % jackknife interval; None where subjects are too few."""
 
     value: float | None
     ci95: tuple[float, float] | None
@@ -118,69 +97,40 @@ def with_interval(
     people, numbers = np.unique(np.concatenate(subjects), return_inverse=True)
     one, two = numbers[: len(a)], numbers[len(a) :]
     count = len(people)
-    sums = [
-        _Blocks.of(x, y, kernel, owners, count)
-        for x, y, owners in ((a, a, (one, one)), (b, b, (two, two)), (a, b, (one, two)))
-    ]
-    value = _mmd(*(each.mean for each in sums))
+    within_a = _mean_kernel(a, a, kernel, (one, one), count)
+    within_b = _mean_kernel(b, b, kernel, (two, two), count)
+    between = _mean_kernel(a, b, kernel, (one, two), count)
+    value, without = (x + y - 2 * z for x, y, z in zip(within_a, within_b, between, strict=True))
     if not np.isfinite(value):
         return Interval(None, None)
-    without = _mmd(*(each.mean_without for each in sums))
     if count < MIN_SUBJECTS or not np.isfinite(without).all():
         return Interval(float(value), None)
-    pseudo_values = count * value - (count - 1) * without
-    low, high = mean_interval(pseudo_values)
+    low, high = mean_interval(count * value - (count - 1) * without)
     return Interval(float(value), (float(low), float(high)))
 
 
-@dataclass(frozen=True)
-class _Blocks:
-    """Sums of a kernel between the vectors of every two of S subjects.
+def _mean_kernel(
+    x: np.ndarray,
+    y: np.ndarray,
+    kernel: Kernel,
+    owners: tuple[np.ndarray, np.ndarray],
+    count: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean kernel over pairs of different subjects, (), and without each one, (S,).
 
-    Attributes:
-        sums: (S, S), 0 on the diagonal.
-        pairs: Pairs of vectors in each sum, (S, S), 0 on the diagonal.
+    The kernel between ``x`` (N, D) and ``y`` (M, D) is computed for one subject's rows at a time.
+    A mean without pairs is NaN.
     """
-
-    sums: np.ndarray
-    pairs: np.ndarray
-
-    @classmethod
-    def of(
-        cls,
-        x: np.ndarray,
-        y: np.ndarray,
-        kernel: Kernel,
-        owners: tuple[np.ndarray, np.ndarray],
-        count: int,
-    ) -> "_Blocks":
-        """Sum the kernel between ``x`` (N, D) and ``y`` (M, D), one subject's rows at a time."""
-        sizes = [np.bincount(owner, minlength=count) for owner in owners]
-        sums, pairs = np.zeros((count, count)), np.outer(*sizes).astype(np.float64)
-        for number in np.flatnonzero(sizes[0]):
-            strip = kernel(x[owners[0] == number], y)
-            sums[number] = np.bincount(owners[1], strip.sum(axis=0), count)
-        np.fill_diagonal(sums, 0)
-        np.fill_diagonal(pairs, 0)
-        return cls(sums, pairs)
-
-    @property
-    def mean(self) -> np.ndarray:
-        """Mean of the kernel over all pairs, (); NaN if there is none."""
-        return _ratio(self.sums.sum(), self.pairs.sum())
-
-    @property
-    def mean_without(self) -> np.ndarray:
-        """The same without the vectors of each subject, (S,)."""
-        total, count = (
-            each.sum() - each.sum(axis=0) - each.sum(axis=1) for each in (self.sums, self.pairs)
-        )
-        return _ratio(total, count)
-
-
-def _mmd(first: np.ndarray, second: np.ndarray, between: np.ndarray) -> np.ndarray:
-    """Return the squared MMD from the mean kernel within two sets and between them."""
-    return first + second - 2 * between
+    sizes = [np.bincount(owner, minlength=count) for owner in owners]
+    sums, pairs = np.zeros((count, count)), np.outer(*sizes).astype(np.float64)
+    for number in np.flatnonzero(sizes[0]):
+        strip = kernel(x[owners[0] == number], y)
+        sums[number] = np.bincount(owners[1], strip.sum(axis=0), count)
+    for each in (sums, pairs):
+        np.fill_diagonal(each, 0)
+    total, total_pairs = sums.sum(), pairs.sum()
+    rest, rest_pairs = (each.sum() - each.sum(axis=0) - each.sum(axis=1) for each in (sums, pairs))
+    return _ratio(total, total_pairs), _ratio(rest, rest_pairs)
 
 
 def _ratio(total: np.ndarray, count: np.ndarray) -> np.ndarray:
@@ -200,9 +150,3 @@ def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     lengths = [np.einsum("ij,ij->i", features, features) for features in (a, b)]
     squares = lengths[0][:, None] + lengths[1] - 2 * a @ b.T
     return np.maximum(squares, 0)
-
-
-def _root(matrix: np.ndarray) -> np.ndarray:
-    """Return the symmetric root of a covariance."""
-    values, vectors = np.linalg.eigh(matrix)
-    return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T

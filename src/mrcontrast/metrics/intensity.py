@@ -15,12 +15,7 @@ Ends = tuple[float, float]
 
 @dataclass(frozen=True)
 class FixedRange:
-    """One range for all subjects; voxels keep their stored values.
-
-    Attributes:
-        low: Lower end, in the units of the images.
-        high: Upper end; > low.
-    """
+    """One range (low < high, in the units of the images) for all subjects; voxels as stored."""
 
     low: float
     high: float
@@ -56,14 +51,11 @@ class FixedRange:
 class ReferenceRange:
     """Percentiles of each reference; both images are rescaled so that they become 0 and 1.
 
-    Attributes:
-        lower: Percentile over the whole reference that becomes 0: usually the background, so that
-            a few lower voxels, left by interpolation, do not stretch the range.
-        upper: Percentile over the brain of the reference that becomes 1.
+    The lower one is usually background: a few lower voxels, left by interpolation, do not count.
     """
 
-    lower: float = 0.5
-    upper: float = 99.5
+    lower: float = 0.5  # over the whole reference
+    upper: float = 99.5  # over its brain
 
     def ends(self, target: np.ndarray, mask: np.ndarray) -> Ends:
         """Return the percentiles of a reference (*S) with its brain mask (*S).
@@ -102,10 +94,5 @@ IntensityRange = FixedRange | ReferenceRange
 
 
 def is_unit(low: float, high: float) -> bool:
-    """Return whether intensities from ``low`` to ``high`` are in [0, 1], within 0.001.
-
-    Example:
-        >>> is_unit(0.0, 1.0), is_unit(0.0, 255.0)
-        (True, False)
-    """
+    """Return whether intensities from ``low`` to ``high`` are in [0, 1], within 0.001."""
     return low >= -UNIT_TOLERANCE and high <= 1 + UNIT_TOLERANCE

@@ -16,56 +16,34 @@ METHOD = (
 
 @dataclass(frozen=True)
 class Statistic:
-    """Statistics of one value over subjects; None where undefined.
+    """Statistics of one value over subjects."""
 
-    Attributes:
-        mean: Mean over subjects; None when a value is infinite (PSNR of equal images).
-        sd: Standard deviation over subjects (n - 1); None for one subject.
-        ci95: Lower and upper end of the 95 % interval of the mean; None below five subjects.
-        n: Number of subjects.
-    """
-
-    mean: float | None
-    sd: float | None
-    ci95: tuple[float, float] | None
-    n: int
+    mean: float | None  # None when a value is infinite (PSNR of equal images)
+    sd: float | None  # n - 1; None for one subject
+    ci95: tuple[float, float] | None  # interval of the mean; None below five subjects
+    n: int  # subjects
 
 
-def summarise(values: np.ndarray, min_subjects: int = MIN_SUBJECTS) -> Statistic:
-    """Summarise one metric over independent subjects.
-
-    Args:
-        values: One value a subject, (N,), N >= 1.
-        min_subjects: Fewest subjects that get an interval, >= 3.
-
-    Example:
-        >>> summarise(np.array([0.5]))
-        Statistic(mean=0.5, sd=None, ci95=None, n=1)
-    """
+def summarise(values: np.ndarray) -> Statistic:
+    """Summarise one metric over independent subjects, (N,), N >= 1."""
     values = np.asarray(values, dtype=np.float64)
     n = len(values)
     if not np.isfinite(values).all():
         return Statistic(mean=None, sd=None, ci95=None, n=n)
     sd = float(values.std(ddof=1)) if n > 1 else None
     ends = None
-    if n >= max(3, min_subjects):
+    if n >= MIN_SUBJECTS:
         low, high = mean_interval(values)
         ends = float(low), float(high)
     return Statistic(float(values.mean()), sd, ends, n)
 
 
 def mean_interval(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return both ends of the 95 % interval of a mean.
+    """Return both ends, (...) each, of the 95 % interval of the mean of values (..., N), N >= 3.
 
     Student's t alone covers too rarely when subjects are skewed and few. Its ends are moved
     outwards to those of Hall's transformation, which corrects t for skewness, where they are wider.
     ``experiments/metrics`` has the simulated coverage.
-
-    Args:
-        values: (..., N) independent values, N >= 3.
-
-    Returns:
-        Lower and upper ends, (...) each.
 
     Source: Hall 1992, J. R. Statist. Soc. B 54(1), section 2 (the cubic transformation), with
     Student's t for the normal distribution and the skewness as estimated from n - 1.

@@ -10,13 +10,7 @@ MIN_RING_VOXELS = 10
 def surrounding_ring(
     lesions: np.ndarray, white_matter: np.ndarray, spacing_mm: tuple[float, ...]
 ) -> np.ndarray:
-    """Return white matter more than 2 and at most 8 mm from the nearest lesion, (*S) bool.
-
-    Args:
-        lesions: (*S) bool.
-        white_matter: (*S) bool.
-        spacing_mm: Distance of neighbouring voxels along each axis.
-    """
+    """Return white matter (*S) more than 2 and at most 8 mm from the nearest lesion, (*S) bool."""
     if not lesions.any():
         return np.zeros_like(lesions)
     distance = ndimage.distance_transform_edt(~lesions, sampling=spacing_mm)
@@ -25,17 +19,9 @@ def surrounding_ring(
 
 
 def lesion_contrast(image: np.ndarray, lesions: np.ndarray, ring: np.ndarray) -> float:
-    """Return the mean over lesions minus the mean over their ring, in the units of the image.
+    """Return the mean over lesions (*S) minus the mean over their ring (*S), in the image's units.
 
-    Args:
-        image: (*S).
-        lesions: (*S) bool.
-        ring: (*S) bool; the contrast is NaN for fewer than ten voxels, or without a lesion.
-
-    Example:
-        >>> row = np.arange(12.0)
-        >>> lesion_contrast(row, row == 0, row >= 2)
-        -6.5
+    NaN without a lesion or with fewer than ten voxels in the ring.
     """
     if not lesions.any() or int(ring.sum()) < MIN_RING_VOXELS:
         return float("nan")

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
@@ -12,7 +12,6 @@ from mrcontrast.metrics.multiscale import SimilarityPyramid
 from mrcontrast.metrics.voxelwise import check_pair
 
 Per = Literal["region", "brain", "lesion"]
-PER = ("region", "brain", "lesion")
 NAME = re.compile(r"[a-z][a-z0-9_.]*")
 FACTS = ("title", "unit", "better", "digits", "per", "group", "in_tables")
 
@@ -24,12 +23,9 @@ class Pair:
     Attributes:
         prediction: Synthetic image, (*S), in the units of the target; not clipped.
         target: Real image on the same grid, (*S).
-        mask: Voxels of the region, (*S) bool; None for the whole image.
+        mask: Voxels of the region, (*S) bool, not empty; None for the whole image.
         intensity_range: Lower and upper end, in the units of the images.
         similarity: SSIM maps of the two images, shared by all regions.
-
-    Raises:
-        MrcontrastError: The shapes differ, or the mask is empty.
     """
 
     prediction: np.ndarray
@@ -61,7 +57,7 @@ class Metric:
     Attributes:
         name: Key in results, such as "psnr"; lower case.
         title: Column heading.
-        words: Definition, for readers who compute the same value elsewhere.
+        description: Definition, for readers who compute the same value elsewhere.
         function: From a ``Pair`` to a number, or None where there is no value. None for a metric
             that is only displayed.
         unit: Unit; empty for a pure number.
@@ -84,7 +80,7 @@ class Metric:
 
     name: str
     title: str
-    words: str
+    description: str
     function: Callable[[Any], float | None] | None = None
     unit: str = ""
     better: Literal["higher", "lower"] | float | None = None
@@ -96,10 +92,15 @@ class Metric:
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        computed = self.function is not None  # a summary from elsewhere may have any names
+        is_name = isinstance(self.name, str) and bool(not computed or NAME.fullmatch(self.name))
+        is_number = isinstance(self.better, int | float) and not isinstance(self.better, bool)
+        has_direction = is_number or self.better in ("higher", "lower", None)
+        sorts = get_args(Per)
         rules = (
-            ("name of lower-case letters, digits and _", self.name, self._has_name()),
-            ("better: higher, lower, a number or null", self.better, self._has_direction()),
-            (f"per: {', '.join(PER)}", self.per, self.per in PER),
+            ("name of lower-case letters, digits and _", self.name, is_name),
+            ("better: higher, lower, a number or null", self.better, has_direction),
+            (f"per: {', '.join(sorts)}", self.per, self.per in sorts),
             ("digits: 0 to 12", self.digits, self.digits in range(13)),
         )
         for wanted, value, fits in rules:
@@ -113,13 +114,13 @@ class Metric:
         """Return a metric for display from its entry in summary.json."""
         known = {key: facts[key] for key in FACTS if key in facts}
         title = {"title": name.replace("_", " ")}
-        return cls(name=name, words=str(facts.get("definition", "")), **title | known)
+        return cls(name=name, description=str(facts.get("definition", "")), **title | known)
 
     @property
     def facts(self) -> dict[str, Any]:
         """The entry in summary.json."""
         shown = {key: getattr(self, key) for key in FACTS}
-        return {**shown, "definition": self.words, **self.details}
+        return {**shown, "definition": self.description, **self.details}
 
     @property
     def heading(self) -> str:
@@ -159,11 +160,3 @@ class Metric:
         if isinstance(self.better, int | float):
             return np.abs(values - self.better)
         return -values if self.better == "higher" else values
-
-    def _has_name(self) -> bool:
-        computed = self.function is not None  # a summary from elsewhere may have any names
-        return isinstance(self.name, str) and not (computed and not NAME.fullmatch(self.name))
-
-    def _has_direction(self) -> bool:
-        number = isinstance(self.better, int | float) and not isinstance(self.better, bool)
-        return number or self.better in ("higher", "lower", None)

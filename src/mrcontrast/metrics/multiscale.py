@@ -23,13 +23,8 @@ class SimilarityPyramid:
     """Similarity maps of one pair of images at several scales, computed on first use.
 
     Scale 0 has scikit-image's border, coarser scales have torchmetrics', so that values over the
-    whole image agree with both.
-
-    Args:
-        prediction: Image, (*S), two or three axes.
-        target: Image on the same grid, (*S).
-        data_range: Width of the intensity range, in the units of the images; > 0.
-        num_scales: Scales of MS-SSIM, from 1 to 5; see ``count_scales``.
+    whole image agree with both. Images (*S) and range as for ``similarity_maps``; scales from 1 to
+    ``count_scales``.
     """
 
     def __init__(
@@ -107,57 +102,18 @@ def slice_pyramids(
     return pyramids
 
 
-def ms_ssim(
-    prediction: np.ndarray,
-    target: np.ndarray,
-    data_range: float,
-    mask: np.ndarray | None = None,
-    num_scales: int | None = None,
-) -> float:
-    """Return ``SimilarityPyramid.ms_ssim`` of two images (*S) over a mask (*S) or as a whole.
-
-    Args:
-        prediction: Image, (*S), two or three axes.
-        target: Image on the same grid, (*S).
-        data_range: Width of the intensity range, in the units of the images; > 0.
-        mask: Voxels that count, (*S) bool; the whole image when None.
-        num_scales: From 1 to 5; as many as the shape allows when None.
-
-    Raises:
-        MrcontrastError: The images do not fit, or a scale loses the mask.
-    """
-    check_pair(prediction, target, mask)
-    scales = count_scales(target.shape) if num_scales is None else num_scales
-    value = SimilarityPyramid(prediction, target, data_range, scales).ms_ssim(mask)
-    if value is None:
-        raise MrcontrastError(
-            f"Expected a mask that {scales} scales keep, got one with voxels only at the end "
-            f"of an odd axis of {target.shape}. Take fewer scales."
-        )
-    return value
-
-
 def count_scales(shape: tuple[int, ...]) -> int:
     """Return the number of scales that an image allows: its shortest axis holds the window.
 
     Raises:
         MrcontrastError: Not even the first scale holds the window.
-
-    Example:
-        >>> count_scales((64, 80, 64)), count_scales((182, 218, 182))
-        (3, 5)
     """
     check_extent(shape)
     return sum(min(shape) >> scale >= WINDOW for scale in range(len(SCALE_WEIGHTS)))
 
 
 def scale_weights(num_scales: int) -> tuple[float, ...]:
-    """Return the exponents of the scales: the first of Wang et al. 2003, fewer than five to sum 1.
-
-    Example:
-        >>> [round(weight, 4) for weight in scale_weights(2)]
-        [0.1356, 0.8644]
-    """
+    """Return the first exponents of Wang et al. 2003; fewer than five are divided by their sum."""
     chosen = SCALE_WEIGHTS[:num_scales]
     total = sum(chosen) if num_scales < len(SCALE_WEIGHTS) else 1.0
     return tuple(weight / total for weight in chosen)

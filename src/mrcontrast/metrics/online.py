@@ -7,10 +7,8 @@ from torch import Tensor
 def masked_psnr(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """Return the peak signal-to-noise ratio in the mask for each item, (B,), in dB.
 
-    Args:
-        prediction: (B, 1, *S); intensity range 1.
-        target: (B, 1, *S).
-        mask: (B, 1, *S), above 0.5 in the brain; an empty mask gives NaN.
+    All are (B, 1, *S); the intensity range is 1, and the mask above 0.5 in the brain. An empty mask
+    gives NaN.
 
     >>> zero, one = torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2)
     >>> masked_psnr(zero + 0.1, zero, one).item()

@@ -17,7 +17,7 @@ SLICES = (
 )
 
 Scores = dict[str, float]
-Regions = Mapping[str, np.ndarray | None]
+Regions = Mapping[str, np.ndarray | None]  # (*S) bool; None for the whole image
 
 
 def score(pair: Pair, metrics: Iterable[Metric]) -> Scores:
@@ -27,16 +27,7 @@ def score(pair: Pair, metrics: Iterable[Metric]) -> Scores:
 
 
 def score_regions(pair: Pair, regions: Regions, metrics: Sequence[Metric]) -> dict[str, Scores]:
-    """Return the metrics of a pair by region: {"brain": {"mae": ...}, "image": ...}.
-
-    Args:
-        pair: Whole images, (*S).
-        regions: Voxels of each region, (*S) bool; None for the whole image.
-        metrics: Metrics to compute.
-
-    Raises:
-        MrcontrastError: Shapes differ, a region is empty, or the images are too small for SSIM.
-    """
+    """Return the metrics of whole images by region: {"brain": {"mae": ...}, "image": ...}."""
     return {name: score(replace(pair, mask=mask), metrics) for name, mask in regions.items()}
 
 
@@ -45,15 +36,7 @@ def score_slices(
 ) -> dict[str, Scores]:
     """Return ``score_regions`` of each slice, averaged over the slices that have a value.
 
-    Args:
-        pair: Whole volumes, (X, Y, Z).
-        regions: Voxels of each region, (X, Y, Z) bool, "brain" among them; None for whole slices.
-            Slices with less than a twentieth of the largest slice's brain are left out.
-        metrics: Metrics to compute.
-        axis: Axis from slice to slice.
-
-    Raises:
-        MrcontrastError: As ``score_regions``.
+    Slices along ``axis`` with less than a twentieth of the largest slice's brain are left out.
     """
     for mask in regions.values():
         replace(pair, mask=mask)  # checks it
@@ -82,14 +65,7 @@ def score_slices(
 def mean_slice_error(
     prediction: np.ndarray, target: np.ndarray, brain: np.ndarray, axis: int
 ) -> float:
-    """Return the MAE in the brain as ``score_slices`` computes it.
-
-    Args:
-        prediction: Image, (X, Y, Z).
-        target: Image on the same grid.
-        brain: Voxels that count, (X, Y, Z) bool, not empty.
-        axis: Axis from slice to slice.
-    """
+    """Return the MAE of volumes (X, Y, Z) in the brain as ``score_slices`` computes it."""
     stacks = [np.moveaxis(array, axis, 0) for array in (prediction, target, brain)]
     chosen = slices_of(brain, axis)
     return math.fsum(mean_absolute_error(*(s[k] for s in stacks)) for k in chosen) / len(chosen)

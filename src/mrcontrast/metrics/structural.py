@@ -1,8 +1,7 @@
 """Structural similarity (SSIM) in 2D and 3D: local maps and their mean.
 
-The window is the Gaussian of Wang et al. 2004 (sigma 1.5 voxels, 11 taps an axis) with population
-variances. ``ssim`` is scikit-image's; ``similarity_maps`` agrees with it, takes four local means
-instead of five, and also returns the contrast-structure map that MS-SSIM needs.
+The window is the Gaussian of Wang et al. 2004 with population variances. ``ssim`` is
+scikit-image's; ``similarity_maps`` agrees with it and also returns the map that MS-SSIM needs.
 """
 
 from typing import Literal, NamedTuple
@@ -35,7 +34,7 @@ def similarity_maps(
     """Compute the SSIM map and the map of its contrast-structure factor, float64.
 
     With p = x + y and q = x - y: mu_x mu_y = (mu_p^2 - mu_q^2) / 4 and
-    cov(x, y) = (var p - var q) / 4.
+    cov(x, y) = (var p - var q) / 4, so that four local means do for five.
 
     Args:
         prediction: Image x, (*S), two or three axes, each at least one window long.
@@ -48,9 +47,7 @@ def similarity_maps(
 
     Source: Wang et al. 2004, IEEE TIP 13(4), eq. 13, with C3 = C2 / 2.
     """
-    check_data_range(data_range)
-    check_pair(prediction, target, None)
-    check_extent(target.shape)
+    check_images(prediction, target, data_range)
     total = np.add(prediction, target, dtype=np.float64)
     change = np.subtract(prediction, target, dtype=np.float64)
     total_mean, total_variance = _moments(total, border)
@@ -67,21 +64,11 @@ def ssim(
 ) -> float:
     """Return the mean structural similarity of two images, by scikit-image.
 
-    Args:
-        prediction: Image, (*S), two or three axes.
-        target: Image on the same grid, (*S).
-        data_range: Width of the intensity range, in the units of the images; > 0.
-        mask: Voxels whose map values are averaged, (*S) bool. Their windows extend up to 5 voxels
-            outside the mask. Without a mask a margin of 5 voxels is left out.
-
-    Raises:
-        MrcontrastError: Shapes differ, the mask is empty, or an axis is shorter than the window.
-
-    Source: Wang et al. 2004, IEEE TIP 13(4).
+    Arguments as ``similarity_maps``, with a mask (*S) bool of the voxels whose map values are
+    averaged. Their windows extend up to 5 voxels outside the mask. Without a mask a margin of 5
+    voxels is left out.
     """
-    check_data_range(data_range)
-    check_pair(prediction, target, mask)
-    check_extent(target.shape)
+    check_images(prediction, target, data_range, mask)
     _, image = structural_similarity(
         prediction.astype(np.float64),
         target.astype(np.float64),
@@ -103,12 +90,17 @@ def mean_of_map(image: np.ndarray, mask: np.ndarray | None) -> float:
     return float(chosen.mean(dtype=np.float64))
 
 
-def check_extent(shape: tuple[int, ...]) -> None:
-    """Check that an image has two or three axes of at least one window.
+def check_images(
+    prediction: np.ndarray, target: np.ndarray, data_range: float, mask: np.ndarray | None = None
+) -> None:
+    """Raise MrcontrastError for a bad range, shapes that differ, an empty mask or small images."""
+    check_data_range(data_range)
+    check_pair(prediction, target, mask)
+    check_extent(target.shape)
 
-    Raises:
-        MrcontrastError: It has not.
-    """
+
+def check_extent(shape: tuple[int, ...]) -> None:
+    """Raise MrcontrastError unless there are two or three axes of at least one window."""
     if len(shape) not in (2, 3) or min(shape) < WINDOW:
         raise MrcontrastError(
             f"Expected two or three axes of at least {WINDOW} voxels for SSIM, got shape {shape}. "

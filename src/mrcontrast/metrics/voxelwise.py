@@ -15,10 +15,7 @@ def mean_absolute_error(
 ) -> float:
     """Return mean(|prediction - target|) over the mask, in the units of the images.
 
-    Args:
-        prediction: Image, (*S).
-        target: Image on the same grid, (*S).
-        mask: Voxels that count, (*S) bool; all when None.
+    Images and mask (bool) are (*S); without a mask all voxels count.
 
     Raises:
         MrcontrastError: The shapes differ or the mask is empty.
@@ -43,11 +40,7 @@ def peak_signal_to_noise(
 ) -> float:
     """Return 20 log10(data_range / RMSE) over the mask, in dB; infinite for equal images.
 
-    Args:
-        prediction: Image, (*S).
-        target: Image on the same grid, (*S).
-        data_range: Width of the intensity range, in the units of the images; > 0.
-        mask: Voxels that count, (*S) bool; all when None.
+    Arguments as ``mean_absolute_error``; ``data_range`` is in the units of the images, > 0.
 
     Example:
         >>> peak_signal_to_noise(np.full((2, 2), 0.1), np.zeros((2, 2)), data_range=1.0)
@@ -61,24 +54,13 @@ def peak_signal_to_noise(
 def share_outside(
     image: np.ndarray, low: float, high: float, mask: np.ndarray | None = None
 ) -> float:
-    """Return the share of voxels below ``low`` or above ``high``, in [0, 1].
-
-    Args:
-        image: Image, (*S).
-        low: Lower end of the intensity range, in the units of the image.
-        high: Upper end of the intensity range.
-        mask: Voxels that count, (*S) bool; all when None.
-    """
+    """Return the share of voxels of an image (*S), or in a mask (*S), outside [low, high]."""
     voxels = image if mask is None else image[mask]
     return float(np.mean((voxels < low) | (voxels > high)))
 
 
 def check_data_range(data_range: float) -> None:
-    """Check that a range is a finite number above 0.
-
-    Raises:
-        MrcontrastError: It is not.
-    """
+    """Raise MrcontrastError unless a range is a finite number above 0."""
     if not (math.isfinite(data_range) and data_range > 0):
         raise MrcontrastError(
             f"Expected an intensity range of positive width, got {data_range}. Give LO < HI."
@@ -86,11 +68,7 @@ def check_data_range(data_range: float) -> None:
 
 
 def check_pair(prediction: np.ndarray, target: np.ndarray, mask: np.ndarray | None) -> None:
-    """Check that arrays have one shape, and that the mask has a voxel.
-
-    Raises:
-        MrcontrastError: The shapes differ or the mask is empty.
-    """
+    """Raise MrcontrastError unless arrays have one shape and the mask has a voxel."""
     if prediction.shape != target.shape:
         raise MrcontrastError(
             f"Expected a prediction of the target's shape {target.shape}, got {prediction.shape}."

@@ -2,29 +2,23 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
+from mrcontrast.metrics.intervals import MIN_SUBJECTS
 from mrcontrast.phantom.anatomy import LABELS
 from mrcontrast.report.evaluation import Evaluation
 from mrcontrast.report.generic_tables import words
 from mrcontrast.report.sessions import Images
 
-MIN_SUBJECTS = 5  # for limits of agreement
 NORMAL_95 = 1.96
 TISSUES = {"csf": "CSF", "gm": "GM", "wm": "WM", "lesion": "lesions"}
 REAL, SYNTHETIC = "_real", "_synthetic"
 
 
-@dataclass(frozen=True)
-class Pair:
-    """One quantity of one subject.
-
-    Attributes:
-        subject: The person.
-        real: Measured on the real volume.
-        synthetic: Measured on the synthetic one, in the same unit.
-    """
+class Pair(NamedTuple):
+    """One quantity of one subject, on the real and the synthetic volume in one unit."""
 
     subject: str
     real: float
@@ -33,13 +27,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Agreement:
-    """One quantity of all subjects, by one method.
-
-    Attributes:
-        quantity: Name with its unit.
-        method: Name of the method.
-        pairs: One a subject.
-    """
+    """One quantity, with its unit in the name, of all subjects by one method."""
 
     quantity: str
     method: str
@@ -95,20 +83,18 @@ class IntensityAgreement:
 
 def scored_agreements(evaluation: Evaluation) -> list[Agreement]:
     """Return the agreement of each metric with a real and a synthetic column in subjects.csv."""
-    stems = [name.removesuffix(REAL) for name in evaluation.metrics if name.endswith(REAL)]
     found = []
-    for stem in (stem for stem in stems if stem + SYNTHETIC in evaluation.metrics):
+    for name in (name for name in evaluation.metrics if name.endswith(REAL)):
+        stem = name.removesuffix(REAL)
+        volume = " volume (ml)" if stem.endswith("_ml") else ""
         for region in evaluation.regions:
             for method in evaluation.methods:
-                real = evaluation.by_subject(method, region, stem + REAL)
+                real = evaluation.by_subject(method, region, name)
                 synthetic = evaluation.by_subject(method, region, stem + SYNTHETIC)
-                both = [name for name in real if name in synthetic]
-                pairs = [Pair(name, real[name], synthetic[name]) for name in both]
+                pairs = [Pair(s, real[s], synthetic[s]) for s in real if s in synthetic]
                 if pairs:
-                    quantity = words(stem.removesuffix("_ml")) + " volume (ml)" * stem.endswith(
-                        "_ml"
-                    )
-                    found.append(Agreement(f"{quantity}, {words(region)}", method, pairs))
+                    quantity = f"{words(stem.removesuffix('_ml'))}{volume}, {words(region)}"
+                    found.append(Agreement(quantity, method, pairs))
     return found
 
 

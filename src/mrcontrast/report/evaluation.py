@@ -1,4 +1,4 @@
-"""Read a finished evaluation: its summary and the scores of each session."""
+"""Read a finished evaluation: its summary, the scores of each session, and their order."""
 
 import json
 from dataclasses import dataclass
@@ -6,9 +6,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.evaluation.metric_list import metrics_of
-from mrcontrast.evaluation.roles import USUAL
+from mrcontrast.evaluation.protocol import USUAL
 from mrcontrast.evaluation.statistics import Row, by_subject, read_csv
 from mrcontrast.metrics.metric import Metric
 
@@ -19,13 +21,7 @@ FOLDERS = ("", "evaluation", "evaluation_full_grid")  # in an evaluation or a st
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The results of ``mrcontrast evaluate``.
-
-    Attributes:
-        folder: Its folder.
-        summary: Content of summary.json.
-        rows: Rows of subjects.csv.
-    """
+    """The results of ``mrcontrast evaluate``: a folder, its summary.json and its subjects.csv."""
 
     folder: Path
     summary: dict[str, Any]
@@ -79,22 +75,6 @@ class Evaluation:
         """Return a metric for display; one that the summary does not define has its own name."""
         return self._metrics.get(name) or Metric.from_facts(name, {})
 
-    def choose_metric(self, metric: str | None) -> str:
-        """Return the metric that ranks subjects: the one asked for, PSNR, or the first.
-
-        Raises:
-            UsageError: There is no such metric.
-        """
-        return _choose(metric or ("psnr" if "psnr" in self.metrics else None), self.metrics)
-
-    def choose_method(self, method: str | None, preferred: list[str]) -> str:
-        """Return the method that is shown first: the one asked for, a preferred one, or the first.
-
-        Raises:
-            UsageError: There is no such method.
-        """
-        return _choose(method or next(iter(preferred), None), self.methods)
-
     @cached_property
     def _by_subject(self) -> dict[tuple[str, str, str], dict[str, float]]:
         return by_subject(self.rows)
@@ -102,6 +82,17 @@ class Evaluation:
     @cached_property
     def _metrics(self) -> dict[str, Metric]:
         return metrics_of(self.summary)
+
+
+def choose(wanted: str | None, preferred: list[str], known: list[str]) -> str:
+    """Return the wanted name, else the first preferred one that is known, else the first.
+
+    Raises:
+        UsageError: The wanted name is not known.
+    """
+    if wanted is not None and wanted not in known:
+        raise UsageError(f"Expected one of {', '.join(known)}, got {wanted}. Choose one of them.")
+    return wanted or next((name for name in preferred if name in known), known[0])
 
 
 def read_evaluation(path: Path) -> Evaluation:
@@ -119,8 +110,9 @@ def read_evaluation(path: Path) -> Evaluation:
     try:
         summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
         with (folder / SCORES).open(encoding="utf-8", newline="") as file:
-            rows = read_csv(file)
-        return _checked(Evaluation(folder, summary, rows))
+            evaluation = Evaluation(folder, summary, read_csv(file))
+        _check(evaluation)
+        return evaluation
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise MrcontrastError(
             f"Expected {SUMMARY} and {SCORES} of one evaluation, got {type(error).__name__}: "
@@ -128,7 +120,7 @@ def read_evaluation(path: Path) -> Evaluation:
         ) from error
 
 
-def _checked(evaluation: Evaluation) -> Evaluation:
+def _check(evaluation: Evaluation) -> None:
     """Check that a summary and rows belong together."""
     summary = evaluation.summary
     inputs = summary["inputs"]
@@ -142,11 +134,46 @@ def _checked(evaluation: Evaluation) -> Evaluation:
         raise TypeError("a part of another kind")
     if set(evaluation.methods) != {row.method for row in evaluation.rows}:
         raise ValueError("other methods in one than in the other")
-    return evaluation
 
 
-def _choose(wanted: str | None, known: list[str]) -> str:
-    """Return the wanted name, or the first known one."""
-    if wanted is not None and wanted not in known:
-        raise UsageError(f"Expected one of {', '.join(known)}, got {wanted}. Choose one of them.")
-    return wanted or known[0]
+@dataclass(frozen=True)
+class Ranking:
+    """The sessions of an evaluation by one metric of one method in a region, worst first.
+
+    Those without a value come last.
+    """
+
+    method: str
+    metric: str
+    region: str
+    names: list[str]
+
+    @property
+    def worst(self) -> list[str]:
+        """The worse half, worst first."""
+        return self.names[: (len(self.names) + 1) // 2]
+
+    @property
+    def best(self) -> list[str]:
+        """The better half, best first."""
+        return self.names[len(self.worst) :][::-1]
+
+    @property
+    def in_turn(self) -> list[str]:
+        """Worst, best, second worst, second best, and so on."""
+        worst, best = self.worst, self.best
+        pairs = [name for pair in zip(worst, best, strict=False) for name in pair]
+        return pairs + worst[len(best) :]
+
+
+def rank(evaluation: Evaluation, method: str, metric: str, region: str) -> Ranking:
+    """Order the sessions of an evaluation by one metric of one method."""
+    known = evaluation.metric(metric)
+    badness = {
+        row.name: float(known.badness(np.array(row.scores[metric])))
+        for row in evaluation.rows
+        if (row.method, row.region) == (method, region) and metric in row.scores
+    }
+    names = sorted(badness, key=lambda name: (-badness[name], name))
+    rest = [name for name in evaluation.names if name not in badness]
+    return Ranking(method, metric, region, names + rest)

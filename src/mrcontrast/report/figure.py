@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
@@ -14,7 +13,6 @@ from matplotlib.figure import Figure
 from mrcontrast.data.contrasts import title_of
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.metrics.voxelwise import peak_signal_to_noise
-from mrcontrast.report.cut import PLANES, Cut
 from mrcontrast.storage.files import replacing
 from mrcontrast.storage.volume import Volume, read_mask, read_volume, same_grid
 from mrcontrast.transforms.brain import mask_from_nonzero
@@ -26,33 +24,43 @@ MARGIN_VOXELS = 2
 BACKGROUND, INK = "black", "#e8e8e8"
 ERROR_COLOURS = "inferno"
 ERROR_SHARE = 0.3  # of the window; a larger error has the last colour
-
 # Axis that a plane cuts, and the letter of its left edge: the patient's right, or the front.
+PLANES = {"axial": (2, "R"), "coronal": (1, "R"), "sagittal": (0, "A")}
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A slice through a volume, cropped to the brain, with the height of a pixel in widths."""
+
+    plane: str
+    index: int
+    crop: tuple[slice, slice]
+    aspect: float
+
+    def show(self, volume: np.ndarray) -> np.ndarray:
+        """Return the slice with the top up and the patient's right, or the front, at the left."""
+        section = np.take(volume, self.index, axis=PLANES[self.plane][0])[self.crop]
+        return np.asarray(section)[::-1].T
+
+    @property
+    def height(self) -> float:
+        """Height of the picture in widths."""
+        width, height = (part.stop - part.start for part in self.crop)
+        return self.aspect * height / width
 
 
 @dataclass(frozen=True)
 class FigureRow:
-    """The volumes of one subject, all on one grid whose axes are RAS.
-
-    Attributes:
-        subject: Name below the pictures.
-        sources: Source by title, (X, Y, Z) each, in the intensity range of the figure's window.
-        real: Real target, (X, Y, Z).
-        synthetic: Synthetic target by method, (X, Y, Z) each.
-        mask: The brain, (X, Y, Z) bool, not empty; slices and PSNR follow it.
-        spacing_mm: Distance of voxels along each axis.
-        spread: Standard deviation of the samples of some methods, (X, Y, Z) each.
-        title: Title of the target.
-    """
+    """The volumes of one subject, (X, Y, Z) each, all on one grid whose axes are RAS."""
 
     subject: str
-    sources: Mapping[str, np.ndarray]
+    sources: Mapping[str, np.ndarray]  # by title, in the intensity range of the figure's window
     real: np.ndarray
-    synthetic: Mapping[str, np.ndarray]
-    mask: np.ndarray
+    synthetic: Mapping[str, np.ndarray]  # by method
+    mask: np.ndarray  # of the brain, not empty; slices and PSNR follow it
     spacing_mm: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    spread: Mapping[str, np.ndarray] = field(default_factory=dict)
-    title: str = ""
+    spread: Mapping[str, np.ndarray] = field(default_factory=dict)  # by method, where known
+    title: str = ""  # of the target
 
     @property
     def titles(self) -> list[str]:
@@ -70,12 +78,7 @@ def comparison_figure(
     """Write a PNG with a line for each subject, and all three planes of the first.
 
     Columns: sources, real image, then for each method a synthetic one, its error map and its
-    spread, if any. All images share one grey window, all maps one colour scale.
-
-    Args:
-        rows: The subjects; all with the same methods.
-        path: The PNG.
-        window: Intensities of black and white; PSNR uses its width.
+    spread, if any. All images share one grey ``window``, all maps one colour scale.
 
     Raises:
         MrcontrastError: No row, or rows whose methods differ.
@@ -107,14 +110,8 @@ def read_row(
 ) -> FigureRow:
     """Read the files of one subject, all on one grid, and turn their axes to RAS.
 
-    Args:
-        subject: Name below the pictures.
-        sources: Source volumes by contrast.
-        real: Real target.
-        synthetic: Synthetic target by method.
-        mask: Brain mask; None takes the non-zero voxels of ``real``.
-        spread: Standard deviation of the samples by method.
-        target: Contrast of the target.
+    Sources come by contrast, synthetic volumes and spreads by method. Without a mask the non-zero
+    voxels of ``real`` are the brain.
 
     Raises:
         MrcontrastError: A file cannot be read or is on another grid.
@@ -122,14 +119,20 @@ def read_row(
     like = read_volume(real)
     brain = mask_from_nonzero(like) if mask is None else read_mask(mask, like, real)
     turned = to_ras(like)
+
+    def read(path: Path, zeros: bool = False) -> np.ndarray:
+        volume = read_volume(path, zeros)
+        same_grid(like, volume, real, path)
+        return to_ras(volume).data
+
     return FigureRow(
         subject,
-        {title_of(name): _read_like(path, like, real) for name, path in sources.items()},
+        {title_of(name): read(path) for name, path in sources.items()},
         turned.data,
-        {name: _read_like(path, like, real) for name, path in synthetic.items()},
+        {name: read(path) for name, path in synthetic.items()},
         to_ras(Volume(brain, like.affine)).data,
         turned.spacing_mm,
-        {name: _read_like(path, like, real, zeros=True) for name, path in (spread or {}).items()},
+        {name: read(path, zeros=True) for name, path in (spread or {}).items()},
         title_of(target),
     )
 
@@ -162,13 +165,6 @@ def _extent(mask: np.ndarray, axis: int) -> slice:
     return slice(max(0, first), min(mask.shape[axis], last + 1))
 
 
-def _read_like(path: Path, like: Volume, like_path: Path, zeros: bool = False) -> np.ndarray:
-    """Read a volume on the grid of ``like``, with RAS axes; a spread may be all zero."""
-    volume = read_volume(path, zeros)
-    same_grid(like, volume, like_path, path)
-    return to_ras(volume).data
-
-
 def _canvas(heights: list[float], num_columns: int) -> tuple[Figure, np.ndarray]:
     """Return a dark figure and its axes, (lines, columns); a line is as high as its pictures."""
     line_inches = [COLUMN_INCHES * height + LABEL_INCHES for height in heights]
@@ -183,17 +179,11 @@ def _canvas(heights: list[float], num_columns: int) -> tuple[Figure, np.ndarray]
             left = COLUMN_INCHES * (column + 0.02) / width
             bottom = (top - COLUMN_INCHES * share) / height
             box = (left, bottom, COLUMN_INCHES * 0.96 / width, COLUMN_INCHES * share / height)
-            axes[line, column] = _dark_axes(figure, box)
+            axes[line, column] = each = figure.add_axes(box, facecolor=BACKGROUND)
+            each.set(xticks=[], yticks=[])
+            each.spines[:].set_visible(False)
         top -= inches
     return figure, axes
-
-
-def _dark_axes(figure: Figure, box: tuple[float, float, float, float]) -> Axes:
-    """Return axes without ticks or frame."""
-    axes = figure.add_axes(box, facecolor=BACKGROUND)
-    axes.set(xticks=[], yticks=[])
-    axes.spines[:].set_visible(False)
-    return axes
 
 
 def _draw_line(axes: np.ndarray, row: FigureRow, cut: Cut, window: tuple[float, float]) -> None:

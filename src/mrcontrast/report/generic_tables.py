@@ -1,8 +1,7 @@
 """Lay out nested plain values as tables, for results without a layout of their own."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 ABSENT, INFINITE = "–", "∞"
 LONG_TEXT = 60  # characters; a longer text is a note and no cell
@@ -10,8 +9,7 @@ ABBREVIATIONS = {"csf", "gm", "wm", "fid", "kid", "mmd", "mae", "rmse", "psnr", 
 SPLIT_BY = "region"  # a list of results that name a region is a table for each
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(NamedTuple):
     """Text of a cell; a number is right-aligned and has its interval next to it."""
 
     text: str
@@ -19,8 +17,7 @@ class Cell:
     detail: str = ""
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """A table of a page: title, headings and rows of cells; without rows only a note."""
 
     title: str
@@ -41,20 +38,25 @@ def nested_tables(value: Any, title: str) -> list[Table]:  # noqa: ANN401 - any 
     A list of dicts, or a dict of similar dicts, is one table with a row for each; deeper levels
     follow under a longer title. Long texts become notes; empty values are left out.
     """
-    if _is_list_of_dicts(value):
+    if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
         return _listed(value, title)
     if not isinstance(value, dict):
-        return [Table(title, [], [[format_cell(value)]])] if _says(value) else []
-    known = {key: item for key, item in value.items() if _says(item)}
+        return [] if _is_empty(value) else [Table(title, [], [[format_cell(value)]])]
+    known = {key: item for key, item in value.items() if not _is_empty(item)}
     notes = [item for item in known.values() if _is_long(item)]
     flat = {key: item for key, item in known.items() if _is_plain(item) and not _is_long(item)}
     nests = {key: item for key, item in known.items() if not _is_plain(item)}
     rows = [[Cell(words(key), is_number=False), format_cell(item)] for key, item in flat.items()]
     tables = [Table(title, [], rows, " ".join(notes))] if rows or notes else []
-    if _are_alike(nests):
-        return tables + _alike(nests, title)
-    for key, item in nests.items():
-        tables += nested_tables(item, _join(title, key))
+    if not _are_alike(nests):
+        for key, item in nests.items():
+            tables += nested_tables(item, _join(title, key))
+        return tables
+    tables.append(_matrix(title, nests, with_names=True))
+    for name, item in nests.items():
+        for key, inner in item.items():
+            if not _is_row(inner):
+                tables += nested_tables(inner, _join(_join(title, name), key))
     return tables
 
 
@@ -77,7 +79,7 @@ def format_cell(value: Any) -> Cell:  # noqa: ANN401 - any value of JSON
         return Cell("none", is_number=False)
     if isinstance(value, list):
         cells = [format_cell(item) for item in value]
-        numbers = bool(cells) and all(cell.is_number for cell in cells)
+        numbers = all(cell.is_number for cell in cells)
         text = ", ".join(cell.text for cell in cells)
         return Cell(f"[{text}]" if numbers else text, numbers)
     if _is_statistic(value):
@@ -106,22 +108,14 @@ def _listed(items: list[dict[str, Any]], title: str) -> list[Table]:
     """Return a table of results, or one for each of their regions."""
     if not all(SPLIT_BY in item for item in items):
         return [_matrix(title, dict(enumerate(items)), with_names=False)]
-    tables = []
-    for region in dict.fromkeys(item[SPLIT_BY] for item in items):
-        own = [item for item in items if item[SPLIT_BY] == region]
-        rest = [{key: each for key, each in item.items() if key != SPLIT_BY} for item in own]
-        tables.append(_matrix(_join(title, region), dict(enumerate(rest)), with_names=False))
-    return tables
-
-
-def _alike(nests: Mapping[str, dict[str, Any]], title: str) -> list[Table]:
-    """Return a table with a row for each dict, and tables of their deeper levels."""
-    tables = [_matrix(title, nests, with_names=True)]
-    for name, item in nests.items():
-        for key, inner in item.items():
-            if _says(inner) and not _is_row(inner):
-                tables += nested_tables(inner, _join(_join(title, name), key))
-    return tables
+    parts: dict[Any, list[dict[str, Any]]] = {}
+    for item in items:
+        rest = {key: value for key, value in item.items() if key != SPLIT_BY}
+        parts.setdefault(item[SPLIT_BY], []).append(rest)
+    return [
+        _matrix(_join(title, region), dict(enumerate(own)), with_names=False)
+        for region, own in parts.items()
+    ]
 
 
 def _matrix(title: str, items: Mapping[Any, dict[str, Any]], with_names: bool) -> Table:
@@ -179,20 +173,13 @@ def _is_statistic(value: Any) -> bool:  # noqa: ANN401
     return isinstance(value, dict) and "mean" in value and bool({"ci95", "sd"} & value.keys())
 
 
-def _is_list_of_dicts(value: Any) -> bool:  # noqa: ANN401
-    """Return whether a value is a list of dicts, not empty."""
-    items = value if isinstance(value, list) else []
-    return bool(items) and all(isinstance(item, dict) for item in items)
-
-
 def _is_long(value: Any) -> bool:  # noqa: ANN401
     """Return whether a value is a text for a paragraph."""
     return isinstance(value, str) and len(value) > LONG_TEXT and " " in value
 
 
-def _says(value: Any) -> bool:  # noqa: ANN401
-    """Return whether a value is not empty."""
-    return value is not None and value != {} and value != []
+def _is_empty(value: Any) -> bool:  # noqa: ANN401
+    return value is None or value == {} or value == []
 
 
 def _join(title: str, key: Any) -> str:  # noqa: ANN401

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.image import imsave
@@ -15,16 +15,8 @@ from mrcontrast.storage.volume import Volume
 from mrcontrast.transforms.orientation import to_ras
 
 
-@dataclass(frozen=True)
-class Picture:
-    """One slice as a PNG.
-
-    Attributes:
-        title: What it shows.
-        alt: The same for who cannot see it.
-        url: With the image in it.
-        ratio: Width over height as it should be shown.
-    """
+class Picture(NamedTuple):
+    """One slice as a PNG in a URL, with the width over height that it should be shown with."""
 
     title: str
     alt: str
@@ -37,24 +29,19 @@ def draw_strip(
 ) -> list[Picture]:
     """Draw the widest axial slice of a session: real, synthetic, error and spread, as there are.
 
-    Args:
-        name: Of the session.
-        images: Its volumes.
-        method: Whose prediction is shown.
-        window: Intensities shown as black and white.
-        error: Error with the last colour, in the same units.
+    ``window`` is shown as black and white, and ``error``, in the same units, has the last colour.
     """
     low, high = window
     real, synthetic = images.real, images.synthetic[method]
     shown = [
+        *(
+            (title_of(contrast), source, "image", 0.0, 1.0)
+            for contrast, source in images.sources.items()
+            if np.allclose(source.affine, real.affine, atol=1e-3)
+        ),
         ("Real", real, "image", low, high),
         ("Synthetic", synthetic, "image", low, high),
         ("Error", Volume(synthetic.data - real.data, real.affine), "error", -error, error),
-    ]
-    shown[:0] = [
-        (title_of(contrast), source, "image", 0.0, 1.0)
-        for contrast, source in images.sources.items()
-        if np.allclose(source.affine, real.affine, atol=1e-3)
     ]
     if method in images.spread:
         shown.append(("Uncertainty", images.spread[method], "spread", 0.0, error / 2))

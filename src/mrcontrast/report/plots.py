@@ -1,15 +1,15 @@
 """The geometry of the page's plots, in the units of the drawing; templates draw them as SVG."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from mrcontrast.metrics.intervals import MIN_SUBJECTS
 from mrcontrast.report.agreement import Agreement
 from mrcontrast.report.generic_tables import signed
 
-MIN_SUBJECTS = 5  # for a box
 WHISKER = 1.5  # quartile distances
 BOX_WIDTH, BOX_ROW, BOX_MARGIN = 440, 46, 12
 SQUARE, SQUARE_TOP, SQUARE_LEFT, SQUARE_RIGHT, SQUARE_BOTTOM = (320, 235), 10, 66, 56, 38
@@ -18,16 +18,14 @@ NUM_TICKS, MAX_DIGITS = 6, 12
 ROUNDING = 1e-9  # of the values; differences below it are none
 
 
-@dataclass(frozen=True)
-class Tick:
-    """A mark of an axis: where, and its text."""
+class Tick(NamedTuple):
+    """A mark of an axis, or a line across it: where, and its text."""
 
     place: float
     text: str
 
 
-@dataclass(frozen=True)
-class Point:
+class Point(NamedTuple):
     """One subject in a plot: where, and what a pointer on it says."""
 
     x: float
@@ -35,29 +33,17 @@ class Point:
     text: str
 
 
-@dataclass(frozen=True)
-class Box:
-    """Quartiles and whiskers, as places along the axis."""
+class Box(NamedTuple):
+    """Quartiles and ends of the whiskers, as places along the axis."""
 
     low: float
     first: float
-    median: float
     third: float
     high: float
 
 
-@dataclass(frozen=True)
-class BoxRow:
-    """One method of a box plot.
-
-    Attributes:
-        method: Its name.
-        colour: Number of its colour.
-        y: Middle of the row.
-        points: Subjects.
-        median: Place of the median.
-        box: None for fewer than five subjects.
-    """
+class BoxRow(NamedTuple):
+    """One method of a box plot, around height y; no box for fewer than five subjects."""
 
     method: str
     colour: int
@@ -67,8 +53,7 @@ class BoxRow:
     box: Box | None
 
 
-@dataclass(frozen=True)
-class BoxPlot:
+class BoxPlot(NamedTuple):
     """One metric of all methods: a row a method, the axis at the bottom."""
 
     title: str
@@ -79,30 +64,15 @@ class BoxPlot:
     rows: list[BoxRow]
 
 
-@dataclass(frozen=True)
-class AgreementPlot:
-    """One Bland-Altman plot: mean to the right, difference up.
-
-    Attributes:
-        title: The quantity.
-        description: For who cannot see it.
-        colour: Number of the method's colour.
-        width: Of the drawing.
-        height: Of the drawing.
-        area: Left, top, right and bottom of the axes.
-        x_ticks: Of the mean.
-        y_ticks: Of the difference.
-        points: Subjects.
-        zero: Height of no difference.
-        lines: Bias and limits of agreement; place and text.
-    """
+class AgreementPlot(NamedTuple):
+    """One Bland-Altman plot: mean to the right, difference up, lines at bias and limits."""
 
     title: str
     description: str
     colour: int
     width: float
     height: float
-    area: tuple[float, float, float, float]
+    area: tuple[float, float, float, float]  # left, top, right and bottom of the axes
     x_ticks: list[Tick]
     y_ticks: list[Tick]
     points: list[Point]
@@ -111,16 +81,10 @@ class AgreementPlot:
 
 
 def box_plot(heading: str, values: Mapping[str, Mapping[str, float]], digits: int) -> BoxPlot:
-    """Lay out one metric.
-
-    Args:
-        heading: Name and unit.
-        values: Value by subject, by method; none of them empty.
-        digits: Decimals in the texts.
-    """
+    """Lay out one metric, by method and subject, with the decimals of its texts."""
     every = np.concatenate([list(subjects.values()) for subjects in values.values()])
     place, ticks = _axis(every, BOX_MARGIN, BOX_WIDTH - BOX_MARGIN)
-    rows = []
+    rows, medians = [], []
     for number, (method, subjects) in enumerate(values.items()):
         y = number * BOX_ROW + 0.68 * BOX_ROW
         points = [
@@ -128,13 +92,11 @@ def box_plot(heading: str, values: Mapping[str, Mapping[str, float]], digits: in
             for i, (name, value) in enumerate(subjects.items())
         ]
         found = np.array(list(subjects.values()))
-        rows.append(BoxRow(method, number, y, points, place(np.median(found)), _box(found, place)))
-    medians = ", ".join(
-        f"{method} {np.median(list(subjects.values())):.{digits}f} (n = {len(subjects)})"
-        for method, subjects in values.items()
-    )
+        median = float(np.median(found))
+        rows.append(BoxRow(method, number, y, points, place(median), _box(found, place)))
+        medians.append(f"{method} {median:.{digits}f} (n = {len(subjects)})")
     height = len(rows) * BOX_ROW + 34
-    return BoxPlot(heading, f"Medians: {medians}.", BOX_WIDTH, height, ticks, rows)
+    return BoxPlot(heading, f"Medians: {', '.join(medians)}.", BOX_WIDTH, height, ticks, rows)
 
 
 def agreement_plot(agreement: Agreement, colour: int) -> AgreementPlot:
@@ -200,11 +162,7 @@ def _digits(marks: list[float]) -> int:
 
 
 def _short(value: float) -> str:
-    """Return a signed number in few places, never with an exponent where it is large.
-
-    >>> _short(0.01234), _short(-234.5)
-    ('+0.012', '−234')
-    """
+    """Return a signed number in few places, never with an exponent where it is large."""
     return signed(f"{value:+.0f}" if abs(value) >= 100 else f"{value:+.2g}")
 
 
@@ -212,11 +170,10 @@ def _box(values: np.ndarray, place: Callable[[float], float]) -> Box | None:
     """Return quartiles, and whiskers to the last value within 1.5 quartile distances."""
     if len(values) < MIN_SUBJECTS:
         return None
-    first, median, third = np.percentile(values, [25, 50, 75])
+    first, third = np.percentile(values, [25, 75])
     reach = WHISKER * (third - first)
     inner = values[(values >= first - reach) & (values <= third + reach)]
-    places = (place(float(v)) for v in (inner.min(), first, median, third, inner.max()))
-    return Box(*places)
+    return Box(*(place(float(v)) for v in (inner.min(), first, third, inner.max())))
 
 
 def _jitter(number: int) -> float:

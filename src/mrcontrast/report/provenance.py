@@ -1,4 +1,4 @@
-"""The facts about an evaluation: data, models, seeds, versions, intensities."""
+"""The facts about an evaluation: data, models, seeds, intensities."""
 
 import json
 from collections.abc import Mapping
@@ -10,7 +10,6 @@ from mrcontrast.data.manifest import Manifest
 from mrcontrast.data.predictions import PredictionFiles
 from mrcontrast.data.record import MANIFEST
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.evaluation.table import left_out
 from mrcontrast.report.evaluation import Evaluation
 from mrcontrast.report.sessions import Session, locate
 from mrcontrast.runs.folder import RunFolder
@@ -26,29 +25,27 @@ def data_facts(evaluation: Evaluation) -> Facts:
     counts = "1 subject" if len(subjects) == 1 else f"{len(subjects)} subjects"
     if len(evaluation.names) > len(subjects):
         counts += f", {len(evaluation.names)} sessions"
-    facts = {"Scored": counts + _of_splits(inputs.get("splits"))}
-    facts |= _manifest_facts(evaluation)
+    if splits := inputs.get("splits"):
+        counts += f" of the {' and '.join(splits)} split"
     intensity = summary["intensity_range"]
-    return facts | {
-        "Intensity range": f"{_short(intensity['low'])} to {_short(intensity['high'])}",
+    low, high = (
+        f"{end:g}" if isinstance(end, int | float) else str(end)
+        for end in (intensity["low"], intensity["high"])
+    )
+    # Folders above the masks say who ran it and where.
+    path, _, pattern = str(inputs["masks"]).partition(": ")
+    return {
+        "Scored": counts,
+        **_manifest_facts(evaluation),
+        "Intensity range": f"{low} to {high}",
         "At scoring": str(summary["normalisation"]),
-        "Brain masks": _without_path(str(inputs["masks"])),
+        "Brain masks": ": ".join(filter(None, (Path(path).name or path, pattern))),
     }
 
 
 def method_facts(sessions: Mapping[str, Session], methods: list[str]) -> dict[str, Facts]:
     """Return the model and sampling of each method, from the sidecars of its volumes."""
     return {method: _sidecar_facts(_sidecars(sessions, method)) for method in methods}
-
-
-def version_facts(evaluation: Evaluation) -> Facts:
-    """Return the software of the scoring."""
-    return {key: str(value) for key, value in evaluation.summary.get("versions", {}).items()}
-
-
-def missing_notes(evaluation: Evaluation) -> list[str]:
-    """Return a line on each list of subjects or metrics that were left out."""
-    return left_out(evaluation.summary)
 
 
 def _manifest_facts(evaluation: Evaluation) -> Facts:
@@ -96,19 +93,23 @@ def _sidecar_facts(sidecars: list[dict[str, Any]]) -> Facts:
     """Return what the sidecars of one method say; differing values stand side by side."""
     if not sidecars:
         return {"Made by": "no sidecar: another system"}
-    stage = _values(sidecars, "Stage")
+
+    def values(key: str) -> str:
+        found = dict.fromkeys(sidecar.get(key) for sidecar in sidecars)
+        return ", ".join("–" if value is None else str(value) for value in found)
+
     made = sorted({f"{by['Name']} {by['Version']}" for s in sidecars for by in s["GeneratedBy"]})
     seeds = {sidecar.get("Seed") for sidecar in sidecars}
-    facts = {
-        "Stage": stage,
+    return {
+        "Stage": values("Stage"),
         "Weights": ", ".join(sorted({str(s.get("WeightsSHA256"))[:HASH_LENGTH] for s in sidecars})),
-        "Sampler": _values(sidecars, "Sampler"),
-        "Steps": _values(sidecars, "Steps"),
-        "Draws": _values(sidecars, "Samples"),
+        "Sampler": values("Sampler"),
+        "Steps": values("Steps"),
+        "Draws": values("Samples"),
         "Sampling seed": str(seeds.pop()) if len(seeds) == 1 else "one a subject, in its sidecar",
         "Made by": ", ".join(made),
+        **_training_facts(sidecars[0]),
     }
-    return facts | _training_facts(sidecars[0])
 
 
 def _training_facts(sidecar: dict[str, Any]) -> Facts:
@@ -122,25 +123,3 @@ def _training_facts(sidecar: dict[str, Any]) -> Facts:
         "Code": str(provenance.get("git_sha") or "installed package")[:HASH_LENGTH],
         "torch": str(provenance.get("versions", {}).get("torch")),
     }
-
-
-def _values(sidecars: list[dict[str, Any]], key: str) -> str:
-    """Return the different values of one key, joined."""
-    values = dict.fromkeys(str(sidecar.get(key)) for sidecar in sidecars)
-    return ", ".join("–" if value == "None" else value for value in values)
-
-
-def _of_splits(splits: list[str] | None) -> str:
-    """Return the splits as text."""
-    return f" of the {' and '.join(splits)} split" if splits else ""
-
-
-def _without_path(text: str) -> str:
-    """Return a mask's source without the folders above it, which say who ran it and where."""
-    path, _, pattern = text.partition(": ")
-    return ": ".join(filter(None, (Path(path).name or path, pattern)))
-
-
-def _short(end: Any) -> str:  # noqa: ANN401 - a number, or words
-    """Return one end of a range."""
-    return f"{end:g}" if isinstance(end, int | float) else str(end)

@@ -9,14 +9,12 @@ import numpy as np
 
 from mrcontrast.data.contrasts import contrast_of_name, title_of
 from mrcontrast.data.manifest import Manifest
-from mrcontrast.data.predictions import PredictionFiles, synthetic_name
+from mrcontrast.data.predictions import PredictionFiles, stem, synthetic_name
 from mrcontrast.data.record import MANIFEST
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.evaluation.collection import Rules, collect
-from mrcontrast.evaluation.masks import DERIVED_MASKS, MASKS_BESIDE
-from mrcontrast.evaluation.pairing import IMAGE, Case, group_folder, listing, match, only, stem_of
-from mrcontrast.evaluation.reference import axial_axis, read_like
-from mrcontrast.evaluation.scoring import read_reference
+from mrcontrast.evaluation.collection import DERIVED_MASKS, MASKS_BESIDE, Rules, collect
+from mrcontrast.evaluation.pairing import IMAGE, Case, group_folder, listing, match, only
+from mrcontrast.evaluation.reference import axial_axis, read_like, read_reference
 from mrcontrast.inference.originals import originals
 from mrcontrast.metrics.intensity import ReferenceRange, is_unit
 from mrcontrast.metrics.score_regions import mean_slice_error
@@ -27,18 +25,11 @@ from mrcontrast.transforms.brain import mask_from_nonzero
 from mrcontrast.transforms.standardise import normaliser_from_name
 
 TOLERANCE = 1e-4  # of the intensity range: the scores were computed from the same voxels
-OWN_SCALE = ReferenceRange()  # of a source in scanner units
 
 
 @dataclass(frozen=True)
 class Session:
-    """The files of one scored session.
-
-    Attributes:
-        case: Reference, mask and predictions.
-        sources: Source images by contrast, as far as they are known.
-        labels: Tissue labels on the reference's grid, or None.
-    """
+    """The files of one scored session; sources by contrast and tissue labels as far as known."""
 
     case: Case
     sources: Mapping[str, Path] = field(default_factory=dict)
@@ -53,31 +44,21 @@ class Session:
 
 @dataclass(frozen=True)
 class Images:
-    """The volumes of one session in the units of the scores; all but sources are on one grid.
-
-    Attributes:
-        real: Reference.
-        mask: The brain, (X, Y, Z) bool.
-        synthetic: Prediction by method.
-        spread: Standard deviation over draws, by method.
-        sources: Sources in [0, 1], by contrast.
-        labels: (X, Y, Z), whole numbers, or None.
-    """
+    """The volumes of one session in the units of the scores; all but sources are on one grid."""
 
     real: Volume
-    mask: np.ndarray
-    synthetic: dict[str, Volume]
-    spread: dict[str, Volume]
-    sources: dict[str, Volume]
-    labels: np.ndarray | None
+    mask: np.ndarray  # (X, Y, Z) bool
+    synthetic: dict[str, Volume]  # by method
+    spread: dict[str, Volume]  # standard deviation over draws, by method
+    sources: dict[str, Volume]  # in [0, 1], by contrast
+    labels: np.ndarray | None  # (X, Y, Z), whole numbers
 
 
 def find_sessions(evaluation: Evaluation, sources: Path | None = None) -> dict[str, Session]:
     """Find the files of all scored sessions again, by name.
 
-    Args:
-        evaluation: Names the folders; a missing one is searched for next to the evaluation.
-        sources: Folder of source images; None takes those of a prepared data set.
+    A missing folder is searched for next to the evaluation. Source images are in the folder
+    ``sources``, else in a prepared data set.
 
     Raises:
         MrcontrastError: A folder or a file has gone.
@@ -124,31 +105,29 @@ def read_images(session: Session, evaluation: Evaluation) -> Images:
     Raises:
         MrcontrastError: A file cannot be read, or holds other voxels than those that were scored.
     """
-    known = evaluation.summary.get("reference_normaliser")
+    known, case = evaluation.summary.get("reference_normaliser"), session.case
     normaliser = known and normaliser_from_name(known, clip=True)
-    reference, mask = read_reference(session.case, normaliser)
+    reference, mask = read_reference(case, normaliser)
     own = evaluation.summary["intensity_range"]["rule"] == "reference"
-    ends = [row.ends for row in evaluation.rows if row.name == session.case.name]
-    low, high = ends[0] if own else (0.0, 1.0)
-    real = _scaled(reference, low, high)
+    ends = next(row.ends for row in evaluation.rows if row.name == case.name)
+    low, high = ends if own else (0.0, 1.0)
+
+    def read(path: Path, zeros: bool = False) -> Volume:
+        return read_like(path, reference, case, mask, zeros)
+
     images = Images(
-        real,
+        _scaled(reference, low, high),
         mask,
+        {method: _scaled(read(path), low, high) for method, path in case.predictions.items()},
         {
-            method: _scaled(read_like(path, reference, session.case, mask), low, high)
-            for method, path in session.case.predictions.items()
-        },
-        {
-            method: _scaled(read_like(path, reference, session.case, mask, True), 0.0, high - low)
-            for method in session.case.predictions
+            method: _scaled(read(path, zeros=True), 0.0, high - low)
+            for method in case.predictions
             if (path := session.spread(method)) is not None
         },
         {name: _read_source(path) for name, path in session.sources.items()},
-        None
-        if session.labels is None
-        else read_like(session.labels, reference, session.case, mask).data,
+        None if session.labels is None else read(session.labels).data,
     )
-    _check_scores(session, images, evaluation)
+    _check_scores(case, images, evaluation)
     return images
 
 
@@ -160,17 +139,11 @@ def _collected(
 ) -> dict[str, Session]:
     """Find the sessions as the evaluation did; a prepared data set has sources and labels."""
     known = Manifest.read(references).records if (references / MANIFEST).is_file() else []
-    records = {record.name: record for record in known}
-    splits = {name: record.split for name, record in records.items()}
+    splits = {record.name: record.split for record in known}
     rules = Rules(allow_missing=True, any_reference=True, shared=False)
-    given = predictions, references, evaluation.target, splits, masks
-    return {
-        case.name: Session(case, _sources(records[case.name].images, evaluation), labels)
-        if case.name in records
-        else Session(case)
-        for case in collect(*given, rules=rules).cases
-        for labels in [records[case.name].labels if case.name in records else None]
-    }
+    cases = collect(predictions, references, evaluation.target, splits, masks, rules=rules).cases
+    further = {r.name: (_sources(r.images, evaluation), r.labels) for r in known}
+    return {case.name: Session(case, *further.get(case.name, ())) for case in cases}
 
 
 def _sources(images: Mapping[str, Path], evaluation: Evaluation) -> dict[str, Path]:
@@ -196,9 +169,11 @@ def _with_sources(sessions: Mapping[str, Session], folder: Path, target: str) ->
     """Give each session its source images from a folder, by the contrasts in their names."""
     found: dict[str, dict[str, Path]] = {}
     for name, paths in group_folder(folder, (IMAGE,)).items():
-        for contrast in dict.fromkeys(contrast_of_name(stem_of(path)) for path in paths):
+        by_contrast: dict[str | None, list[Path]] = {}
+        for path in paths:
+            by_contrast.setdefault(contrast_of_name(stem(path)), []).append(path)
+        for contrast, same in by_contrast.items():
             if contrast not in (None, target):
-                same = [path for path in paths if contrast_of_name(stem_of(path)) == contrast]
                 bare = re.sub(f"(?i)[_-]?{contrast}$", "", name)
                 found.setdefault(str(contrast), {})[bare] = only(same, name, folder)
     matched = {contrast: match(index, sessions, folder)[0] for contrast, index in found.items()}
@@ -227,24 +202,23 @@ def _read_source(path: Path) -> Volume:
     volume = read_volume(path)
     if is_unit(float(volume.data.min()), float(volume.data.max())):
         return volume
-    return _scaled(volume, *OWN_SCALE.ends(volume.data, mask_from_nonzero(volume)))
+    return _scaled(volume, *ReferenceRange().ends(volume.data, mask_from_nonzero(volume)))
 
 
-def _check_scores(session: Session, images: Images, evaluation: Evaluation) -> None:
+def _check_scores(case: Case, images: Images, evaluation: Evaluation) -> None:
     """Check that the mean error of each volume in the brain equals its score."""
     dims = evaluation.summary.get("metrics", {}).get("mae", {}).get("dims", 3)
+    fixed = evaluation.summary["intensity_range"]["rule"] == "fixed"
     for method, synthetic in images.synthetic.items():
-        row = evaluation.row(session.case.name, method, "brain")
+        row = evaluation.row(case.name, method, "brain")
         if row is None or "mae" not in row.scores:
             continue
         pair = synthetic.data, images.real.data, images.mask
         axial = axial_axis(images.real)
         found = mean_slice_error(*pair, axial) if dims == 2 else mean_absolute_error(*pair)
-        scored = row.scores["mae"]
-        fixed = evaluation.summary["intensity_range"]["rule"] == "fixed"
-        width = row.high - row.low if fixed else 1.0
+        scored, width = row.scores["mae"], row.high - row.low if fixed else 1.0
         if abs(found - scored) > TOLERANCE * width:
             raise MrcontrastError(
                 f"Expected the volumes that were scored, got MAE {found:.4g} where subjects.csv "
-                f"has {scored:.4g} ({session.case.name}, {method}). Evaluate again."
+                f"has {scored:.4g} ({case.name}, {method}). Evaluate again."
             )

@@ -16,19 +16,9 @@ from mrcontrast.report.generic_tables import (
 
 HEADINGS = {"brain": "In the brain", "image": "Whole image"}
 MAX_COLUMNS = 6  # of metrics; more go into a further table of the region
-KNOWN = {
-    "methods",
-    "intensity_range",
-    "normalisation",
-    "reference_normaliser",
-    "regions",
-    "metrics",
-    "statistics",
-    "subjects",
-    "versions",
-    "inputs",
-    "missing",
-    "left_out",
+PLACED = {  # parts of a summary that have a place of their own in a page
+    *("methods", "tests", "checks", "intensity_range", "normalisation", "reference_normaliser"),
+    *("regions", "metrics", "statistics", "subjects", "versions", "inputs", "missing", "left_out"),
 }
 
 
@@ -41,14 +31,16 @@ def region_tables(evaluation: Evaluation) -> dict[str, list[Table]]:
 
 def other_tables(evaluation: Evaluation, name: str) -> list[Table]:
     """Return one part of the summary, such as "tests", as tables, however it is nested."""
-    return nested_tables(evaluation.summary[name], "") if name in evaluation.summary else []
+    return nested_tables(evaluation.summary.get(name), "")
 
 
 def further_tables(evaluation: Evaluation) -> list[Table]:
     """Return the parts of the summary that have no place of their own in a page."""
-    names = [name for name in evaluation.summary if name not in KNOWN | {"tests", "checks"}]
     return [
-        table for name in names for table in nested_tables(evaluation.summary[name], words(name))
+        table
+        for name, part in evaluation.summary.items()
+        if name not in PLACED
+        for table in nested_tables(part, words(name))
     ]
 
 
@@ -99,15 +91,11 @@ def _cell(metric: Metric, value: Any) -> Cell:  # noqa: ANN401
     """Return mean and interval of one metric, or any other value."""
     if not isinstance(value, dict) or not {"mean", "ci95"} <= value.keys():
         return format_cell(value)
-    digits = metric.digits
-    mean, ends = value["mean"], value["ci95"]
-    if mean is None:
+    if value["mean"] is None:
         return format_cell(None) if value.get("n") == 0 else Cell(INFINITE)
-    if ends is None:
-        return Cell(signed(f"{mean:.{digits}f}"))
-    low, high = ends
-    interval = f"[{low:.{digits}f}, {high:.{digits}f}]"
-    return Cell(signed(f"{mean:.{digits}f}"), detail=signed(interval))
+    ends = [f"{end:.{metric.digits}f}" for end in value["ci95"] or ()]
+    interval = signed(f"[{', '.join(ends)}]") if ends else ""
+    return Cell(signed(f"{value['mean']:.{metric.digits}f}"), detail=interval)
 
 
 def _is_zero(value: Any) -> bool:  # noqa: ANN401

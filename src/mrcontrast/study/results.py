@@ -36,7 +36,7 @@ def evaluate_step(methods: list[str], plain: dict[str, Any], folder: Path) -> St
     def run() -> None:
         from mrcontrast.commands.evaluate import evaluate
         from mrcontrast.evaluation.added_metrics import build_metrics
-        from mrcontrast.evaluation.costs import Source, add_costs
+        from mrcontrast.evaluation.costs import add_costs
         from mrcontrast.evaluation.protocol import Protocol, read_features
 
         predictions = predictions_of(methods, folder)
@@ -46,7 +46,7 @@ def evaluate_step(methods: list[str], plain: dict[str, Any], folder: Path) -> St
         if costs:
             models = {name: plain["predict"][name]["model"] for name in methods}
             runs = {name: runs_of(model, plain, folder) for name, model in models.items()}
-            add_costs(output, {name: Source(predictions[name], runs[name]) for name in methods})
+            add_costs(output, predictions, runs)
 
     inputs = after(methods)
     return Step(EVALUATION, "Evaluate", output, settings, run, inputs, files=TABLES, anchors=TABLES)
@@ -109,7 +109,7 @@ def figure_step(plain: dict[str, Any], folder: Path) -> Step:
     def run() -> None:
         from mrcontrast.data.manifest import Manifest
         from mrcontrast.data.predictions import PredictionFiles, synthetic_name
-        from mrcontrast.evaluation.roles import find_roles
+        from mrcontrast.evaluation.protocol import find_roles
         from mrcontrast.report.figure import comparison_figure, read_row
 
         found, rows = predictions_of(shown["methods"], folder), []

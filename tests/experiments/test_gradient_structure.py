@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-
-from mrcontrast.errors import MrcontrastError
-from mrcontrast.metrics.gradient_structure import (
+from experiments.pinaya2022.gradient_structure import (
     four_component_gradient_structure,
     gradient_size,
     partition,
     structure_map,
 )
+
+from mrcontrast.errors import MrcontrastError
 
 SHAPES = [(36, 44), (24, 28, 26)]
 
