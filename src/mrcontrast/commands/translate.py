@@ -85,9 +85,15 @@ def translate_records(
     """
     from mrcontrast.inference.translation_jobs import record_jobs
 
-    roles = translator.source, translator.target
-    jobs = record_jobs(records, *roles, Path(out_dir), shuffle_source, seed)
+    roles, shuffled = (translator.source, translator.target), shuffles_tags(translator)
+    jobs = record_jobs(records, *roles, Path(out_dir), shuffle_source, seed, shuffled)
     return translate_all(jobs, translator, existing)
+
+
+def shuffles_tags(translator: "Translator") -> bool:
+    """Return whether a translator asks for the tags of other subjects."""
+    sampler = getattr(translator, "sampler", None)
+    return sampler is not None and sampler.options.known_tags == "shuffled"
 
 
 def translate_originals(
@@ -160,7 +166,9 @@ def find_jobs(args: Namespace, translator: "Translator") -> list["Job"]:
         )
     else:
         records = jobs.split_records(args.input, args.split)
-        return jobs.record_jobs(records, translator.source, target, out, seed=seed)
+        shuffled = args.known_tags == "shuffled"
+        roles = translator.source, target
+        return jobs.record_jobs(records, *roles, out, seed=seed, shuffle_tags=shuffled)
     return [job.stripped() for job in found] if strip else found
 
 

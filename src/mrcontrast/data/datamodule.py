@@ -12,7 +12,14 @@ from torch.utils.data import DataLoader, Dataset
 
 from mrcontrast import keys
 from mrcontrast.data.augmentation import AugmentedDataset, FixedDraw
-from mrcontrast.data.dataset import Item, ItemOptions, SliceDataset, VolumeDataset, collate
+from mrcontrast.data.dataset import (
+    Item,
+    ItemOptions,
+    SliceDataset,
+    TaggedDataset,
+    VolumeDataset,
+    collate,
+)
 from mrcontrast.data.epoch_order import EpochOrder, LateLoader
 from mrcontrast.data.fixed_items import EvenSubset, Items, drawn_patches, fixed_items
 from mrcontrast.data.manifest import Manifest
@@ -85,6 +92,11 @@ class ContrastDataModule(LightningDataModule):
     def contrasts(self) -> tuple[str, ...]:
         """Sources and target, in the order of the store's channels."""
         return (*self.source, self.target)
+
+    @property
+    def train_tags(self) -> list[dict[str, Any]]:
+        """Known tags of each training session."""
+        return [record.known for record in self.manifest.split("train")]
 
     @property
     def val_is_train(self) -> bool:
@@ -171,7 +183,8 @@ class ContrastDataModule(LightningDataModule):
         In a training the batches go on after those it has seen, and its processes share them; else
         they are its first ones.
         """
-        items = self.drawn_items if self.replacement is None else self.replacement
+        cached = self.replacement
+        items = self.drawn_items if cached is None else TaggedDataset(cached, self.plain_items)
         processes, process = 1, 0
         if self.trainer is not None and self.trainer.training:
             processes, process = self.trainer.world_size, self.trainer.global_rank
@@ -213,11 +226,12 @@ class ContrastDataModule(LightningDataModule):
         """Cut records into slices, volumes or patches."""
         store = open_store(records, store_folder(self.root), self.contrasts)
         subjects = [record.name for record in records]
+        tags = [record.known for record in records]
         if self.spatial_dims == 2:
             least = self.items.min_brain_fraction
             scanned = [scanned_slices(record) for record in records]
-            return SliceDataset(store, subjects, self.context_slices, least, scanned)
-        return VolumeDataset(store, subjects, self.items.patch_size)
+            return SliceDataset(store, subjects, self.context_slices, least, scanned, tags)
+        return VolumeDataset(store, subjects, self.items.patch_size, tags)
 
     def loader(self, items: Dataset[Item], **options: Any) -> DataLoader:  # noqa: ANN401
         """Build a loader with the settings that all splits share."""

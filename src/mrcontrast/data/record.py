@@ -65,6 +65,11 @@ class Record:
         return self.subject if self.session is None else f"{self.subject}_{self.session}"
 
     @property
+    def known(self) -> dict[str, Any]:
+        """Tags of scan and person, the site among them."""
+        return {"site": self.site, **self.tags}
+
+    @property
     def files(self) -> dict[str, Path]:
         """Files of the session in the data set, by their column in the manifest."""
         masks = {name: getattr(self, name) for name in MASKS}

@@ -11,8 +11,11 @@ def describe_sampling(sampler: VolumeSampler) -> dict[str, Any]:
     stage, options = sampler.stage, sampler.options
     usual = options.precision == DEFAULTS.precision  # which older sidecars do not name
     ending = {**({} if usual else {"Precision": options.precision}), "Samples": options.samples}
+    if options.negative:
+        ending["NegativePrompt"] = options.negative
     if stage.sampler is None:
-        return {"Sampler": None, "Steps": None, **ending}
+        guided = {} if stage.guidance in (None, 1) else {"Guidance": stage.guidance}
+        return {"Sampler": None, "Steps": None, **guided, **ending}
     settings = {
         name: value
         for name, value in sorted(vars(stage.sampler).items())

@@ -19,6 +19,7 @@ from mrcontrast.data.predictions import Existing, PredictionFiles
 from mrcontrast.errors import MrcontrastError, UsageError, one_line, printable
 from mrcontrast.imaging.header import geometry_remarks
 from mrcontrast.inference.collisions import check_collisions
+from mrcontrast.inference.prompting import text_of
 from mrcontrast.inference.translation import Translation, Translator
 from mrcontrast.inference.translation_jobs import Job
 from mrcontrast.storage.files import sha256_file
@@ -101,9 +102,11 @@ def translate_job(job: Job, translator: Translator) -> Translation:
         volumes = [replace(volume, affine=affine) for volume in volumes]
     if job.prepared:
         assert mask is not None
-        result = translator.translate_prepared(volumes, mask, job.seed, job.scanned_slices)
+        result = translator.translate_prepared(
+            volumes, mask, job.seed, job.scanned_slices, job.tags
+        )
     else:
-        result = translator.translate(volumes, mask, job.seed)
+        result = translator.translate(volumes, mask, job.seed, job.tags)
     brain = result.brain if mask is None else mask
     return replace(result, remarks=(*remarks, *result.remarks), brain=brain)
 
@@ -172,8 +175,10 @@ def facts_of(job: Job, translator: Translator) -> dict[str, Any]:
         MrcontrastError: A source cannot be read.
     """
     hashes = [hash_of(path) for path in job.sources]
+    tags = translator.tags_for(job.tags)
     return {
         **translator.describe(),
+        **({"Prompt": text_of(tags)} if tags else {}),
         "Seed": job.seed,
         "SourceSHA256": hashes if len(hashes) > 1 else hashes[0],
         "BrainMaskSHA256": None if job.mask is None else hash_of(job.mask),

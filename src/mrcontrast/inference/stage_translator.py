@@ -20,9 +20,11 @@ from mrcontrast.inference.native import (
     check_size,
     detail_remarks,
 )
+from mrcontrast.inference.prompting import tags_for
 from mrcontrast.inference.sampling_options import BATCH_SIZE, DEFAULTS, SamplingOptions
 from mrcontrast.inference.translation import Translation, Volumes
 from mrcontrast.inference.volume_sampler import Progress, VolumeSampler
+from mrcontrast.networks.tags import Weighted
 from mrcontrast.stages.contract import Stage
 from mrcontrast.storage.volume import Volume
 from mrcontrast.transforms.grid import GriddedVolume, ModelGrid
@@ -82,8 +84,16 @@ class StageTranslator:
             **describe_sampling(self.sampler),
         }
 
+    def tags_for(self, known: Mapping[str, Any]) -> dict[str, Weighted]:
+        """Return the tags under which a volume of known tags is sampled."""
+        return tags_for(self.sampler.stage, self.sampler.options, known)
+
     def translate(
-        self, volumes: Volumes, mask: np.ndarray | None = None, seed: int | None = None
+        self,
+        volumes: Volumes,
+        mask: np.ndarray | None = None,
+        seed: int | None = None,
+        tags: Mapping[str, Any] | None = None,
     ) -> Translation:
         """Translate volumes as a scanner gives them, with the skull stripped or a brain mask.
 
@@ -93,6 +103,7 @@ class StageTranslator:
             mask: (X, Y, Z), bool, the brain; None takes the largest non-zero component of the
                 first volume.
             seed: Seed of the noise; None takes that of the options.
+            tags: Known tags of scan and person, see ``mrcontrast.networks.tags``.
 
         Returns:
             The synthetic volume on the grid of ``volumes``. ``std`` is resampled like the mean.
@@ -119,7 +130,8 @@ class StageTranslator:
         source = np.stack([fit.apply(i) for fit, i in zip(fitted.values(), images, strict=True)])
         seed = self.sampler.options.seed if seed is None else seed
         field = gridded.field
-        sampled = self.sampler.sample(source, gridded.mask, seed, self.report, field)
+        known = self.tags_for(tags or {})
+        sampled = self.sampler.sample(source, gridded.mask, seed, self.report, field, known)
         mean, std = (
             None if image is None else native.back(self.back(image, gridded, native), volume.affine)
             for image in sampled
@@ -139,6 +151,7 @@ class StageTranslator:
         mask: np.ndarray,
         seed: int | None = None,
         scanned_slices: tuple[int, int] | None = None,
+        tags: Mapping[str, Any] | None = None,
     ) -> Translation:
         """Translate volumes of a prepared data set; nothing is resampled or normalised again.
 
@@ -147,6 +160,7 @@ class StageTranslator:
             mask: (X, Y, Z), bool, the brain.
             seed: Seed of the noise; None takes that of the options.
             scanned_slices: First and last axial slice in the field of view of the scan; None: all.
+            tags: As ``translate``.
 
         Raises:
             MrcontrastError: The grid is another, the mask is empty, or as ``translate``.
@@ -169,7 +183,8 @@ class StageTranslator:
         brain = np.asarray(mask, bool)
         source = np.stack([each.data for each in given])
         seed = self.sampler.options.seed if seed is None else seed
-        mean, std = self.sampler.sample(source, brain, seed, self.report, field)
+        known = self.tags_for(tags or {})
+        mean, std = self.sampler.sample(source, brain, seed, self.report, field, known)
         uncertainty = None if std is None else Volume(std, volume.affine)
         seconds, cost = perf_counter() - started, self.cost(volume.shape)
         image, remarks = Volume(mean, volume.affine), self.sampler.remarks(brain, spacing.max())

@@ -56,7 +56,16 @@ class Translator(Protocol):
     def source(self) -> Mapping[str, str | None]:
         """Contrasts that are read; see the attributes."""
 
-    def translate(self, volumes: Volumes, mask: np.ndarray | None, seed: int) -> Translation:
+    def tags_for(self, known: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the tags, of those known of a volume and of a prompt, that decide its output."""
+
+    def translate(
+        self,
+        volumes: Volumes,
+        mask: np.ndarray | None,
+        seed: int,
+        tags: Mapping[str, Any] | None = None,
+    ) -> Translation:
         """Translate the volumes of one session as a scanner gives them."""
 
     def translate_prepared(
@@ -65,6 +74,7 @@ class Translator(Protocol):
         mask: np.ndarray,
         seed: int,
         scanned_slices: tuple[int, int] | None = None,
+        tags: Mapping[str, Any] | None = None,
     ) -> Translation:
         """Translate volumes of a prepared data set: normalised, on the model's spacing."""
 

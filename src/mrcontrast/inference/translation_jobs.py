@@ -2,8 +2,9 @@
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from mrcontrast.data.manifest import Manifest
 from mrcontrast.data.predictions import (
@@ -37,6 +38,7 @@ class Job:
         refusal: Why the volume is not to be translated; None if it is.
         scanned_slices: First and last axial slice of a prepared volume that were scanned; None is
             all.
+        tags: What is known of scan and person, by the names of a manifest.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Job:
     strip_skull: bool = False
     refusal: str | None = None
     scanned_slices: tuple[int, int] | None = None
+    tags: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def source(self) -> Path:
@@ -149,6 +152,7 @@ def record_jobs(
     out_dir: Path,
     shuffle: bool = False,
     seed: int = 0,
+    shuffle_tags: bool = False,
 ) -> list[Job]:
     """Return the jobs of prepared subjects; all outputs are in ``out_dir``.
 
@@ -160,6 +164,7 @@ def record_jobs(
         out_dir: Gets ``<record.name>_desc-synth_<suffix>.nii.gz``.
         shuffle: Give each subject the volumes and mask of the next other subject.
         seed: Each subject has a seed of its own, made from this and its name.
+        shuffle_tags: Give each subject the tags of the next other subject.
 
     Raises:
         UsageError: There is no other subject.
@@ -168,6 +173,7 @@ def record_jobs(
     jobs, first = [], next(iter(sources))
     for index, record in enumerate(records):
         giver = next_other(records, index) if shuffle else record
+        told = next_other(records, index) if shuffle_tags else giver
         for contrast, normaliser in sources.items():
             check_source(giver, contrast, normaliser)
         job = Job(
@@ -179,6 +185,7 @@ def record_jobs(
             prepared=True,
             stands_for=record.images[first] if shuffle else None,
             scanned_slices=scanned_slices(giver),
+            tags=told.known,
         )
         jobs.append(job)
     return jobs

@@ -1,8 +1,9 @@
 """Sample volumes on a model's own grid, whole or slice by slice; mean and deviation of samples."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -61,6 +62,7 @@ class VolumeSampler:
         seed: int,
         report: Progress,
         field: np.ndarray | None = None,
+        tags: Mapping[str, Any] | None = None,
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Sample ``options.samples`` volumes, each with noise of its own.
 
@@ -72,6 +74,7 @@ class VolumeSampler:
             report: Called with the share that is done, in [0, 1].
             field: (X, Y, Z), bool, the field of view; beyond it context slices repeat the last
                 one. None: the field of view is the volume.
+            tags: Tags by name, see ``mrcontrast.networks.tags``; None says nothing.
 
         Returns:
             Mean in [0, 1], and standard deviation or None for one sample; float32, 0 off the mask.
@@ -87,7 +90,7 @@ class VolumeSampler:
         box = self.box(mask)
         image, present = (in_field(volume, box) for volume in (torch.from_numpy(inside), brain))
         with memory_errors(), torch.inference_mode():
-            sampled = form(image, present, seed, report)
+            sampled = form(image, present, seed, report, tags or {})
         mean, std = (out_of_field(part, box, brain.shape) for part in sampled)
         if not torch.isfinite(mean).all():
             raise MrcontrastError("Expected finite voxels, got NaN from the model. Train it again.")
@@ -110,7 +113,7 @@ class VolumeSampler:
         return self.trained is not None and has_group_norms(self.stage)
 
     def slices(
-        self, image: Tensor, brain: Tensor, seed: int, report: Progress
+        self, image: Tensor, brain: Tensor, seed: int, report: Progress, tags: Mapping[str, Any]
     ) -> tuple[Tensor, Tensor]:
         """Sample the axial slices of (N, X, Y, Z) that hold brain; the others stay 0."""
         mean, std = torch.zeros(brain.shape), torch.zeros(brain.shape)
@@ -128,16 +131,16 @@ class VolumeSampler:
                 report((before + part * size) / len(chosen))
 
             with lent_norms(self.stage, lenders):
-                moments = self.moments(slabs, masks, seed, progress, rows)
+                moments = self.moments(slabs, masks, seed, progress, tags, rows)
             for whole, part in ((mean, moments.mean), (std, moments.std)):
                 whole[:, :, z] = part[: len(z), 0].permute(1, 2, 0)
         return mean, std
 
     def volume(
-        self, image: Tensor, brain: Tensor, seed: int, report: Progress
+        self, image: Tensor, brain: Tensor, seed: int, report: Progress, tags: Mapping[str, Any]
     ) -> tuple[Tensor, Tensor]:
         """Sample the whole of (N, X, Y, Z), in tiles if the stage has any."""
-        moments = self.moments(image[None], brain[None, None], seed, report)
+        moments = self.moments(image[None], brain[None, None], seed, report, tags)
         return moments.mean[0, 0], moments.std[0, 0]
 
     def moments(
@@ -146,6 +149,7 @@ class VolumeSampler:
         masks: Tensor,
         seed: int,
         report: Progress,
+        tags: Mapping[str, Any],
         z: Tensor | None = None,
     ) -> Moments:
         """Return mean and deviation of the samples (B, 1, *S).
@@ -155,11 +159,13 @@ class VolumeSampler:
             masks: (B, 1, *S).
             seed: Seed of the first sample.
             report: Called with the share of the samples that is done.
+            tags: Of the volume.
             z: Places (B,) of slices in their volume; None for a whole volume.
         """
         padded = pad_to_multiple(images, self.stage.factor).to(self.device)
         inside = pad_to_multiple(masks.float(), self.stage.factor).to(self.device)
         batch: keys.Batch = {self.stage.takes: padded, "brain_mask": inside}  # type: ignore[misc]
+        batch["tags"] = [dict(tags)] * len(padded)
         shape = self.stage.noise_shape(tuple(padded.shape[2:]))
         mixed = self.options.precision == "bf16-mixed"
         moments = Moments()

@@ -1,7 +1,7 @@
 """Networks and weights that a stage inherits from earlier runs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -22,11 +22,13 @@ class Inheritance:
         stages: Modules of the stages that the parent may have been.
         parts: Config path in the child (``???`` in its YAML) -> config path in the parent.
         weights: Name of a module or buffer in the child -> name in the parent.
+        optional: As ``parts``, for a part that the parent may lack, below one that was copied.
     """
 
     stages: tuple[str, ...]
     parts: Mapping[str, str]
     weights: Mapping[str, str]
+    optional: Mapping[str, str] = field(default_factory=dict)
 
 
 PARENTS = {
@@ -66,6 +68,10 @@ PARENTS = {
             "stage.condition.signals.anchor.regressor": "stage.regressor",
         },
         weights={"condition.regressor": "regressor"},
+        optional={
+            "stage.condition.signals.regression.regressor.prompt": "stage.prompt",
+            "stage.condition.signals.anchor.regressor.prompt": "stage.prompt",
+        },
     ),
 }
 
@@ -208,6 +214,10 @@ def fill_gaps(
                     f"Expected a part {source}, got none ({where}). Name another run."
                 )
             OmegaConf.update(config, path, part, force_add=True)
+            for further, name in inheritance.optional.items():
+                found = OmegaConf.select(theirs, name)
+                if further.startswith(f"{path}.") and found is not None:
+                    OmegaConf.update(config, further, found, force_add=True)
 
 
 def adopt_weights(stage: nn.Module, parents: Mapping[str, RunFolder]) -> None:
