@@ -43,6 +43,9 @@ def load(
     sampler: str | None = None,
     start: float | None = None,
     temperature: float | None = None,
+    prompt: str = "",
+    negative: str = "",
+    guidance: float | None = None,
     seed: int = 0,
     device: str = "auto",
 ) -> "Translator":
@@ -55,6 +58,9 @@ def load(
         sampler: Name of a file in ``configs/stage/process/sampler``; None keeps that of the run.
         start: Time in (0, 1] at which sampling begins; None keeps that of the run.
         temperature: Standard deviation of the initial noise; None is 0.5 for one sample, else 1.
+        prompt: Tags and words, such as "t1w_ti_ms=1100:1.2, 3 tesla"; see docs/prompts.md.
+        negative: Tags that guidance leads away from.
+        guidance: Weight of the guidance; None keeps that of the run, or is 2 with a negative prompt.
         seed: Seed of the noise.
         device: "auto", "cpu", "cuda" or "cuda:N".
 
@@ -68,7 +74,8 @@ def load(
     """
     check_options(Namespace(batch_size=1, steps=steps, seed=seed, device=device))
     check_runs_exist({"model": str(model)})
-    options = SamplingOptions(samples, steps, sampler, start, temperature, seed=seed)
+    words = {"prompt": prompt, "negative": negative, "guidance": guidance}
+    options = SamplingOptions(samples, steps, sampler, start, temperature, seed=seed, **words)
     return Translator(from_run(str(model), options, device=device), seed)
 
 

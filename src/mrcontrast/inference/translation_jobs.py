@@ -14,7 +14,9 @@ from mrcontrast.data.predictions import (
     synthetic_name,
 )
 from mrcontrast.data.record import MANIFEST, Record
+from mrcontrast.data.scan_tags import tags_of_scan
 from mrcontrast.data.scanned import scanned_slices
+from mrcontrast.data.sidecars import Sidecars, data_set_of
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.inference.contrast_names import contrast_refusal
 from mrcontrast.inference.mask_files import mask_beside, mask_in
@@ -103,7 +105,8 @@ def file_job(
         raise UsageError(f"Expected OUT to end in .nii.gz or .nii, got {output.name}. Rename it.")
     if mask is not None and not mask.is_file():
         raise UsageError(f"Expected a mask file for a file, got {mask}. Check the path.")
-    return Job(first.name, tuple(files.values()), mask or mask_beside(first), output, seed)
+    found = Job(first.name, tuple(files.values()), mask or mask_beside(first), output, seed)
+    return replace(found, tags=tags_of_files(files))
 
 
 def folder_jobs(
@@ -141,8 +144,16 @@ def folder_jobs(
         mask = mask_beside(path) if masks is None else mask_in(masks, path)
         output = out_dir / path.relative_to(folder).parent / prediction_name(path.name, target)
         job = Job(name, tuple(files.values()), mask, output, seed_of(name, seed))
-        jobs.append(replace(job, refusal=refusal))
+        jobs.append(replace(job, refusal=refusal, tags=tags_of_files(files)))
     return jobs
+
+
+def tags_of_files(files: Mapping[str, Path]) -> dict[str, Any]:
+    """Return the tags of scans, by contrast, from the sidecars that hold for them."""
+    tags: dict[str, Any] = {}
+    for name, path in files.items():
+        tags |= tags_of_scan(Sidecars(data_set_of(path.parent)).known(path), name)
+    return tags
 
 
 def record_jobs(
