@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 from mrcontrast.errors import UsageError
 
@@ -14,6 +14,23 @@ PRECISIONS = ("32-true", "bf16-mixed")  # by the names of Lightning
 KNOWN_TAGS = ("source", "all", "none", "shuffled")
 ONE_SAMPLE_TEMPERATURE = 0.5  # chosen in experiments/release
 BATCH_SIZE = 16  # slices at once; 2D only
+
+
+class SamplingKeys(TypedDict, total=False):
+    """Keys of ``SamplingOptions``."""
+
+    samples: int
+    steps: int | None
+    sampler: str | None
+    start: float | None
+    temperature: float | None
+    noise_turn: int
+    seed: int
+    prompt: str
+    negative: str
+    guidance: float | None
+    known_tags: str
+    precision: str
 
 
 @dataclass(frozen=True)
