@@ -4,7 +4,7 @@ Axes, once for the whole project: ``B`` batch, ``C`` channels, ``*S`` two or thr
 in RAS order (x to the right, y to the front, z to the top). A 2D slice is axial: ``*S`` = (x, y).
 """
 
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from torch import Tensor
 
@@ -16,6 +16,7 @@ REGRESSED = "regressed"
 BRAIN_MASK = "brain_mask"
 SUBJECT = "subject"
 ITEM = "item"
+TAGS = "tags"
 
 
 class Batch(TypedDict, total=False):
@@ -36,6 +37,8 @@ class Batch(TypedDict, total=False):
         lost: Detail of an image that its latent lacks, (B, 1, *S), in [-1, 1].
         subject: Names of the subjects, one an item, such as "sub-03".
         item: Index of the item in its dataset, (B,), int64.
+        tags: Known tags of scan and person by name, one dict an item; see
+            ``mrcontrast.networks.tags``.
     """
 
     source: Tensor
@@ -50,6 +53,7 @@ class Batch(TypedDict, total=False):
     lost: Tensor
     subject: list[str]
     item: Tensor
+    tags: list[dict[str, Any]]
 
 
 def middle_slices(slabs: Tensor, contrasts: int) -> list[Tensor]:

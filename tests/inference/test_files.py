@@ -26,6 +26,7 @@ class Copy:
     """Return the source as its own translation."""
 
     source, target, progress = {"flair": None}, "t1w", None
+    shuffles_tags = False
 
     def __init__(self) -> None:
         self.fail: dict[float, Exception] = {}
@@ -34,7 +35,12 @@ class Copy:
     def describe(self) -> dict[str, object]:
         return {"WeightsSHA256": "12ab", "Samples": DEFAULTS.samples}
 
-    def translate(self, volumes: Volumes, mask: np.ndarray | None, seed: int) -> Translation:
+    def tags_for(self, known: dict) -> dict:
+        return {}
+
+    def translate(
+        self, volumes: Volumes, mask: np.ndarray | None, seed: int, tags: object = None
+    ) -> Translation:
         self.seen += 1
         volume, *others = volumes
         assert len(others) == len(self.source) - 1

@@ -124,7 +124,7 @@ def test_it_is_built_once(prepared_root, tmp_path):
     installed(prepared_root, tmp_path, codec, variants=2)
     assert spy.items == count
     batch = next(iter(installed(prepared_root, tmp_path, codec, variants=2).train_dataloader()))
-    assert set(batch) == set(LATENTS)
+    assert set(batch) == {*LATENTS, "tags"}
     codec.posterior(batch)
     assert spy.items == count
 

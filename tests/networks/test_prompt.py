@@ -8,11 +8,15 @@ from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.networks.prompt import Prompt
 
 
+def batch(count):
+    return {"source": torch.zeros(count, 1, 2, 2)}
+
+
 def test_all_items_are_told_the_same_and_training_drops_some():
     prompt = Prompt(tokens=3, width=4, dropout=0.25).eval()
-    assert torch.equal(prompt(2), prompt.prompt.expand(2, 3, 4))
+    assert torch.equal(prompt.context(batch(2)), prompt.prompt.expand(2, 3, 4))
     torch.manual_seed(0)
-    told = prompt.train()(4000)
+    told = prompt.train().context(batch(4000))
     null = (told == prompt.null).all(dim=(1, 2))
     assert 0.2 < null.float().mean() < 0.3
     assert torch.equal(told[~null], prompt.prompt.expand(int((~null).sum()), 3, 4))
@@ -25,21 +29,16 @@ def test_guidance_goes_from_null_past_the_prompt(guidance, expected, calls):
     prompt = Prompt(tokens=1, width=1, guidance=guidance)
     prompt.prompt.fill_(3.0)
     prompt.null.fill_(1.0)
-    asked = []
-
-    def call(condition, z_t, t, context):
-        asked.append(context)
-        return context[:, 0]
-
-    z_t = torch.zeros(2, 1, 4, 4)
-    assert prompt.guided(call, [], z_t, torch.zeros(2)).tolist() == [[expected], [expected]]
-    assert len(asked) == prompt.calls == calls
+    contexts = prompt.contexts(batch(2), guided=True)
+    answer = prompt.predict(lambda context: context[:, 0], contexts)
+    assert answer.tolist() == [[expected], [expected]]
+    assert len(contexts) == prompt.calls == calls
 
 
 def test_the_mean_token_is_concatenated_to_the_latent():
     prompt = Prompt(tokens=2, width=3, concatenated=True).eval()
     z = torch.zeros(2, 1, 4, 5, 6)
-    joined = prompt.concatenate(z, prompt(2))
+    joined = prompt.concatenate(z, prompt.context(batch(2)))
     assert prompt.channels == 3
     assert joined.shape == (2, 4, 4, 5, 6)
     torch.testing.assert_close(joined[0, 1:, 1, 2, 3], prompt.prompt.mean(dim=0))

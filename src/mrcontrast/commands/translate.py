@@ -65,8 +65,8 @@ def translate_records(
     from ``seed`` and its name. With ``shuffle_source`` it gets the sources and mask of the next
     other subject: a model that heeds its condition must get worse.
     """
-    roles = translator.source, translator.target
-    found = jobs.record_jobs(records, *roles, Path(out_dir), shuffle_source, seed)
+    roles, shuffled = (translator.source, translator.target), translator.shuffles_tags
+    found = jobs.record_jobs(records, *roles, Path(out_dir), shuffle_source, seed, shuffled)
     return translate_all(found, translator)
 
 
@@ -99,7 +99,8 @@ def find_jobs(args: Namespace, translator: "StageTranslator") -> list[jobs.Job]:
         )
     else:
         records = jobs.split_records(args.input, args.split)
-        return jobs.record_jobs(records, translator.source, target, out, seed=seed)
+        roles, shuffled = (translator.source, target), translator.shuffles_tags
+        return jobs.record_jobs(records, *roles, out, seed=seed, shuffle_tags=shuffled)
     return [job.stripped() for job in found] if strip else found
 
 

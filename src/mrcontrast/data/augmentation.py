@@ -88,7 +88,7 @@ def drawn_patches(items: Items) -> Items:
     """Return patches that are drawn at random for those around the middle; else the items."""
     if not isinstance(items, VolumeDataset) or items.patch_size is None:
         return items
-    return RandomPatchDataset(items.store, items.subjects, items.patch_size)
+    return RandomPatchDataset(items.store, items.subjects, items.patch_size, items.tags)
 
 
 def fixed_items(items: Items) -> Dataset[Item]:

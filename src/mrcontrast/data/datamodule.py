@@ -18,7 +18,14 @@ from mrcontrast.data.augmentation import (
     even_subset,
     fixed_items,
 )
-from mrcontrast.data.dataset import Item, ItemOptions, SliceDataset, VolumeDataset, collate
+from mrcontrast.data.dataset import (
+    Item,
+    ItemOptions,
+    SliceDataset,
+    TaggedDataset,
+    VolumeDataset,
+    collate,
+)
 from mrcontrast.data.epoch_order import EpochOrder, LateLoader
 from mrcontrast.data.manifest import Manifest
 from mrcontrast.data.volume_store import open_store, record_key, store_folder
@@ -99,6 +106,11 @@ class ContrastDataModule(LightningDataModule):
         return (*self.source, self.target)
 
     @property
+    def train_tags(self) -> list[dict[str, Any]]:
+        """Known tags of each training session."""
+        return [record.known for record in self.manifest.split("train")]
+
+    @property
     def val_is_train(self) -> bool:
         """Whether there is no validation subject, so that training subjects stand in."""
         return not self.manifest.split("val")
@@ -174,7 +186,8 @@ class ContrastDataModule(LightningDataModule):
         In a training the batches go on after those it has seen, and its processes share them; else
         they are its first ones.
         """
-        items = self.drawn_items if self.replacement is None else self.replacement
+        cached = self.replacement
+        items = self.drawn_items if cached is None else TaggedDataset(cached, self.plain_items)
         processes, process = 1, 0
         if self.trainer is not None and self.trainer.training:
             processes, process = self.trainer.world_size, self.trainer.global_rank
@@ -204,12 +217,13 @@ class ContrastDataModule(LightningDataModule):
         if records:
             store = open_store(records, store_folder(self.root), self.contrasts)
             subjects = [record.name for record in records]
+            tags = [record.known for record in records]
             if self.spatial_dims == 2:
                 least = self.items.min_brain_fraction
                 scanned = [record.scanned_slices for record in records]
-                items = SliceDataset(store, subjects, self.context_slices, least, scanned)
+                items = SliceDataset(store, subjects, self.context_slices, least, scanned, tags)
             else:
-                items = VolumeDataset(store, subjects, self.items.patch_size)
+                items = VolumeDataset(store, subjects, self.items.patch_size, tags)
         if items is None or not len(items):
             raise MrcontrastError(
                 f"Expected {split} items, got none of {len(records)} subjects ({self.root}). "

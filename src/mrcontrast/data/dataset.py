@@ -71,6 +71,7 @@ class SliceDataset(Dataset[Item]):
             ends of the field of view the last slice is repeated.
         min_brain_fraction: Part of the slice that brain must fill, in [0, 1].
         scanned: First and last slice in the field of view of each volume; None: all of them.
+        tags: Known tags of each volume; None: nothing is known.
     """
 
     def __init__(
@@ -80,9 +81,11 @@ class SliceDataset(Dataset[Item]):
         context_slices: int = 0,
         min_brain_fraction: float = 0.05,
         scanned: Sequence[tuple[int, int] | None] | None = None,
+        tags: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
         self.store = store
         self.subjects = subjects
+        self.tags = tags or [{}] * len(store)
         self.scanned = scanned or [None] * len(store)
         self.context_slices = context_slices
         self.index: list[tuple[int, int]] = []
@@ -108,7 +111,15 @@ class SliceDataset(Dataset[Item]):
             ]
             stacks = [slices[neighbours, channel] for channel in range(len(images[keys.SOURCE]))]
             images[keys.SOURCE] = torch.from_numpy(np.concatenate(stacks)).float()
-        return images | {keys.SUBJECT: self.subjects[record], keys.ITEM: item}
+        return images | {
+            keys.SUBJECT: self.subjects[record],
+            keys.ITEM: item,
+            keys.TAGS: self.tags[record],
+        }
+
+    def tags_of(self, item: int) -> Mapping[str, Any]:
+        """Return the known tags of an item."""
+        return self.tags[self.index[item][0]]
 
 
 class VolumeDataset(Dataset[Item]):
@@ -118,10 +129,15 @@ class VolumeDataset(Dataset[Item]):
     """
 
     def __init__(
-        self, store: VolumeStore, subjects: list[str], patch_size: Sequence[int] | None = None
+        self,
+        store: VolumeStore,
+        subjects: list[str],
+        patch_size: Sequence[int] | None = None,
+        tags: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
         self.store = store
         self.subjects = subjects
+        self.tags = tags or [{}] * len(store)
         self.patch_size = None if patch_size is None else tuple(patch_size)
         for record, subject in enumerate(subjects):
             shape = store[record].shape[1:]
@@ -144,7 +160,15 @@ class VolumeDataset(Dataset[Item]):
             centre = self.centre(item)
             volume = volume[(slice(None), *window(centre, self.patch_size, volume.shape[1:]))]
         images = images_of(torch.from_numpy(volume).float().contiguous())
-        return images | {keys.SUBJECT: self.subjects[item], keys.ITEM: item}
+        return images | {
+            keys.SUBJECT: self.subjects[item],
+            keys.ITEM: item,
+            keys.TAGS: self.tags[item],
+        }
+
+    def tags_of(self, item: int) -> Mapping[str, Any]:
+        """Return the known tags of an item."""
+        return self.tags[item]
 
     def centre(self, item: int) -> tuple[int, ...]:
         """Return the middle of the brain's bounding box, in voxels."""
@@ -163,6 +187,24 @@ class RandomPatchDataset(VolumeDataset):
         inside = np.argwhere(self.store[item][-1, :, :, z] > 0)
         x, y = inside[int(torch.randint(len(inside), ()))]
         return int(x), int(y), z
+
+
+class TaggedDataset(Dataset[Item]):
+    """Cached items, variant after variant, with the tags of the items that they were made from.
+
+    Args:
+        cached: Items, a whole number of times as many as ``plain`` has.
+        plain: With ``tags_of``.
+    """
+
+    def __init__(self, cached: Any, plain: SliceDataset | VolumeDataset) -> None:  # noqa: ANN401
+        self.cached, self.plain = cached, plain
+
+    def __len__(self) -> int:
+        return len(self.cached)
+
+    def __getitem__(self, item: int) -> Item:
+        return self.cached[item] | {keys.TAGS: self.plain.tags_of(item % len(self.plain))}
 
 
 def images_of(channels: Tensor) -> Item:

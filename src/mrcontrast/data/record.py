@@ -72,6 +72,11 @@ class Record:
         return None if found is None else (int(found[0]), int(found[1]))
 
     @property
+    def known(self) -> dict[str, Any]:
+        """Tags of scan and person, the site among them."""
+        return {"site": self.site, **self.tags}
+
+    @property
     def files(self) -> dict[str, Path]:
         """Files of the session in the data set, by their column in the manifest."""
         masks = {name: getattr(self, name) for name in MASKS}

@@ -18,6 +18,7 @@ from mrcontrast.data.contrasts import title_of
 from mrcontrast.data.predictions import Existing, PredictionFiles
 from mrcontrast.errors import MrcontrastError, UsageError, one_line, printable
 from mrcontrast.imaging.header import geometry_remarks
+from mrcontrast.inference.prompting import text_of
 from mrcontrast.inference.stage_translator import StageTranslator
 from mrcontrast.inference.translation import Translation
 from mrcontrast.inference.translation_jobs import Job, check_collisions
@@ -86,9 +87,11 @@ def translate_job(job: Job, translator: StageTranslator) -> Translation:
         volumes = [replace(volume, affine=affine) for volume in volumes]
     if job.prepared:
         assert mask is not None
-        result = translator.translate_prepared(volumes, mask, job.seed, job.scanned_slices)
+        result = translator.translate_prepared(
+            volumes, mask, job.seed, job.scanned_slices, job.tags
+        )
     else:
-        result = translator.translate(volumes, mask, job.seed)
+        result = translator.translate(volumes, mask, job.seed, job.tags)
     brain = result.brain if mask is None else mask
     return replace(result, remarks=(*remarks, *result.remarks), brain=brain)
 
@@ -137,8 +140,10 @@ def mask_source(job: Job) -> str:
 def facts_of(job: Job, translator: StageTranslator) -> dict[str, Any]:
     """Return what decides the voxels of an output: model, options, seed and sources."""
     hashes = [hash_of(path) for path in job.sources]
+    tags = translator.tags_for(job.tags)
     return {
         **translator.describe(),
+        **({"Prompt": text_of(tags)} if tags else {}),
         "Seed": job.seed,
         "SourceSHA256": hashes if len(hashes) > 1 else hashes[0],
         "BrainMaskSHA256": None if job.mask is None else hash_of(job.mask),

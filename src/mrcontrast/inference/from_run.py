@@ -8,6 +8,7 @@ from omegaconf import OmegaConf
 from mrcontrast.config.build import build, config_dir
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.inference.memory_plan import MemoryPlan, Tiles
+from mrcontrast.inference.prompting import set_prompt
 from mrcontrast.inference.sampling_options import BATCH_SIZE, DEFAULTS, SamplingOptions
 from mrcontrast.inference.stage_translator import StageTranslator
 from mrcontrast.runs.folder import RunFolder
@@ -61,7 +62,7 @@ def from_run(
 
 
 def set_options(stage: Stage, options: SamplingOptions) -> None:
-    """Set sampler, steps and start of a stage, as far as they are given."""
+    """Set sampler, steps, start and prompts of a stage, as far as they are given."""
     if options.sampler is not None:
         folder = config_dir() / "stage" / "process" / "sampler"
         known = sorted(path.stem for path in folder.glob("*.yaml"))
@@ -79,6 +80,7 @@ def set_options(stage: Stage, options: SamplingOptions) -> None:
         stage.sampler.num_steps = options.steps
     if options.start is not None:
         stage.start = options.start
+    set_prompt(stage, options)
 
 
 def check_device(device: str) -> None:

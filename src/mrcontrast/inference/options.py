@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mrcontrast.errors import UsageError
-from mrcontrast.inference.sampling_options import BATCH_SIZE, DEFAULTS, PRECISIONS
+from mrcontrast.inference.sampling_options import BATCH_SIZE, DEFAULTS, KNOWN_TAGS, PRECISIONS
 
 MOST = 2**31 - 1
 DEVICES = r"auto|cpu|mps|cuda(:\d+)?"
@@ -51,6 +51,24 @@ START_HELP = (
     "time in (0, 1] at which sampling begins; 1 from noise, below from the regression's image with "
     "noise of that time, the lower the nearer to it (that of the run)"
 )
+
+PROMPT_HELP = (
+    "tags of scans and person, for a model with tags: name=value, name=value:weight (0 is absence) "
+    "or plain words, such as 'target_ti_ms=1100:1.2, age=60, 3 tesla'"
+)
+
+NEGATIVE_HELP = "tags to lead away from; sets --guidance 2 unless given"
+
+GUIDANCE_HELP = (
+    "w of negative + w (prompt - negative); 1 is the prompt alone, in one network call (that of "
+    "the run)"
+)
+
+KNOWN_HELP = (
+    "known tags (of a manifest or sidecars) that count where the prompt is silent: of the sources "
+    "and the person, of the target too, none, or those of another subject (%(default)s)"
+)
+
 TILE_HELP = (
     "3D only: voxels along each axis that the networks take at once; N,M for autoencoder and "
     "denoiser, 0 for all (default: all if it fits in memory, else the largest tiles that do)"
@@ -75,6 +93,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--seed", type=int, default=DEFAULTS.seed, help="seed of the noise (%(default)s)")
     add("--noise-turn", type=int, default=DEFAULTS.noise_turn, metavar="N", help=TURN_HELP)
     add("--temperature", type=float, metavar="T", help=HEAT_HELP)
+    add("--prompt", default="", metavar="TAGS", help=PROMPT_HELP)
+    add("--negative", default="", metavar="TAGS", help=NEGATIVE_HELP)
+    add("--guidance", type=float, metavar="W", help=GUIDANCE_HELP)
+    add("--known-tags", choices=KNOWN_TAGS, default=DEFAULTS.known_tags, help=KNOWN_HELP)
     add("--precision", choices=PRECISIONS, default=DEFAULTS.precision, help=PRECISION_HELP)
     add("--batch-size", type=int, default=BATCH_SIZE, help="slices at once (%(default)s)")
     add("--tile", metavar="N[,M]", help=TILE_HELP)

@@ -1,8 +1,9 @@
 """Prepared subjects as they were scanned: the raw files, on their own grids, with a brain mask."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from mrcontrast.data.predictions import BRAIN_MASK, synthetic_name
 from mrcontrast.data.record import RAW_MASK, Record
@@ -22,12 +23,14 @@ class Original:
     name: str
     images: Mapping[str, Path]
     mask: Path
+    tags: Mapping[str, Any] = field(default_factory=dict)
 
     def job(self, source: Sequence[str], target: str, out_dir: Path, seed: int) -> Job:
         """Return the job that translates this session on its own grid; see ``record_jobs``."""
         files = tuple(self.images[name] for name in source)
         output = out_dir / synthetic_name(self.name, target)
-        return Job(self.name, files, self.mask, output, seed_of(self.name, seed))
+        seed = seed_of(self.name, seed)
+        return Job(self.name, files, self.mask, output, seed, tags=self.tags)
 
 
 def originals(records: Sequence[Record], masks: Path, contrasts: Sequence[str]) -> list[Original]:
@@ -48,7 +51,7 @@ def originals(records: Sequence[Record], masks: Path, contrasts: Sequence[str]) 
                     f"Expected the raw files of {record.name}, got no file ({path}). "
                     "Put them back or prepare the data set again."
                 )
-        found.append(Original(record.name, images, mask))
+        found.append(Original(record.name, images, mask, record.known))
     return found
 
 

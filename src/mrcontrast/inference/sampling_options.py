@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 from mrcontrast.errors import UsageError
 
@@ -11,8 +11,26 @@ if TYPE_CHECKING:
     from mrcontrast.stages.contract import Stage
 
 PRECISIONS = ("32-true", "bf16-mixed")  # by the names of Lightning
+KNOWN_TAGS = ("source", "all", "none", "shuffled")
 ONE_SAMPLE_TEMPERATURE = 0.5  # chosen in experiments/release
 BATCH_SIZE = 16  # slices at once; 2D only
+
+
+class SamplingKeys(TypedDict, total=False):
+    """Keys of ``SamplingOptions``."""
+
+    samples: int
+    steps: int | None
+    sampler: str | None
+    start: float | None
+    temperature: float | None
+    noise_turn: int
+    seed: int
+    prompt: str
+    negative: str
+    guidance: float | None
+    known_tags: str
+    precision: str
 
 
 @dataclass(frozen=True)
@@ -31,6 +49,12 @@ class SamplingOptions:
         noise_turn: Slices over which the noise of a sample turns into other noise; 0 gives all
             slices the same; 2D only. The default was chosen in ``experiments/release``.
         seed: Seed of the noise.
+        prompt: Tags and words, see ``Vocabulary.parse``; "" says nothing.
+        negative: Tags that guidance leads away from; "" leads away from no tags.
+        guidance: w of negative + w (prompt - negative); 1 is the prompt alone. None keeps the run's
+            own, or takes 2 with a negative prompt.
+        known_tags: Tags of a volume that count where the prompt is silent: "source" (of sources and
+            person), "all" (of the target too), "none", or "shuffled" (all of another subject's).
         precision: "32-true", or "bf16-mixed", which autocasts to bfloat16: faster where the
             hardware has units for it.
 
@@ -50,6 +74,10 @@ class SamplingOptions:
     temperature: float | None = 1.0
     noise_turn: int = 4
     seed: int = 0
+    prompt: str = ""
+    negative: str = ""
+    guidance: float | None = None
+    known_tags: str = KNOWN_TAGS[0]
     precision: str = PRECISIONS[0]
 
     def __post_init__(self) -> None:
@@ -61,6 +89,11 @@ class SamplingOptions:
             raise UsageError(f"Expected 0 or more slices a turn of noise, got {self.noise_turn}.")
         if self.temperature is not None and not 0 <= self.temperature < math.inf:
             raise UsageError(f"Expected a temperature of 0 or more, got {self.temperature:g}.")
+        if self.guidance is not None and not math.isfinite(self.guidance):
+            raise UsageError(f"Expected a number as guidance, got {self.guidance}.")
+        if self.known_tags not in KNOWN_TAGS:
+            known = ", ".join(KNOWN_TAGS)
+            raise UsageError(f"Expected {known} as known_tags, got {self.known_tags}. Choose one.")
         if self.precision not in PRECISIONS:
             known = " or ".join(PRECISIONS)
             raise UsageError(f"Expected {known} as precision, got {self.precision}. Choose one.")

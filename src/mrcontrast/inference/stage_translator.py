@@ -13,9 +13,11 @@ from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.inference.field import scanned_field
 from mrcontrast.inference.memory_plan import MemoryPlan
 from mrcontrast.inference.native import BYTES_A_GRID_VOXEL, Native, check_size, detail_remarks
+from mrcontrast.inference.prompting import tags_for
 from mrcontrast.inference.sampling_options import BATCH_SIZE, DEFAULTS, SamplingOptions
 from mrcontrast.inference.translation import Translation, Volumes, cost_of, reset_peak
 from mrcontrast.inference.volume_sampler import Progress, VolumeSampler
+from mrcontrast.networks.tags import Weighted
 from mrcontrast.stages.contract import Stage
 from mrcontrast.storage.volume import Volume
 from mrcontrast.transforms.grid import GriddedVolume, ModelGrid
@@ -71,8 +73,21 @@ class StageTranslator:
             **self.sampler.describe(),
         }
 
+    @property
+    def shuffles_tags(self) -> bool:
+        """Whether each prepared subject gets the tags of another."""
+        return self.sampler.options.known_tags == "shuffled"
+
+    def tags_for(self, known: Mapping[str, Any]) -> dict[str, Weighted]:
+        """Return the tags under which a volume of known tags is sampled."""
+        return tags_for(self.sampler.stage, self.sampler.options, known)
+
     def translate(
-        self, volumes: Volumes, mask: np.ndarray | None = None, seed: int | None = None
+        self,
+        volumes: Volumes,
+        mask: np.ndarray | None = None,
+        seed: int | None = None,
+        tags: Mapping[str, Any] | None = None,
     ) -> Translation:
         """Translate volumes as a scanner gives them, with the skull stripped or a brain mask.
 
@@ -81,6 +96,7 @@ class StageTranslator:
                 NaN outside the brain.
             mask: (X, Y, Z), bool; None takes the largest non-zero component of the first volume.
             seed: Seed of the noise; None takes that of the options.
+            tags: Known tags of scan and person, see ``mrcontrast.networks.tags``.
 
         Raises MrcontrastError where there is no brain, it is flat or holds NaN, or the model gives
         NaN or needs more memory than there is.
@@ -103,7 +119,8 @@ class StageTranslator:
         source = np.stack([fit.apply(i) for fit, i in zip(fitted.values(), images, strict=True)])
         seed = self.sampler.options.seed if seed is None else seed
         field = gridded.field
-        sampled = self.sampler.sample(source, gridded.mask, seed, self.report, field)
+        known = self.tags_for(tags or {})
+        sampled = self.sampler.sample(source, gridded.mask, seed, self.report, field, known)
         mean, std = (
             None if image is None else Volume(self.back(image, gridded, native), volume.affine)
             for image in sampled
@@ -123,6 +140,7 @@ class StageTranslator:
         mask: np.ndarray,
         seed: int | None = None,
         scanned_slices: tuple[int, int] | None = None,
+        tags: Mapping[str, Any] | None = None,
     ) -> Translation:
         """Translate volumes of a prepared data set; nothing is resampled or normalised again.
 
@@ -131,6 +149,7 @@ class StageTranslator:
             mask: (X, Y, Z), bool, the brain.
             seed: Seed of the noise; None takes that of the options.
             scanned_slices: First and last axial slice in the field of view of the scan; None: all.
+            tags: As ``translate``.
         """
         started = perf_counter()
         given = self.given(volumes)
@@ -150,7 +169,8 @@ class StageTranslator:
         brain = np.asarray(mask, bool)
         source = np.stack([each.data for each in given])
         seed = self.sampler.options.seed if seed is None else seed
-        mean, std = self.sampler.sample(source, brain, seed, self.report, field)
+        known = self.tags_for(tags or {})
+        mean, std = self.sampler.sample(source, brain, seed, self.report, field, known)
         uncertainty = None if std is None else Volume(std, volume.affine)
         seconds, cost = perf_counter() - started, self.cost(volume.shape)
         image, remarks = Volume(mean, volume.affine), self.sampler.remarks(brain, spacing.max())

@@ -3,12 +3,15 @@
 import unicodedata
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from mrcontrast.data.manifest import Manifest
 from mrcontrast.data.predictions import ENDINGS, PredictionFiles, prediction_name, synthetic_name
 from mrcontrast.data.record import Record
+from mrcontrast.data.scan_tags import tags_of_scan
+from mrcontrast.data.sidecars import Sidecars, data_set_of
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.inference.session_files import (
     contrast_refusal,
@@ -34,6 +37,7 @@ class Job:
     strip_skull: bool = False  # whether deepbet finds the brain; only without a mask
     refusal: str | None = None  # why the volume is not to be translated
     scanned_slices: tuple[int, int] | None = None  # first and last that were scanned; None: all
+    tags: Mapping[str, Any] = field(default_factory=dict)  # known of scan and person
 
     @property
     def source(self) -> Path:
@@ -76,7 +80,8 @@ def file_job(
         raise UsageError(f"Expected OUT to end in .nii.gz or .nii, got {output.name}. Rename it.")
     if mask is not None and not mask.is_file():
         raise UsageError(f"Expected a mask file for a file, got {mask}. Check the path.")
-    return Job(first.name, tuple(files.values()), mask or mask_beside(first), output, seed)
+    found = Job(first.name, tuple(files.values()), mask or mask_beside(first), output, seed)
+    return replace(found, tags=tags_of_files(files))
 
 
 def folder_jobs(
@@ -106,8 +111,17 @@ def folder_jobs(
         mask = mask_beside(path) if masks is None else mask_in(masks, path)
         output = out_dir / path.relative_to(folder).parent / prediction_name(path.name, target)
         sources = tuple(files.values())
-        jobs.append(Job(name, sources, mask, output, seed_of(name, seed), refusal=refusal))
+        job = Job(name, sources, mask, output, seed_of(name, seed), refusal=refusal)
+        jobs.append(replace(job, tags=tags_of_files(files)))
     return jobs
+
+
+def tags_of_files(files: Mapping[str, Path]) -> dict[str, Any]:
+    """Return the tags of scans, by contrast, from the sidecars that hold for them."""
+    tags: dict[str, Any] = {}
+    for name, path in files.items():
+        tags |= tags_of_scan(Sidecars(data_set_of(path.parent)).known(path), name)
+    return tags
 
 
 def record_jobs(
@@ -117,16 +131,19 @@ def record_jobs(
     out_dir: Path,
     shuffle: bool = False,
     seed: int = 0,
+    shuffle_tags: bool = False,
 ) -> list[Job]:
     """Return the jobs of prepared subjects; all outputs are in ``out_dir``.
 
     ``sources`` are the model's, each with the name of the normaliser of its training data; None
-    takes any. With ``shuffle`` a subject gets volumes and mask of the next other subject. Each has
+    takes any. With ``shuffle`` a subject gets volumes and mask of the next other subject, with
+    ``shuffle_tags`` its tags. Each has
     a seed of its own, made from ``seed`` and its name.
     """
     jobs, first = [], next(iter(sources))
     for index, record in enumerate(records):
         giver = next_other(records, index) if shuffle else record
+        told = next_other(records, index) if shuffle_tags else giver
         for contrast, normaliser in sources.items():
             check_source(giver, contrast, normaliser)
         job = Job(
@@ -138,6 +155,7 @@ def record_jobs(
             prepared=True,
             stands_for=record.images[first] if shuffle else None,
             scanned_slices=giver.scanned_slices,
+            tags=told.known,
         )
         jobs.append(job)
     return jobs

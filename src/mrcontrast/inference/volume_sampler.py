@@ -1,6 +1,6 @@
 """Sample volumes on a model's own grid, whole or slice by slice; mean and deviation of samples."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -75,6 +75,7 @@ class VolumeSampler:
         seed: int,
         report: Progress,
         field: np.ndarray | None = None,
+        tags: Mapping[str, Any] | None = None,
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Sample ``options.samples`` volumes, each with noise of its own.
 
@@ -84,6 +85,7 @@ class VolumeSampler:
             seed: Seed of the first sample.
             report: Called with the share that is done, in [0, 1].
             field: (X, Y, Z), bool, the field of view; beyond it context slices repeat the last one.
+            tags: Tags by name, see ``mrcontrast.networks.tags``; None says nothing.
 
         Returns the mean in [0, 1], and the standard deviation or None for one sample; 0 off the
         mask.
@@ -96,7 +98,7 @@ class VolumeSampler:
         box = self.box(mask)
         image, present = (in_field(volume, box) for volume in (torch.from_numpy(inside), brain))
         with memory_errors(), torch.inference_mode():
-            sampled = form(image, present, seed, report)
+            sampled = form(image, present, seed, report, tags or {})
         mean, std = (out_of_field(part, box, brain.shape) for part in sampled)
         if not torch.isfinite(mean).all():
             raise MrcontrastError("Expected finite voxels, got NaN from the model. Train it again.")
@@ -119,7 +121,7 @@ class VolumeSampler:
         return self.trained is not None and has_group_norms(self.stage)
 
     def slices(
-        self, image: Tensor, brain: Tensor, seed: int, report: Progress
+        self, image: Tensor, brain: Tensor, seed: int, report: Progress, tags: Mapping[str, Any]
     ) -> tuple[Tensor, Tensor]:
         """Sample the axial slices of (N, X, Y, Z) that hold brain; the others stay 0."""
         mean, std = torch.zeros(brain.shape), torch.zeros(brain.shape)
@@ -137,20 +139,26 @@ class VolumeSampler:
                 report((before + part * size) / len(chosen))
 
             with lent_norms(self.stage, lenders):
-                moments = self.moments(slabs, masks, seed, progress, rows)
+                moments = self.moments(slabs, masks, seed, progress, tags, rows)
             for whole, part in ((mean, moments.mean), (std, moments.std)):
                 whole[:, :, z] = part[: len(z), 0].permute(1, 2, 0)
         return mean, std
 
     def volume(
-        self, image: Tensor, brain: Tensor, seed: int, report: Progress
+        self, image: Tensor, brain: Tensor, seed: int, report: Progress, tags: Mapping[str, Any]
     ) -> tuple[Tensor, Tensor]:
         """Sample the whole of (N, X, Y, Z), in tiles if the stage has any."""
-        moments = self.moments(image[None], brain[None, None], seed, report)
+        moments = self.moments(image[None], brain[None, None], seed, report, tags)
         return moments.mean[0, 0], moments.std[0, 0]
 
     def moments(
-        self, images: Tensor, masks: Tensor, seed: int, report: Progress, z: Tensor | None = None
+        self,
+        images: Tensor,
+        masks: Tensor,
+        seed: int,
+        report: Progress,
+        tags: Mapping[str, Any],
+        z: Tensor | None = None,
     ) -> Moments:
         """Return mean and deviation of the samples (B, 1, *S).
 
@@ -160,6 +168,7 @@ class VolumeSampler:
         padded = pad_to_multiple(images, self.stage.factor).to(self.device)
         inside = pad_to_multiple(masks.float(), self.stage.factor).to(self.device)
         batch: keys.Batch = {self.stage.takes: padded, "brain_mask": inside}  # type: ignore[misc]
+        batch["tags"] = [dict(tags)] * len(padded)
         shape = self.stage.noise_shape(tuple(padded.shape[2:]))
         mixed = self.options.precision == "bf16-mixed"
         moments = Moments()
@@ -191,8 +200,11 @@ class VolumeSampler:
         stage, options = self.stage, self.options
         usual = options.precision == DEFAULTS.precision  # which older sidecars do not name
         ending = {**({} if usual else {"Precision": options.precision}), "Samples": options.samples}
+        if options.negative:
+            ending["NegativePrompt"] = options.negative
         if stage.sampler is None:
-            return {"Sampler": None, "Steps": None, **ending}
+            guided = {} if stage.guidance in (None, 1) else {"Guidance": stage.guidance}
+            return {"Sampler": None, "Steps": None, **guided, **ending}
         settings = {
             name: value
             for name, value in sorted(vars(stage.sampler).items())

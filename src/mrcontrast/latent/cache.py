@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from mrcontrast import keys
+from mrcontrast.data.dataset import collate
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.latent.array_writer import ArrayWriter
 from mrcontrast.latent.codec import AutoencoderCodec
@@ -48,6 +49,7 @@ class LatentSource(Protocol):
     """The part of a data module's interface that a store uses."""
 
     train_items: Any
+    train_tags: Any
 
     def variant(self, index: int) -> Any:  # noqa: ANN401 - a sized dataset
         """Return the training items under the ``index``-th augmentation; 0 is none."""
@@ -142,6 +144,8 @@ class LatentStore:
             "computed_by": identity(signal),
             "code": identity([type(datamodule), type(codec), *map(import_module, CODE)]),
         }
+        if signal is not None and signal.regressor is not None and signal.regressor.prompt:
+            facts["tags"] = json_hash(datamodule.train_tags)
         if signal is not None and not signal.at_latent_size:
             return facts
         return facts | {
@@ -172,7 +176,8 @@ class LatentStore:
                     return
                 if target.exists():
                     log.warning("Latents in %s cannot be used: %s. Encoding again.", target, fault)
-                log.info("Encoding the training items, once, into %s", target)
+                kind = "latents" if signal is None else signal.key
+                log.info("Encoding %s of the training items, once, into %s", kind, target)
                 with renamed_at_end(target) as partial:
                     arrays = self.encode(partial, datamodule, codec, signal)
                     created = datetime.now(UTC).isoformat(timespec="seconds")
@@ -201,13 +206,15 @@ class LatentStore:
         ):
             for batch in (batch for dataset in datasets for batch in self.batches(dataset)):
                 images = {name: batch[name].to(device) for name in (keys.SOURCE, keys.TARGET)}
-                writer.append(values_of(images, codec, signal))  # type: ignore[arg-type]
+                known = {keys.TAGS: batch[keys.TAGS]} if keys.TAGS in batch else {}
+                writer.append(values_of(images | known, codec, signal))  # type: ignore[arg-type]
             return writer.finish()
 
     def batches(self, dataset: Dataset) -> DataLoader:
         """Load a dataset in order, volumes one at a time; torch's global generator rests."""
         volumes = dataset[0][keys.TARGET].ndim == 4
-        return DataLoader(dataset, 1 if volumes else self.batch_size, generator=torch.Generator())
+        size, rest = 1 if volumes else self.batch_size, torch.Generator()
+        return DataLoader(dataset, size, generator=rest, collate_fn=collate)
 
 
 def values_of(

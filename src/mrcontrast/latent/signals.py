@@ -129,14 +129,14 @@ class RegressionAnchor(Signal):
     @torch.no_grad()
     def compute(self, batch: keys.Batch, codec: AutoencoderCodec) -> Tensor:
         """Encode the image of the regression."""
-        return codec.encode(self.regressor.image(batch["source"]))
+        return codec.encode(self.regressor.image(batch["source"], batch.get("tags")))
 
     @torch.no_grad()
     def prepare(self, batch: keys.Batch, codec: AutoencoderCodec) -> keys.Batch:
         """Return the batch with the detail of the image that its latent lacks as ``lost``."""
         if "lost" in batch:
             return batch
-        image = self.regressor.image(batch["source"])
+        image = self.regressor.image(batch["source"], batch.get("tags"))
         return {**batch, "lost": lost(image, batch["anchor"], codec)}
 
 
@@ -168,7 +168,7 @@ class Regression(Signal):
     @torch.no_grad()
     def compute(self, batch: keys.Batch, codec: AutoencoderCodec) -> Tensor:
         """Run the regression."""
-        return self.regressor.image(batch["source"])
+        return self.regressor.image(batch["source"], batch.get("tags"))
 
     def prepare(self, batch: keys.Batch, codec: AutoencoderCodec) -> keys.Batch:
         """Return the batch with the image's latent as ``guess`` and its detail as ``lost``."""

@@ -1,15 +1,66 @@
-"""A constant prompt embedding for cross-attention."""
+"""Contexts of cross-attention, and a constant one."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from mrcontrast import keys
 from mrcontrast.errors import MrcontrastError, UsageError
 
 
-class Prompt(nn.Module):
+class ContextPrompt(nn.Module, ABC):
+    """What a network listens to besides its image, and how sampling is guided by it.
+
+    Attributes:
+        guidance: w of null + w (prompt - null) in sampling; 1 is the prompt alone and 0 the null
+            context alone, both for one network call, anything else for two.
+
+    Source: Ho & Salimans 2022, arXiv 2207.12598, eq. 6 (there w is ours less one).
+    """
+
+    guidance: float
+
+    @property
+    def calls(self) -> int:
+        """Network calls of a guided prediction."""
+        return 1 if self.guidance in (0.0, 1.0) else 2
+
+    @property
+    def channels(self) -> int:
+        """Channels that ``concatenate`` adds to a latent."""
+        return 0
+
+    @abstractmethod
+    def context(self, batch: keys.Batch) -> Tensor:
+        """Return the context of a batch, (B, N, D); in training some items get the null one."""
+
+    @abstractmethod
+    def null_context(self, batch: keys.Batch) -> Tensor:
+        """Return the context that guidance leads away from, (B, N, D)."""
+
+    def contexts(self, batch: keys.Batch, guided: bool) -> list[Tensor]:
+        """Return the context of a batch, or the one or two that a guided prediction takes."""
+        if not guided or self.guidance == 1:
+            return [self.context(batch)]
+        null = self.null_context(batch)
+        return [null] if self.guidance == 0 else [null, self.context(batch)]
+
+    def concatenate(self, z: Tensor, context: Tensor) -> Tensor:
+        """Return the denoiser's input for latents (B, C, *S) and a context (B, N, D)."""
+        return z
+
+    def predict(self, network: Callable[[Tensor], Tensor], contexts: Sequence[Tensor]) -> Tensor:
+        """Return the prediction of a network, called with each context, under guidance."""
+        answers = [network(context) for context in contexts]
+        if len(answers) == 1:
+            return answers[0]
+        return answers[0] + self.guidance * (answers[1] - answers[0])
+
+
+class Prompt(ContextPrompt):
     """One constant sequence of embedded tokens, and one null sequence, for cross-attention.
 
     The two are buffers: encoded once, stored with the stage's weights, never trained. Some training
@@ -19,8 +70,7 @@ class Prompt(nn.Module):
         tokens: Length of a sequence, N.
         width: Width of a token, D; ``cross_attention_dim`` of the denoiser.
         dropout: Share of the training items that get the null sequence, in [0, 1].
-        guidance: w of null + w (prompt - null) in sampling; 1 is the prompt alone and 0
-            the null sequence alone, both for one network call, anything else for two.
+        guidance: See ``ContextPrompt``.
         path: Safetensors file with "prompt" and "null", (N, D) each, as a text encoder made them;
             None draws both from a fixed seed, which serves a network trained with them as well.
         concatenated: Whether the mean token is also concatenated to the noisy latent, D channels.
@@ -29,8 +79,7 @@ class Prompt(nn.Module):
         UsageError: A number is out of range.
         MrcontrastError: The file is missing, or holds tensors of other shapes.
 
-    Source: Ho & Salimans 2022, arXiv 2207.12598, eq. 6 (there w is ours less one); Rombach et al.
-    2022, arXiv 2112.10752, section 3.3, for both ways to condition.
+    Source: Rombach et al. 2022, arXiv 2112.10752, section 3.3, for both ways to condition.
     """
 
     prompt: Tensor
@@ -56,22 +105,21 @@ class Prompt(nn.Module):
             self.register_buffer(name, value)
 
     @property
-    def calls(self) -> int:
-        """Network calls of a guided prediction."""
-        return 1 if self.guidance in (0.0, 1.0) else 2
-
-    @property
     def channels(self) -> int:
         """Channels that ``concatenate`` adds to a latent."""
         return self.prompt.shape[-1] if self.concatenated else 0
 
-    def forward(self, count: int) -> Tensor:
-        """Return the context of a batch, (B, N, D); in training some items get the null one."""
-        prompts = self.prompt.expand(count, -1, -1)
+    def context(self, batch: keys.Batch) -> Tensor:
+        """Return the prompt for all items; in training some get the null sequence."""
+        prompts = self.prompt.expand(size_of(batch), -1, -1)
         if not self.training or self.dropout == 0:
             return prompts
-        dropped = torch.rand(count, 1, 1, device=prompts.device) < self.dropout
+        dropped = torch.rand(len(prompts), 1, 1, device=prompts.device) < self.dropout
         return torch.where(dropped, self.null, prompts)
+
+    def null_context(self, batch: keys.Batch) -> Tensor:
+        """Return the null sequence for all items."""
+        return self.null.expand(size_of(batch), -1, -1)
 
     def concatenate(self, z: Tensor, context: Tensor) -> Tensor:
         """Return the denoiser's input for latents (B, C, *S) and a context (B, N, D)."""
@@ -81,23 +129,10 @@ class Prompt(nn.Module):
         planes = values.view(*values.shape, *[1] * (z.ndim - 2)).expand(-1, -1, *z.shape[2:])
         return torch.cat([z, planes.to(z)], dim=1)
 
-    def plain(
-        self, call: Callable[..., Tensor], condition: Sequence[Tensor], z_t: Tensor, t: Tensor
-    ) -> Tensor:
-        """Return a network's prediction under the prompt; see ``LatentStage.network``."""
-        return call(condition, z_t, t, self(len(z_t)))
 
-    def guided(
-        self, call: Callable[..., Tensor], condition: Sequence[Tensor], z_t: Tensor, t: Tensor
-    ) -> Tensor:
-        """Return a network's guided prediction, with the condition in both branches."""
-        prompts, null = (value.expand(len(z_t), -1, -1) for value in (self.prompt, self.null))
-        if self.guidance == 0:
-            return call(condition, z_t, t, null)
-        if self.guidance == 1:
-            return call(condition, z_t, t, prompts)
-        empty = call(condition, z_t, t, null)
-        return empty + self.guidance * (call(condition, z_t, t, prompts) - empty)
+def size_of(batch: keys.Batch) -> int:
+    """Return the number of items of a batch."""
+    return next(len(value) for value in batch.values() if isinstance(value, Tensor))
 
 
 def draw_prompt(tokens: int, width: int) -> dict[str, Tensor]:

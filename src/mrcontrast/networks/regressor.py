@@ -1,11 +1,17 @@
 """A network that maps the source to the target in one call, for images of any size."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
+from mrcontrast import keys
 from mrcontrast.networks.fast_kernels import use_fast_kernels
+from mrcontrast.networks.film import Film
 from mrcontrast.networks.padding import crop, pad_to_multiple
+from mrcontrast.networks.tag_prompt import TagPrompt
+
+Tags = list[dict[str, Any]]
 
 
 class Regressor(nn.Module):
@@ -18,6 +24,7 @@ class Regressor(nn.Module):
         context_slices: Neighbouring slices on each side that come with each source in 2D, k.
         factor: Image axes are padded to multiples of this, the product of the strides.
         source: Names of the N contrasts that it is given.
+        prompt: Tags that the network's blocks listen to, or None.
     """
 
     def __init__(
@@ -27,6 +34,7 @@ class Regressor(nn.Module):
         context_slices: int,
         factor: int,
         source: Sequence[str] = ("flair",),
+        prompt: TagPrompt | None = None,
     ) -> None:
         super().__init__()
         self.in_channels = len(source) * (1 + 2 * context_slices)
@@ -36,7 +44,19 @@ class Regressor(nn.Module):
         self.context_slices = context_slices
         self.factor = factor
         self.source = tuple(source)
+        self.prompt: TagPrompt | None = None
+        if prompt is not None:
+            self.listen(prompt)
         use_fast_kernels(self)
+
+    def listen(self, prompt: TagPrompt) -> None:
+        """Let the blocks of the network listen to tags.
+
+        Raises:
+            UsageError: The network has no block that can.
+        """
+        self.prompt = prompt
+        self.film = Film(self.network, prompt.null.numel())
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -47,11 +67,28 @@ class Regressor(nn.Module):
             "context_slices": self.context_slices,
         }
 
-    def forward(self, source: Tensor) -> Tensor:
-        """Return the target (B, 1, *S), not clamped, of a source (B, N * (1 + 2k), *S)."""
-        return crop(self.network(pad_to_multiple(source, self.factor)), source.shape[2:])
+    def forward(self, source: Tensor, tags: Tags | None = None, guided: bool = False) -> Tensor:
+        """Return the target (B, 1, *S), not clamped, of a source (B, N * (1 + 2k), *S).
 
-    def image(self, source: Tensor) -> Tensor:
+        Args:
+            source: Normalised to [0, 1].
+            tags: Known tags of each item; None for none.
+            guided: Whether the prompt guides, as in sampling.
+        """
+        padded = pad_to_multiple(source, self.factor)
+        if self.prompt is None:
+            return crop(self.network(padded), source.shape[2:])
+
+        def network(context: Tensor) -> Tensor:
+            with self.film.under(context):
+                result: Tensor = self.network(padded)
+            return result
+
+        known: keys.Batch = {"source": source, "tags": tags or [{}] * len(source)}
+        image = self.prompt.predict(network, self.prompt.contexts(known, guided))
+        return crop(image, source.shape[2:])
+
+    def image(self, source: Tensor, tags: Tags | None = None) -> Tensor:
         """Return the target image (B, 1, *S) in [0, 1] of a source (B, N * (1 + 2k), *S)."""
-        image: Tensor = self(source)
+        image: Tensor = self(source, tags, guided=True)
         return image.clamp(0.0, 1.0)

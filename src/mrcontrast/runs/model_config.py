@@ -35,7 +35,8 @@ PARTS = frozenset(
             losses.perceptual.PerceptualLoss
             networks.features.efficientnet_lite.load_efficientnet_lite0
             networks.features.resnet.load_radimagenet networks.prompt.Prompt
-            networks.regressor.Regressor stages.optimisation.Optimisation
+            networks.regressor.Regressor networks.tag_prompt.TagPrompt networks.tags.Vocabulary
+            stages.optimisation.Optimisation
         """,
         "mrcontrast.latent.conditions": """
             AtImageSize AtLatentSize Condition

@@ -13,6 +13,7 @@ from mrcontrast.errors import UsageError
 from mrcontrast.latent.conditions import Condition
 from mrcontrast.networks.control import embedded_once, encoder_settings, start_from_denoiser
 from mrcontrast.networks.fast_kernels import use_fast_kernels
+from mrcontrast.networks.tag_prompt import listening
 from mrcontrast.networks.time import network_time
 from mrcontrast.stages.latent_stage import LatentArguments, LatentStage
 
@@ -51,8 +52,10 @@ class ControlNetDiffusion(LatentStage):
     ) -> None:
         super().__init__(**arguments)
         self.denoiser.eval().requires_grad_(False)
+        if self.prompt is not None:
+            self.prompt.requires_grad_(False)
         self.controlnet = controlnet(
-            **encoder_settings(arguments["denoiser"]),
+            **encoder_settings(listening(arguments["denoiser"], self.prompt)),
             spatial_dims=self.spatial_dims,
             in_channels=len(self.codec.mean),
             conditioning_embedding_in_channels=self.condition.channels(self.codec),
@@ -95,7 +98,7 @@ class ControlNetDiffusion(LatentStage):
     @contextmanager
     def sampling(self, batch: keys.Batch) -> Iterator[Predict]:
         """Yield ``predict(z_t, t)`` for all steps; whole images are embedded only once."""
-        condition, call = self.condition(batch, self.codec), self.prompted(guided=True)
+        condition, call = self.condition(batch, self.codec), self.prompted(batch, guided=True)
         cells = [-(-size // self.factor) for size in batch["source"].shape[2:]]
         if self.tiling.cuts(cells):
             yield self.tiled(call, [condition])

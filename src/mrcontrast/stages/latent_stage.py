@@ -17,7 +17,8 @@ from mrcontrast.latent.cache import LatentStore
 from mrcontrast.latent.codec import AutoencoderCodec
 from mrcontrast.latent.conditions import Condition
 from mrcontrast.networks.fast_kernels import use_fast_kernels
-from mrcontrast.networks.prompt import Prompt
+from mrcontrast.networks.prompt import ContextPrompt
+from mrcontrast.networks.tag_prompt import listening, measure_tags
 from mrcontrast.networks.tiling import DENOISER_PASSES, Tiling
 from mrcontrast.stages.contract import Roles, Stage
 from mrcontrast.stages.optimisation import Optimisation
@@ -32,7 +33,7 @@ class LatentArguments(Roles, total=False):
     optimisation: Required[Optimisation]
     store: LatentStore | None
     condition: Condition | None
-    prompt: Prompt | None
+    prompt: ContextPrompt | None
     context_slices: int
 
 
@@ -70,7 +71,7 @@ class LatentStage(Stage):
         optimisation: Optimisation,
         store: LatentStore | None = None,
         condition: Condition | None = None,
-        prompt: Prompt | None = None,
+        prompt: ContextPrompt | None = None,
         context_slices: int = 0,
         **roles: Unpack[Roles],
     ) -> None:
@@ -81,7 +82,7 @@ class LatentStage(Stage):
             condition.attach(codec, self.source, context_slices)
             further += condition.channels(codec) if self.concatenates else 0
         self.codec = codec
-        self.denoiser = denoiser(**codec.network_sizes(further))
+        self.denoiser = listening(denoiser, prompt)(**codec.network_sizes(further))
         self.process = process
         self.optimisation = optimisation
         self.store = store
@@ -106,8 +107,8 @@ class LatentStage(Stage):
 
     @property
     def trained(self) -> nn.Module:
-        """The network that learns; the rest is frozen."""
-        return self.denoiser
+        """The denoiser, and the prompt if it learns; the rest is frozen."""
+        return self.denoiser if self.prompt is None else nn.ModuleList([self.denoiser, self.prompt])
 
     @property
     def networks(self) -> nn.Module:
@@ -161,13 +162,18 @@ class LatentStage(Stage):
             guided: Whether the prompt guides, as in sampling; else it may drop out, as in training.
         """
         condition = [] if self.condition is None else [self.condition(batch, self.codec)]
-        return self.tiled(self.prompted(guided), condition)
+        return self.tiled(self.prompted(batch, guided), condition)
 
-    def prompted(self, guided: bool) -> Callable[..., Tensor]:
-        """Return ``network`` with the context of the prompt, if there is one."""
+    def prompted(self, batch: keys.Batch, guided: bool) -> Callable[..., Tensor]:
+        """Return ``network`` with the contexts of the prompt for a batch, if there is one."""
         if self.prompt is None:
             return self.network
-        return partial(self.prompt.guided if guided else self.prompt.plain, self.network)
+        prompt, contexts = self.prompt, self.prompt.contexts(batch, guided)
+
+        def call(condition: Sequence[Tensor], z_t: Tensor, t: Tensor) -> Tensor:
+            return prompt.predict(partial(self.network, condition, z_t, t), contexts)
+
+        return call
 
     def tiled(self, call: Callable[..., Tensor], condition: Sequence[Tensor]) -> Predict:
         """Return ``predict(z_t, t)`` of a call for a condition, in tiles if there are any."""
@@ -234,7 +240,8 @@ class LatentStage(Stage):
         self.log_scores(batch, self.loss(batch, seed=batch_idx), self(batch, noise))
 
     def before_fit(self, datamodule: LightningDataModule) -> None:
-        """Check the codec and let training read cached latents in the place of images."""
+        """Check the codec, measure tags, and let training read cached latents."""
         self.codec.check()
+        measure_tags(self, datamodule)
         if self.store is not None:
             self.store.install(datamodule, self.codec, self.condition)  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
 """Networks and weights that a stage inherits from earlier runs."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,12 +22,14 @@ class Inheritance:
     """Keys and weights that come from one parent, which may be of the stages (modules).
 
     ``parts`` leads from config paths in the child (``???`` in its YAML) to paths in the parent,
-    ``weights`` from modules or buffers in the child to those in the parent.
+    ``weights`` from modules or buffers in the child to those in the parent. ``optional`` is as
+    ``parts``, for a part that the parent may lack, below one that was copied.
     """
 
     stages: tuple[str, ...]
     parts: Mapping[str, str]
     weights: Mapping[str, str]
+    optional: Mapping[str, str] = field(default_factory=dict)
 
 
 PARENTS = {
@@ -67,6 +69,10 @@ PARENTS = {
             "stage.condition.signals.anchor.regressor": "stage.regressor",
         },
         weights={"condition.regressor": "regressor"},
+        optional={
+            "stage.condition.signals.regression.regressor.prompt": "stage.prompt",
+            "stage.condition.signals.anchor.regressor.prompt": "stage.prompt",
+        },
     ),
 }
 
@@ -166,6 +172,10 @@ def fill_gaps(
                     f"Expected a part {source}, got none ({where}). Name another run."
                 )
             OmegaConf.update(config, path, part, force_add=True)
+            for further, name in inheritance.optional.items():
+                found = OmegaConf.select(theirs, name)
+                if further.startswith(f"{path}.") and found is not None:
+                    OmegaConf.update(config, further, found, force_add=True)
 
 
 def adopt_weights(stage: "nn.Module", parents: Mapping[str, RunFolder]) -> None:
