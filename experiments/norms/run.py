@@ -36,7 +36,7 @@ def train_stage(name: str, variant: str, args: argparse.Namespace) -> Any:  # no
         variants.NORMS[norm](stage.get_submodule(part), field)
     if norm == "crop":
         stage.regressor.network = variants.Cropped(stage.regressor.network, stage.factor)
-    watch(stage, field, "f" in options, "b" in options and name == "unet")
+    watch(stage, field, options, name == "unet")
     if known.is_file():
         stage.load_state_dict(torch.load(known))
         return stage.eval()
@@ -49,7 +49,7 @@ def train_stage(name: str, variant: str, args: argparse.Namespace) -> Any:  # no
             for tensor, value in found.items():
                 wanted[tensor].copy_(value)
     getattr(stage, "initialise", lambda: None)()
-    fit(stage, datamodule, args.steps)
+    fit(stage, datamodule, args.steps, args.precision)
     if name == "autoencoder":
         with torch.no_grad():
             stage.measure_latents(datamodule)
@@ -61,26 +61,27 @@ def train_stage(name: str, variant: str, args: argparse.Namespace) -> Any:  # no
 def watch(
     stage: Any,  # noqa: ANN401 - any stage
     field: variants.Field,
-    random: bool,
-    brain: bool,
+    options: str,
+    unet: bool,
 ) -> None:
     """Tell norms the brain of each batch; vary the field, or weigh the loss, if asked."""
 
     def after(batch: dict, _: int) -> dict:
-        batch = random_field(batch, stage.factor) if random and stage.training else batch
+        batch = random_field(batch, stage.factor) if "f" in options and stage.training else batch
         field.mask = batch.get("brain_mask")
         return batch
 
     stage.on_after_batch_transfer = after
     stage.register_forward_pre_hook(lambda _, given: setattr(field, "mask", given[0]["brain_mask"]))
-    if brain:
-        stage.loss = lambda batch: brain_l1(stage.regressor(batch["source"]), batch)
+    if unet and "b" in options:
+        power = 2 if "s" in options else 1
+        stage.loss = lambda batch: brain_error(stage.regressor(batch["source"]), batch, power)
 
 
-def brain_l1(image: torch.Tensor, batch: dict) -> torch.Tensor:
+def brain_error(image: torch.Tensor, batch: dict, power: int) -> torch.Tensor:
     """Return the mean error in the brain; an image counts as the root of its brain's voxels."""
     mask = batch["brain_mask"]
-    each = ((image - batch["target"]).abs() * mask).flatten(1).sum(1)
+    each = ((image - batch["target"]).abs().pow(power) * mask).flatten(1).sum(1)
     root = mask.flatten(1).sum(1).clamp_min(1).sqrt()
     return (each / root).sum() / root.sum()
 
@@ -100,7 +101,7 @@ def random_field(batch: dict, factor: int) -> dict:
     return changed
 
 
-def fit(stage: Any, datamodule: Any, steps: int) -> None:  # noqa: ANN401 - any of both
+def fit(stage: Any, datamodule: Any, steps: int, precision: str) -> None:  # noqa: ANN401
     """Train for so many steps, without validation and without an average of the weights."""
     datamodule.prepare_data()
     trainer = lightning.Trainer(
@@ -108,7 +109,7 @@ def fit(stage: Any, datamodule: Any, steps: int) -> None:  # noqa: ANN401 - any 
         max_epochs=-1,
         accelerator="cpu",
         devices=1,
-        precision="bf16-mixed",
+        precision=precision,
         gradient_clip_val=1.0,
         limit_val_batches=0,
         num_sanity_val_steps=0,
@@ -157,6 +158,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("outputs/norms/runs"))
     parser.add_argument("--dims", type=int, choices=(2, 3), default=2)
     parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--precision", default="bf16-mixed", help="32-true: no bf16 units")
     parser.add_argument("--subjects", type=int, default=3)
     args = parser.parse_args()
     quieten(True)

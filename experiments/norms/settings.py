@@ -8,7 +8,8 @@ from mrcontrast.training.lineage import PARENTS, fill_gaps
 
 OPTIONS = (
     "Letters after a variant's +: t adds thin slices to training (0.5 % of brain and more), "
-    "f draws the field of view at random, b takes the loss of the U-Net per brain voxel."
+    "f draws the field of view at random, b takes the loss of the U-Net per brain voxel, "
+    "s squares it."
 )
 STAGES = {
     "unet": ["stage=unet_regression", "stage.regressor.network.filters=[16,32,64,128]"],

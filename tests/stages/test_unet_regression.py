@@ -4,6 +4,7 @@ import pytest
 import torch
 from tests.stages.conftest import SHAPES, adam, make_batch, make_regressor, make_stage
 
+from mrcontrast.losses.brain import brain_error
 from mrcontrast.stages.unet_regression import UNetRegression
 
 
@@ -23,11 +24,11 @@ def test_padding_changes_no_voxel_far_from_it():
     )
 
 
-def test_the_loss_is_the_mean_absolute_error_before_clamping(dims, batch):
+def test_the_loss_is_the_brain_error_before_clamping(dims, batch):
     stage = make_stage("unet_regression", dims)
     with torch.no_grad():
         raw = stage.regressor(batch["source"])
-    expected = (raw - batch["target"]).abs().mean()
+    expected = brain_error(raw, batch["target"], batch["brain_mask"])
     assert raw.min() < 0
     assert stage.loss(batch).item() == pytest.approx(expected.item())
     assert stage.eval()(batch).min() >= 0

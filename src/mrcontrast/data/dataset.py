@@ -33,7 +33,7 @@ class ItemOptions:
         max_val_items: Validate on this many items, evenly spaced over the split.
     """
 
-    min_brain_fraction: float = 0.05
+    min_brain_fraction: float = 0.005
     patch_size: Sequence[int] | None = None
     max_val_items: int = 64
 

@@ -3,12 +3,12 @@
 from typing import Unpack
 
 import torch
-import torch.nn.functional as F
 from lightning import LightningDataModule
 from torch import Tensor
 
 from mrcontrast import keys
 from mrcontrast.diffusion.sampling import Generators
+from mrcontrast.losses.brain import brain_error
 from mrcontrast.networks.regressor import Regressor
 from mrcontrast.networks.tag_prompt import TagPrompt, measure_tags
 from mrcontrast.stages.contract import Roles, Stage
@@ -16,7 +16,7 @@ from mrcontrast.stages.optimisation import Optimisation
 
 
 class UNetRegression(Stage):
-    """Learn the median target image given the source. Shapes and ranges: mrcontrast.keys.
+    """Learn the mean target image given the source. Shapes and ranges: mrcontrast.keys.
 
     The best of the simple methods in PSNR, and the softest: it averages over all images that fit
     the source.
@@ -27,8 +27,8 @@ class UNetRegression(Stage):
         prompt: Tags that the network listens to, or None.
         roles: See ``Roles``.
 
-    Source: Ronneberger et al. 2015, arXiv 1505.04597; with L1 on the image in the place of a
-    segmentation loss, and padding so that no border is lost.
+    Source: Ronneberger et al. 2015, arXiv 1505.04597; with squared errors in the place of a
+    segmentation loss, see ``brain_error``, and padding so that no border is lost.
     """
 
     def __init__(
@@ -70,5 +70,6 @@ class UNetRegression(Stage):
         return self.regressor.image(batch["source"], batch.get("tags"))
 
     def loss(self, batch: keys.Batch) -> Tensor:
-        """Return the mean absolute error over the whole image, a scalar."""
-        return F.l1_loss(self.regressor(batch["source"], batch.get("tags")), batch["target"])
+        """Return ``brain_error``, a scalar."""
+        image = self.regressor(batch["source"], batch.get("tags"))
+        return brain_error(image, batch["target"], batch["brain_mask"])
