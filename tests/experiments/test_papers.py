@@ -79,7 +79,7 @@ def test_the_networks_of_pinaya_are_those_of_the_released_model():
         built = build_without_values(stage)
         assert built.codec.latent_shape((160, 224, 160)) == (3, 20, 28, 20)
         z = torch.empty(1, 3, 20, 28, 20)
-        assert built.predictor({})(z, torch.full((1,), 0.5)).shape == z.shape
+        assert built.predictor({"source": z})(z, torch.full((1,), 0.5)).shape == z.shape
     assert (built.denoiser.in_channels, built.denoiser.out_channels) == (7, 3)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from mrcontrast.data.epoch_order import EpochOrder, LateLoader
+from mrcontrast.data.manifest import Manifest
 from mrcontrast.stages.contract import Stage
 
 
@@ -82,6 +83,8 @@ class ToyKeys(Dataset):
 
 
 class ToyManifest:
+    facts, _shared_settings = Manifest.facts, Manifest._shared_settings
+
     def __init__(self, data_hash: str) -> None:
         self.data_hash = data_hash
         self.split_hash = "split"
