@@ -17,8 +17,9 @@ from mrcontrast.inference.collisions import check_collisions
 from mrcontrast.inference.files import facts_of, made_by, translate_job
 from mrcontrast.inference.from_run import from_run
 from mrcontrast.inference.options import check_options, name_files
-from mrcontrast.inference.sampling_options import SamplingOptions
+from mrcontrast.inference.sampling_options import OPTIONS, SamplingOptions
 from mrcontrast.inference.stage_translator import StageTranslator
+from mrcontrast.inference.translation import read_by
 from mrcontrast.inference.translation_jobs import Job, file_job
 from mrcontrast.runs.released import check_runs_exist, released_models
 from mrcontrast.storage.nifti import open_nifti
@@ -45,6 +46,7 @@ def load(
     temperature: float | None = None,
     seed: int = 0,
     device: str = "auto",
+    **further: Any,  # noqa: ANN401 - of several types
 ) -> "Translator":
     """Load a trained model; the options are those of ``mrcontrast translate``.
 
@@ -57,6 +59,7 @@ def load(
         temperature: Standard deviation of the initial noise; None is 0.5 for one sample, else 1.
         seed: Seed of the noise.
         device: "auto", "cpu", "cuda" or "cuda:N".
+        further: Other fields of ``SamplingOptions``, such as ``without=["t2w"]``.
 
     Raises:
         UsageError: There is no such model, or an option does not fit it.
@@ -68,7 +71,12 @@ def load(
     """
     check_options(Namespace(batch_size=1, steps=steps, seed=seed, device=device))
     check_runs_exist({"model": str(model)})
-    options = SamplingOptions(samples, steps, sampler, start, temperature, seed=seed)
+    if unknown := sorted(further.keys() - {*OPTIONS}):
+        raise UsageError(
+            f"Expected options among {', '.join(OPTIONS)}, got {unknown[0]}. Choose one."
+        )
+    named = {"steps": steps, "sampler": sampler, "start": start, "temperature": temperature}
+    options = SamplingOptions.of({"samples": samples, "seed": seed, **named, **further})
     return Translator(from_run(str(model), options, device=device), seed)
 
 
@@ -102,7 +110,8 @@ class Translator:
 
         Args:
             image: A file, a nibabel image or an array (X, Y, Z), in any orientation and unit; for
-                a model of several sources a dict of one for each contrast, all on one grid.
+                a model of several sources a dict of one for each contrast, all on one grid;
+                optional ones may be left out.
             affine: (4, 4), from voxels to RAS in mm; needed where all images are arrays.
             mask: Brain mask, in the forms of ``image``; None takes ``*_desc-brain_mask`` next to a
                 file, else the largest non-zero component.
@@ -115,7 +124,8 @@ class Translator:
         given = images if mask is None else {**images, MASK: mask}
         with as_files(given, affine) as files:
             brain_mask = files.pop(MASK, None)
-            sources = name_files(Namespace(source=files), self.source)
+            named = name_files(Namespace(source=files), self.source, self.inner.optional)
+            sources = {name: named[name] for name in read_by(self.inner) if name in named}
             job = file_job(sources, self.target, Path("out.nii.gz"), brain_mask, self.seed)
             facts = facts_of(job, self.inner)
             found = translate_job(job, self.inner)

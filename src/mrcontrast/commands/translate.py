@@ -83,10 +83,12 @@ def translate_records(
         MrcontrastError: Subjects could not be translated, while the others are finished; or they
             were normalised otherwise than the model's training data.
     """
+    from mrcontrast.inference.translation import optional_of, read_by
     from mrcontrast.inference.translation_jobs import record_jobs
 
-    roles, shuffled = (translator.source, translator.target), shuffles_tags(translator)
-    jobs = record_jobs(records, *roles, Path(out_dir), shuffle_source, seed, shuffled)
+    roles, shuffled = (read_by(translator), translator.target), shuffles_tags(translator)
+    options = (shuffle_source, seed, shuffled, optional_of(translator))
+    jobs = record_jobs(records, *roles, Path(out_dir), *options)
     return translate_all(jobs, translator, existing)
 
 
@@ -118,7 +120,9 @@ def translate_originals(
     Raises:
         MrcontrastError: Subjects could not be translated, while the others are finished.
     """
-    roles = tuple(translator.source), translator.target
+    from mrcontrast.inference.translation import read_by
+
+    roles = read_by(translator), translator.target
     jobs = [original.job(*roles, Path(out_dir), seed) for original in originals]
     return translate_all(jobs, translator, existing)
 
@@ -150,15 +154,17 @@ def find_jobs(args: Namespace, translator: "Translator") -> list["Job"]:
             fit.
     """
     from mrcontrast.inference import translation_jobs as jobs
+    from mrcontrast.inference.translation import optional_of, read_by
 
-    source, target = tuple(translator.source), translator.target
+    source, target, optional = read_by(translator), translator.target, optional_of(translator)
     out, seed, strip = args.output, args.seed, args.strip_skull
     if args.input is None or args.input.is_file():
-        files = name_files(args, source)
+        named = name_files(args, tuple(translator.source), optional)
+        files = {name: path for name, path in named.items() if name in source}
         found = [jobs.file_job(files, target, out, args.mask, seed, args.any_contrast)]
     elif not jobs.is_prepared(args.input):
-        given = (args.input, source, target, out, args.mask, seed, args.any_contrast)
-        found = jobs.folder_jobs(*given)
+        given = (args.input, tuple(source), target, out, args.mask, seed, args.any_contrast)
+        found = jobs.folder_jobs(*given, optional)
     elif args.mask is not None or strip:
         raise UsageError(
             f"Expected no {'--strip-skull' if strip else '--mask'} for a prepared data set, which "
@@ -167,8 +173,8 @@ def find_jobs(args: Namespace, translator: "Translator") -> list["Job"]:
     else:
         records = jobs.split_records(args.input, args.split)
         shuffled = args.known_tags == "shuffled"
-        roles = translator.source, target
-        return jobs.record_jobs(records, *roles, out, seed=seed, shuffle_tags=shuffled)
+        choices = {"seed": seed, "shuffle_tags": shuffled, "optional": optional}
+        return jobs.record_jobs(records, source, target, out, **choices)
     return [job.stripped() for job in found] if strip else found
 
 

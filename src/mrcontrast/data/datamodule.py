@@ -11,7 +11,7 @@ from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
 from mrcontrast import keys
-from mrcontrast.data.augmentation import AugmentedDataset, FixedDraw
+from mrcontrast.data.augmentation import AugmentedDataset, FixedDraw, OptionalDropout
 from mrcontrast.data.dataset import (
     Item,
     ItemOptions,
@@ -25,7 +25,7 @@ from mrcontrast.data.fixed_items import EvenSubset, Items, drawn_patches, fixed_
 from mrcontrast.data.manifest import Manifest
 from mrcontrast.data.record import Record
 from mrcontrast.data.scanned import scanned_slices
-from mrcontrast.data.volume_store import open_store, record_key, store_folder
+from mrcontrast.data.volume_store import VolumeStore, open_store, record_key, store_folder
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.storage.identity import UnidentifiedError, hashed, identity
 
@@ -49,12 +49,14 @@ class ContrastDataModule(LightningDataModule):
         items: What is cut out of a volume.
         augmentation: MONAI dictionary transforms for training items, or None.
         seed: Seed of the order of training items and of their draws.
+        optional: Sources that a session may lack.
+        optional_dropout: Probability that an optional source drops out of a training item.
 
     Raises:
         UsageError: The options contradict one another.
     """
 
-    def __init__(  # noqa: PLR0913 - ten keys of the config
+    def __init__(  # noqa: PLR0913 - the keys of the config
         self,
         root: str,
         source: Sequence[str],
@@ -66,6 +68,8 @@ class ContrastDataModule(LightningDataModule):
         items: ItemOptions | None = None,
         augmentation: Mapping[str, Callable] | Sequence[Callable] | None = None,
         seed: int = 0,
+        optional: Sequence[str] = (),
+        optional_dropout: float = 0.3,
     ) -> None:
         super().__init__()
         self.root = Path(root)
@@ -81,6 +85,7 @@ class ContrastDataModule(LightningDataModule):
         self.augmentation_identity = identity_or_error(self.augmentation)
         self.replacement: Dataset[Item] | None = None
         self.seed = seed
+        self.optional, self.optional_dropout = tuple(optional), optional_dropout
         self.refuse_contradictions()
 
     @cached_property
@@ -120,12 +125,20 @@ class ContrastDataModule(LightningDataModule):
     @property
     def drawn_items(self) -> Dataset[Item]:
         """Training items as a trainer sees them: random patches, augmented."""
-        drawn = drawn_patches(self.plain_items)
-        return AugmentedDataset(drawn, self.augmentation) if self.augmentation else drawn
+        drawn: Dataset[Item] = drawn_patches(self.plain_items)
+        drawn = AugmentedDataset(drawn, self.augmentation) if self.augmentation else drawn
+        return self.dropped(drawn) if self.optional else drawn
+
+    def dropped(self, items: Dataset[Item]) -> Dataset[Item]:
+        """Return items from which optional sources drop out."""
+        rows = keys.optional_rows(self.source, self.optional)
+        return OptionalDropout(items, rows, self.optional_dropout)
 
     def variant(self, index: int) -> Dataset[Item]:
-        """Return training items under the ``index``-th fixed draw; 0 is ``plain_items``."""
-        return self.plain_items if index == 0 else FixedDraw(self.drawn_items, index)
+        """Return training items under the ``index``-th fixed draw; 0 has no augmentation."""
+        if index > 0:
+            return FixedDraw(self.drawn_items, index)
+        return FixedDraw(self.dropped(self.plain_items), 0) if self.optional else self.plain_items
 
     def fingerprint(self) -> dict[str, Any]:
         """Return all that decides the voxels of training items, as JSON.
@@ -135,7 +148,9 @@ class ContrastDataModule(LightningDataModule):
         """
         if isinstance(self.augmentation_identity, UnidentifiedError):
             raise self.augmentation_identity
-        stored = [record_key(record, self.contrasts) for record in self.manifest.split("train")]
+        records = self.manifest.split("train")
+        stored = [record_key(record, self.contrasts, self.optional) for record in records]
+        dropout = {"optional": list(self.optional), "optional_dropout": self.optional_dropout}
         scanned = [scanned_slices(record) for record in self.manifest.records]
         return {
             "store": hashed(*stored),
@@ -144,6 +159,7 @@ class ContrastDataModule(LightningDataModule):
             "split": self.manifest.split_hash,
             "source": list(self.source),
             "target": self.target,
+            **(dropout if self.optional else {}),
             "spatial_dims": self.spatial_dims,
             "context_slices": self.context_slices,
             "min_brain_fraction": self.items.min_brain_fraction,
@@ -175,7 +191,7 @@ class ContrastDataModule(LightningDataModule):
 
     def prepare_data(self) -> None:
         """Make the memory-mapped store, in one process."""
-        open_store(self.manifest.records, store_folder(self.root), self.contrasts)
+        self.store(self.manifest.records)
 
     def train_dataloader(self) -> DataLoader:
         """Load shuffled training items; an incomplete last batch is dropped if it is not all.
@@ -222,9 +238,13 @@ class ContrastDataModule(LightningDataModule):
             )
         return items
 
+    def store(self, records: Sequence[Record]) -> VolumeStore:
+        """Open the store of some records."""
+        return open_store(records, store_folder(self.root), self.contrasts, self.optional)
+
     def cut(self, records: Sequence[Record]) -> Items:
         """Cut records into slices, volumes or patches."""
-        store = open_store(records, store_folder(self.root), self.contrasts)
+        store = self.store(records)
         subjects = [record.name for record in records]
         tags = [record.known for record in records]
         if self.spatial_dims == 2:
@@ -252,6 +272,11 @@ class ContrastDataModule(LightningDataModule):
             raise UsageError(
                 f"Expected one source or more and another target, got data.source="
                 f"[{', '.join(self.source)}] and data.target={self.target}. Name each once."
+            )
+        keys.optional_rows(self.source, self.optional)
+        if not 0 <= self.optional_dropout < 1:
+            raise UsageError(
+                f"Expected data.optional_dropout in [0, 1), got {self.optional_dropout}."
             )
         self.items.check(self.spatial_dims, self.context_slices)
 

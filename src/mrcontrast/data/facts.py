@@ -7,13 +7,15 @@ from mrcontrast.data.manifest import Manifest
 from mrcontrast.errors import MrcontrastError
 
 
-def data_facts(manifest: Manifest, source: Sequence[str], target: str) -> dict[str, Any]:
+def data_facts(
+    manifest: Manifest, source: Sequence[str], target: str, optional: Sequence[str] = ()
+) -> dict[str, Any]:
     """Return contrasts, grid and normalisers of a data set, for ``provenance.json`` under "data".
 
     Returns:
-        "source" (list of names), "target", "spacing_mm" (float), "shape" (x, y, z voxels), and
-        for each contrast the settings "name" and "clip" under "normaliser_<contrast>", without
-        values of one subject.
+        "source" (list of names), "optional" (likewise, where there are any), "target",
+        "spacing_mm" (float), "shape" (x, y, z voxels), and for each contrast the settings "name"
+        and "clip" under "normaliser_<contrast>", without values of one subject.
 
     Raises:
         MrcontrastError: Subjects were normalised in different ways.
@@ -21,6 +23,7 @@ def data_facts(manifest: Manifest, source: Sequence[str], target: str) -> dict[s
     first = manifest.records[0]
     return {
         "source": list(source),
+        **({"optional": list(optional)} if optional else {}),
         "target": target,
         "spacing_mm": float(first.spacing_mm),
         "shape": [int(size) for size in first.shape],

@@ -20,7 +20,7 @@ from mrcontrast.errors import MrcontrastError, UsageError, one_line, printable
 from mrcontrast.imaging.header import geometry_remarks
 from mrcontrast.inference.collisions import check_collisions
 from mrcontrast.inference.prompting import text_of
-from mrcontrast.inference.translation import Translation, Translator
+from mrcontrast.inference.translation import Translation, Translator, read_by
 from mrcontrast.inference.translation_jobs import Job
 from mrcontrast.storage.files import sha256_file
 from mrcontrast.storage.nifti import check_present
@@ -100,13 +100,13 @@ def translate_job(job: Job, translator: Translator) -> Translation:
     if job.stands_for is not None:
         affine = read_volume(job.stands_for).affine
         volumes = [replace(volume, affine=affine) for volume in volumes]
+    by_name = dict(zip(job.given(read_by(translator)), volumes, strict=True))
+    given = [by_name.get(name) for name in translator.source]
     if job.prepared:
         assert mask is not None
-        result = translator.translate_prepared(
-            volumes, mask, job.seed, job.scanned_slices, job.tags
-        )
+        result = translator.translate_prepared(given, mask, job.seed, job.scanned_slices, job.tags)
     else:
-        result = translator.translate(volumes, mask, job.seed, job.tags)
+        result = translator.translate(given, mask, job.seed, job.tags)
     brain = result.brain if mask is None else mask
     return replace(result, remarks=(*remarks, *result.remarks), brain=brain)
 
@@ -116,7 +116,7 @@ def made_by(job: Job, translator: Translator, result: Translation) -> dict[str, 
     return {
         "IntensityUnits": UNITS.format(title_of(translator.target)),
         "Sources": [str(path) for path in (*job.sources, job.mask) if path is not None],
-        "SourceContrasts": list(translator.source),
+        "SourceContrasts": list(job.given(read_by(translator))),
         "TargetContrast": translator.target,
         "BrainMask": mask_source(job),
         "Normaliser": result.normaliser,
@@ -174,6 +174,8 @@ def facts_of(job: Job, translator: Translator) -> dict[str, Any]:
     Raises:
         MrcontrastError: A source cannot be read.
     """
+    given = job.given(read_by(translator))
+    missing = [name for name in translator.source if name not in given]
     hashes = [hash_of(path) for path in job.sources]
     tags = translator.tags_for(job.tags)
     return {
@@ -181,6 +183,7 @@ def facts_of(job: Job, translator: Translator) -> dict[str, Any]:
         **({"Prompt": text_of(tags)} if tags else {}),
         "Seed": job.seed,
         "SourceSHA256": hashes if len(hashes) > 1 else hashes[0],
+        **({"MissingSources": missing} if missing else {}),
         "BrainMaskSHA256": None if job.mask is None else hash_of(job.mask),
         **({"SkullStripped": "deepbet"} if job.strip_skull else {}),
         "PreparedSource": job.prepared,

@@ -54,6 +54,7 @@ def from_run(
             f"Expected a model that samples for {options.samples} samples, got a "
             f"{folder.stage_name}, which makes one image ({folder.path}). Leave --samples out."
         )
+    check_without(stage, options.without)
     set_options(stage, options)
     grid, normalisers = trained_on(folder, stage.inputs, stage.factor)
     identity = {
@@ -92,6 +93,16 @@ def set_options(stage: Stage, options: SamplingOptions) -> None:
     if options.start is not None:
         stage.start = options.start
     set_prompt(stage, options)
+
+
+def check_without(stage: Stage, without: Sequence[str]) -> None:
+    """Raise UsageError for a name to do without that is no optional source of a stage."""
+    if wrong := [name for name in without if name not in stage.optional]:
+        known = ", ".join(stage.optional) or "none"
+        raise UsageError(
+            f"Expected an optional source of the model to do without, among {known}, got "
+            f"{wrong[0]}. Leave it out."
+        )
 
 
 def check_device(device: str) -> None:

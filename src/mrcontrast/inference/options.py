@@ -26,6 +26,8 @@ SOURCE_HELP = (
     "such as pd=A.nii.gz t2w=B.nii.gz"
 )
 
+WITHOUT_HELP = "do without an optional source of the model, though it is there; repeatable"
+
 OUT_HELP = "a NIfTI file, or a folder if IN is one; --out OUT says the same"
 
 MASK_HELP = (
@@ -93,6 +95,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("input", nargs="?", type=Path, metavar="IN", help=IN_HELP)
     add("output", type=Path, metavar="OUT", help=OUT_HELP)
     add("--source", nargs="+", metavar="NAME=FILE", help=SOURCE_HELP)
+    add("--without", action="append", default=[], metavar="NAME", help=WITHOUT_HELP)
     add("--model", required=True, metavar="RUN", help=MODEL_HELP)
     add("--mask", type=Path, metavar="PATH", help=MASK_HELP)
     add("--strip-skull", action="store_true", help=STRIP_HELP)
@@ -136,20 +139,27 @@ def check_options(args: Namespace) -> None:
         )
 
 
-def name_files(args: Namespace, source: Sequence[str]) -> dict[str, Path]:
+def name_files(
+    args: Namespace, source: Sequence[str], optional: Sequence[str] = ()
+) -> dict[str, Path]:
     """Return the files of one subject by contrast, in the order of a model's sources.
+
+    Args:
+        args: With ``source``, files by contrast, or ``input``, the file of the first.
+        source: Sources of the model.
+        optional: Those among them that may be absent, or are left out.
 
     Raises:
         UsageError: They are not those of its sources.
     """
     files = args.source or {source[0]: args.input}
-    if set(files) != set(source):
-        wanted = " ".join(f"{name}=FILE" for name in source)
+    if not set(source) - set(optional) <= set(files) <= set(source):
+        wanted = " ".join(f"[{n}=FILE]" if n in optional else f"{n}=FILE" for n in source)
         raise UsageError(
             f"Expected --source {wanted} for this model, got {', '.join(files)}. "
             "Name each of its sources once."
         )
-    return {name: files[name] for name in source}
+    return {name: files[name] for name in source if name in files}
 
 
 def sources_of(args: Namespace) -> list[Path]:

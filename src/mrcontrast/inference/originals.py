@@ -1,6 +1,6 @@
 """Prepared subjects as they were scanned: the raw files, on their own grids, with a brain mask."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,40 +26,49 @@ class Original:
     images: Mapping[str, Path]
     mask: Path
 
-    def job(self, source: Sequence[str], target: str, out_dir: Path, seed: int) -> Job:
+    def job(self, source: Iterable[str], target: str, out_dir: Path, seed: int) -> Job:
         """Return the job that translates this session on its own grid.
 
         Args:
-            source: Names of the model's sources.
+            source: Names of the model's sources; those that the session lacks are absent.
             target: Contrast that the model makes.
             out_dir: Gets ``<name>_desc-synth_<suffix>.nii.gz``.
             seed: The session has a seed of its own, made from this and its name.
         """
-        files = tuple(self.images[name] for name in source)
+        files = {name: self.images[name] for name in source if name in self.images}
         output = out_dir / synthetic_name(self.name, target)
-        return Job(self.name, files, self.mask, output, seed_of(self.name, seed))
+        seed = seed_of(self.name, seed)
+        return Job(
+            self.name, tuple(files.values()), self.mask, output, seed, contrasts=tuple(files)
+        )
 
 
-def originals(records: Sequence[Record], masks: Path, contrasts: Sequence[str]) -> list[Original]:
+def originals(
+    records: Sequence[Record],
+    masks: Path,
+    contrasts: Sequence[str],
+    optional: Sequence[str] = (),
+) -> list[Original]:
     """Return the raw files of prepared sessions.
 
     Args:
         records: From a manifest.
         masks: Folder of the brain masks that ``write_masks`` made.
         contrasts: Names of the images that are needed.
+        optional: Those among them that a session may lack.
 
     Raises:
         MrcontrastError: The manifest lists no raw file of a contrast, or the file is gone.
     """
     found = []
     for record in records:
-        if lacking := [name for name in contrasts if name not in record.raw]:
+        if lacking := [name for name in contrasts if name not in (*record.raw, *optional)]:
             raise MrcontrastError(
                 f"Expected the raw {lacking[0]} of {record.name} in the manifest, got none "
                 f"({record.brain_mask}). Prepare the data set again from files, or leave "
                 "full_grid out."
             )
-        images = {name: record.raw[name] for name in contrasts}
+        images = {name: record.raw[name] for name in contrasts if name in record.raw}
         mask = record.raw.get(RAW_MASK) or mask_path(record, masks)
         for path in (*images.values(), mask):
             if not path.is_file():

@@ -1,7 +1,7 @@
 """Sampling options of ``translate``, studies and Python: count, steps, noise and precision."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -38,6 +38,7 @@ class SamplingOptions:
             own, or takes 2 with a negative prompt.
         known_tags: Tags of a volume that count where the prompt is silent: "source" (of sources and
             person), "all" (of the target too), "none", or "shuffled" (all of another subject's).
+        without: Optional sources that are left out though they are there.
         precision: "32-true", or "bf16-mixed", which autocasts to bfloat16: faster where the
             hardware has units for it.
 
@@ -62,6 +63,7 @@ class SamplingOptions:
     guidance: float | None = None
     known_tags: str = KNOWN_TAGS[0]
     precision: str = PRECISIONS[0]
+    without: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if self.samples < 1:
@@ -84,7 +86,9 @@ class SamplingOptions:
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
         """Return the options among values by name, such as those of a command line."""
-        return cls(**{key: values[key] for key in OPTIONS if key in values})
+        found = {key: values[key] for key in OPTIONS if key in values}
+        lists = {key: tuple(value) for key, value in found.items() if isinstance(value, list)}
+        return cls(**found | lists)
 
     def resolved(self, stage: "Stage") -> Self:
         """Return the options with a number as temperature.

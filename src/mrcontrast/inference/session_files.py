@@ -12,11 +12,11 @@ from mrcontrast.inference.mask_files import session_of
 SYNTHETIC = "_desc-synth"
 
 
-def volumes_of(folder: Path, contrast: str, out_dir: Path) -> list[Path]:
+def volumes_of(folder: Path, contrast: str, out_dir: Path, optional: bool = False) -> list[Path]:
     """Return the volumes of one contrast in a folder, but for outputs.
 
     Raises:
-        MrcontrastError: There is none.
+        MrcontrastError: There is none, and it is not optional.
     """
     out = out_dir.resolve()
     inside = folder.resolve() in out.parents
@@ -28,7 +28,7 @@ def volumes_of(folder: Path, contrast: str, out_dir: Path) -> list[Path]:
         and not path.name.startswith(".")  # "._x" is a Mac's companion of x
         and not (inside and out in (path.parent.resolve() / path.name).parents)
     ]
-    if not found:
+    if not found and not optional:
         raise MrcontrastError(
             f"Expected files that end in _{ending_of(contrast)}.nii.gz, got none ({folder}). "
             "Rename or convert."
@@ -36,19 +36,24 @@ def volumes_of(folder: Path, contrast: str, out_dir: Path) -> list[Path]:
     return found
 
 
-def gathered(first: Path, found: Mapping[str, list[Path]]) -> tuple[dict[str, Path], str | None]:
+def gathered(
+    first: Path, found: Mapping[str, list[Path]], optional: Sequence[str] = ()
+) -> tuple[dict[str, Path], str | None]:
     """Return the files of one session by contrast, and why they do not serve, if so.
 
     Args:
         first: Of the first contrast.
         found: All volumes of each contrast; those of the session are in the folder of ``first``,
             else anywhere, with its sub and ses entities.
+        optional: Contrasts that the session may lack.
     """
     (name, _), *others = found.items()
     files = {name: first}
     for other, paths in others:
         same = [path for path in paths if session_of(path) == session_of(first)]
         same = [path for path in same if path.parent == first.parent] or same
+        if not same and other in optional:
+            continue
         if len(same) != 1:
             listed = ", ".join(path.name for path in same) or "none"
             ending = ending_of(other)

@@ -9,7 +9,7 @@ import numpy as np
 from mrcontrast.inference.volume_sampler import Progress
 from mrcontrast.storage.volume import Volume
 
-Volumes = Volume | Sequence[Volume]
+Volumes = Volume | Sequence[Volume | None]  # None for an optional source that is absent
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Translator(Protocol):
         seed: int,
         tags: Mapping[str, Any] | None = None,
     ) -> Translation:
-        """Translate the volumes of one session as a scanner gives them."""
+        """Translate the volumes of one session as a scanner gives them, in the order of sources."""
 
     def translate_prepared(
         self,
@@ -80,3 +80,15 @@ class Translator(Protocol):
 
     def describe(self) -> dict[str, Any]:
         """Return model and options as JSON; equal descriptions give equal volumes."""
+
+
+def optional_of(translator: Translator) -> tuple[str, ...]:
+    """Return the sources that a translator can do without."""
+    return tuple(getattr(translator, "optional", ()))
+
+
+def read_by(translator: Translator) -> dict[str, str | None]:
+    """Return the sources that are read: all but those that the options leave out."""
+    sampler = getattr(translator, "sampler", None)
+    without = () if sampler is None else sampler.options.without
+    return {name: fit for name, fit in translator.source.items() if name not in without}

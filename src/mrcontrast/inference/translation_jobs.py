@@ -1,7 +1,7 @@
 """Volumes to translate: of one subject, of a folder or BIDS tree, or of a prepared data set."""
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ class Job:
     Attributes:
         name: Of the subject or file, for messages.
         sources: Volumes to read, in the order of the model's sources; the first gives the grid.
+        contrasts: Their names, where the model has optional sources; empty if all are there.
         mask: Brain mask on its grid; None takes the largest non-zero component.
         output: Volume to write.
         seed: Of the noise.
@@ -52,11 +53,16 @@ class Job:
     refusal: str | None = None
     scanned_slices: tuple[int, int] | None = None
     tags: Mapping[str, Any] = field(default_factory=dict)
+    contrasts: tuple[str, ...] = ()
 
     @property
     def source(self) -> Path:
         """The volume on whose grid the output is."""
         return self.sources[0]
+
+    def given(self, names: Iterable[str]) -> dict[str, Path]:
+        """Return the volumes to read by contrast, for the names of all sources of the model."""
+        return dict(zip(self.contrasts or names, self.sources, strict=True))
 
     @property
     def inputs(self) -> list[Path]:
@@ -82,7 +88,7 @@ def file_job(
     """Return the job of the files of one subject.
 
     Args:
-        files: By the names of the model's sources, in its order.
+        files: By the names of the model's sources, in its order, without those that are absent.
         target: Contrast that the model makes.
         output: NIfTI file, or a folder, in which the volume gets the first file's BIDS-like name.
         mask: Brain mask; None takes the one next to the first file.
@@ -103,7 +109,8 @@ def file_job(
         raise UsageError(f"Expected OUT to end in .nii.gz or .nii, got {output.name}. Rename it.")
     if mask is not None and not mask.is_file():
         raise UsageError(f"Expected a mask file for a file, got {mask}. Check the path.")
-    return Job(first.name, tuple(files.values()), mask or mask_beside(first), output, seed)
+    mask = mask or mask_beside(first)
+    return Job(first.name, tuple(files.values()), mask, output, seed, contrasts=tuple(files))
 
 
 def folder_jobs(
@@ -114,6 +121,7 @@ def folder_jobs(
     masks: Path | None,
     seed: int,
     any_contrast: bool = False,
+    optional: Sequence[str] = (),
 ) -> list[Job]:
     """Return the jobs of all sessions in a folder; outputs mirror its tree.
 
@@ -126,22 +134,24 @@ def folder_jobs(
             volumes.
         seed: Each volume has a seed of its own, made from this and its name; see ``names_of``.
         any_contrast: Whether sidecars that name another contrast do not count.
+        optional: Sources that a session may lack.
 
     Raises:
-        MrcontrastError: There is no volume of a source, or a mask is missing or ambiguous.
+        MrcontrastError: There is no volume of a source that is needed, or a mask is missing or
+            ambiguous.
     """
-    found = {name: volumes_of(folder, name, out_dir) for name in source}
+    found = {name: volumes_of(folder, name, out_dir, name in optional) for name in source}
     firsts = found[source[0]]
     jobs = []
     for path, name in zip(firsts, names_of(firsts, folder), strict=True):
-        files, refusal = gathered(path, found)
+        files, refusal = gathered(path, found, optional)
         if refusal is None and not any_contrast:
             refusals = (contrast_refusal(file, key) for key, file in files.items())
             refusal = next(filter(None, refusals), None)
         mask = mask_beside(path) if masks is None else mask_in(masks, path)
         output = out_dir / path.relative_to(folder).parent / prediction_name(path.name, target)
         job = Job(name, tuple(files.values()), mask, output, seed_of(name, seed))
-        jobs.append(replace(job, refusal=refusal))
+        jobs.append(replace(job, refusal=refusal, contrasts=tuple(files)))
     return jobs
 
 
@@ -153,6 +163,7 @@ def record_jobs(
     shuffle: bool = False,
     seed: int = 0,
     shuffle_tags: bool = False,
+    optional: Sequence[str] = (),
 ) -> list[Job]:
     """Return the jobs of prepared subjects; all outputs are in ``out_dir``.
 
@@ -165,6 +176,7 @@ def record_jobs(
         shuffle: Give each subject the volumes and mask of the next other subject.
         seed: Each subject has a seed of its own, made from this and its name.
         shuffle_tags: Give each subject the tags of the next other subject.
+        optional: Sources that a subject may lack.
 
     Raises:
         UsageError: There is no other subject.
@@ -174,11 +186,12 @@ def record_jobs(
     for index, record in enumerate(records):
         giver = next_other(records, index) if shuffle else record
         told = next_other(records, index) if shuffle_tags else giver
-        for contrast, normaliser in sources.items():
-            check_source(giver, contrast, normaliser)
+        given = [name for name in sources if name in giver.images or name not in optional]
+        for contrast in given:
+            check_source(giver, contrast, sources[contrast])
         job = Job(
             record.name,
-            tuple(giver.images[contrast] for contrast in sources),
+            tuple(giver.images[contrast] for contrast in given),
             giver.brain_mask,
             out_dir / synthetic_name(record.name, target),
             seed_of(record.name, seed),
@@ -186,6 +199,7 @@ def record_jobs(
             stands_for=record.images[first] if shuffle else None,
             scanned_slices=scanned_slices(giver),
             tags=told.known,
+            contrasts=tuple(given),
         )
         jobs.append(job)
     return jobs

@@ -29,6 +29,7 @@ PRECISION: dict[str, type[np.floating]] = {
     keys.REGRESSED: np.float16,
     keys.SOURCE_LATENT: np.float32,
     keys.ANCHOR: np.float32,
+    keys.PRESENT: np.float32,
 }
 FURTHER = re.compile(r"signal_\w+")  # keys of signals from outside, which are float32
 

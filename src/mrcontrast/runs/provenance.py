@@ -33,11 +33,11 @@ def is_data(value: Any) -> bool:  # noqa: ANN401
         return False
     shape, spacing = value.get("shape", [1, 1, 1]), value.get("spacing_mm", 1.0)
     normalisers = [node for key, node in value.items() if str(key).startswith("normaliser_")]
-    sources = value.get("source", [])
+    lists = [value.get("source", []), value.get("optional", [])]
     return (
         isinstance(value.get("target", ""), str)
-        and isinstance(sources, list)
-        and all(isinstance(name, str) for name in sources)
+        and all(isinstance(names, list) for names in lists)
+        and all(isinstance(name, str) for names in lists for name in names)
         and isinstance(shape, list)
         and len(shape) == 3
         and all(type(size) is int and size > 0 for size in shape)

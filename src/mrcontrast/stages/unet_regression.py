@@ -67,8 +67,9 @@ class UNetRegression(Stage):
         self, batch: keys.Batch, noise: Tensor | None = None, generator: Generators = None
     ) -> Tensor:
         """Return the target image of each item, (B, 1, *S) in [0, 1]."""
-        return self.regressor.image(batch["source"], batch.get("tags"))
+        return self.regressor.image_of(batch)
 
     def loss(self, batch: keys.Batch) -> Tensor:
         """Return the mean absolute error over the whole image, a scalar."""
-        return F.l1_loss(self.regressor(batch["source"], batch.get("tags")), batch["target"])
+        known = {"tags": batch.get("tags"), "present": batch.get("present")}
+        return F.l1_loss(self.regressor(batch["source"], **known), batch["target"])

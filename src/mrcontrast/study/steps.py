@@ -127,12 +127,14 @@ def predict_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
         from mrcontrast.data.manifest import Manifest
         from mrcontrast.inference.from_run import from_run
         from mrcontrast.inference.originals import originals
+        from mrcontrast.inference.translation import read_by
 
         records = Manifest.read(folder / "data").split("test")
         path = str(where(model, outside, folder))
         translator = from_run(path, options, node.get("batch_size", BATCH_SIZE))
         if full_grid:
-            scanned = originals(records, folder / MASKS, tuple(translator.source))
+            read = tuple(read_by(translator))
+            scanned = originals(records, folder / MASKS, read, translator.optional)
             translate_originals(scanned, translator, output, options.seed)
         else:
             translate_records(records, translator, output, shuffled, options.seed)
