@@ -46,6 +46,7 @@ class Batch(TypedDict, total=False):
             ``mrcontrast.networks.tags``.
         present: 1 for each source that an item has, 0 for one that is absent, whose channels are
             0; (B, N), float32. Without it all are there.
+        controls: Conditions of added ControlNets, in the order of ``ControlNetDiffusion.added``.
     """
 
     source: Tensor
@@ -62,6 +63,7 @@ class Batch(TypedDict, total=False):
     item: Tensor
     tags: list[dict[str, Any]]
     present: Tensor
+    controls: list[Tensor]
 
 
 def middle_slices(slabs: Tensor, contrasts: int) -> list[Tensor]:

@@ -99,7 +99,7 @@ def register(folder: RunFolder, name: str, alias: str, uri: str) -> str:
     Raises:
         MrcontrastError: The run is unfinished or does not translate, or MLflow does not answer.
     """
-    from mrcontrast.inference.from_run import trained_on
+    from mrcontrast.inference.training_grid import trained_on
     from mrcontrast.tracking.registry import FOLDER_TAG
     from mrcontrast.tracking.store import connect, origin_tags, store_errors
 

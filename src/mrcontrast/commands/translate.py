@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mrcontrast.config.arguments import check_exists
 from mrcontrast.errors import MrcontrastError, UsageError, printable
 from mrcontrast.inference.options import add_arguments, check_options, name_files, sources_of
-from mrcontrast.inference.sampling_options import SamplingOptions
+from mrcontrast.inference.sampling_options import ControlChoice, SamplingOptions
 from mrcontrast.runs.released import check_runs_exist
 from mrcontrast.storage.nifti import absence
 
@@ -38,7 +38,9 @@ def run(args: Namespace) -> int:
     options = SamplingOptions.of(vars(args))
     for path in sources_of(args):
         check_paths(path, args.output, args.overwrite)
-    check_runs_exist({"--model": args.model})
+    controls = [ControlChoice.from_text(text).run for text in args.control]
+    for each in [{"--model": args.model}, *({"--control": run} for run in controls)]:
+        check_runs_exist(each)
     check_exists({"--mask": args.mask})
     if args.strip_skull:
         check_strip(args.mask)

@@ -28,6 +28,11 @@ SOURCE_HELP = (
 
 WITHOUT_HELP = "do without an optional source of the model, though it is there; repeatable"
 
+CONTROL_HELP = (
+    "add a further ControlNet on the same diffusion model, its residuals times SCALE, from START "
+    "to END of the draw (0-1); repeatable"
+)
+
 OUT_HELP = "a NIfTI file, or a folder if IN is one; --out OUT says the same"
 
 MASK_HELP = (
@@ -97,6 +102,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--source", nargs="+", metavar="NAME=FILE", help=SOURCE_HELP)
     add("--without", action="append", default=[], metavar="NAME", help=WITHOUT_HELP)
     add("--model", required=True, metavar="RUN", help=MODEL_HELP)
+    add(
+        "--control", action="append", default=[], metavar="RUN:SCALE[:START-END]", help=CONTROL_HELP
+    )
     add("--mask", type=Path, metavar="PATH", help=MASK_HELP)
     add("--strip-skull", action="store_true", help=STRIP_HELP)
     add("--split", default="test", help="of a prepared data set: train, val or test (%(default)s)")

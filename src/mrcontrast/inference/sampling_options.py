@@ -1,6 +1,7 @@
 """Sampling options of ``translate``, studies and Python: count, steps, noise and precision."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Self
@@ -13,7 +14,46 @@ if TYPE_CHECKING:
 PRECISIONS = ("32-true", "bf16-mixed")  # by the names of Lightning
 KNOWN_TAGS = ("source", "all", "none", "shuffled")
 ONE_SAMPLE_TEMPERATURE = 0.5  # chosen in experiments/release
+NUMBER = r"\d*\.?\d+"
+CONTROL = re.compile(rf"(.+?):(-?{NUMBER})(?::({NUMBER})-({NUMBER}))?")
 BATCH_SIZE = 16  # slices at once; 2D only
+
+
+@dataclass(frozen=True)
+class ControlChoice:
+    """A further ControlNet, and how it acts.
+
+    Attributes:
+        run: Of a ControlNet on the same diffusion model, see ``open_run``.
+        scale: Factor of its residuals.
+        start: Part of the draw at which it begins to act; 0 is the beginning of the draw, 1 its
+            end.
+        end: Part of the draw at which it ends.
+
+    >>> ControlChoice.from_text("runs/t2w:0.8:0-0.5")
+    ControlChoice(run='runs/t2w', scale=0.8, start=0.0, end=0.5)
+    """
+
+    run: str
+    scale: float
+    start: float = 0.0
+    end: float = 1.0
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Read ``RUN:scale`` or ``RUN:scale:start-end``; raise UsageError for another text."""
+        found = CONTROL.fullmatch(str(text))
+        start, end = (0.0, 1.0) if found is None or not found[3] else map(float, found.group(3, 4))
+        if found is None or not 0 <= start < end <= 1:
+            raise UsageError(
+                f"Expected RUN:scale or RUN:scale:start-end with 0 <= start < end <= 1, got {text} "
+                "(control). Change it."
+            )
+        return cls(found[1], float(found[2]), start, end)
+
+    def at(self, path: object) -> str:
+        """Return the text of the same choice for another place of the run."""
+        return f"{path}:{self.scale:.9f}:{self.start:.9f}-{self.end:.9f}"
 
 
 @dataclass(frozen=True)
@@ -38,6 +78,7 @@ class SamplingOptions:
             own, or takes 2 with a negative prompt.
         known_tags: Tags of a volume that count where the prompt is silent: "source" (of sources and
             person), "all" (of the target too), "none", or "shuffled" (all of another subject's).
+        control: Further ControlNets as ``RUN:scale[:start-end]``, see ``ControlChoice``.
         without: Optional sources that are left out though they are there.
         precision: "32-true", or "bf16-mixed", which autocasts to bfloat16: faster where the
             hardware has units for it.
@@ -64,6 +105,7 @@ class SamplingOptions:
     known_tags: str = KNOWN_TAGS[0]
     precision: str = PRECISIONS[0]
     without: Sequence[str] = ()
+    control: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if self.samples < 1:
@@ -82,6 +124,9 @@ class SamplingOptions:
         if self.precision not in PRECISIONS:
             known = " or ".join(PRECISIONS)
             raise UsageError(f"Expected {known} as precision, got {self.precision}. Choose one.")
+
+        for text in self.control:
+            ControlChoice.from_text(text)
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mrcontrast.errors import UsageError
+from mrcontrast.inference.sampling_options import ControlChoice
 from mrcontrast.runs.folder import RunFolder
 from mrcontrast.tracking.references import open_run
 
@@ -69,13 +70,16 @@ def outside_names(plain: Mapping[str, Any]) -> list[str]:
     """Return the names of all runs in a study's config that it does not train.
 
     >>> outside_names({"train": {"a": {"parents": {"autoencoder": "runs/x"}}, "b": {}},
-    ...                "predict": {"a": {"model": "a"}, "c": {"model": "phantom-2d"}}})
-    ['phantom-2d', 'runs/x']
+    ...                "predict": {"a": {"model": "a", "control": ["b:0.5", "runs/y:1"]},
+    ...                            "c": {"model": "phantom-2d"}}})
+    ['phantom-2d', 'runs/x', 'runs/y']
     """
     trained, predicted = plain.get("train") or {}, plain.get("predict") or {}
     names = {parent for node in trained.values() for parent in node.get("parents", {}).values()}
     names |= {node["start_from"] for node in trained.values() if node.get("start_from")}
     names |= {node["model"] for node in predicted.values() if "model" in node}
+    controls = [text for node in predicted.values() for text in node.get("control", [])]
+    names |= {ControlChoice.from_text(text).run for text in controls}
     return sorted(names - set(trained))
 
 

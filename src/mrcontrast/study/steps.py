@@ -1,6 +1,6 @@
 """Steps of a study up to translation: each command with its settings, inputs and output."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,12 @@ from omegaconf import OmegaConf
 from mrcontrast.config.build import compose
 from mrcontrast.config.types import check_type
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.inference.sampling_options import BATCH_SIZE, OPTIONS, SamplingOptions
+from mrcontrast.inference.sampling_options import (
+    BATCH_SIZE,
+    OPTIONS,
+    ControlChoice,
+    SamplingOptions,
+)
 from mrcontrast.runs.folder import RunFolder
 from mrcontrast.study.changes import changed_setting
 from mrcontrast.study.ledger import Step
@@ -114,7 +119,9 @@ def predict_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
     options = sampling_of(name, node)
     model, full_grid = node["model"], node.get("full_grid", False)
     shuffled = node.get("shuffle_source", False)
-    outside = outside_runs([model], f"study.predict.{name}", plain, folder)
+    choices = [ControlChoice.from_text(text) for text in options.control]
+    runs = [model, *(choice.run for choice in choices)]
+    outside = outside_runs(runs, f"study.predict.{name}", plain, folder)
     if full_grid and shuffled:
         raise UsageError(
             f"Expected full_grid or shuffle_source, got both (study.predict.{name}). "
@@ -131,7 +138,9 @@ def predict_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
 
         records = Manifest.read(folder / "data").split("test")
         path = str(where(model, outside, folder))
-        translator = from_run(path, options, node.get("batch_size", BATCH_SIZE))
+        controls = [choice.at(where(choice.run, outside, folder)) for choice in choices]
+        chosen = replace(options, control=tuple(controls))
+        translator = from_run(path, chosen, node.get("batch_size", BATCH_SIZE))
         if full_grid:
             read = tuple(read_by(translator))
             scanned = originals(records, folder / MASKS, read, translator.optional)
@@ -141,7 +150,8 @@ def predict_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
 
     title = f"Translate held-out subjects: {name}"
     settings = {**node, **hashes_of(outside)}
-    inputs = ("data", *([] if outside else [model]), *([MASKS] if full_grid else []))
+    trained = dict.fromkeys(run for run in runs if run not in outside)
+    inputs = ("data", *trained, *([MASKS] if full_grid else []))
     files = ("*.nii.gz", "*.json")
     return Step(f"predict-{name}", title, output, settings, run, inputs, files=files)
 

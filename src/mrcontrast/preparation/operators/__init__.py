@@ -8,6 +8,7 @@ from mrcontrast.preparation.operators.checks import (
     MeasureVolumes,
     Require,
 )
+from mrcontrast.preparation.operators.derived import AsContrast, Edges
 from mrcontrast.preparation.operators.geometry import (
     CropOrPad,
     CutBlock,
@@ -19,12 +20,14 @@ from mrcontrast.preparation.operators.intensity import BrainMask, CorrectBias, N
 from mrcontrast.preparation.operators.registration import Register, ToMni
 
 __all__ = [
+    "AsContrast",
     "BrainMask",
     "CheckAlignment",
     "CheckHeader",
     "CorrectBias",
     "CropOrPad",
     "CutBlock",
+    "Edges",
     "MeasureGeometry",
     "MeasureQuality",
     "MeasureVolumes",
