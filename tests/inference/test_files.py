@@ -34,7 +34,12 @@ class Copy:
     def describe(self) -> dict[str, object]:
         return {"WeightsSHA256": "12ab", "Samples": DEFAULTS.samples}
 
-    def translate(self, volumes: Volumes, mask: np.ndarray | None, seed: int) -> Translation:
+    def tags_for(self, known: dict) -> dict:
+        return {}
+
+    def translate(
+        self, volumes: Volumes, mask: np.ndarray | None, seed: int, tags: object = None
+    ) -> Translation:
         self.seen += 1
         volume, *others = volumes
         assert len(others) == len(self.source) - 1

@@ -97,3 +97,18 @@ def test_outputs_are_named_by_the_target(tree: Path, tiny_records: list[Record])
 def test_a_record_without_a_source_is_refused(tiny_records: list[Record], tmp_path: Path) -> None:
     with pytest.raises(MrcontrastError, match=r"Expected t2w of sub-01 for this model, got flair"):
         record_jobs(tiny_records, {"t2w": None}, "t1w", tmp_path)
+
+
+def test_tags_come_from_the_sidecars_of_each_source(tmp_path: Path) -> None:
+    folder = tmp_path / "sub-01" / "anat"
+    folder.mkdir(parents=True)
+    image = folder / "sub-01_FLAIR.nii.gz"
+    image.touch()
+    image.with_name("sub-01_FLAIR.json").write_text(
+        '{"EchoTime": 0.12, "MagneticFieldStrength": 3}'
+    )
+    known = {"flair_te_ms": 120.0, "field_strength_t": 3.0}
+    job = file_job({"flair": image}, "t1w", tmp_path / "out.nii.gz", None, 0)
+    assert job.tags == known
+    [job] = folder_jobs(tmp_path, ["flair"], "t1w", tmp_path / "out", None, 0)
+    assert job.tags == known

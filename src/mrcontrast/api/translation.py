@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import nibabel as nib
 import numpy as np
@@ -17,7 +17,7 @@ from mrcontrast.inference.collisions import check_collisions
 from mrcontrast.inference.files import facts_of, made_by, translate_job
 from mrcontrast.inference.from_run import from_run
 from mrcontrast.inference.options import check_options, name_files
-from mrcontrast.inference.sampling_options import OPTIONS, SamplingOptions
+from mrcontrast.inference.sampling_options import SamplingKeys, SamplingOptions
 from mrcontrast.inference.stage_translator import StageTranslator
 from mrcontrast.inference.translation import read_by
 from mrcontrast.inference.translation_jobs import Job, file_job
@@ -37,29 +37,16 @@ def models() -> list[str]:
 
 
 def load(
-    model: str | PathLike[str],
-    *,
-    samples: int = 1,
-    steps: int | None = None,
-    sampler: str | None = None,
-    start: float | None = None,
-    temperature: float | None = None,
-    seed: int = 0,
-    device: str = "auto",
-    **further: Any,  # noqa: ANN401 - of several types
+    model: str | PathLike[str], *, device: str = "auto", **options: Unpack[SamplingKeys]
 ) -> "Translator":
     """Load a trained model; the options are those of ``mrcontrast translate``.
 
     Args:
         model: Name of a released model, a run folder, ``runs:/ID`` or ``models:/NAME@ALIAS``.
-        samples: Samples to average; 2 or more also give a standard deviation.
-        steps: Steps of the sampler; None keeps those of the run.
-        sampler: Name of a file in ``configs/stage/process/sampler``; None keeps that of the run.
-        start: Time in (0, 1] at which sampling begins; None keeps that of the run.
-        temperature: Standard deviation of the initial noise; None is 0.5 for one sample, else 1.
-        seed: Seed of the noise.
         device: "auto", "cpu", "cuda" or "cuda:N".
-        further: Other fields of ``SamplingOptions``, such as ``without=["t2w"]``.
+        options: Fields of ``SamplingOptions``: ``samples`` to average, of which 2 or more also give
+            a standard deviation; ``steps``, ``sampler``, ``start``, ``temperature``, ``seed``,
+            ``prompt``, ``negative``, ``guidance``, ...
 
     Raises:
         UsageError: There is no such model, or an option does not fit it.
@@ -69,15 +56,10 @@ def load(
         >>> load("phantom-2d/unet").source
         ('flair',)
     """
-    check_options(Namespace(batch_size=1, steps=steps, seed=seed, device=device))
+    sampling = SamplingOptions(**{"temperature": None, **options})
+    check_options(Namespace(batch_size=1, steps=sampling.steps, seed=sampling.seed, device=device))
     check_runs_exist({"model": str(model)})
-    if unknown := sorted(further.keys() - {*OPTIONS}):
-        raise UsageError(
-            f"Expected options among {', '.join(OPTIONS)}, got {unknown[0]}. Choose one."
-        )
-    named = {"steps": steps, "sampler": sampler, "start": start, "temperature": temperature}
-    options = SamplingOptions.of({"samples": samples, "seed": seed, **named, **further})
-    return Translator(from_run(str(model), options, device=device), seed)
+    return Translator(from_run(str(model), sampling, device=device), sampling.seed)
 
 
 class Translator:

@@ -181,14 +181,16 @@ def describe(config: DictConfig, datamodule: "LightningDataModule") -> dict[str,
     from mrcontrast.data.facts import data_facts
 
     data: Any = datamodule
-    roles = [getattr(data, name, ()) for name in ("source", "target", "optional")]
     manifest = getattr(data, "manifest", None)
+    further = getattr(data, "optional", ())
     command = [Path(sys.argv[0]).name, *sys.argv[1:]]
     return {
         "stage": module_name(config.stage._target_),
         "data_hash": getattr(manifest, "data_hash", None),
         "split_hash": getattr(manifest, "split_hash", None),
-        "data": None if manifest is None else data_facts(manifest, *roles),
+        "data": None
+        if manifest is None
+        else data_facts(manifest, data.source, data.target, further),
         "seed": config.seed,
         "command": shlex.join(command),
         **software(),

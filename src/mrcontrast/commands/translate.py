@@ -89,8 +89,8 @@ def translate_records(
     from mrcontrast.inference.translation_jobs import record_jobs
 
     roles, shuffled = (read_by(translator), translator.target), shuffles_tags(translator)
-    options = (shuffle_source, seed, shuffled, optional_of(translator))
-    jobs = record_jobs(records, *roles, Path(out_dir), *options)
+    optional = optional_of(translator)
+    jobs = record_jobs(records, *roles, Path(out_dir), shuffle_source, seed, shuffled, optional)
     return translate_all(jobs, translator, existing)
 
 
@@ -156,6 +156,7 @@ def find_jobs(args: Namespace, translator: "Translator") -> list["Job"]:
             fit.
     """
     from mrcontrast.inference import translation_jobs as jobs
+    from mrcontrast.inference.prepared_records import is_prepared, split_records
     from mrcontrast.inference.translation import optional_of, read_by
 
     source, target, optional = read_by(translator), translator.target, optional_of(translator)
@@ -164,7 +165,7 @@ def find_jobs(args: Namespace, translator: "Translator") -> list["Job"]:
         named = name_files(args, tuple(translator.source), optional)
         files = {name: path for name, path in named.items() if name in source}
         found = [jobs.file_job(files, target, out, args.mask, seed, args.any_contrast)]
-    elif not jobs.is_prepared(args.input):
+    elif not is_prepared(args.input):
         given = (args.input, tuple(source), target, out, args.mask, seed, args.any_contrast)
         found = jobs.folder_jobs(*given, optional)
     elif args.mask is not None or strip:
@@ -173,7 +174,7 @@ def find_jobs(args: Namespace, translator: "Translator") -> list["Job"]:
             f"has its masks, got one ({args.input}). Leave it out."
         )
     else:
-        records = jobs.split_records(args.input, args.split)
+        records = split_records(args.input, args.split)
         shuffled = args.known_tags == "shuffled"
         choices = {"seed": seed, "shuffle_tags": shuffled, "optional": optional}
         return jobs.record_jobs(records, source, target, out, **choices)

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from mrcontrast import keys
 from mrcontrast.data.augmentation import AugmentedDataset, FixedDraw, OptionalDropout
+from mrcontrast.data.contrasts import check_roles
 from mrcontrast.data.dataset import (
     Item,
     ItemOptions,
@@ -21,13 +22,13 @@ from mrcontrast.data.dataset import (
     collate,
 )
 from mrcontrast.data.epoch_order import EpochOrder, LateLoader
+from mrcontrast.data.fingerprint import fingerprint_of, identity_or_error
 from mrcontrast.data.fixed_items import EvenSubset, Items, drawn_patches, fixed_items
 from mrcontrast.data.manifest import Manifest
 from mrcontrast.data.record import Record
 from mrcontrast.data.scanned import scanned_slices
-from mrcontrast.data.volume_store import VolumeStore, open_store, record_key, store_folder
-from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.storage.identity import UnidentifiedError, hashed, identity
+from mrcontrast.data.volume_store import open_store, store_folder
+from mrcontrast.errors import MrcontrastError
 
 log = logging.getLogger(__name__)
 
@@ -146,26 +147,7 @@ class ContrastDataModule(LightningDataModule):
         Raises:
             UnidentifiedError: Something that an augmentation does cannot be known.
         """
-        if isinstance(self.augmentation_identity, UnidentifiedError):
-            raise self.augmentation_identity
-        records = self.manifest.split("train")
-        stored = [record_key(record, self.contrasts, self.optional) for record in records]
-        dropout = {"optional": list(self.optional), "optional_dropout": self.optional_dropout}
-        scanned = [scanned_slices(record) for record in self.manifest.records]
-        return {
-            "store": hashed(*stored),
-            "data": self.manifest.data_hash,
-            **({"scanned_slices": scanned} if self.context_slices and any(scanned) else {}),
-            "split": self.manifest.split_hash,
-            "source": list(self.source),
-            "target": self.target,
-            **(dropout if self.optional else {}),
-            "spatial_dims": self.spatial_dims,
-            "context_slices": self.context_slices,
-            "min_brain_fraction": self.items.min_brain_fraction,
-            "patch_size": None if self.items.patch_size is None else list(self.items.patch_size),
-            "augmentation": self.augmentation_identity,
-        }
+        return fingerprint_of(self)
 
     @cached_property
     def val_items(self) -> EvenSubset:
@@ -191,7 +173,7 @@ class ContrastDataModule(LightningDataModule):
 
     def prepare_data(self) -> None:
         """Make the memory-mapped store, in one process."""
-        self.store(self.manifest.records)
+        open_store(self.manifest.records, store_folder(self.root), self.contrasts, self.optional)
 
     def train_dataloader(self) -> DataLoader:
         """Load shuffled training items; an incomplete last batch is dropped if it is not all.
@@ -238,13 +220,9 @@ class ContrastDataModule(LightningDataModule):
             )
         return items
 
-    def store(self, records: Sequence[Record]) -> VolumeStore:
-        """Open the store of some records."""
-        return open_store(records, store_folder(self.root), self.contrasts, self.optional)
-
     def cut(self, records: Sequence[Record]) -> Items:
         """Cut records into slices, volumes or patches."""
-        store = self.store(records)
+        store = open_store(records, store_folder(self.root), self.contrasts, self.optional)
         subjects = [record.name for record in records]
         tags = [record.known for record in records]
         if self.spatial_dims == 2:
@@ -268,22 +246,5 @@ class ContrastDataModule(LightningDataModule):
 
     def refuse_contradictions(self) -> None:
         """Refuse contrasts that are named twice, and options of other dimensions (UsageError)."""
-        if not self.source or len(set(self.contrasts)) < len(self.contrasts):
-            raise UsageError(
-                f"Expected one source or more and another target, got data.source="
-                f"[{', '.join(self.source)}] and data.target={self.target}. Name each once."
-            )
-        keys.optional_rows(self.source, self.optional)
-        if not 0 <= self.optional_dropout < 1:
-            raise UsageError(
-                f"Expected data.optional_dropout in [0, 1), got {self.optional_dropout}."
-            )
+        check_roles(self.source, self.target, self.optional, self.optional_dropout)
         self.items.check(self.spatial_dims, self.context_slices)
-
-
-def identity_or_error(transforms: Sequence[Callable]) -> str | UnidentifiedError:
-    """Return the hash of transforms that nothing has used yet, or why they have none."""
-    try:
-        return identity(list(transforms))
-    except UnidentifiedError as error:
-        return error

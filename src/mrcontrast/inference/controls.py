@@ -51,15 +51,15 @@ def add_control(
     for name in SHARED:
         if not same_weights(getattr(stage, name), getattr(other, name)):
             raise refusal("a ControlNet on the same diffusion model", f"another {name}", folder)
-    if (found := other.context_slices) != stage.context_slices:
-        raise refusal(f"context_slices {stage.context_slices} as the model has", found, folder)
+    if other.context_slices != (wanted := stage.context_slices):
+        raise refusal(f"context_slices {wanted} as the model has", other.context_slices, folder)
     theirs_grid, theirs = trained_on(folder, other.source, other.factor)
-    if (found := theirs_grid.spacing_mm) != grid.spacing_mm:
-        raise refusal(f"a control trained at {grid.spacing_mm:g} mm", f"{found:g} mm", folder)
+    if (spacing := theirs_grid.spacing_mm) != grid.spacing_mm:
+        raise refusal(f"a control trained at {grid.spacing_mm:g} mm", f"{spacing:g} mm", folder)
     for name in theirs.keys() & normalisers.keys():
         if theirs[name] != normalisers[name]:
-            wanted = f"{name} normalised by {normalisers[name].name}"
-            raise refusal(wanted, theirs[name].name, folder)
+            usual = f"{name} normalised by {normalisers[name].name}"
+            raise refusal(usual, theirs[name].name, folder)
     always = {*other.source} - {*other.optional}
     further = [name for name in other.optional if name not in stage.inputs]
     stage.optional = (*(name for name in stage.optional if name not in always), *further)

@@ -1,13 +1,14 @@
 """Prepared subjects as they were scanned: the raw files, on their own grids, with a brain mask."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from mrcontrast.data.predictions import BRAIN_MASK, synthetic_name
 from mrcontrast.data.record import RAW_MASK, Record
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.inference.translation_jobs import Job, seed_of
+from mrcontrast.inference.translation_jobs import Job, seed_of, session_job
 from mrcontrast.storage.volume import read_volume, write_labels
 from mrcontrast.transforms.brain import brain_from_nonzero
 
@@ -20,11 +21,13 @@ class Original:
         name: "sub-03" or "sub-03_ses-1".
         images: By contrast, in scanner units.
         mask: The brain, on the grid of the first image.
+        tags: Of scan and person.
     """
 
     name: str
     images: Mapping[str, Path]
     mask: Path
+    tags: Mapping[str, Any] = field(default_factory=dict)
 
     def job(self, source: Iterable[str], target: str, out_dir: Path, seed: int) -> Job:
         """Return the job that translates this session on its own grid.
@@ -38,9 +41,8 @@ class Original:
         files = {name: self.images[name] for name in source if name in self.images}
         output = out_dir / synthetic_name(self.name, target)
         seed = seed_of(self.name, seed)
-        return Job(
-            self.name, tuple(files.values()), self.mask, output, seed, contrasts=tuple(files)
-        )
+        job = session_job(self.name, files, self.mask, output, seed)
+        return replace(job, tags=self.tags)
 
 
 def originals(
@@ -76,7 +78,7 @@ def originals(
                     f"Expected the raw files of {record.name}, got no file ({path}). "
                     "Put them back or prepare the data set again."
                 )
-        found.append(Original(record.name, images, mask))
+        found.append(Original(record.name, images, mask, record.known))
     return found
 
 

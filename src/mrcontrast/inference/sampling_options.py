@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 from mrcontrast.errors import UsageError
 
@@ -17,6 +17,25 @@ ONE_SAMPLE_TEMPERATURE = 0.5  # chosen in experiments/release
 NUMBER = r"\d*\.?\d+"
 CONTROL = re.compile(rf"(.+?):(-?{NUMBER})(?::({NUMBER})-({NUMBER}))?")
 BATCH_SIZE = 16  # slices at once; 2D only
+
+
+class SamplingKeys(TypedDict, total=False):
+    """Keys of ``SamplingOptions``."""
+
+    samples: int
+    steps: int | None
+    sampler: str | None
+    start: float | None
+    temperature: float | None
+    noise_turn: int
+    seed: int
+    prompt: str
+    negative: str
+    guidance: float | None
+    known_tags: str
+    precision: str
+    without: Sequence[str]
+    control: Sequence[str]
 
 
 @dataclass(frozen=True)

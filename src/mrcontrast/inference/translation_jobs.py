@@ -6,18 +6,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mrcontrast.data.manifest import Manifest
 from mrcontrast.data.predictions import (
     ENDINGS,
     PredictionFiles,
     prediction_name,
     synthetic_name,
 )
-from mrcontrast.data.record import MANIFEST, Record
+from mrcontrast.data.record import Record
+from mrcontrast.data.scan_tags import tags_of_scan
 from mrcontrast.data.scanned import scanned_slices
-from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.data.sidecars import Sidecars, data_set_of
+from mrcontrast.errors import UsageError
 from mrcontrast.inference.contrast_names import contrast_refusal
 from mrcontrast.inference.mask_files import mask_beside, mask_in
+from mrcontrast.inference.prepared_records import check_source, next_other
 from mrcontrast.inference.session_files import gathered, names_of, volumes_of
 
 
@@ -109,8 +111,15 @@ def file_job(
         raise UsageError(f"Expected OUT to end in .nii.gz or .nii, got {output.name}. Rename it.")
     if mask is not None and not mask.is_file():
         raise UsageError(f"Expected a mask file for a file, got {mask}. Check the path.")
-    mask = mask or mask_beside(first)
-    return Job(first.name, tuple(files.values()), mask, output, seed, contrasts=tuple(files))
+    return session_job(first.name, files, mask or mask_beside(first), output, seed)
+
+
+def session_job(
+    name: str, files: Mapping[str, Path], mask: Path | None, output: Path, seed: int
+) -> Job:
+    """Return the job of the raw files of one session by contrast, with the tags of sidecars."""
+    sources, tags = tuple(files.values()), tags_of_files(files)
+    return Job(name, sources, mask, output, seed, tags=tags, contrasts=tuple(files))
 
 
 def folder_jobs(
@@ -150,9 +159,17 @@ def folder_jobs(
             refusal = next(filter(None, refusals), None)
         mask = mask_beside(path) if masks is None else mask_in(masks, path)
         output = out_dir / path.relative_to(folder).parent / prediction_name(path.name, target)
-        job = Job(name, tuple(files.values()), mask, output, seed_of(name, seed))
-        jobs.append(replace(job, refusal=refusal, contrasts=tuple(files)))
+        job = session_job(name, files, mask, output, seed_of(name, seed))
+        jobs.append(replace(job, refusal=refusal))
     return jobs
+
+
+def tags_of_files(files: Mapping[str, Path]) -> dict[str, Any]:
+    """Return the tags of scans, by contrast, from the sidecars that hold for them."""
+    tags: dict[str, Any] = {}
+    for name, path in files.items():
+        tags |= tags_of_scan(Sidecars(data_set_of(path.parent)).known(path), name)
+    return tags
 
 
 def record_jobs(
@@ -203,52 +220,6 @@ def record_jobs(
         )
         jobs.append(job)
     return jobs
-
-
-def check_source(record: Record, contrast: str, normaliser: str | None) -> None:
-    """Refuse a prepared subject without a source, or with one normalised in another way."""
-    if contrast not in record.images:
-        raise MrcontrastError(
-            f"Expected {contrast} of {record.name} for this model, got "
-            f"{', '.join(record.images)} ({record.brain_mask.parent}). Name another model."
-        )
-    if normaliser not in (None, found := record.normalisers[contrast]["name"]):
-        raise MrcontrastError(
-            f"Expected volumes normalised by {normaliser}, got {found} "
-            f"({record.images[contrast]}). Prepare the data as those that the model was trained on."
-        )
-
-
-def split_records(root: Path, split: str) -> list[Record]:
-    """Return the subjects of one split of a prepared data set.
-
-    Raises:
-        MrcontrastError: It has none.
-    """
-    records = Manifest.read(root).split(split)
-    if not records:
-        raise MrcontrastError(f"Expected subjects in the {split} split, got none ({root}).")
-    return records
-
-
-def is_prepared(folder: Path) -> bool:
-    """Return whether a folder holds a prepared data set."""
-    return (folder / MANIFEST).is_file()
-
-
-def next_other(records: Sequence[Record], index: int) -> Record:
-    """Return the next record, in a circle, that belongs to another subject.
-
-    Raises:
-        UsageError: There is none.
-    """
-    circle = [*records[index + 1 :], *records[:index]]
-    for record in circle:
-        if record.subject != records[index].subject:
-            return record
-    raise UsageError(
-        f"Expected two subjects or more to shuffle, got only {records[index].subject}."
-    )
 
 
 def seed_of(name: str, seed: int) -> int:

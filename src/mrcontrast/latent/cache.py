@@ -40,6 +40,7 @@ CODE = [  # modules that decide the stored values, besides those of the classes 
     "mrcontrast.latent.signals",
     "mrcontrast.data.augmentation",
     "mrcontrast.data.dataset",
+    "mrcontrast.data.patches",
     "mrcontrast.data.volume_store",
     "mrcontrast.latent.codec",
 ]

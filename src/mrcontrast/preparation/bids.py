@@ -16,6 +16,7 @@ from typing import Any
 
 from mrcontrast.data.contrasts import MASK_ENDINGS, ending_of, pattern_of, title_of
 from mrcontrast.data.image_kinds import not_scanned
+from mrcontrast.data.scan_tags import tags_of_scan
 from mrcontrast.data.sidecars import Sidecars
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.preparation.bids_folders import (
@@ -38,7 +39,7 @@ from mrcontrast.preparation.scans import (
     scan_of,
 )
 from mrcontrast.preparation.session import Dropped, Entry, Remark
-from mrcontrast.preparation.sidecars import read_people, tags_of_scan
+from mrcontrast.preparation.sidecars import read_people
 from mrcontrast.preparation.subject import PAIR, check_contrasts
 
 MOST_NAMES = 6  # of files that a message lists

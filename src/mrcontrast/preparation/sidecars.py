@@ -1,4 +1,4 @@
-"""Tags of scans and people: from sidecars, participants.tsv and sessions.tsv."""
+"""Tags of people: from participants.tsv and sessions.tsv."""
 
 import csv
 import io
@@ -6,46 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-# Tag, key of the sidecar, and factor of its numbers.
-SCAN_NUMBERS = {
-    "tr_ms": ("RepetitionTime", 1000.0),
-    "te_ms": ("EchoTime", 1000.0),
-    "ti_ms": ("InversionTime", 1000.0),
-    "flip_deg": ("FlipAngle", 1.0),
-    "slice_thickness_mm": ("SliceThickness", 1.0),
-}
-SCAN_WORDS = {"sequence": ("PulseSequenceType", "SequenceName", "ProtocolName", "ScanningSequence")}
-SCANNER_WORDS = {
-    "manufacturer": "Manufacturer",
-    "scanner_model": "ManufacturersModelName",
-    "institution": "InstitutionName",
-}
+from mrcontrast.data.scan_tags import is_known, number_of
+
 MARKS = (
     (b"\xef\xbb\xbf", "utf-8-sig", "UTF-8 with a byte order mark"),
     (b"\xff\xfe", "utf-16", "UTF-16"),
     (b"\xfe\xff", "utf-16", "UTF-16"),
 )
 MOST_NAMES = 6
-UNKNOWN = (None, "", "n/a", "nan")  # in lower case
 SEX = {"m": "M", "male": "M", "f": "F", "female": "F"}
-
-
-def tags_of_scan(known: Mapping[str, Any], contrast: str) -> dict[str, Any]:
-    """Return the tags of an image from the keys of its sidecars; others are absent."""
-    tags: dict[str, Any] = {}
-    for tag, (key, factor) in SCAN_NUMBERS.items():
-        if (number := _number(known.get(key))) is not None:
-            tags[f"{contrast}_{tag}"] = round(number * factor, 6)
-    for tag, keys in SCAN_WORDS.items():
-        words = [str(known[key]) for key in keys if _known(known.get(key))]
-        if words:
-            tags[f"{contrast}_{tag}"] = words[0]
-    if (strength := _number(known.get("MagneticFieldStrength"))) is not None:
-        tags["field_strength_t"] = strength
-    for tag, key in SCANNER_WORDS.items():
-        if _known(known.get(key)):
-            tags[tag] = str(known[key])
-    return tags
 
 
 def read_people(path: Path, key: str) -> tuple[dict[str, dict[str, Any]], list[str]]:
@@ -102,24 +71,10 @@ def _tags(row: Mapping[str | None, Any], key: str) -> dict[str, Any]:
     tags: dict[str, Any] = {
         column: value
         for column, value in row.items()
-        if column and column != key and isinstance(value, str) and _known(value)
+        if column and column != key and isinstance(value, str) and is_known(value)
     }
-    if (age := _number(tags.get("age"))) is not None:
+    if (age := number_of(tags.get("age"))) is not None:
         tags["age"] = age
     if "sex" in tags:
         tags["sex"] = SEX.get(tags["sex"].strip().lower(), tags["sex"])
     return tags
-
-
-def _known(value: Any) -> bool:  # noqa: ANN401 - whatever a person wrote
-    """Return whether a value says something."""
-    return (value.strip().lower() if isinstance(value, str) else value) not in UNKNOWN
-
-
-def _number(value: Any) -> float | None:  # noqa: ANN401 - whatever a person wrote
-    """Return a finite number, or None."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return number if number == number and abs(number) != float("inf") else None
