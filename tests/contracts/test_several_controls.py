@@ -194,3 +194,45 @@ def test_files_of_a_subset_are_named(
         )
         assert expected in capsys.readouterr().err
     assert set(tmp_path.iterdir()) == before
+
+
+def test_a_further_controlnet_with_sources_of_its_own_is_added(
+    runs: Path, root: Path, record: Record, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = (*TRAIN, "data.source=[edges]", f"data.root={root}", f"paths.cache={runs}/cache")
+    own = [text.format(runs=runs) for text in STAGES["controlnet"]]
+    run("train", "stage=controlnet", f"out={runs / 'of_edges'}", *common, *own)
+    words = ("--model", runs / "of_edges", "--steps", 2)
+    made, facts = {}, {}
+    for name, choice in {"none": (), "zero": ("0",), "half": ("5:0-0.5",), "one": ("5",)}.items():
+        controls = [
+            word for each in choice for word in ("--control", f"{runs / 'controlnet'}:{each}")
+        ]
+        run("translate", root, tmp_path / name, *words, *controls)
+        stem = tmp_path / name / f"{record.name}_desc-synth_T1w"
+        made[name] = read_volume(stem.with_name(f"{stem.name}.nii.gz")).data
+        facts[name] = json.loads(stem.with_name(f"{stem.name}.json").read_text())
+    assert np.array_equal(made["none"], made["zero"])
+    assert not np.array_equal(made["zero"], made["half"])
+    assert not np.array_equal(made["half"], made["one"])
+    assert facts["none"]["SourceContrasts"] == ["edges"]
+    assert facts["half"]["SourceContrasts"] == ["edges", "flair", "labelmap", "lesions"]
+    (control,) = facts["half"]["Controls"]
+    assert (control["Scale"], control["Start"], control["End"]) == (5, 0, 0.5)
+    assert control["WeightsSHA256"] == RunFolder(runs / "controlnet").provenance["weights_sha256"]
+    calls = {name: each["Cost"]["NetworkCalls"] for name, each in facts.items()}
+    assert calls == {"none": 2, "zero": 3, "half": 4, "one": 5}  # one of the regression
+    assert facts["one"]["Cost"]["Parameters"] > facts["none"]["Cost"]["Parameters"]
+
+    wrong = {
+        f"{runs / 'unet'}:1": "Expected a ControlNet to add to a ControlNet, got UNetRegression",
+        f"{runs / 'controlnet'}:1:0.7-0.2": "start < end",
+        "nothing": "Expected RUN:scale",
+        f"{tmp_path / 'no'}:1": "--control",
+    }
+    for text, expected in wrong.items():
+        assert (
+            main(["translate", *map(str, (root, tmp_path / "x", *words, "--control", text))]) == 2
+        )
+        assert expected in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()

@@ -103,18 +103,21 @@ def test_the_image_of_its_own_regression_counts_once(both):
     assert stage.network_calls(samples=1) == 2 * 2 + 1
 
 
+@torch.no_grad()
 def test_in_tiles_it_acts_too(both):
-    stage, whole = (added(of_flair(), of_t2w(), 1.0) for _ in range(2))
-    stage.tiling.tile_voxels = 16
-    with stage.sampling(stage.prepare(both)) as predict:
-        tiled = predict(noise_of(stage), torch.tensor([0.7]))
-    with whole.sampling(whole.prepare(both)) as predict:
-        assert predict(noise_of(whole), torch.tensor([0.7])).shape == tiled.shape
+    found = []
+    for scale in (0.0, 1.0):
+        stage = added(of_flair(), of_t2w(), scale)
+        stage.tiling.tile_voxels = 16
+        with stage.sampling(stage.prepare(both)) as predict:
+            found.append(predict(noise_of(stage), torch.tensor([0.7])))
+    assert found[0].shape == found[1].shape == noise_of(stage).shape
+    assert not torch.equal(*found)
 
 
 def test_the_same_diffusion_model_is_known_by_its_tensors():
     one, other = of_flair(), of_t2w()
     assert all(same_weights(getattr(one, n), getattr(other, n)) for n in ("codec", "denoiser"))
-    next(other.denoiser.parameters()).data.flatten()[0] += 1e-3
+    next(other.denoiser.parameters()).data.add_(1e-3)
     assert not same_weights(one.denoiser, other.denoiser)
     assert not same_weights(one.denoiser, None)

@@ -17,7 +17,7 @@ from mrcontrast.inference.collisions import check_collisions
 from mrcontrast.inference.files import facts_of, made_by, translate_job
 from mrcontrast.inference.from_run import from_run
 from mrcontrast.inference.options import check_options, name_files
-from mrcontrast.inference.sampling_options import SamplingKeys, SamplingOptions
+from mrcontrast.inference.sampling_options import ControlChoice, SamplingKeys, SamplingOptions
 from mrcontrast.inference.stage_translator import StageTranslator
 from mrcontrast.inference.translation import read_by
 from mrcontrast.inference.translation_jobs import Job, file_job
@@ -59,6 +59,8 @@ def load(
     sampling = SamplingOptions(**{"temperature": None, **options})
     check_options(Namespace(batch_size=1, steps=sampling.steps, seed=sampling.seed, device=device))
     check_runs_exist({"model": str(model)})
+    for text in sampling.control:
+        check_runs_exist({"control": ControlChoice.from_text(text).run})
     return Translator(from_run(str(model), sampling, device=device), sampling.seed)
 
 

@@ -114,16 +114,16 @@ class StageTranslator:
         """
         started = perf_counter()
         volume, given = self.given(volumes)
-        others = {name: each for name, each in given.items() if each is not volume}
+        first, *others = given
         native = Native.of(volume, None if mask is None else np.asarray(mask, bool))
         shape = self.grid.place(native.volume, native.brain)[1]
         check_size(shape, BYTES_A_GRID_VOXEL)
         tiles = self.fit(shape)
         gridded = self.grid.to_grid(native.volume, native.brain)
         brain = native.turned.undo(native.brain)
-        images = {next(iter(given)): gridded.data}
-        for name, each in others.items():
-            further = Native.of(replace(each, affine=volume.affine), brain)
+        images = {first: gridded.data}
+        for name in others:
+            further = Native.of(replace(given[name], affine=volume.affine), brain)
             images[name] = self.grid.to_grid(further.volume, further.brain).data
         fitted = {
             name: self.normalisers[name].fit(image, gridded.mask) for name, image in images.items()
