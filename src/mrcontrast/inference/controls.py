@@ -51,15 +51,15 @@ def add_control(
     for name in SHARED:
         if not same_weights(getattr(stage, name), getattr(other, name)):
             raise refusal("a ControlNet on the same diffusion model", f"another {name}", folder)
-    if other.context_slices != (wanted := stage.context_slices):
-        raise refusal(f"context_slices {wanted} as the model has", other.context_slices, folder)
-    theirs_grid, theirs = trained_on(folder, other.source, other.factor)
-    if (spacing := theirs_grid.spacing_mm) != grid.spacing_mm:
-        raise refusal(f"a control trained at {grid.spacing_mm:g} mm", f"{spacing:g} mm", folder)
-    for name in theirs.keys() & normalisers.keys():
-        if theirs[name] != normalisers[name]:
-            usual = f"{name} normalised by {normalisers[name].name}"
-            raise refusal(usual, theirs[name].name, folder)
+    other_grid, theirs = trained_on(folder, other.source, other.factor)
+    facts: list[tuple[str, Any, Any]] = [
+        ("context_slices", stage.context_slices, other.context_slices)
+    ]
+    facts += [("spacing_mm", grid.spacing_mm, other_grid.spacing_mm)]
+    facts += [(name, normalisers[name], fit) for name, fit in theirs.items() if name in normalisers]
+    for name, ours, found in facts:
+        if ours != found:
+            raise refusal(f"{name} of {ours} as the model has", found, folder)
     always = {*other.source} - {*other.optional}
     further = [name for name in other.optional if name not in stage.inputs]
     stage.optional = (*(name for name in stage.optional if name not in always), *further)
@@ -67,14 +67,14 @@ def add_control(
     stage.controls.append(
         AddedControl(other.controlnet, other.condition, other.source, *how).eval()
     )
-    facts = {
+    said = {
         "Model": choice.run,
         "WeightsSHA256": folder.provenance["weights_sha256"],
         "Scale": choice.scale,
         "Start": choice.start,
         "End": choice.end,
     }
-    return {**normalisers, **theirs}, facts
+    return {**normalisers, **theirs}, said
 
 
 def same_weights(one: nn.Module | None, other: nn.Module | None) -> bool:

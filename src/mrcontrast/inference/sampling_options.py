@@ -70,10 +70,6 @@ class ControlChoice:
             )
         return cls(found[1], float(found[2]), start, end)
 
-    def at(self, path: object) -> str:
-        """Return the text of the same choice for another place of the run."""
-        return f"{path}:{self.scale:.9f}:{self.start:.9f}-{self.end:.9f}"
-
 
 @dataclass(frozen=True)
 class SamplingOptions:

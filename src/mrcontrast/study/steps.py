@@ -1,5 +1,6 @@
 """Steps of a study up to translation: each command with its settings, inputs and output."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -119,8 +120,7 @@ def predict_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
     options = sampling_of(name, node)
     model, full_grid = node["model"], node.get("full_grid", False)
     shuffled = node.get("shuffle_source", False)
-    choices = [ControlChoice.from_text(text) for text in options.control]
-    runs = [model, *(choice.run for choice in choices)]
+    runs = [model, *(ControlChoice.from_text(text).run for text in options.control)]
     outside = outside_runs(runs, f"study.predict.{name}", plain, folder)
     if full_grid and shuffled:
         raise UsageError(
@@ -138,8 +138,7 @@ def predict_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
 
         records = Manifest.read(folder / "data").split("test")
         path = str(where(model, outside, folder))
-        controls = [choice.at(where(choice.run, outside, folder)) for choice in choices]
-        chosen = replace(options, control=tuple(controls))
+        chosen = replace(options, control=tuple(located(options.control, outside, folder)))
         translator = from_run(path, chosen, node.get("batch_size", BATCH_SIZE))
         if full_grid:
             read = tuple(read_by(translator))
@@ -154,6 +153,15 @@ def predict_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
     inputs = ("data", *trained, *([MASKS] if full_grid else []))
     files = ("*.nii.gz", "*.json")
     return Step(f"predict-{name}", title, output, settings, run, inputs, files=files)
+
+
+def located(
+    controls: Sequence[str], outside: Mapping[str, RunFolder], folder: Path
+) -> Iterator[str]:
+    """Yield the texts of controls with the folders of their runs."""
+    for text in controls:
+        run = ControlChoice.from_text(text).run
+        yield f"{where(run, outside, folder)}{text.removeprefix(run)}"
 
 
 def sampling_of(name: str, node: dict[str, Any]) -> SamplingOptions:
