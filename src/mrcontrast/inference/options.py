@@ -71,8 +71,8 @@ START_HELP = (
 )
 
 PROMPT_HELP = (
-    "tags of scan and person, such as 't1w_ti_ms=1100:1.2, t1w_field_strength_t=3' or '3 tesla'; "
-    "name=value, :weight (0 is absence), plain words of the vocabulary"
+    "tags of scans and person, for a model with tags: name=value, name=value:weight (0 is absence) "
+    "or plain words, such as 'target_ti_ms=1100:1.2, age=60, 3 tesla'"
 )
 
 NEGATIVE_HELP = "tags to lead away from; sets --guidance 2 unless given"

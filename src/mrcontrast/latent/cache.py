@@ -177,7 +177,8 @@ class LatentStore:
                     return
                 if target.exists():
                     log.warning("Latents in %s cannot be used: %s. Encoding again.", target, fault)
-                log.info("Encoding the training items, once, into %s", target)
+                kind = "latents" if signal is None else signal.key
+                log.info("Encoding %s of the training items, once, into %s", kind, target)
                 with renamed_at_end(target) as partial:
                     arrays = self.encode(partial, datamodule, codec, signal)
                     created = datetime.now(UTC).isoformat(timespec="seconds")

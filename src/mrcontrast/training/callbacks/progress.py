@@ -93,7 +93,7 @@ class ProgressLines(Callback):
             left = min(left, (last - trainer.global_step) * seconds)
         step = f"step {trainer.global_step}" + ("" if last is None else f"/{last}")
         ends = "" if left == float("inf") else f"  {duration(max(left, 0))} left"
-        return f"{step}  {seconds:.3g} s a step{ends}"
+        return f"{step}  {seconds:.3g} s per step{ends}"
 
 
 def last_step(trainer: Trainer) -> int | None:
