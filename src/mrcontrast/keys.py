@@ -4,9 +4,13 @@ Axes, once for the whole project: ``B`` batch, ``C`` channels, ``*S`` two or thr
 in RAS order (x to the right, y to the front, z to the top). A 2D slice is axial: ``*S`` = (x, y).
 """
 
+from collections.abc import Sequence
 from typing import Any, TypedDict
 
+import torch
 from torch import Tensor
+
+from mrcontrast.errors import UsageError
 
 SOURCE = "source"
 TARGET = "target"
@@ -17,6 +21,7 @@ BRAIN_MASK = "brain_mask"
 SUBJECT = "subject"
 ITEM = "item"
 TAGS = "tags"
+PRESENT = "present"
 
 
 class Batch(TypedDict, total=False):
@@ -39,6 +44,9 @@ class Batch(TypedDict, total=False):
         item: Index of the item in its dataset, (B,), int64.
         tags: Known tags of scan and person by name, one dict an item; see
             ``mrcontrast.networks.tags``.
+        present: 1 for each source that an item has, 0 for one that is absent, whose channels are
+            0; (B, N), float32. Without it all are there.
+        controls: Conditions of added ControlNets, in the order of ``ControlNetDiffusion.added``.
     """
 
     source: Tensor
@@ -54,6 +62,8 @@ class Batch(TypedDict, total=False):
     subject: list[str]
     item: Tensor
     tags: list[dict[str, Any]]
+    present: Tensor
+    controls: list[Tensor]
 
 
 def middle_slices(slabs: Tensor, contrasts: int) -> list[Tensor]:
@@ -65,3 +75,41 @@ def middle_slices(slabs: Tensor, contrasts: int) -> list[Tensor]:
     """
     images = slabs.chunk(contrasts, dim=1)
     return [image[:, image.shape[1] // 2].unsqueeze(1) for image in images]
+
+
+def optional_rows(source: Sequence[str], optional: Sequence[str]) -> tuple[int, ...]:
+    """Return the places of the optional sources among all.
+
+    Raises:
+        UsageError: One is no source, or is the first.
+
+    >>> optional_rows(["flair", "t2w", "pd"], ["pd"])
+    (2,)
+    """
+    if wrong := [name for name in optional if name not in tuple(source)[1:]]:
+        further = ", ".join(tuple(source)[1:]) or "none"
+        raise UsageError(
+            f"Expected optional sources among {further}, got {wrong[0]} (data.optional). The first "
+            "source is always needed."
+        )
+    return tuple(row for row, name in enumerate(source) if name in optional)
+
+
+def flagged(source: Tensor, present: Tensor | None, rows: Sequence[int]) -> Tensor:
+    """Append a constant channel for each optional source: 1 where it is there, 0 where it is not.
+
+    Args:
+        source: (B, C, *S).
+        present: (B, N); None says that all are there.
+        rows: Places of the optional sources among the N.
+
+    >>> flagged(torch.full((1, 2, 1), 0.5), torch.tensor([[1.0, 0.0]]), [1]).flatten().tolist()
+    [0.5, 0.5, 0.0]
+    """
+    if not rows:
+        return source
+    flags = source.new_ones(len(source), len(rows))
+    if present is not None:
+        flags = present[:, list(rows)].to(source)
+    planes = flags.view(*flags.shape, *[1] * (source.ndim - 2)).expand(-1, -1, *source.shape[2:])
+    return torch.cat([source, planes], dim=1)

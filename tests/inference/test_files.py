@@ -26,7 +26,11 @@ class Copy:
     """Return the source as its own translation."""
 
     source, target, progress = {"flair": None}, "t1w", None
-    shuffles_tags = False
+    optional, shuffles_tags = (), False
+
+    @property
+    def reads(self) -> dict[str, None]:
+        return self.source
 
     def __init__(self) -> None:
         self.fail: dict[float, Exception] = {}

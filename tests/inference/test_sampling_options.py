@@ -1,13 +1,16 @@
 """Sampling options: numbers that pass, and one set for the command line and studies."""
 
 from argparse import ArgumentParser
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mrcontrast.errors import UsageError
 from mrcontrast.inference.options import add_arguments
-from mrcontrast.inference.sampling_options import OPTIONS, SamplingOptions
+from mrcontrast.inference.sampling_options import OPTIONS, ControlChoice, SamplingOptions
+from mrcontrast.runs.folder import RunFolder
+from mrcontrast.study.steps import located, sampling_of
 
 
 @pytest.mark.parametrize(
@@ -50,3 +53,34 @@ def test_the_command_line_has_all_of_them() -> None:
 
 def test_bounds_pass() -> None:
     SamplingOptions(samples=1, noise_turn=0, temperature=0)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("runs/t2w:0.8", ("runs/t2w", 0.8, 0.0, 1.0)),
+        ("runs/t2w:.5:0.25-1", ("runs/t2w", 0.5, 0.25, 1.0)),
+        ("runs:/12ab:-1:0-0.5", ("runs:/12ab", -1.0, 0.0, 0.5)),
+        ("models:/t2w@best:0", ("models:/t2w@best", 0.0, 0.0, 1.0)),
+    ],
+)
+def test_a_control_is_read(text: str, found: tuple[object, ...]) -> None:
+    choice = ControlChoice.from_text(text)
+    assert (choice.run, choice.scale, choice.start, choice.end) == found
+
+
+@pytest.mark.parametrize("text", ["runs/t2w", "runs/t2w:x", ":1", "a:1:0.5-0.5", "a:1:0-2"])
+def test_no_control_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="Expected RUN:scale"):
+        SamplingOptions(control=[text])
+
+
+def test_a_study_names_controls_by_its_trainings() -> None:
+    node = {"model": "flair", "control": ["t2w:0.5:0-0.5", "runs/x:1"], "without": ["pd"]}
+    options = sampling_of("both", node)
+    assert options.without == ("pd",)
+    outside = {"runs/x": RunFolder(Path("/data/x"))}
+    assert list(located(options.control, outside, Path("study"))) == [
+        "study/runs/t2w:0.5:0-0.5",
+        "/data/x:1",
+    ]

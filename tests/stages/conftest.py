@@ -100,10 +100,10 @@ def adam(lr=1e-2):
     return Optimisation(partial(torch.optim.Adam, lr=lr))
 
 
-def make_regressor(dims, slices=1):
+def make_regressor(dims, slices=1, **roles):
     lists = {"kernel_size": [3, 3, 3], "strides": [1, 2, 2], "upsample_kernel_size": [2, 2]}
     network = partial(DynUNet, **lists, filters=[8, 8, 8], norm_name=("group", GROUPS))
-    return Regressor(network, dims, context_slices=slices // 2, factor=4)
+    return Regressor(network, dims, context_slices=slices // 2, factor=4, **roles)
 
 
 def make_pix2pix(dims):

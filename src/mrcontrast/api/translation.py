@@ -16,7 +16,7 @@ from mrcontrast.errors import UsageError
 from mrcontrast.inference.files import facts_of, made_by, translate_job
 from mrcontrast.inference.from_run import from_run
 from mrcontrast.inference.options import check_options, name_files
-from mrcontrast.inference.sampling_options import SamplingKeys, SamplingOptions
+from mrcontrast.inference.sampling_options import ControlChoice, SamplingKeys, SamplingOptions
 from mrcontrast.inference.stage_translator import StageTranslator
 from mrcontrast.inference.translation_jobs import Job, check_collisions, file_job
 from mrcontrast.runs.released import check_runs_exist, released_models
@@ -54,6 +54,8 @@ def load(
     sampling = SamplingOptions(**{"temperature": None, **options})
     check_options(Namespace(batch_size=1, steps=sampling.steps, seed=sampling.seed, device=device))
     check_runs_exist({"model": str(model)})
+    for text in sampling.control:
+        check_runs_exist({"control": ControlChoice.from_text(text).run})
     return Translator(from_run(str(model), sampling, device=device), sampling.seed)
 
 
@@ -84,7 +86,8 @@ class Translator:
 
         Args:
             image: A file, a nibabel image or an array (X, Y, Z), in any orientation and unit; for
-                a model of several sources a dict of one for each contrast, all on one grid.
+                a model of several sources a dict of one for each contrast, all on one grid;
+                optional ones may be left out.
             affine: (4, 4), from voxels to RAS in mm; needed where all images are arrays.
             mask: Brain mask, in the forms of ``image``; None takes ``*_desc-brain_mask`` next to a
                 file, else the largest non-zero component.
@@ -96,7 +99,8 @@ class Translator:
         given = images if mask is None else {**images, MASK: mask}
         with as_files(given, affine) as files:
             brain_mask = files.pop(MASK, None)
-            sources = name_files(Namespace(source=files), self.source)
+            named = name_files(Namespace(source=files), self.source, self.inner.optional)
+            sources = {name: named[name] for name in self.inner.reads if name in named}
             job = file_job(sources, self.target, Path("out.nii.gz"), brain_mask, self.seed)
             facts = facts_of(job, self.inner)
             found = translate_job(job, self.inner)

@@ -82,7 +82,7 @@ def register(folder: RunFolder, name: str, alias: str, uri: str) -> str:
     The model is served by ``mlflow.pyfunc`` too: sources on the model's own grid in, the target
     out, with signature and example. Nothing is pickled: the code is the installed package.
     """
-    from mrcontrast.inference.from_run import trained_on
+    from mrcontrast.inference.training_grid import trained_on
 
     folder.verify()
     source = (folder.provenance.get("data") or {}).get("source", ())

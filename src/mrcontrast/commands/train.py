@@ -156,12 +156,13 @@ def describe(config: DictConfig, datamodule: "LightningDataModule") -> dict[str,
     """Return where a run comes from, as far as it is known before training."""
     data: Any = datamodule
     manifest = getattr(data, "manifest", None)
+    further = getattr(data, "optional", ())
     command = [Path(sys.argv[0]).name, *sys.argv[1:]]
     return {
         "stage": module_name(config.stage._target_),
         "data_hash": getattr(manifest, "data_hash", None),
         "split_hash": getattr(manifest, "split_hash", None),
-        "data": None if manifest is None else manifest.facts(data.source, data.target),
+        "data": None if manifest is None else manifest.facts(data.source, data.target, further),
         "seed": config.seed,
         "command": shlex.join(command),
         **software(),

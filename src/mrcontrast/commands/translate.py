@@ -13,7 +13,8 @@ from mrcontrast.data.record import MANIFEST, Record
 from mrcontrast.errors import MrcontrastError, UsageError, printable
 from mrcontrast.inference import translation_jobs as jobs
 from mrcontrast.inference.options import add_arguments, check_options, name_files, sources_of
-from mrcontrast.inference.sampling_options import SamplingOptions
+from mrcontrast.inference.prepared_records import split_records
+from mrcontrast.inference.sampling_options import ControlChoice, SamplingOptions
 from mrcontrast.runs.released import check_runs_exist
 from mrcontrast.storage.nifti import absence
 
@@ -30,7 +31,9 @@ def run(args: Namespace) -> int:
     options = SamplingOptions.of(vars(args))
     for path in sources_of(args):
         check_paths(path, args.output, args.overwrite)
-    check_runs_exist({"--model": args.model})
+    controls = [ControlChoice.from_text(text).run for text in args.control]
+    for each in [{"--model": args.model}, *({"--control": run} for run in controls)]:
+        check_runs_exist(each)
     check_exists({"--mask": args.mask})
     if args.strip_skull:
         from mrcontrast.imaging.itk import check_extra
@@ -65,8 +68,9 @@ def translate_records(
     from ``seed`` and its name. With ``shuffle_source`` it gets the sources and mask of the next
     other subject: a model that heeds its condition must get worse.
     """
-    roles, shuffled = (translator.source, translator.target), translator.shuffles_tags
-    found = jobs.record_jobs(records, *roles, Path(out_dir), shuffle_source, seed, shuffled)
+    roles, shuffled = (translator.reads, translator.target), translator.shuffles_tags
+    choices = {"seed": seed, "shuffle_tags": shuffled, "optional": translator.optional}
+    found = jobs.record_jobs(records, *roles, Path(out_dir), shuffle_source, **choices)
     return translate_all(found, translator)
 
 
@@ -84,23 +88,24 @@ def translate_all(given: Sequence[jobs.Job], translator: "StageTranslator") -> l
 
 def find_jobs(args: Namespace, translator: "StageTranslator") -> list[jobs.Job]:
     """Return what the command line asks to translate."""
-    source, target = tuple(translator.source), translator.target
+    source, target, optional = translator.reads, translator.target, translator.optional
     out, seed, strip = args.output, args.seed, args.strip_skull
     if args.input is None or args.input.is_file():
-        files = name_files(args, source)
+        named = name_files(args, tuple(translator.source), optional)
+        files = {name: path for name, path in named.items() if name in source}
         found = [jobs.file_job(files, target, out, args.mask, seed, args.any_contrast)]
     elif not (args.input / MANIFEST).is_file():
-        given = (args.input, source, target, out, args.mask, seed, args.any_contrast)
-        found = jobs.folder_jobs(*given)
+        given = (args.input, tuple(source), target, out, args.mask, seed, args.any_contrast)
+        found = jobs.folder_jobs(*given, optional)
     elif args.mask is not None or strip:
         raise UsageError(
             f"Expected no {'--strip-skull' if strip else '--mask'} for a prepared data set, which "
             f"has its masks, got one ({args.input}). Leave it out."
         )
     else:
-        records = jobs.split_records(args.input, args.split)
-        roles, shuffled = (translator.source, target), translator.shuffles_tags
-        return jobs.record_jobs(records, *roles, out, seed=seed, shuffle_tags=shuffled)
+        records = split_records(args.input, args.split)
+        choices = {"shuffle_tags": translator.shuffles_tags, "optional": optional}
+        return jobs.record_jobs(records, source, target, out, seed=seed, **choices)
     return [job.stripped() for job in found] if strip else found
 
 

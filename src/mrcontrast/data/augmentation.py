@@ -37,6 +37,33 @@ class AugmentedDataset(Dataset[Item]):
         return original | images
 
 
+class OptionalDropout(Dataset[Item]):
+    """Another dataset's items, in which sources drop out at random: channels and flag are 0.
+
+    Args:
+        items: With ``present``.
+        rows: Places of the sources that may drop out.
+        probability: Of each that is there.
+    """
+
+    def __init__(self, items: Dataset[Item], rows: Sequence[int], probability: float) -> None:
+        self.items = items
+        self.rows = list(rows)
+        self.probability = probability
+
+    def __len__(self) -> int:
+        return len(self.items)  # type: ignore[arg-type]
+
+    def __getitem__(self, item: int) -> Item:
+        """Return an item with fewer sources; absent channels are 0 whatever changed them."""
+        original = self.items[item]
+        present, source = original[keys.PRESENT].clone(), original[keys.SOURCE]
+        present[self.rows] *= (torch.rand(len(self.rows)) >= self.probability).float()
+        slabs = source.unflatten(0, (len(present), -1))
+        kept = slabs * present.view(-1, *[1] * (slabs.ndim - 1))
+        return original | {keys.SOURCE: kept.flatten(0, 1), keys.PRESENT: present}
+
+
 class FixedDraw(Dataset[Item]):
     """Items that are drawn at random, frozen: variant and key alone decide the draw.
 

@@ -5,8 +5,12 @@ its suffix and its title.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from mrcontrast import keys
+from mrcontrast.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -114,3 +118,17 @@ def _first_word(text: str) -> str | None:
     words = {name: known.words for name, known in TABLE.items() if known.words}
     found = [name for name, word in words.items() if re.search(WORD.format(word), spaced)]
     return found[0] if len(found) == 1 else None
+
+
+def check_roles(
+    source: Sequence[str], target: str, optional: Sequence[str], dropout: float
+) -> None:
+    """Check the keys of a data module that name contrasts; raise UsageError for a wrong one."""
+    if not source or len({*source, target}) <= len(source):
+        raise UsageError(
+            f"Expected one source or more and another target, got data.source="
+            f"[{', '.join(source)}] and data.target={target}. Name each once."
+        )
+    keys.optional_rows(source, optional)
+    if not 0 <= dropout < 1:
+        raise UsageError(f"Expected data.optional_dropout in [0, 1), got {dropout}. Change it.")

@@ -10,14 +10,17 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from mrcontrast import keys
 from mrcontrast.data.augmentation import (
     AugmentedDataset,
     FixedDraw,
     Items,
+    OptionalDropout,
     drawn_patches,
     even_subset,
     fixed_items,
 )
+from mrcontrast.data.contrasts import check_roles
 from mrcontrast.data.dataset import (
     Item,
     ItemOptions,
@@ -27,10 +30,11 @@ from mrcontrast.data.dataset import (
     collate,
 )
 from mrcontrast.data.epoch_order import EpochOrder, LateLoader
+from mrcontrast.data.fingerprint import fingerprint_of
 from mrcontrast.data.manifest import Manifest
-from mrcontrast.data.volume_store import open_store, record_key, store_folder
-from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.storage.identity import UnidentifiedError, hashed, identity
+from mrcontrast.data.volume_store import open_store, store_folder
+from mrcontrast.errors import MrcontrastError
+from mrcontrast.storage.identity import UnidentifiedError, identity
 
 log = logging.getLogger(__name__)
 
@@ -52,12 +56,14 @@ class ContrastDataModule(LightningDataModule):
         items: What is cut out of a volume.
         augmentation: MONAI dictionary transforms for training items, or None.
         seed: Seed of the order of training items and of their draws.
+        optional: Sources that a session may lack.
+        optional_dropout: Probability that an optional source drops out of a training item.
 
     Raises:
         UsageError: The options contradict one another.
     """
 
-    def __init__(  # noqa: PLR0913 - ten keys of the config
+    def __init__(  # noqa: PLR0913 - the keys of the config
         self,
         root: str,
         source: Sequence[str],
@@ -69,6 +75,8 @@ class ContrastDataModule(LightningDataModule):
         items: ItemOptions | None = None,
         augmentation: Mapping[str, Callable] | Sequence[Callable] | None = None,
         seed: int = 0,
+        optional: Sequence[str] = (),
+        optional_dropout: float = 0.3,
     ) -> None:
         super().__init__()
         self.root = Path(root)
@@ -88,11 +96,8 @@ class ContrastDataModule(LightningDataModule):
             self.augmentation_identity = error
         self.replacement: Dataset[Item] | None = None
         self.seed = seed
-        if not self.source or len(set(self.contrasts)) < len(self.contrasts):
-            raise UsageError(
-                f"Expected one source or more and another target, got data.source="
-                f"[{', '.join(self.source)}] and data.target={self.target}. Name each once."
-            )
+        self.optional, self.optional_dropout = tuple(optional), optional_dropout
+        check_roles(self.source, target, self.optional, optional_dropout)
         self.items.check(spatial_dims, context_slices)
 
     @cached_property
@@ -132,32 +137,24 @@ class ContrastDataModule(LightningDataModule):
     @property
     def drawn_items(self) -> Dataset[Item]:
         """Training items as a trainer sees them: random patches, augmented."""
-        drawn = drawn_patches(self.plain_items)
-        return AugmentedDataset(drawn, self.augmentation) if self.augmentation else drawn
+        drawn: Dataset[Item] = drawn_patches(self.plain_items)
+        drawn = AugmentedDataset(drawn, self.augmentation) if self.augmentation else drawn
+        return self.dropped(drawn) if self.optional else drawn
+
+    def dropped(self, items: Dataset[Item]) -> Dataset[Item]:
+        """Return items from which optional sources drop out."""
+        rows = keys.optional_rows(self.source, self.optional)
+        return OptionalDropout(items, rows, self.optional_dropout)
 
     def variant(self, index: int) -> Dataset[Item]:
-        """Return training items under the ``index``-th fixed draw; 0 is ``plain_items``."""
-        return self.plain_items if index == 0 else FixedDraw(self.drawn_items, index)
+        """Return training items under the ``index``-th fixed draw; 0 has no augmentation."""
+        if index > 0:
+            return FixedDraw(self.drawn_items, index)
+        return FixedDraw(self.dropped(self.plain_items), 0) if self.optional else self.plain_items
 
     def fingerprint(self) -> dict[str, Any]:
         """Return all that decides the voxels of training items, or raise UnidentifiedError."""
-        if isinstance(self.augmentation_identity, UnidentifiedError):
-            raise self.augmentation_identity
-        stored = [record_key(record, self.contrasts) for record in self.manifest.split("train")]
-        scanned = [record.scanned_slices for record in self.manifest.records]
-        return {
-            "store": hashed(*stored),
-            "data": self.manifest.data_hash,
-            **({"scanned_slices": scanned} if self.context_slices and any(scanned) else {}),
-            "split": self.manifest.split_hash,
-            "source": list(self.source),
-            "target": self.target,
-            "spatial_dims": self.spatial_dims,
-            "context_slices": self.context_slices,
-            "min_brain_fraction": self.items.min_brain_fraction,
-            "patch_size": None if self.items.patch_size is None else list(self.items.patch_size),
-            "augmentation": self.augmentation_identity,
-        }
+        return fingerprint_of(self)
 
     @cached_property
     def val_items(self) -> Subset[Item]:
@@ -178,7 +175,7 @@ class ContrastDataModule(LightningDataModule):
 
     def prepare_data(self) -> None:
         """Make the memory-mapped store, in one process."""
-        open_store(self.manifest.records, store_folder(self.root), self.contrasts)
+        open_store(self.manifest.records, store_folder(self.root), self.contrasts, self.optional)
 
     def train_dataloader(self) -> DataLoader:
         """Load shuffled training items; an incomplete last batch is dropped if it is not all.
@@ -215,7 +212,8 @@ class ContrastDataModule(LightningDataModule):
         records = self.manifest.split(split)
         items: Items | None = None
         if records:
-            store = open_store(records, store_folder(self.root), self.contrasts)
+            folder = store_folder(self.root)
+            store = open_store(records, folder, self.contrasts, self.optional)
             subjects = [record.name for record in records]
             tags = [record.known for record in records]
             if self.spatial_dims == 2:

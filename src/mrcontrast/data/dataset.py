@@ -115,6 +115,7 @@ class SliceDataset(Dataset[Item]):
             keys.SUBJECT: self.subjects[record],
             keys.ITEM: item,
             keys.TAGS: self.tags[record],
+            **presence(self.store, record),
         }
 
     def tags_of(self, item: int) -> Mapping[str, Any]:
@@ -164,6 +165,7 @@ class VolumeDataset(Dataset[Item]):
             keys.SUBJECT: self.subjects[item],
             keys.ITEM: item,
             keys.TAGS: self.tags[item],
+            **presence(self.store, item),
         }
 
     def tags_of(self, item: int) -> Mapping[str, Any]:
@@ -205,6 +207,11 @@ class TaggedDataset(Dataset[Item]):
 
     def __getitem__(self, item: int) -> Item:
         return self.cached[item] | {keys.TAGS: self.plain.tags_of(item % len(self.plain))}
+
+
+def presence(store: VolumeStore, record: int) -> Item:
+    """Return which sources a record has, (N,); nothing where none is optional."""
+    return {} if store.present is None else {keys.PRESENT: torch.tensor(store.present[record])}
 
 
 def images_of(channels: Tensor) -> Item:

@@ -80,15 +80,19 @@ class Manifest:
         """Hash over who stands on which side."""
         return _digest(sorted({(r.subject, r.split) for r in self.records}))
 
-    def facts(self, source: Sequence[str], target: str) -> dict[str, Any]:
+    def facts(
+        self, source: Sequence[str], target: str, optional: Sequence[str] = ()
+    ) -> dict[str, Any]:
         """Return what a trained model must know of its data, for ``provenance.json`` under "data".
 
-        "source" (names), "target", "spacing_mm", "shape" (x, y, z voxels), and "name" and "clip" of
-        the normaliser that all subjects share, under "normaliser_<contrast>".
+        "source" (names), "optional" (names, if any), "target", "spacing_mm", "shape" (x, y, z
+        voxels), and "name" and "clip" of the normaliser that all subjects share, under
+        "normaliser_<contrast>".
         """
         first = self.records[0]
         return {
             "source": list(source),
+            **({"optional": list(optional)} if optional else {}),
             "target": target,
             "spacing_mm": float(first.spacing_mm),
             "shape": [int(size) for size in first.shape],

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mrcontrast.data.record import Record
+from mrcontrast.data.record import ABSENT, Record
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.storage.files import replacing, sha256_file
 from mrcontrast.storage.volume import read_mask, read_volume, same_grid
@@ -24,10 +24,13 @@ class VolumeStore(Sequence[np.ndarray]):
     On disk the axes are (Z, N + 1, X, Y), so that an axial slice is one contiguous read. Half
     precision errs by at most 2.5e-4 on intensities in [0, 1]. Arrays are mapped copy-on-write:
     a change stays in memory. The store pickles to worker processes without its maps.
+
+    ``present`` says whether each record has each source, (N - 1) numbers 0 or 1; None: all have.
     """
 
-    def __init__(self, paths: list[Path]) -> None:
+    def __init__(self, paths: list[Path], present: list[list[float]] | None = None) -> None:
         self.paths = paths
+        self.present = present
         self._maps: OrderedDict[int, np.ndarray] = OrderedDict()
 
     def __len__(self) -> int:
@@ -51,20 +54,26 @@ class VolumeStore(Sequence[np.ndarray]):
 
     def __getstate__(self) -> dict[str, object]:
         """Leave the open maps behind: they would pickle as full copies."""
-        return {"paths": self.paths, "_maps": OrderedDict()}
+        return {"paths": self.paths, "present": self.present, "_maps": OrderedDict()}
 
 
-def open_store(records: Sequence[Record], folder: Path, contrasts: Sequence[str]) -> VolumeStore:
+def open_store(
+    records: Sequence[Record],
+    folder: Path,
+    contrasts: Sequence[str],
+    optional: Sequence[str] = (),
+) -> VolumeStore:
     """Open the store of some records of one grid and make what is missing from it.
 
     Several processes may do so at once: each file is written under a name of its own and then
-    renamed, and its name is the hash of what is in it. Channels follow ``contrasts``.
+    renamed, and its name is the hash of what is in it. Channels follow ``contrasts``, the target
+    last; that of an ``optional`` contrast is 0 where a record lacks it.
 
     Raises:
         MrcontrastError: The folder cannot be written to, a record lacks a contrast, or a volume
             has changed since the data set was prepared.
     """
-    paths = [folder / f"{record_key(record, contrasts)}.npy" for record in records]
+    paths = [folder / f"{record_key(record, contrasts, optional)}.npy" for record in records]
     for record, path in zip(records, paths, strict=True):
         if path.is_file() and area_path(path).is_file():
             continue
@@ -76,19 +85,20 @@ def open_store(records: Sequence[Record], folder: Path, contrasts: Sequence[str]
                     np.save(file, array)
         except MrcontrastError as error:
             raise MrcontrastError(f"{error} MRCONTRAST_CACHE=<folder> sets one.") from error
-    return VolumeStore(paths)
+    present = [[float(name in each.images) for name in contrasts[:-1]] for each in records]
+    return VolumeStore(paths, present if optional else None)
 
 
-def record_key(record: Record, contrasts: Sequence[str]) -> str:
+def record_key(record: Record, contrasts: Sequence[str], optional: Sequence[str] = ()) -> str:
     """Return 16 hexadecimal digits that change when the voxels or the form of the store do."""
-    if lacking := [name for name in contrasts if name not in record.images]:
+    if lacking := [name for name in contrasts if name not in (*record.images, *optional)]:
         raise MrcontrastError(
             f"Expected {', '.join(contrasts)} of {record.name}, got no {', '.join(lacking)} "
             f"({record.brain_mask.parent}). Set data.source and data.target to contrasts that all "
-            f"sessions have, such as {', '.join(record.images)}."
+            f"sessions have, such as {', '.join(record.images)}, or data.optional=[{lacking[0]}]."
         )
     mask = sha256_file(record.brain_mask)
-    hashes = [record.sha256[name] for name in contrasts]
+    hashes = [record.sha256.get(name, ABSENT) for name in contrasts]
     parts = (str(STORE_VERSION), *hashes, mask)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
@@ -99,19 +109,26 @@ def area_path(path: Path) -> Path:
 
 
 def read_record(record: Record, contrasts: Sequence[str]) -> np.ndarray:
-    """Return N contrasts and the brain mask of one record, (Z, N + 1, X, Y) float16."""
-    for name in contrasts:
+    """Return N contrasts and the brain mask of one record, (Z, N + 1, X, Y) float16.
+
+    A contrast that the record lacks is 0.
+    """
+    names = [name for name in contrasts if name in record.images]
+    for name in names:
         path, sha256 = record.images[name], record.sha256[name]
         if (got := sha256_file(path)) != sha256:
             raise MrcontrastError(
                 f"Expected SHA-256 {sha256[:12]}, got {got[:12]} ({path}). "
                 "Prepare the data set again."
             )
-    volumes = [read_volume(record.images[name]) for name in contrasts]
-    for name, volume in zip(contrasts[1:], volumes[1:], strict=True):
-        same_grid(volumes[0], volume, record.images[contrasts[0]], record.images[name])
-    mask = read_mask(record.brain_mask, volumes[0])
-    stacked = np.stack([*(volume.data for volume in volumes), mask]).astype(np.float16)
+    volumes = {name: read_volume(record.images[name]) for name in names}
+    first = volumes[names[0]]
+    for name in names[1:]:
+        same_grid(first, volumes[name], record.images[names[0]], record.images[name])
+    mask = read_mask(record.brain_mask, first)
+    absent = np.zeros_like(first.data)
+    images = [volumes[name].data if name in volumes else absent for name in contrasts]
+    stacked = np.stack([*images, mask]).astype(np.float16)
     return np.ascontiguousarray(stacked.transpose(3, 0, 1, 2))
 
 

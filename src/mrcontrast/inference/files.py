@@ -85,13 +85,13 @@ def translate_job(job: Job, translator: StageTranslator) -> Translation:
     if job.stands_for is not None:
         affine = read_volume(job.stands_for).affine
         volumes = [replace(volume, affine=affine) for volume in volumes]
+    by_name = dict(zip(job.given(translator.reads), volumes, strict=True))
+    given = [by_name.get(name) for name in translator.source]
     if job.prepared:
         assert mask is not None
-        result = translator.translate_prepared(
-            volumes, mask, job.seed, job.scanned_slices, job.tags
-        )
+        result = translator.translate_prepared(given, mask, job.seed, job.scanned_slices, job.tags)
     else:
-        result = translator.translate(volumes, mask, job.seed, job.tags)
+        result = translator.translate(given, mask, job.seed, job.tags)
     brain = result.brain if mask is None else mask
     return replace(result, remarks=(*remarks, *result.remarks), brain=brain)
 
@@ -101,7 +101,7 @@ def made_by(job: Job, translator: StageTranslator, result: Translation) -> dict[
     return {
         "IntensityUnits": UNITS.format(title_of(translator.target)),
         "Sources": [str(path) for path in (*job.sources, job.mask) if path is not None],
-        "SourceContrasts": list(translator.source),
+        "SourceContrasts": list(job.given(translator.reads)),
         "TargetContrast": translator.target,
         "BrainMask": mask_source(job),
         "Normaliser": result.normaliser,
@@ -139,6 +139,8 @@ def mask_source(job: Job) -> str:
 
 def facts_of(job: Job, translator: StageTranslator) -> dict[str, Any]:
     """Return what decides the voxels of an output: model, options, seed and sources."""
+    given = job.given(translator.reads)
+    missing = [name for name in translator.source if name not in given]
     hashes = [hash_of(path) for path in job.sources]
     tags = translator.tags_for(job.tags)
     return {
@@ -146,6 +148,7 @@ def facts_of(job: Job, translator: StageTranslator) -> dict[str, Any]:
         **({"Prompt": text_of(tags)} if tags else {}),
         "Seed": job.seed,
         "SourceSHA256": hashes if len(hashes) > 1 else hashes[0],
+        **({"MissingSources": missing} if missing else {}),
         "BrainMaskSHA256": None if job.mask is None else hash_of(job.mask),
         **({"SkullStripped": "deepbet"} if job.strip_skull else {}),
         "PreparedSource": job.prepared,

@@ -6,18 +6,21 @@ import torch
 from omegaconf import OmegaConf
 
 from mrcontrast.config.build import build, config_dir
-from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.errors import UsageError
+from mrcontrast.inference.controls import add_control
 from mrcontrast.inference.memory_plan import MemoryPlan, Tiles
 from mrcontrast.inference.prompting import set_prompt
-from mrcontrast.inference.sampling_options import BATCH_SIZE, DEFAULTS, SamplingOptions
+from mrcontrast.inference.sampling_options import (
+    BATCH_SIZE,
+    DEFAULTS,
+    ControlChoice,
+    SamplingOptions,
+)
 from mrcontrast.inference.stage_translator import StageTranslator
-from mrcontrast.runs.folder import RunFolder
+from mrcontrast.inference.training_grid import trained_on
 from mrcontrast.stages.contract import Stage, check_stage
 from mrcontrast.tracking.loading import load_stage
 from mrcontrast.tracking.references import open_run
-from mrcontrast.transforms.grid import ModelGrid
-from mrcontrast.transforms.normalise import Normaliser
-from mrcontrast.transforms.standardise import normaliser_from_name
 
 
 def from_run(
@@ -47,12 +50,18 @@ def from_run(
             f"Expected a model that samples for {options.samples} samples, got a "
             f"{folder.stage_name}, which makes one image ({folder.path}). Leave --samples out."
         )
-    set_options(stage, options)
     grid, normalisers = trained_on(folder, stage.inputs, stage.factor)
+    controls = []
+    for choice in map(ControlChoice.from_text, options.control):
+        normalisers, facts = add_control(stage, choice, grid, normalisers, device)
+        controls.append(facts)
+    check_without(stage, options.without)
+    set_options(stage, options)
     identity = {
         "Model": str(reference),
         "Stage": folder.stage_name,
         "WeightsSHA256": folder.provenance["weights_sha256"],
+        **({"Controls": controls} if controls else {}),
     }
     place = stage.device
     translator = StageTranslator(stage, grid, normalisers, options, batch_size, place, identity)
@@ -83,6 +92,16 @@ def set_options(stage: Stage, options: SamplingOptions) -> None:
     set_prompt(stage, options)
 
 
+def check_without(stage: Stage, without: Sequence[str]) -> None:
+    """Raise UsageError for a name to do without that is no optional source of a stage."""
+    if wrong := [name for name in without if name not in stage.optional]:
+        known = ", ".join(stage.optional) or "none"
+        raise UsageError(
+            f"Expected an optional source of the model to do without, among {known}, got "
+            f"{wrong[0]}. Leave it out."
+        )
+
+
 def check_device(device: str) -> None:
     """Raise UsageError for a name that is no device, and for CUDA where there is none."""
     try:
@@ -96,26 +115,3 @@ def check_device(device: str) -> None:
         raise UsageError(
             f"Expected one of {there} CUDA devices, got --device {device}. Pass --device cpu."
         )
-
-
-def trained_on(
-    folder: RunFolder, source: Sequence[str], factor: int
-) -> tuple[ModelGrid, dict[str, Normaliser]]:
-    """Return the grid of a run's training data, and its normalisers by contrast.
-
-    Axes become multiples of ``factor``. Raises MrcontrastError if provenance does not say.
-    """
-    try:
-        facts = folder.provenance["data"]
-        settings = {name: facts[f"normaliser_{name}"] for name in source}
-        grid = ModelGrid(facts["spacing_mm"], tuple(facts["shape"]), factor)
-        return grid, {
-            name: normaliser_from_name(node["name"], node["clip"])
-            for name, node in settings.items()
-        }
-    except (KeyError, TypeError) as error:
-        missing = error if isinstance(error, KeyError) else "data"
-        raise MrcontrastError(
-            f"Expected grid and normaliser of the training data, got no {missing} "
-            f"({folder.provenance_path}). Train the run again."
-        ) from error

@@ -24,6 +24,11 @@ SOURCE_HELP = (
     "in place of IN, the files of one subject for a model of several sources, all on one grid, "
     "such as pd=A.nii.gz t2w=B.nii.gz"
 )
+WITHOUT_HELP = "do without an optional source of the model, though it is there; repeatable"
+CONTROL_HELP = (
+    "add a further ControlNet on the same diffusion model, its residuals times SCALE, from START "
+    "to END of the draw (0-1); repeatable"
+)
 OUT_HELP = "a NIfTI file, or a folder if IN is one; --out OUT says the same"
 MASK_HELP = (
     "brain mask of IN, or a folder of masks; default: a file *_desc-brain_mask next to each "
@@ -82,7 +87,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("input", nargs="?", type=Path, metavar="IN", help=IN_HELP)
     add("output", type=Path, metavar="OUT", help=OUT_HELP)
     add("--source", nargs="+", metavar="NAME=FILE", help=SOURCE_HELP)
+    add("--without", action="append", default=[], metavar="NAME", help=WITHOUT_HELP)
     add("--model", required=True, metavar="RUN", help=MODEL_HELP)
+    add(
+        "--control", action="append", default=[], metavar="RUN:SCALE[:START-END]", help=CONTROL_HELP
+    )
     add("--mask", type=Path, metavar="PATH", help=MASK_HELP)
     add("--strip-skull", action="store_true", help=STRIP_HELP)
     add("--split", default="test", help="of a prepared data set: train, val or test (%(default)s)")
@@ -121,16 +130,21 @@ def check_options(args: Namespace) -> None:
         )
 
 
-def name_files(args: Namespace, source: Sequence[str]) -> dict[str, Path]:
-    """Return the files of one subject by contrast, in the order of a model's sources."""
+def name_files(
+    args: Namespace, source: Sequence[str], optional: Sequence[str] = ()
+) -> dict[str, Path]:
+    """Return the files of one subject by contrast, in the order of a model's sources.
+
+    Those of ``optional`` sources may be absent.
+    """
     files = args.source or {source[0]: args.input}
-    if set(files) != set(source):
-        wanted = " ".join(f"{name}=FILE" for name in source)
+    if not set(source) - set(optional) <= set(files) <= set(source):
+        wanted = " ".join(f"[{n}=FILE]" if n in optional else f"{n}=FILE" for n in source)
         raise UsageError(
             f"Expected --source {wanted} for this model, got {', '.join(files)}. "
             "Name each of its sources once."
         )
-    return {name: files[name] for name in source}
+    return {name: files[name] for name in source if name in files}
 
 
 def sources_of(args: Namespace) -> list[Path]:

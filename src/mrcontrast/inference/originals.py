@@ -1,6 +1,6 @@
 """Prepared subjects as they were scanned: the raw files, on their own grids, with a brain mask."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,25 +25,34 @@ class Original:
     mask: Path
     tags: Mapping[str, Any] = field(default_factory=dict)
 
-    def job(self, source: Sequence[str], target: str, out_dir: Path, seed: int) -> Job:
+    def job(self, source: Iterable[str], target: str, out_dir: Path, seed: int) -> Job:
         """Return the job that translates this session on its own grid; see ``record_jobs``."""
-        files = tuple(self.images[name] for name in source)
+        given = tuple(name for name in source if name in self.images)
+        files = tuple(self.images[name] for name in given)
         output = out_dir / synthetic_name(self.name, target)
         seed = seed_of(self.name, seed)
-        return Job(self.name, files, self.mask, output, seed, tags=self.tags)
+        return Job(self.name, files, self.mask, output, seed, tags=self.tags, contrasts=given)
 
 
-def originals(records: Sequence[Record], masks: Path, contrasts: Sequence[str]) -> list[Original]:
-    """Return the raw files of prepared sessions, with their masks or those of ``write_masks``."""
+def originals(
+    records: Sequence[Record],
+    masks: Path,
+    contrasts: Sequence[str],
+    optional: Sequence[str] = (),
+) -> list[Original]:
+    """Return the raw files of prepared sessions, with their masks or those of ``write_masks``.
+
+    A session may lack an ``optional`` contrast.
+    """
     found = []
     for record in records:
-        if lacking := [name for name in contrasts if name not in record.raw]:
+        if lacking := [name for name in contrasts if name not in (*record.raw, *optional)]:
             raise MrcontrastError(
                 f"Expected the raw {lacking[0]} of {record.name} in the manifest, got none "
                 f"({record.brain_mask}). Prepare the data set again from files, or leave "
                 "full_grid out."
             )
-        images = {name: record.raw[name] for name in contrasts}
+        images = {name: record.raw[name] for name in contrasts if name in record.raw}
         mask = record.raw.get(RAW_MASK) or mask_path(record, masks)
         for path in (*images.values(), mask):
             if not path.is_file():

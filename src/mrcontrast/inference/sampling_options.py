@@ -1,7 +1,8 @@
 """Sampling options of ``translate``, studies and Python: count, steps, noise and precision."""
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Self, TypedDict
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 PRECISIONS = ("32-true", "bf16-mixed")  # by the names of Lightning
 KNOWN_TAGS = ("source", "all", "none", "shuffled")
 ONE_SAMPLE_TEMPERATURE = 0.5  # chosen in experiments/release
+NUMBER = r"\d*\.?\d+"
+CONTROL = re.compile(rf"(.+?):(-?{NUMBER})(?::({NUMBER})-({NUMBER}))?")
 BATCH_SIZE = 16  # slices at once; 2D only
 
 
@@ -31,6 +34,34 @@ class SamplingKeys(TypedDict, total=False):
     guidance: float | None
     known_tags: str
     precision: str
+    without: Sequence[str]
+    control: Sequence[str]
+
+
+@dataclass(frozen=True)
+class ControlChoice:
+    """A further ControlNet, and how it acts.
+
+    >>> ControlChoice.from_text("runs/t2w:0.8:0-0.5")
+    ControlChoice(run='runs/t2w', scale=0.8, start=0.0, end=0.5)
+    """
+
+    run: str  # of a ControlNet on the same diffusion model, see ``open_run``
+    scale: float  # factor of its residuals
+    start: float = 0.0  # part of the draw at which it begins to act; 0 is the draw's beginning
+    end: float = 1.0  # part of the draw at which it ends
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Read ``RUN:scale`` or ``RUN:scale:start-end``; raise UsageError for another text."""
+        found = CONTROL.fullmatch(str(text))
+        start, end = (0.0, 1.0) if found is None or not found[3] else map(float, found.group(3, 4))
+        if found is None or not 0 <= start < end <= 1:
+            raise UsageError(
+                f"Expected RUN:scale or RUN:scale:start-end with 0 <= start < end <= 1, got {text} "
+                "(control). Change it."
+            )
+        return cls(found[1], float(found[2]), start, end)
 
 
 @dataclass(frozen=True)
@@ -55,6 +86,8 @@ class SamplingOptions:
             own, or takes 2 with a negative prompt.
         known_tags: Tags of a volume that count where the prompt is silent: "source" (of sources and
             person), "all" (of the target too), "none", or "shuffled" (all of another subject's).
+        control: Further ControlNets as ``RUN:scale[:start-end]``, see ``ControlChoice``.
+        without: Optional sources that are left out though they are there.
         precision: "32-true", or "bf16-mixed", which autocasts to bfloat16: faster where the
             hardware has units for it.
 
@@ -79,6 +112,8 @@ class SamplingOptions:
     guidance: float | None = None
     known_tags: str = KNOWN_TAGS[0]
     precision: str = PRECISIONS[0]
+    without: Sequence[str] = ()
+    control: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if self.samples < 1:
@@ -97,11 +132,15 @@ class SamplingOptions:
         if self.precision not in PRECISIONS:
             known = " or ".join(PRECISIONS)
             raise UsageError(f"Expected {known} as precision, got {self.precision}. Choose one.")
+        for text in self.control:
+            ControlChoice.from_text(text)
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
         """Return the options among values by name, such as those of a command line."""
-        return cls(**{key: values[key] for key in OPTIONS if key in values})
+        found = {key: values[key] for key in OPTIONS if key in values}
+        lists = {key: tuple(value) for key, value in found.items() if isinstance(value, list)}
+        return cls(**found | lists)
 
     def resolved(self, stage: "Stage") -> Self:
         """Return the options with a number as temperature; UsageError if it cannot be set."""

@@ -21,7 +21,7 @@ NOT_A_BRAIN = r"_label-|lesion"
 SYNTHETIC = "_desc-synth"
 
 
-def volumes_of(folder: Path, contrast: str, out_dir: Path) -> list[Path]:
+def volumes_of(folder: Path, contrast: str, out_dir: Path, optional: bool = False) -> list[Path]:
     """Return the volumes of one contrast in a folder, but for outputs."""
     out = out_dir.resolve()
     inside = folder.resolve() in out.parents
@@ -33,7 +33,7 @@ def volumes_of(folder: Path, contrast: str, out_dir: Path) -> list[Path]:
         and not path.name.startswith(".")  # "._x" is a Mac's companion of x
         and not (inside and out in (path.parent.resolve() / path.name).parents)
     ]
-    if not found:
+    if not found and not optional:
         raise MrcontrastError(
             f"Expected files that end in _{ending_of(contrast)}.nii.gz, got none ({folder}). "
             "Rename or convert."
@@ -41,16 +41,21 @@ def volumes_of(folder: Path, contrast: str, out_dir: Path) -> list[Path]:
     return found
 
 
-def gathered(first: Path, found: Mapping[str, list[Path]]) -> tuple[dict[str, Path], str | None]:
+def gathered(
+    first: Path, found: Mapping[str, list[Path]], optional: Sequence[str] = ()
+) -> tuple[dict[str, Path], str | None]:
     """Return the files of one session by contrast, and why they do not serve, if so.
 
-    They are in the folder of ``first``, else anywhere, with its sub and ses entities.
+    They are in the folder of ``first``, else anywhere, with its sub and ses entities. The session
+    may lack an ``optional`` contrast.
     """
     (name, _), *others = found.items()
     files = {name: first}
     for other, paths in others:
         same = [path for path in paths if session_of(path) == session_of(first)]
         same = [path for path in same if path.parent == first.parent] or same
+        if not same and other in optional:
+            continue
         if len(same) != 1:
             listed = ", ".join(path.name for path in same) or "none"
             ending = ending_of(other)

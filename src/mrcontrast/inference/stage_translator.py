@@ -62,7 +62,7 @@ class StageTranslator:
         self.memory_plan: MemoryPlan | None = None  # chooses tiles before a volume starts
         self.identity = identity or {}
         self.source = {name: fit.name for name, fit in normalisers.items()}
-        self.target = stage.target
+        self.target, self.optional = stage.target, stage.optional
 
     def describe(self) -> dict[str, Any]:
         """Return model and options as JSON; equal descriptions give equal volumes."""
@@ -72,6 +72,12 @@ class StageTranslator:
             **({} if tiles is None else {"Tile": str(tiles)}),
             **self.sampler.describe(),
         }
+
+    @property
+    def reads(self) -> dict[str, str]:
+        """Sources that are read: all but those that the options leave out."""
+        without = self.sampler.options.without
+        return {name: fit for name, fit in self.source.items() if name not in without}
 
     @property
     def shuffles_tags(self) -> bool:
@@ -92,8 +98,8 @@ class StageTranslator:
         """Translate volumes as a scanner gives them, with the skull stripped or a brain mask.
 
         Args:
-            volumes: One for each of ``source``, all on one grid; any orientation, spacing and unit;
-                NaN outside the brain.
+            volumes: One for each of ``source``, None for one of ``optional`` that is absent; all on
+                one grid; any orientation, spacing and unit; NaN outside the brain.
             mask: (X, Y, Z), bool; None takes the largest non-zero component of the first volume.
             seed: Seed of the noise; None takes that of the options.
             tags: Known tags of scan and person, see ``mrcontrast.networks.tags``.
@@ -102,21 +108,23 @@ class StageTranslator:
         NaN or needs more memory than there is.
         """
         started = perf_counter()
-        volume, *others = self.given(volumes)
+        volume, given = self.given(volumes)
+        first, *others = given
         native = Native.of(volume, None if mask is None else np.asarray(mask, bool))
         shape = self.grid.place(native.volume, native.brain)[1]
         check_size(shape, BYTES_A_GRID_VOXEL)
         tiles = self.fit(shape)
         gridded = self.grid.to_grid(native.volume, native.brain)
         brain = native.turned.undo(native.brain)
-        further = [Native.of(replace(each, affine=volume.affine), brain) for each in others]
-        images = [gridded.data, *(self.grid.to_grid(n.volume, n.brain).data for n in further)]
+        images = {first: gridded.data}
+        for name in others:
+            further = Native.of(replace(given[name], affine=volume.affine), brain)
+            images[name] = self.grid.to_grid(further.volume, further.brain).data
         fitted = {
-            name: normaliser.fit(image, gridded.mask)
-            for (name, normaliser), image in zip(self.normalisers.items(), images, strict=True)
+            name: self.normalisers[name].fit(image, gridded.mask) for name, image in images.items()
         }
         reset_peak(self.sampler.device)
-        source = np.stack([fit.apply(i) for fit, i in zip(fitted.values(), images, strict=True)])
+        source = self.stacked({name: fitted[name].apply(image) for name, image in images.items()})
         seed = self.sampler.options.seed if seed is None else seed
         field = gridded.field
         known = self.tags_for(tags or {})
@@ -131,7 +139,7 @@ class StageTranslator:
         remarks = detail_remarks(volume, spacing_mm)
         remarks += self.sampler.remarks(gridded.mask, spacing_mm)
         normalised = {name: fit.to_dict() for name, fit in fitted.items()}
-        by = normalised if others else next(iter(normalised.values()))
+        by = normalised if len(self.source) > 1 else next(iter(normalised.values()))
         return Translation(mean, std, by, seconds, tiles, cost, remarks, brain)
 
     def translate_prepared(
@@ -145,15 +153,14 @@ class StageTranslator:
         """Translate volumes of a prepared data set; nothing is resampled or normalised again.
 
         Args:
-            volumes: One for each of ``source``, RAS, on the model's spacing, in [0, 1].
+            volumes: As ``translate``, RAS, on the model's spacing, in [0, 1].
             mask: (X, Y, Z), bool, the brain.
             seed: Seed of the noise; None takes that of the options.
             scanned_slices: First and last axial slice in the field of view of the scan; None: all.
             tags: As ``translate``.
         """
         started = perf_counter()
-        given = self.given(volumes)
-        volume = given[0]
+        volume, given = self.given(volumes)
         spacing = np.array(volume.spacing_mm)
         off = abs(spacing - self.grid.spacing_mm).max()
         if volume.orientation != "RAS" or off > SPACING_TOLERANCE_MM:
@@ -167,7 +174,7 @@ class StageTranslator:
         reset_peak(self.sampler.device)
         field = None if scanned_slices is None else scanned_field(volume.shape, scanned_slices)
         brain = np.asarray(mask, bool)
-        source = np.stack([each.data for each in given])
+        source = self.stacked({name: each.data for name, each in given.items()})
         seed = self.sampler.options.seed if seed is None else seed
         known = self.tags_for(tags or {})
         mean, std = self.sampler.sample(source, brain, seed, self.report, field, known)
@@ -176,15 +183,24 @@ class StageTranslator:
         image, remarks = Volume(mean, volume.affine), self.sampler.remarks(brain, spacing.max())
         return Translation(image, uncertainty, None, seconds, tiles, cost, remarks)
 
-    def given(self, volumes: Volumes) -> list[Volume]:
-        """Return the volumes as a list; raise UsageError for another number than of sources."""
-        found = [volumes] if isinstance(volumes, Volume) else list(volumes)
-        if len(found) != len(self.source):
+    def given(self, volumes: Volumes) -> tuple[Volume, dict[str, Volume]]:
+        """Return the first volume, and those that are there by contrast; UsageError for others."""
+        listed = [volumes] if isinstance(volumes, Volume) else list(volumes)
+        if len(listed) != len(self.source):
             raise UsageError(
-                f"Expected a volume of each of {', '.join(self.source)}, got {len(found)}. "
+                f"Expected a volume of each of {', '.join(self.source)}, got {len(listed)}. "
                 "Give them in this order."
             )
-        return found
+        named = zip(self.source, listed, strict=True)
+        found = {name: volume for name, volume in named if volume is not None}
+        if lacking := [name for name in self.source if name not in (*found, *self.optional)]:
+            raise UsageError(f"Expected a volume of {lacking[0]} for this model, got none.")
+        return next(iter(found.values())), found
+
+    def stacked(self, images: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return the images of all sources, (N, X, Y, Z); one that is absent is NaN."""
+        absent = np.full_like(next(iter(images.values())), np.nan)
+        return np.stack([images.get(name, absent) for name in self.source])
 
     def fit(self, shape: tuple[int, int, int]) -> str | None:
         """Choose the tiles of a volume of axes (X, Y, Z), if there is a plan."""

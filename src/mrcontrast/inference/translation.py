@@ -11,7 +11,7 @@ from mrcontrast.inference.memory_plan import GIB
 from mrcontrast.stages.contract import Stage
 from mrcontrast.storage.volume import Volume
 
-Volumes = Volume | Sequence[Volume]
+Volumes = Volume | Sequence[Volume | None]  # None for an optional source that is absent
 
 
 @dataclass(frozen=True)

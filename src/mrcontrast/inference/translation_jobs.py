@@ -2,17 +2,17 @@
 
 import unicodedata
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mrcontrast.data.manifest import Manifest
 from mrcontrast.data.predictions import ENDINGS, PredictionFiles, prediction_name, synthetic_name
 from mrcontrast.data.record import Record
 from mrcontrast.data.scan_tags import tags_of_scan
 from mrcontrast.data.sidecars import Sidecars, data_set_of
-from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.errors import UsageError
+from mrcontrast.inference.prepared_records import check_source, next_other
 from mrcontrast.inference.session_files import (
     contrast_refusal,
     gathered,
@@ -38,11 +38,16 @@ class Job:
     refusal: str | None = None  # why the volume is not to be translated
     scanned_slices: tuple[int, int] | None = None  # first and last that were scanned; None: all
     tags: Mapping[str, Any] = field(default_factory=dict)  # known of scan and person
+    contrasts: tuple[str, ...] = ()  # of the sources; empty if all of the model's are there
 
     @property
     def source(self) -> Path:
         """The volume on whose grid the output is."""
         return self.sources[0]
+
+    def given(self, names: Iterable[str]) -> dict[str, Path]:
+        """Return the volumes to read by contrast, for the names of all sources of the model."""
+        return dict(zip(self.contrasts or names, self.sources, strict=True))
 
     @property
     def inputs(self) -> list[Path]:
@@ -67,8 +72,9 @@ def file_job(
 ) -> Job:
     """Return the job of the files of one subject.
 
-    ``output`` is a file or an existing folder, ``mask`` None takes the one next to the first file,
-    and with ``any_contrast`` names and sidecars that name another contrast do not count.
+    ``files`` leave out sources that are absent, ``output`` is a file or an existing folder,
+    ``mask`` None takes the one next to the first file, and with ``any_contrast`` names and sidecars
+    that name another contrast do not count.
     """
     for name, path in files.items():
         if not any_contrast and (reason := contrast_refusal(path, name)):
@@ -80,8 +86,15 @@ def file_job(
         raise UsageError(f"Expected OUT to end in .nii.gz or .nii, got {output.name}. Rename it.")
     if mask is not None and not mask.is_file():
         raise UsageError(f"Expected a mask file for a file, got {mask}. Check the path.")
-    found = Job(first.name, tuple(files.values()), mask or mask_beside(first), output, seed)
-    return replace(found, tags=tags_of_files(files))
+    return session_job(first.name, files, mask or mask_beside(first), output, seed)
+
+
+def session_job(
+    name: str, files: Mapping[str, Path], mask: Path | None, output: Path, seed: int
+) -> Job:
+    """Return the job of the raw files of one session by contrast, with the tags of sidecars."""
+    sources, tags = tuple(files.values()), tags_of_files(files)
+    return Job(name, sources, mask, output, seed, tags=tags, contrasts=tuple(files))
 
 
 def folder_jobs(
@@ -92,27 +105,27 @@ def folder_jobs(
     masks: Path | None,
     seed: int,
     any_contrast: bool = False,
+    optional: Sequence[str] = (),
 ) -> list[Job]:
     """Return the jobs of all sessions in a folder; outputs mirror its tree.
 
     The folder is flat or BIDS; files end in the suffix of their contrast, such as
     ``_FLAIR.nii.gz``, and each of the first source gives a job with a seed of its own, made from
-    ``seed`` and its name (``names_of``). ``masks`` None looks next to the volumes; ``any_contrast``
-    as ``file_job``.
+    ``seed`` and its name (``names_of``). A session may lack ``optional`` sources. ``masks`` None
+    looks next to the volumes; ``any_contrast`` as ``file_job``.
     """
-    found = {name: volumes_of(folder, name, out_dir) for name in source}
+    found = {name: volumes_of(folder, name, out_dir, name in optional) for name in source}
     firsts = found[source[0]]
     jobs = []
     for path, name in zip(firsts, names_of(firsts, folder), strict=True):
-        files, refusal = gathered(path, found)
+        files, refusal = gathered(path, found, optional)
         if refusal is None and not any_contrast:
             refusals = (contrast_refusal(file, key) for key, file in files.items())
             refusal = next(filter(None, refusals), None)
         mask = mask_beside(path) if masks is None else mask_in(masks, path)
         output = out_dir / path.relative_to(folder).parent / prediction_name(path.name, target)
-        sources = tuple(files.values())
-        job = Job(name, sources, mask, output, seed_of(name, seed), refusal=refusal)
-        jobs.append(replace(job, tags=tags_of_files(files)))
+        job = session_job(name, files, mask, output, seed_of(name, seed))
+        jobs.append(replace(job, refusal=refusal))
     return jobs
 
 
@@ -132,23 +145,25 @@ def record_jobs(
     shuffle: bool = False,
     seed: int = 0,
     shuffle_tags: bool = False,
+    optional: Sequence[str] = (),
 ) -> list[Job]:
     """Return the jobs of prepared subjects; all outputs are in ``out_dir``.
 
     ``sources`` are the model's, each with the name of the normaliser of its training data; None
-    takes any. With ``shuffle`` a subject gets volumes and mask of the next other subject, with
-    ``shuffle_tags`` its tags. Each has
-    a seed of its own, made from ``seed`` and its name.
+    takes any. A subject may lack ``optional`` ones. With ``shuffle`` a subject gets volumes and
+    mask of the next other subject, with ``shuffle_tags`` its tags. Each has a seed of its own, made
+    from ``seed`` and its name.
     """
     jobs, first = [], next(iter(sources))
     for index, record in enumerate(records):
         giver = next_other(records, index) if shuffle else record
         told = next_other(records, index) if shuffle_tags else giver
-        for contrast, normaliser in sources.items():
-            check_source(giver, contrast, normaliser)
+        given = [name for name in sources if name in giver.images or name not in optional]
+        for contrast in given:
+            check_source(giver, contrast, sources[contrast])
         job = Job(
             record.name,
-            tuple(giver.images[contrast] for contrast in sources),
+            tuple(giver.images[contrast] for contrast in given),
             giver.brain_mask,
             out_dir / synthetic_name(record.name, target),
             seed_of(record.name, seed),
@@ -156,42 +171,10 @@ def record_jobs(
             stands_for=record.images[first] if shuffle else None,
             scanned_slices=giver.scanned_slices,
             tags=told.known,
+            contrasts=tuple(given),
         )
         jobs.append(job)
     return jobs
-
-
-def check_source(record: Record, contrast: str, normaliser: str | None) -> None:
-    """Refuse a prepared subject without a source, or with one normalised in another way."""
-    if contrast not in record.images:
-        raise MrcontrastError(
-            f"Expected {contrast} of {record.name} for this model, got "
-            f"{', '.join(record.images)} ({record.brain_mask.parent}). Name another model."
-        )
-    if normaliser not in (None, found := record.normalisers[contrast]["name"]):
-        raise MrcontrastError(
-            f"Expected volumes normalised by {normaliser}, got {found} "
-            f"({record.images[contrast]}). Prepare the data as those that the model was trained on."
-        )
-
-
-def split_records(root: Path, split: str) -> list[Record]:
-    """Return the subjects of one split of a prepared data set."""
-    records = Manifest.read(root).split(split)
-    if not records:
-        raise MrcontrastError(f"Expected subjects in the {split} split, got none ({root}).")
-    return records
-
-
-def next_other(records: Sequence[Record], index: int) -> Record:
-    """Return the next record, in a circle, that belongs to another subject."""
-    circle = [*records[index + 1 :], *records[:index]]
-    for record in circle:
-        if record.subject != records[index].subject:
-            return record
-    raise UsageError(
-        f"Expected two subjects or more to shuffle, got only {records[index].subject}."
-    )
 
 
 def seed_of(name: str, seed: int) -> int:

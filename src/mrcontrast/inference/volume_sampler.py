@@ -80,7 +80,8 @@ class VolumeSampler:
         """Sample ``options.samples`` volumes, each with noise of its own.
 
         Args:
-            source: (N, X, Y, Z), or (X, Y, Z), normalised to [0, 1], on the model's spacing.
+            source: (N, X, Y, Z), or (X, Y, Z), normalised to [0, 1], on the model's spacing; NaN
+        throughout for one that is absent.
             mask: (X, Y, Z), bool.
             seed: Seed of the first sample.
             report: Called with the share that is done, in [0, 1].
@@ -91,14 +92,19 @@ class VolumeSampler:
         mask.
         """
         brain = torch.from_numpy(mask)
-        inside = np.where(mask, source, 0).astype(np.float32).reshape(-1, *mask.shape)
+        sources = source.reshape(-1, *mask.shape)
+        there = ~np.isnan(sources).all(axis=(1, 2, 3))
+        inside = np.where(mask & there[:, None, None, None], sources, 0).astype(np.float32)
+        known: keys.Batch = {"tags": [dict(tags or {})]}
+        if self.stage.optional:
+            known["present"] = torch.from_numpy(there)[None].float()
         if field is not None and self.stage.spatial_dims == 2 and self.stage.context_slices:
             inside = np.stack([repeat_ends(image, field) for image in inside])
         form = self.slices if self.stage.spatial_dims == 2 else self.volume
         box = self.box(mask)
         image, present = (in_field(volume, box) for volume in (torch.from_numpy(inside), brain))
         with memory_errors(), torch.inference_mode():
-            sampled = form(image, present, seed, report, tags or {})
+            sampled = form(image, present, seed, report, known)
         mean, std = (out_of_field(part, box, brain.shape) for part in sampled)
         if not torch.isfinite(mean).all():
             raise MrcontrastError("Expected finite voxels, got NaN from the model. Train it again.")
@@ -121,7 +127,7 @@ class VolumeSampler:
         return self.trained is not None and has_group_norms(self.stage)
 
     def slices(
-        self, image: Tensor, brain: Tensor, seed: int, report: Progress, tags: Mapping[str, Any]
+        self, image: Tensor, brain: Tensor, seed: int, report: Progress, known: keys.Batch
     ) -> tuple[Tensor, Tensor]:
         """Sample the axial slices of (N, X, Y, Z) that hold brain; the others stay 0."""
         mean, std = torch.zeros(brain.shape), torch.zeros(brain.shape)
@@ -139,16 +145,16 @@ class VolumeSampler:
                 report((before + part * size) / len(chosen))
 
             with lent_norms(self.stage, lenders):
-                moments = self.moments(slabs, masks, seed, progress, tags, rows)
+                moments = self.moments(slabs, masks, seed, progress, known, rows)
             for whole, part in ((mean, moments.mean), (std, moments.std)):
                 whole[:, :, z] = part[: len(z), 0].permute(1, 2, 0)
         return mean, std
 
     def volume(
-        self, image: Tensor, brain: Tensor, seed: int, report: Progress, tags: Mapping[str, Any]
+        self, image: Tensor, brain: Tensor, seed: int, report: Progress, known: keys.Batch
     ) -> tuple[Tensor, Tensor]:
         """Sample the whole of (N, X, Y, Z), in tiles if the stage has any."""
-        moments = self.moments(image[None], brain[None, None], seed, report, tags)
+        moments = self.moments(image[None], brain[None, None], seed, report, known)
         return moments.mean[0, 0], moments.std[0, 0]
 
     def moments(
@@ -157,21 +163,23 @@ class VolumeSampler:
         masks: Tensor,
         seed: int,
         report: Progress,
-        tags: Mapping[str, Any],
+        known: keys.Batch,
         z: Tensor | None = None,
     ) -> Moments:
         """Return mean and deviation of the samples (B, 1, *S).
 
-        Images (B, C, *S) and masks (B, 1, *S) are padded to axes that the stage can take; ``z`` are
-        the places (B,) of slices in their volume, None for a whole volume.
+        Images (B, C, *S) and masks (B, 1, *S) are padded to axes that the stage can take; ``known``
+        is a batch of one with tags and presence; ``z`` are the places (B,) of slices in their
+        volume, None for a whole volume.
         """
         padded = pad_to_multiple(images, self.stage.factor).to(self.device)
         inside = pad_to_multiple(masks.float(), self.stage.factor).to(self.device)
         batch: keys.Batch = {self.stage.takes: padded, "brain_mask": inside}  # type: ignore[misc]
-        batch["tags"] = [dict(tags)] * len(padded)
+        batch["tags"] = known["tags"] * len(padded)
+        if "present" in known:
+            batch["present"] = known["present"].expand(len(padded), -1).to(self.device)
         shape = self.stage.noise_shape(tuple(padded.shape[2:]))
-        mixed = self.options.precision == "bf16-mixed"
-        moments = Moments()
+        moments, mixed = Moments(), self.options.precision == "bf16-mixed"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=mixed):
             batch = self.stage.prepare(batch)
             for k in range(self.options.samples):

@@ -205,7 +205,8 @@ class LatentStore:
             ArrayWriter(folder, length) as writer,
         ):
             for batch in (batch for dataset in datasets for batch in self.batches(dataset)):
-                images = {name: batch[name].to(device) for name in (keys.SOURCE, keys.TARGET)}
+                names = [each for each in (keys.SOURCE, keys.TARGET, keys.PRESENT) if each in batch]
+                images = {name: batch[name].to(device) for name in names}
                 known = {keys.TAGS: batch[keys.TAGS]} if keys.TAGS in batch else {}
                 writer.append(values_of(images | known, codec, signal))  # type: ignore[arg-type]
             return writer.finish()
@@ -220,9 +221,10 @@ class LatentStore:
 def values_of(
     batch: keys.Batch, codec: AutoencoderCodec, signal: Signal | None
 ) -> dict[str, Tensor]:
-    """Return the arrays of a signal, or the raw posterior of the target, for a batch."""
+    """Return the arrays of a signal and its sources, or the raw posterior of the target."""
     if signal is not None:
-        return {signal.key: signal.compute(batch, codec)}
+        present = {keys.PRESENT: batch["present"]} if keys.PRESENT in batch else {}
+        return {signal.key: signal.compute(batch, codec), **present}
     posterior = codec.moments(batch["target"])
     return {MEAN: posterior.mean, SIGMA: posterior.sigma}
 

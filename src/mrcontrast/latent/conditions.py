@@ -88,7 +88,13 @@ class Condition(nn.Module):
         for regressor in regressors:
             self.regressor = regressor
 
-    def attach(self, codec: AutoencoderCodec, source: Sequence[str], context_slices: int) -> None:
+    def attach(
+        self,
+        codec: AutoencoderCodec,
+        source: Sequence[str],
+        context_slices: int,
+        optional: Sequence[str] = (),
+    ) -> None:
         """Set contrasts and slices of all signals.
 
         Raises:
@@ -96,7 +102,7 @@ class Condition(nn.Module):
         """
         factor, found = self.placement.downsampling(codec), len(self.embedder_channels)
         for name, signal in self.signals.items():
-            signal.attach(codec, source, context_slices)
+            signal.attach(codec, source, context_slices, optional)
             if signal.at_latent_size and factor > 1:
                 raise UsageError(
                     f"Expected a signal of the image's size, got {name} (stage.condition). Take "
@@ -152,7 +158,7 @@ class Condition(nn.Module):
         """Return the condition, (B, channels, ...), of a batch with the values of all signals."""
         parts = []
         for signal in self.signals.values():
-            value: Tensor = batch[signal.key]  # type: ignore[literal-required]
+            value = signal.value(batch)
             placed = value if signal.at_latent_size else self.placement.place(value, codec)
             parts.append(placed)
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)

@@ -26,6 +26,7 @@ class Signal(ABC):
         regressor: Frozen network that it runs, or None.
         sources: Number of contrasts of the source, once it is attached.
         slices: Slices of each source, 1 + 2k, once it is attached.
+        optional: Places of the optional sources, once it is attached.
     """
 
     key: ClassVar[str]
@@ -36,17 +37,25 @@ class Signal(ABC):
     regressor: Regressor | None = None
     sources = 1
     slices = 1
+    optional: tuple[int, ...] = ()
 
-    def attach(self, codec: AutoencoderCodec, source: Sequence[str], context_slices: int) -> None:
+    def attach(
+        self,
+        codec: AutoencoderCodec,
+        source: Sequence[str],
+        context_slices: int,
+        optional: Sequence[str] = (),
+    ) -> None:
         """Set the sources and slices of the stage.
 
         Raises:
             UsageError: They do not fit the autoencoder or the regression.
         """
         self.sources, self.slices = len(source), 1 + 2 * context_slices
+        self.optional = keys.optional_rows(source, optional)
         check_encoded(codec, source[self.encoded_sources])
         if self.regressor is not None:
-            check_regressor(self.regressor, source, context_slices)
+            check_regressor(self.regressor, source, context_slices, optional)
 
     @abstractmethod
     def channels(self, codec: AutoencoderCodec) -> int:
@@ -56,23 +65,32 @@ class Signal(ABC):
     def compute(self, batch: keys.Batch, codec: AutoencoderCodec) -> Tensor:
         """Return its values for the source of a batch, (B, channels, ...)."""
 
+    def value(self, batch: keys.Batch) -> Tensor:
+        """Return its values in a batch, as they enter the network, (B, channels, ...)."""
+        value: Tensor = batch[self.key]  # type: ignore[literal-required]
+        return value
+
     def prepare(self, batch: keys.Batch, codec: AutoencoderCodec) -> keys.Batch:
         """Return the batch, which holds its values, with the other results that samples share."""
         return batch
 
 
 class Pixels(Signal):
-    """The source images, (B, N * (1 + 2k), *S) in [0, 1]."""
+    """The source images, (B, N * (1 + 2k), *S) in [0, 1], and a flag for each optional one."""
 
     key = keys.SOURCE
 
     def channels(self, codec: AutoencoderCodec) -> int:
-        """Return one channel for each slice of each source."""
-        return self.sources * self.slices
+        """Return one channel for each slice of each source, and for each flag."""
+        return self.sources * self.slices + len(self.optional)
 
     def compute(self, batch: keys.Batch, codec: AutoencoderCodec) -> Tensor:
         """Return the source."""
         return batch["source"]
+
+    def value(self, batch: keys.Batch) -> Tensor:
+        """Return the source and its flags."""
+        return keys.flagged(batch["source"], batch.get("present"), self.optional)
 
 
 class Latent(Signal):
@@ -129,14 +147,14 @@ class RegressionAnchor(Signal):
     @torch.no_grad()
     def compute(self, batch: keys.Batch, codec: AutoencoderCodec) -> Tensor:
         """Encode the image of the regression."""
-        return codec.encode(self.regressor.image(batch["source"], batch.get("tags")))
+        return codec.encode(self.regressor.image_of(batch))
 
     @torch.no_grad()
     def prepare(self, batch: keys.Batch, codec: AutoencoderCodec) -> keys.Batch:
         """Return the batch with the detail of the image that its latent lacks as ``lost``."""
         if "lost" in batch:
             return batch
-        image = self.regressor.image(batch["source"], batch.get("tags"))
+        image = self.regressor.image_of(batch)
         return {**batch, "lost": lost(image, batch["anchor"], codec)}
 
 
@@ -168,7 +186,7 @@ class Regression(Signal):
     @torch.no_grad()
     def compute(self, batch: keys.Batch, codec: AutoencoderCodec) -> Tensor:
         """Run the regression."""
-        return self.regressor.image(batch["source"], batch.get("tags"))
+        return self.regressor.image_of(batch)
 
     def prepare(self, batch: keys.Batch, codec: AutoencoderCodec) -> keys.Batch:
         """Return the batch with the image's latent as ``guess`` and its detail as ``lost``."""
@@ -200,11 +218,16 @@ def check_encoded(codec: AutoencoderCodec, source: Sequence[str]) -> None:
         )
 
 
-def check_regressor(regressor: Regressor, source: Sequence[str], context_slices: int) -> None:
+def check_regressor(
+    regressor: Regressor,
+    source: Sequence[str],
+    context_slices: int,
+    optional: Sequence[str] = (),
+) -> None:
     """Check that a regression takes the input of the stage that runs it.
 
     Raises:
-        UsageError: It takes other contrasts or slices.
+        UsageError: It takes other contrasts or slices, or other ones are optional.
     """
     if (theirs := regressor.context_slices) != context_slices:
         raise UsageError(
@@ -215,4 +238,11 @@ def check_regressor(regressor: Regressor, source: Sequence[str], context_slices:
         raise UsageError(
             f"Expected the source {', '.join(regressor.source)} of the regression, got "
             f"{', '.join(source)}. Set data.source or name another regression=RUN."
+        )
+    if set(regressor.optional) != set(optional):
+        names = ",".join(regressor.optional)
+        raise UsageError(
+            f"Expected the optional sources {names or 'none'} of the regression, got "
+            f"{', '.join(optional) or 'none'}. Set data.optional=[{names}] or name another "
+            "regression=RUN."
         )

@@ -20,15 +20,15 @@ CARD = "cache.json"
 PARTIAL = ".partial"
 NAME = re.compile(r"[0-9a-f]{24}(\.partial)?")
 MEAN, SIGMA = "target_mean", "target_sigma"
-# Half precision errs in proportion to a latent's distance from 0, which standardising multiplies
-# by mean / std; images, larger and in [0, 1], come from a store of half precision.
+# Half precision errs in proportion to a latent's distance from 0, which standardising multiplies by
+# mean / std; images, larger and in [0, 1], come from a store of half precision.
+SINGLE, HALF = (
+    (MEAN, SIGMA, keys.SOURCE_LATENT, keys.ANCHOR, keys.PRESENT),
+    (keys.SOURCE, keys.REGRESSED),
+)
 PRECISION: dict[str, type[np.floating]] = {
-    MEAN: np.float32,
-    SIGMA: np.float32,
-    keys.SOURCE: np.float16,
-    keys.REGRESSED: np.float16,
-    keys.SOURCE_LATENT: np.float32,
-    keys.ANCHOR: np.float32,
+    **dict.fromkeys(SINGLE, np.float32),
+    **dict.fromkeys(HALF, np.float16),
 }
 FURTHER = re.compile(r"signal_\w+")  # keys of signals from outside, which are float32
 

@@ -19,12 +19,14 @@ class Regressor(nn.Module):
 
     Args:
         network: Builds the network for spatial_dims, in_channels and out_channels: from
-            (B, N * (1 + 2k), *S) to (B, 1, *S), for axes that ``factor`` divides.
+            (B, N * (1 + 2k), *S) to (B, 1, *S), for axes that ``factor`` divides; each optional
+            source adds a channel, 1 where it is there and 0 where it is not.
         spatial_dims: 2 or 3.
         context_slices: Neighbouring slices on each side that come with each source in 2D, k.
         factor: Image axes are padded to multiples of this, the product of the strides.
         source: Names of the N contrasts that it is given.
         prompt: Tags that the network's blocks listen to, or None.
+        optional: Names of the contrasts that may be absent.
     """
 
     def __init__(
@@ -35,10 +37,12 @@ class Regressor(nn.Module):
         factor: int,
         source: Sequence[str] = ("flair",),
         prompt: TagPrompt | None = None,
+        optional: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.in_channels = len(source) * (1 + 2 * context_slices)
-        sizes = {"in_channels": self.in_channels, "out_channels": 1}
+        self.optional, self.rows = tuple(optional), keys.optional_rows(source, optional)
+        sizes = {"in_channels": self.in_channels + len(self.rows), "out_channels": 1}
         self.network = network(spatial_dims=spatial_dims, **sizes)
         self.spatial_dims = spatial_dims
         self.context_slices = context_slices
@@ -67,15 +71,22 @@ class Regressor(nn.Module):
             "context_slices": self.context_slices,
         }
 
-    def forward(self, source: Tensor, tags: Tags | None = None, guided: bool = False) -> Tensor:
+    def forward(
+        self,
+        source: Tensor,
+        tags: Tags | None = None,
+        guided: bool = False,
+        present: Tensor | None = None,
+    ) -> Tensor:
         """Return the target (B, 1, *S), not clamped, of a source (B, N * (1 + 2k), *S).
 
         Args:
             source: Normalised to [0, 1].
             tags: Known tags of each item; None for none.
             guided: Whether the prompt guides, as in sampling.
+            present: Which sources are there, (B, N); None for all.
         """
-        padded = pad_to_multiple(source, self.factor)
+        padded = keys.flagged(pad_to_multiple(source, self.factor), present, self.rows)
         if self.prompt is None:
             return crop(self.network(padded), source.shape[2:])
 
@@ -88,7 +99,13 @@ class Regressor(nn.Module):
         image = self.prompt.predict(network, self.prompt.contexts(known, guided))
         return crop(image, source.shape[2:])
 
-    def image(self, source: Tensor, tags: Tags | None = None) -> Tensor:
+    def image(
+        self, source: Tensor, tags: Tags | None = None, present: Tensor | None = None
+    ) -> Tensor:
         """Return the target image (B, 1, *S) in [0, 1] of a source (B, N * (1 + 2k), *S)."""
-        image: Tensor = self(source, tags, guided=True)
+        image: Tensor = self(source, tags, True, present)
         return image.clamp(0.0, 1.0)
+
+    def image_of(self, batch: keys.Batch) -> Tensor:
+        """Return the target image (B, 1, *S) in [0, 1] of a batch."""
+        return self.image(batch["source"], batch.get("tags"), batch.get("present"))

@@ -16,7 +16,7 @@ from mrcontrast.preparation.selection import Select
 from mrcontrast.preparation.session import BROKEN, FAULT, Dropped, Entry, Remark, Source
 from mrcontrast.preparation.subject import Inspector, Operator, RefusedError, Subject
 from mrcontrast.transforms.grid import ModelGrid
-from mrcontrast.transforms.normalise import Normaliser
+from mrcontrast.transforms.normalise import Normaliser, UnitNormaliser
 
 SPACING_TOLERANCE_MM = 1e-3
 
@@ -163,7 +163,9 @@ class Recipe:
     def _check_promises(self, subject: Subject) -> None:
         """Refuse a session without the normalisers (UsageError) or the grid of the recipe."""
         names = {key: fitted.name for key, fitted in subject.normalisers.items()}
-        promised = {key: normaliser_of(self.normalisers, key).name for key in subject.images}
+        maps = {key: name for key, name in names.items() if name == UnitNormaliser().name}
+        others = subject.images.keys() - maps.keys()
+        promised = maps | {key: normaliser_of(self.normalisers, key).name for key in others}
         if names != promised:
             raise UsageError(
                 f"Expected intensities normalised by {promised}, got {names or 'raw ones'} "

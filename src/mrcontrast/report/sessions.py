@@ -158,7 +158,7 @@ def _originals(evaluation: Evaluation, predictions: Mapping[str, Path]) -> dict[
     records = [r for r in Manifest.read(study / "data").records if r.name in evaluation.names]
     contrasts = [target, *(_sources(records[0].images, evaluation) if records else ())]
     found = {}
-    for raw in originals(records, study / "masks_full_grid", contrasts):
+    for raw in originals(records, study / "masks_full_grid", contrasts, contrasts[1:]):
         files = {m: folder / synthetic_name(raw.name, target) for m, folder in predictions.items()}
         case = Case(raw.name, raw.images[target], raw.mask, files)
         found[raw.name] = Session(case, _sources(raw.images, evaluation))

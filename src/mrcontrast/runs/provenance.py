@@ -12,9 +12,10 @@ NUMBER = optional(FINITE)
 START = {"weights_sha256": TEXT, "seconds": NUMBER, "path": optional(TEXT)}
 SIZE = rules.whole(1)[1]
 NAMED = rules.table("a normaliser", {"name": TEXT})[1]
-DATA: Mapping[str, Rule] = {  # see ``data_facts``
+DATA: Mapping[str, Rule] = {  # see ``Manifest.facts``
     "target": TEXT,
     "source": rules.TEXTS,
+    "optional": rules.TEXTS,
     "shape": ("3 sizes", lambda v: isinstance(v, list) and len(v) == 3 and all(map(SIZE, v))),
     "spacing_mm": rules.POSITIVE,
 }

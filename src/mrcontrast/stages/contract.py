@@ -24,6 +24,7 @@ class Roles(TypedDict, total=False):
 
     source: Sequence[str]
     target: str
+    optional: Sequence[str]
 
 
 class Stage(LightningModule, ABC):
@@ -38,6 +39,7 @@ class Stage(LightningModule, ABC):
         spatial_dims: 2 or 3.
         factor: Image axes are padded to multiples of this.
         context_slices: Neighbouring slices on each side that come with each source in 2D, k.
+        optional: Names of the sources that may be absent; never the first.
 
     Attributes:
         takes: Batch key of the input in inference, ``keys.SOURCE`` or ``keys.TARGET``.
@@ -64,9 +66,11 @@ class Stage(LightningModule, ABC):
         spatial_dims: int = 2,
         factor: int = 1,
         context_slices: int = 0,
+        optional: Sequence[str] = (),
     ) -> None:
         super().__init__()
-        self.source = tuple(source)
+        keys.optional_rows(source, optional)
+        self.source, self.optional = tuple(source), tuple(optional)
         self.target = target
         self.spatial_dims = spatial_dims
         self.factor = factor

@@ -1,20 +1,21 @@
 """Stage 3: steer the frozen latent diffusion model by the source."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Unpack
 
 from torch import Tensor, nn
 
 from mrcontrast import keys
-from mrcontrast.diffusion.sampling import Predict
+from mrcontrast.diffusion.sampling import Predict, Sampler
 from mrcontrast.errors import UsageError
 from mrcontrast.latent.conditions import Condition
 from mrcontrast.networks.control import embedded_once, encoder_settings, start_from_denoiser
 from mrcontrast.networks.fast_kernels import use_fast_kernels
 from mrcontrast.networks.tag_prompt import listening
 from mrcontrast.networks.time import network_time
+from mrcontrast.stages.added_control import ROUNDING, AddedControl, of_sources
 from mrcontrast.stages.latent_stage import LatentArguments, LatentStage
 
 
@@ -66,6 +67,7 @@ class ControlNetDiffusion(LatentStage):
         for part in self.unlocked:
             part.requires_grad_(True)
         self.start = start
+        self.controls = nn.ModuleList()  # ``AddedControl`` of other runs, in inference alone
         use_fast_kernels(self)
 
     @property
@@ -92,26 +94,70 @@ class ControlNetDiffusion(LatentStage):
 
     @property
     def networks(self) -> nn.Module:
-        """ControlNet and denoiser."""
-        return nn.ModuleList([self.controlnet, self.denoiser])
+        """ControlNets and denoiser."""
+        return nn.ModuleList([*self.controlnets, self.denoiser])
+
+    @property
+    def controlnets(self) -> list[nn.Module]:
+        """The ControlNet, and those that are added."""
+        return [self.controlnet, *(each.controlnet for each in self.added)]
+
+    @property
+    def added(self) -> list[AddedControl]:
+        """The controls that are added."""
+        return list(self.controls)  # type: ignore[arg-type]
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The sources, and then the further ones of added controls."""
+        further = (name for control in self.added for name in control.source)
+        return tuple(dict.fromkeys((*self.source, *further)))
+
+    def prepare(self, batch: keys.Batch) -> keys.Batch:
+        """Return the batch with signals, and the conditions of added controls as ``controls``."""
+        if not self.added or "controls" in batch:
+            return super().prepare(batch)
+        conditions = [each.placed(batch, self.inputs, self.codec) for each in self.added]
+        own = super().prepare(of_sources(batch, self.inputs, self.source))
+        return {**own, "controls": conditions}
+
+    def network_calls(self, samples: int) -> int:
+        """Return the network calls; each call of an added control counts as one more."""
+        steps, guided = self.sampler.num_steps, 1 if self.prompt is None else self.prompt.calls
+        calls = super().network_calls(samples)
+        for control in self.added:
+            acting = sum(control.acts(step, steps) for step in range(steps)) / steps
+            calls += control.condition.calls
+            calls += round(samples * self.sampler.num_calls * guided * acting)
+        return calls
 
     @contextmanager
     def sampling(self, batch: keys.Batch) -> Iterator[Predict]:
         """Yield ``predict(z_t, t)`` for all steps; whole images are embedded only once."""
-        condition, call = self.condition(batch, self.codec), self.prompted(batch, guided=True)
+        conditions = [self.condition(batch, self.codec), *batch.get("controls", [])]
+        call = self.prompted(batch, guided=True)
         cells = [-(-size // self.factor) for size in batch["source"].shape[2:]]
         if self.tiling.cuts(cells):
-            yield self.tiled(call, [condition])
+            yield self.tiled(call, conditions)
             return
-        with embedded_once(self.controlnet, condition) as embedded:
-            yield partial(call, [embedded])
+        pairs = zip(self.controlnets, conditions, strict=True)
+        with ExitStack() as stack:
+            embedded = [stack.enter_context(embedded_once(*pair)) for pair in pairs]
+            yield partial(call, embedded)
 
     def network(
         self, condition: Sequence[Tensor], z_t: Tensor, t: Tensor, context: Tensor | None = None
     ) -> Tensor:
         """Run ControlNet and denoiser once; see ``LatentStage.network``."""
         time = network_time(t)
-        down, middle = self.controlnet(z_t, time, *condition, context=context)
+        own, *further = condition
+        down, middle = self.controlnet(z_t, time, own, context=context)
+        for control, part in zip(self.added, further, strict=False):
+            if self.acts(control, t):
+                theirs, centre = control.controlnet(z_t, time, part, context=context)
+                pairs = zip(down, theirs, strict=True)
+                down = [ours + control.scale * other for ours, other in pairs]
+                middle = middle + control.scale * centre
         if self.prompt is not None and context is not None:
             z_t = self.prompt.concatenate(z_t, context)
         return self.denoiser(
@@ -121,6 +167,15 @@ class ControlNetDiffusion(LatentStage):
             down_block_additional_residuals=tuple(down),
             mid_block_additional_residual=middle,
         )
+
+    def acts(self, control: AddedControl, t: Tensor) -> bool:
+        """Return whether an added control acts at the times (B,) of one step of the draw."""
+        always = (control.start, control.end) == (0, 1) or not isinstance(self.sampler, Sampler)
+        if always or control.scale == 0:
+            return control.scale != 0
+        first = self.process.schedule.latest_time(self.process.target.min_alpha)
+        times = self.sampler.times() * min(self.start, first)
+        return control.acts(int((times > float(t[0]) + ROUNDING).sum()), self.sampler.num_steps)
 
     def initialise(self) -> None:
         """Start the ControlNet from the denoiser's weights."""

@@ -79,7 +79,7 @@ class LatentStage(Stage):
         super().__init__(**roles, spatial_dims=codec.spatial_dims, **sizes)
         further = 0 if prompt is None else prompt.channels
         if condition is not None:
-            condition.attach(codec, self.source, context_slices)
+            condition.attach(codec, self.source, context_slices, self.optional)
             further += condition.channels(codec) if self.concatenates else 0
         self.codec = codec
         self.denoiser = listening(denoiser, prompt)(**codec.network_sizes(further))

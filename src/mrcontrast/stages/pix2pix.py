@@ -61,7 +61,7 @@ class Pix2Pix(Stage):
         self, batch: keys.Batch, noise: Tensor | None = None, generator: Generators = None
     ) -> Tensor:
         """Return the target image of each item, (B, 1, *S) in [0, 1]."""
-        return self.regressor.image(batch["source"], batch.get("tags"))
+        return self.regressor.image_of(batch)
 
     def logits(self, source: Tensor, target: Tensor) -> Tensor:
         """Return the discriminator's logits on pairs, one a patch; above 0 means real."""
@@ -70,7 +70,8 @@ class Pix2Pix(Stage):
 
     def losses(self, batch: keys.Batch) -> tuple[dict[str, Tensor], Tensor]:
         """Return the generator's weighted terms, scalars, and its image (B, 1, *S)."""
-        image = self.regressor(batch["source"], batch.get("tags"))
+        known = {"tags": batch.get("tags"), "present": batch.get("present")}
+        image = self.regressor(batch["source"], **known)
         terms = {
             "l1": self.l1_weight * F.l1_loss(image, batch["target"]),
             "adversarial": verdict_loss(self.logits(batch["source"], image), real=True),

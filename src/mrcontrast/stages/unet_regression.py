@@ -67,9 +67,10 @@ class UNetRegression(Stage):
         self, batch: keys.Batch, noise: Tensor | None = None, generator: Generators = None
     ) -> Tensor:
         """Return the target image of each item, (B, 1, *S) in [0, 1]."""
-        return self.regressor.image(batch["source"], batch.get("tags"))
+        return self.regressor.image_of(batch)
 
     def loss(self, batch: keys.Batch) -> Tensor:
         """Return ``brain_error``, a scalar."""
-        image = self.regressor(batch["source"], batch.get("tags"))
+        known = {"tags": batch.get("tags"), "present": batch.get("present")}
+        image = self.regressor(batch["source"], **known)
         return brain_error(image, batch["target"], batch["brain_mask"])

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mrcontrast.errors import UsageError
+from mrcontrast.inference.sampling_options import ControlChoice
 from mrcontrast.runs.folder import RunFolder
 from mrcontrast.tracking.references import open_run
 
@@ -64,6 +65,8 @@ def outside_names(plain: Mapping[str, Any]) -> list[str]:
     names = {parent for node in trained.values() for parent in node.get("parents", {}).values()}
     names |= {node["start_from"] for node in trained.values() if node.get("start_from")}
     names |= {node["model"] for node in predicted.values() if "model" in node}
+    controls = [text for node in predicted.values() for text in node.get("control", [])]
+    names |= {ControlChoice.from_text(text).run for text in controls}
     return sorted(names - set(trained))
 
 

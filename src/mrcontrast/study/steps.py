@@ -1,6 +1,7 @@
 """Steps of a study up to translation: each command with its settings, inputs and output."""
 
-from dataclasses import fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,12 @@ from omegaconf import OmegaConf
 from mrcontrast.config.build import compose
 from mrcontrast.config.types import check_type
 from mrcontrast.errors import MrcontrastError, UsageError
-from mrcontrast.inference.sampling_options import BATCH_SIZE, OPTIONS, SamplingOptions
+from mrcontrast.inference.sampling_options import (
+    BATCH_SIZE,
+    OPTIONS,
+    ControlChoice,
+    SamplingOptions,
+)
 from mrcontrast.runs.folder import RunFolder
 from mrcontrast.study.changes import changed_setting
 from mrcontrast.study.ledger import Step
@@ -104,7 +110,8 @@ def predict_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
     options = sampling_of(name, node)
     model, full_grid = node["model"], node.get("full_grid", False)
     shuffled = node.get("shuffle_source", False)
-    outside = outside_runs([model], f"study.predict.{name}", plain, folder)
+    runs = [model, *(ControlChoice.from_text(text).run for text in options.control)]
+    outside = outside_runs(runs, f"study.predict.{name}", plain, folder)
     if full_grid and shuffled:
         raise UsageError(
             f"Expected full_grid or shuffle_source, got both (study.predict.{name}). "
@@ -120,20 +127,32 @@ def predict_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
 
         records = Manifest.read(folder / "data").split("test")
         path = str(where(model, outside, folder))
-        translator = from_run(path, options, node.get("batch_size", BATCH_SIZE))
+        chosen = replace(options, control=tuple(located(options.control, outside, folder)))
+        translator = from_run(path, chosen, node.get("batch_size", BATCH_SIZE))
         if full_grid:
-            roles = tuple(translator.source), translator.target
-            scanned = originals(records, folder / MASKS, roles[0])
-            jobs = [original.job(*roles, output, options.seed) for original in scanned]
+            read = tuple(translator.reads)
+            scanned = originals(records, folder / MASKS, read, translator.optional)
+            target, seed = translator.target, options.seed
+            jobs = [original.job(read, target, output, seed) for original in scanned]
             translate_all(jobs, translator)
         else:
             translate_records(records, translator, output, shuffled, options.seed)
 
     title = f"Translate held-out subjects: {name}"
     settings = {**node, **hashes_of(outside)}
-    inputs = ("data", *([] if outside else [model]), *([MASKS] if full_grid else []))
+    trained = dict.fromkeys(run for run in runs if run not in outside)
+    inputs = ("data", *trained, *([MASKS] if full_grid else []))
     files = ("*.nii.gz", "*.json")
     return Step(f"predict-{name}", title, output, settings, run, inputs, files=files)
+
+
+def located(
+    controls: Sequence[str], outside: Mapping[str, RunFolder], folder: Path
+) -> Iterator[str]:
+    """Yield the texts of controls with the folders of their runs."""
+    for text in controls:
+        run = ControlChoice.from_text(text).run
+        yield f"{where(run, outside, folder)}{text.removeprefix(run)}"
 
 
 def sampling_of(name: str, node: dict[str, Any]) -> SamplingOptions:

@@ -54,9 +54,15 @@ def follow_data(config: DictConfig, theirs: DictConfig, typed: set[str], where: 
     """Set dimensions, neighbouring slices and contrasts to those of an earlier run, in place."""
     if "spatial_dims" not in typed and "spatial_dims" in theirs:
         config.spatial_dims = theirs.spatial_dims
-    for role in ("source", "target"):
+    for role in ("source", "target", "optional"):
         if role in theirs.stage and role in config.data and f"data.{role}" not in typed:
             config.data[role] = theirs.stage[role]
+    ours, trained = list(config.data.get("optional", [])), list(theirs.stage.get("optional", []))
+    if "data.optional" in typed and ours != trained:
+        raise UsageError(
+            f"Expected data.optional=[{','.join(trained)}], as in the run to start from, got "
+            f"[{','.join(ours)}] ({where}). Leave data.optional out."
+        )
     plain = OmegaConf.to_container(theirs)
     found = [value for key, value in walk(plain) if key.endswith("context_slices")]
     if not found or "context_slices" not in config.data:

@@ -82,6 +82,29 @@ class Normaliser(ABC):
 
 
 @dataclass(frozen=True)
+class UnitNormaliser(Normaliser):
+    """Change nothing: for maps whose values are in [0, 1] already, such as edges or labels.
+
+    Attributes:
+        clip: Whether values outside are cut to [0, 1]; there are none.
+    """
+
+    example: ClassVar[str] = "unit"
+    clip: bool = True
+
+    def fit(self, data: np.ndarray, mask: np.ndarray) -> FittedNormaliser:
+        """Check the range; see `Normaliser`. Values need not vary."""
+        inside = data[mask]
+        if not inside.size or not -1e-3 <= inside.min() <= inside.max() <= 1 + 1e-3:
+            found = f"{inside.min():g} to {inside.max():g}" if inside.size else "no voxel"
+            raise MrcontrastError(
+                f"Expected values in [0, 1] in the brain, got {found}. Divide labels by the "
+                "highest one."
+            )
+        return FittedNormaliser(self.name, 0.0, 1.0, self.clip)
+
+
+@dataclass(frozen=True)
 class PercentileNormaliser(Normaliser):
     """Scale by two percentiles of the intensities in the brain.
 

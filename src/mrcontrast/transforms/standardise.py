@@ -11,6 +11,7 @@ from mrcontrast.transforms.normalise import (
     FittedNormaliser,
     Normaliser,
     PercentileNormaliser,
+    UnitNormaliser,
     VolumeMinMaxNormaliser,
     check_varies,
     values_in,
@@ -101,6 +102,7 @@ KINDS: dict[str, type[Normaliser]] = {
     "zscore": ZScoreNormaliser,
     "whitestripe": WhiteStripeNormaliser,
     "volume": VolumeMinMaxNormaliser,
+    "unit": UnitNormaliser,
 }
 
 

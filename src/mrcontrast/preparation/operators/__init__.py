@@ -8,16 +8,19 @@ from mrcontrast.preparation.operators.checks import (
     MeasureVolumes,
     Require,
 )
+from mrcontrast.preparation.operators.derived import AsContrast, Edges
 from mrcontrast.preparation.operators.geometry import CutBlock, ToGrid
 from mrcontrast.preparation.operators.intensity import BrainMask, CorrectBias, Normalise, SkullStrip
 from mrcontrast.preparation.operators.registration import Register, ToMni
 
 __all__ = [
+    "AsContrast",
     "BrainMask",
     "CheckAlignment",
     "CheckHeader",
     "CorrectBias",
     "CutBlock",
+    "Edges",
     "MeasureGeometry",
     "MeasureQuality",
     "MeasureVolumes",
