@@ -187,7 +187,8 @@ def test_an_interrupted_training_goes_on(
     case = goldens(fixtures)["interrupted"]["controlnet"]
     folder = tmp_path / "runs" / "interrupted"
     shutil.copytree(fixtures / "interrupted", folder)
-    overrides = case["overrides"]
+    then = "data.items.min_brain_fraction=0.05"  # its default then
+    overrides = [*case["overrides"], then]
     found = train(fixtures, tmp_path, "interrupted", data(fixtures, "phantom"), overrides)
     said = "".join(capsys.readouterr())
     assert re.search(r" step (?!0)\d+ to 12", said)

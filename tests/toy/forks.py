@@ -9,6 +9,8 @@ from toy.runs import in_child
 
 
 class Fork:
+    adopted = False
+
     def __init__(self, process: int) -> None:
         self.process = process
         self.status: int | None = None

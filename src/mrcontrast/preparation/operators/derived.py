@@ -26,7 +26,7 @@ class Edges:
     Source: Canny 1986, IEEE PAMI 8:679, by scikit-image.
     """
 
-    of: str = "flair"
+    of: str
     sigma: float = 1.0
     name: str = "edges"
 
