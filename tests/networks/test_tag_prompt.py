@@ -1,10 +1,15 @@
 """Tags as tokens: absence, weights, ranges, dropout, and networks that listen."""
 
+from copy import deepcopy
+from functools import partial
+
 import pytest
 import torch
+from monai.networks.nets import DynUNet
 
 from mrcontrast.errors import UsageError
 from mrcontrast.networks.film import Film
+from mrcontrast.networks.regressor import Regressor
 from mrcontrast.networks.tag_prompt import TagPrompt
 from mrcontrast.networks.tags import Vocabulary, Weighted
 
@@ -101,8 +106,6 @@ def test_guidance_leads_away_from_the_negative_prompt(prompt):
 
 @pytest.mark.parametrize("dims", [2, 3])
 def test_film_begins_as_the_identity_and_refuses_networks_without_blocks(dims):
-    from monai.networks.nets import DynUNet
-
     network = DynUNet(dims, 1, 1, [3, 3, 3], [1, 2, 2], [2, 2], filters=[4, 4, 8]).eval()
     film = Film(network, 6)
     image = torch.rand(2, 1, *[8] * dims)
@@ -115,3 +118,19 @@ def test_film_begins_as_the_identity_and_refuses_networks_without_blocks(dims):
     assert torch.equal(network(image), plain)
     with pytest.raises(UsageError, match="blocks of MONAI's U-Nets"):
         Film(torch.nn.Conv2d(1, 1, 1), 6)
+
+
+def test_a_copy_listens_to_its_own_context():
+    """Averaged weights live in a copy: its blocks must not ask the original."""
+    lists = {"kernel_size": [3, 3, 3], "strides": [1, 2, 2], "upsample_kernel_size": [2, 2]}
+    prompt = TagPrompt(Vocabulary(["flair"], "t1w", SCAN, {}), width=8)
+    prompt.measure(TRAINING)
+    regressor = Regressor(partial(DynUNet, **lists, filters=[4, 4, 8]), 2, 0, 4, prompt=prompt)
+    torch.nn.init.normal_(regressor.film.heads[0].weight)
+    copy, image = deepcopy(regressor.eval()), torch.rand(1, 1, 16, 16)
+    told = [{"t1w_ti_ms": 850.0}]
+    assert torch.equal(copy(image, told), regressor(image, told))
+    assert not torch.equal(copy(image, told), copy(image))
+    torch.nn.init.zeros_(copy.film.heads[0].weight)
+    assert torch.equal(copy(image, told), copy(image))
+    assert not torch.equal(regressor(image, told), regressor(image))
