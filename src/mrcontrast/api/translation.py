@@ -51,7 +51,8 @@ def load(
     >>> load("phantom-2d/unet").source
     ('flair',)
     """
-    sampling = SamplingOptions(**{"temperature": None, **options})
+    values: dict[str, Any] = {"temperature": None, **options}
+    sampling = SamplingOptions(**values)
     check_options(Namespace(batch_size=1, steps=sampling.steps, seed=sampling.seed, device=device))
     check_runs_exist({"model": str(model)})
     for text in sampling.control:

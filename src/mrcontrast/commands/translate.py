@@ -68,9 +68,9 @@ def translate_records(
     from ``seed`` and its name. With ``shuffle_source`` it gets the sources and mask of the next
     other subject: a model that heeds its condition must get worse.
     """
-    roles, shuffled = (translator.reads, translator.target), translator.shuffles_tags
-    choices = {"seed": seed, "shuffle_tags": shuffled, "optional": translator.optional}
-    found = jobs.record_jobs(records, *roles, Path(out_dir), shuffle_source, **choices)
+    roles, out = (translator.reads, translator.target), Path(out_dir)
+    told = translator.shuffles_tags, translator.optional
+    found = jobs.record_jobs(records, *roles, out, shuffle_source, seed, *told)
     return translate_all(found, translator)
 
 
@@ -104,8 +104,8 @@ def find_jobs(args: Namespace, translator: "StageTranslator") -> list[jobs.Job]:
         )
     else:
         records = split_records(args.input, args.split)
-        choices = {"shuffle_tags": translator.shuffles_tags, "optional": optional}
-        return jobs.record_jobs(records, source, target, out, seed=seed, **choices)
+        told = translator.shuffles_tags, optional
+        return jobs.record_jobs(records, source, target, out, False, seed, *told)
     return [job.stripped() for job in found] if strip else found
 
 
