@@ -20,6 +20,7 @@ from lightning import seed_everything
 from mrcontrast.config.build import build, build_stage
 from mrcontrast.data.manifest import Manifest
 from mrcontrast.data.volume_store import open_store, store_folder
+from mrcontrast.losses.brain import brain_error
 from mrcontrast.tracking.loading import load_stage
 from mrcontrast.training.lineage import PARENTS, below, check_same
 from mrcontrast.training.trainer import quieten
@@ -73,17 +74,16 @@ def watch(
 
     stage.on_after_batch_transfer = after
     stage.register_forward_pre_hook(lambda _, given: setattr(field, "mask", given[0]["brain_mask"]))
-    if unet and "b" in options:
-        power = 2 if "s" in options else 1
-        stage.loss = lambda batch: brain_error(stage.regressor(batch["source"]), batch, power)
+    if unet:
+        stage.loss = lambda batch: error_of(stage.regressor.raw_of(batch), batch, options)
 
 
-def brain_error(image: torch.Tensor, batch: dict, power: int) -> torch.Tensor:
-    """Return the mean error in the brain; an image counts as the root of its brain's voxels."""
-    mask = batch["brain_mask"]
-    each = ((image - batch["target"]).abs().pow(power) * mask).flatten(1).sum(1)
-    root = mask.flatten(1).sum(1).clamp_min(1).sqrt()
-    return (each / root).sum() / root.sum()
+def error_of(image: torch.Tensor, batch: dict, options: str) -> torch.Tensor:
+    """Return the mean absolute error of the field, or the error in the brain, if asked."""
+    target, mask = batch["target"], batch["brain_mask"]
+    if "b" not in options:
+        return torch.nn.functional.l1_loss(image, target)
+    return brain_error(image * mask, target * mask, mask, 2 if "s" in options else 1)
 
 
 def random_field(batch: dict, factor: int) -> dict:

@@ -31,7 +31,7 @@ PLAIN_COMMANDS = {
     "register": "a finished run as a version of a named model in MLflow's registry",
     "sync": "send records that wait for an MLflow server",
     "export": "finished runs -> a model to share: half precision, no local paths",
-    "info": "versions, devices, memory, and the trained models found",
+    "info": "versions, devices, memory and trained models; or one model: contrasts, grid, tags",
     "doctor": "check that this installation works",
     "cache": "list the stored latents, and delete broken or unused ones",
 }

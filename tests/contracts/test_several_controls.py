@@ -12,8 +12,10 @@ import mrcontrast
 from mrcontrast.cli import main
 from mrcontrast.data.manifest import Manifest
 from mrcontrast.data.record import Record
+from mrcontrast.data.volume_store import read_record
 from mrcontrast.runs.folder import RunFolder
-from mrcontrast.storage.volume import read_volume
+from mrcontrast.storage.files import sha256_file
+from mrcontrast.storage.volume import Volume, read_volume, write_volume
 
 OPERATORS = "mrcontrast.preparation.operators"
 RECIPE = """defaults: [/recipe/phantom@_here_, _self_]
@@ -194,6 +196,27 @@ def test_files_of_a_subset_are_named(
         )
         assert expected in capsys.readouterr().err
     assert set(tmp_path.iterdir()) == before
+
+
+def test_the_lesions_of_a_healthy_person_are_all_zero(
+    runs: Path, record: Record, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    like, empty = read_volume(record.images["flair"]), tmp_path / "lesions.nii.gz"
+    write_volume(empty, Volume(np.zeros_like(like.data), like.affine))
+    healthy = replace(
+        record,
+        images={**record.images, "lesions": empty},
+        sha256={**record.sha256, "lesions": sha256_file(empty)},
+    )
+    assert not read_record(healthy, ("flair", "lesions"))[:, 1].any()
+    model = ("--model", runs / "unet", "--mask", record.brain_mask)
+    sources = (f"flair={record.images['flair']}", f"lesions={empty}")
+    run("translate", tmp_path / "out.nii.gz", "--source", *sources, *model)
+    facts = json.loads((tmp_path / "out.json").read_text())
+    assert facts["MissingSources"] == ["labelmap", "edges"]
+    words = ("translate", tmp_path / "no.nii.gz", "--source", f"flair={empty}", *model)
+    assert main([str(word) for word in words]) == 1
+    assert "got only zeros" in capsys.readouterr().err
 
 
 def test_a_further_controlnet_with_sources_of_its_own_is_added(

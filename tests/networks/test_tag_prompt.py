@@ -39,12 +39,16 @@ def test_weight_0_absence_and_unknown_are_the_same_to_the_bit(prompt):
 
 def test_a_weight_scales_the_step_from_null_before_any_mixing(prompt):
     null = prompt.tokens([{}])
-    for name, value in (("t1w_ti_ms", 1000.0), ("t1w_maker", "ge")):
+    for name, value in (("t1w_ti_ms", 900.0), ("t1w_maker", "ge")):
         once = prompt.tokens([{name: value}])
         thrice = prompt.tokens([{name: Weighted(value, 3.0)}])
         torch.testing.assert_close(thrice - null, 3 * (once - null))
         changed = (once != null).any(-1)[0]
         assert changed.sum() == 1
+
+
+def test_the_mean_says_no_more_than_an_unknown_value(prompt):
+    torch.testing.assert_close(prompt.tokens([{"t1w_ti_ms": 1000.0}]), prompt.tokens([{}]))
 
 
 def test_only_trained_tags_words_and_values_are_taken(prompt):

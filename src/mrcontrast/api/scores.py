@@ -40,7 +40,7 @@ def evaluate(
         prediction: A file, a nibabel image or an array; or a folder of files, or a dict of folders
             by method.
         reference: The real image, or the folder of real images.
-        mask: Brain mask or folder of masks; None takes those beside the references, else the
+        mask: Brain mask or folder of masks; None takes those next to the references, else the
             non-zero voxels.
         affine: (4, 4) of arrays; None takes voxels of 1 mm.
         normalise_references: Normaliser of references in scanner units, such as

@@ -25,6 +25,9 @@ GIB = 1024**3
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of both commands."""
+    if parser.get_default("command") == "info":
+        text = "describe one model alone: a released one, a run folder, models:/NAME or runs:/ID"
+        parser.add_argument("model", nargs="?", help=text)
     default = Path(os.environ.get("MRCONTRAST_OUTPUTS", "outputs"))
     text = "folder of runs (default: %(default)s)"
     parser.add_argument("--outputs", type=Path, default=default, help=text)
@@ -32,6 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run ``args.command`` and return the exit code."""
+    if args.command == "info" and args.model is not None:
+        sys.stdout.write("\n  ".join([args.model, *described(args.model)]) + "\n")
+        return 0
     return info(args.outputs) if args.command == "info" else doctor(args.outputs)
 
 
@@ -85,6 +91,23 @@ def trained(outputs: Path, refused: list[str]) -> Iterator[str]:
         name = folder.path.relative_to(MODELS) if inside else folder.path
         best = f"{score.get('monitor', 'score')} {value}"
         yield f"{name}: {stage}, {best}, {folder.weights_mb:.1f} MB"
+
+
+def described(reference: str) -> Iterator[str]:
+    """Yield what a model takes, how it is normalised, what it makes, and the tags that it knows."""
+    from mrcontrast.inference.from_run import from_run
+    from mrcontrast.inference.prompting import tag_prompts
+
+    model = from_run(reference, device="cpu")
+    stage, spacing = model.sampler.stage, model.grid.spacing_mm
+    yield f"stage    {model.identity['Stage']}, {stage.spatial_dims}D"
+    for name, normaliser in model.source.items():
+        optional = ", may be absent" if name in model.optional else ""
+        yield f"source   {name}, in [0, 1] by {normaliser}{optional}"
+    yield f"target   {model.target}, in [0, 1]"
+    yield f"grid     RAS, {spacing:g} mm"
+    tags = {name: text for prompt in tag_prompts(stage) for name, text in prompt.trained().items()}
+    yield from (f"tag      {name}: {text}" for name, text in tags.items())
 
 
 def doctor(outputs: Path) -> int:

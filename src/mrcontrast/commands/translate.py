@@ -64,13 +64,20 @@ def translate_records(
 ) -> list[Path]:
     """Translate subjects of a prepared data set into a folder; return paths in their order.
 
-    Predictions lie on the grid of the data set, in [0, 1]. Each subject has a seed of its own, made
+    Predictions are on the grid of the data set, in [0, 1]. Each subject has a seed of its own, made
     from ``seed`` and its name. With ``shuffle_source`` it gets the sources and mask of the next
     other subject: a model that heeds its condition must get worse.
     """
-    roles, out = (translator.reads, translator.target), Path(out_dir)
-    told = translator.shuffles_tags, translator.optional
-    found = jobs.record_jobs(records, *roles, out, shuffle_source, seed, *told)
+    found = jobs.record_jobs(
+        records,
+        translator.reads,
+        translator.target,
+        Path(out_dir),
+        shuffle=shuffle_source,
+        seed=seed,
+        shuffle_tags=translator.shuffles_tags,
+        optional=translator.optional,
+    )
     return translate_all(found, translator)
 
 
@@ -103,9 +110,15 @@ def find_jobs(args: Namespace, translator: "StageTranslator") -> list[jobs.Job]:
             f"has its masks, got one ({args.input}). Leave it out."
         )
     else:
-        records = split_records(args.input, args.split)
-        told = translator.shuffles_tags, optional
-        return jobs.record_jobs(records, source, target, out, False, seed, *told)
+        return jobs.record_jobs(
+            split_records(args.input, args.split),
+            source,
+            target,
+            out,
+            seed=seed,
+            shuffle_tags=translator.shuffles_tags,
+            optional=optional,
+        )
     return [job.stripped() for job in found] if strip else found
 
 

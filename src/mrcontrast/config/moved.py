@@ -10,6 +10,7 @@ REGRESSOR = "mrcontrast.networks.regressor.Regressor"
 STAGES = "mrcontrast.stages."
 SIZES = ("spatial_dims", "in_channels", "out_channels")  # which the stages set now
 ROLES = {"source": ["flair"], "target": "t1w"}
+OPTIONAL: Node = {"optional": []}
 DATA = "mrcontrast.data.datamodule.ContrastDataModule"
 # Earlier module or class -> present one.
 MOVED: dict[str, str] = {
@@ -52,9 +53,9 @@ def with_names_of_today(node: Any) -> Any:  # noqa: ANN401 - any plain value
 def with_roles(data: dict[str, Any]) -> dict[str, Any]:
     """Return the values of a data module with source, target, and transforms keyed by role.
 
-    Earlier versions have one pair of contrasts and key transforms by contrast.
+    Earlier versions key transforms by contrast.
     """
-    data = ROLES | data
+    data = ROLES | OPTIONAL | {"optional_dropout": 0.2} | data
     sources = data["source"] if isinstance(data["source"], list) else []
     roles = {str(name): "source" for name in sources} | {str(data["target"]): "target"}
     transforms = data.get("augmentation")
@@ -78,14 +79,15 @@ def with_arguments_of_today(node: Node) -> Node:
     if target.startswith(STAGES) and not target.startswith(f"{STAGES}optimisation"):
         return stage_of_today(node)
     if target == REGRESSOR:
-        return {"source": ["flair"]} | node | {"network": partial_of(node.get("network"))}
+        known = {"source": ["flair"]} | OPTIONAL | node
+        return known | {"network": partial_of(node.get("network"))}
     package, _, name = target.rpartition(".")
     return CONDITION[name](node) if package == CONDITIONS and name in CONDITION else node
 
 
 def stage_of_today(node: Node) -> Node:
     """Return a stage with its roles, whose networks are partials without sizes."""
-    changed = ROLES | node
+    changed = ROLES | OPTIONAL | node
     for name in ("denoiser", *(["discriminator"] if "regressor" in node else [])):
         if name in node:
             changed[name] = partial_of(node[name])

@@ -43,7 +43,7 @@ class OptionalDropout(Dataset[Item]):
     Args:
         items: With ``present``.
         rows: Places of the sources that may drop out.
-        probability: Of each that is there.
+        probability: Of all to drop out together, and else of each.
     """
 
     def __init__(self, items: Dataset[Item], rows: Sequence[int], probability: float) -> None:
@@ -58,7 +58,8 @@ class OptionalDropout(Dataset[Item]):
         """Return an item with fewer sources; absent channels are 0 whatever changed them."""
         original = self.items[item]
         present, source = original[keys.PRESENT].clone(), original[keys.SOURCE]
-        present[self.rows] *= (torch.rand(len(self.rows)) >= self.probability).float()
+        together, *each = torch.rand(1 + len(self.rows)) >= self.probability
+        present[self.rows] *= (together & torch.stack(each)).float()
         slabs = source.unflatten(0, (len(present), -1))
         kept = slabs * present.view(-1, *[1] * (slabs.ndim - 1))
         return original | {keys.SOURCE: kept.flatten(0, 1), keys.PRESENT: present}

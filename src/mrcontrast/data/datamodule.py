@@ -57,7 +57,8 @@ class ContrastDataModule(LightningDataModule):
         augmentation: MONAI dictionary transforms for training items, or None.
         seed: Seed of the order of training items and of their draws.
         optional: Sources that a session may lack.
-        optional_dropout: Probability that an optional source drops out of a training item.
+        optional_dropout: Probability that all optional sources drop out of a training item, and
+            else of each to do so.
 
     Raises:
         UsageError: The options contradict one another.
@@ -76,7 +77,7 @@ class ContrastDataModule(LightningDataModule):
         augmentation: Mapping[str, Callable] | Sequence[Callable] | None = None,
         seed: int = 0,
         optional: Sequence[str] = (),
-        optional_dropout: float = 0.3,
+        optional_dropout: float = 0.2,
     ) -> None:
         super().__init__()
         self.root = Path(root)

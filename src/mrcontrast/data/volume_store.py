@@ -12,7 +12,7 @@ import numpy as np
 from mrcontrast.data.record import ABSENT, Record
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.storage.files import replacing, sha256_file
-from mrcontrast.storage.volume import read_mask, read_volume, same_grid
+from mrcontrast.storage.volume import MAP, read_mask, read_volume, same_grid
 
 STORE_VERSION = 1
 MOST_OPEN_FILES = 256  # each map holds a file descriptor; shells commonly allow 1024
@@ -121,7 +121,10 @@ def read_record(record: Record, contrasts: Sequence[str]) -> np.ndarray:
                 f"Expected SHA-256 {sha256[:12]}, got {got[:12]} ({path}). "
                 "Prepare the data set again."
             )
-    volumes = {name: read_volume(record.images[name]) for name in names}
+    volumes = {
+        name: read_volume(record.images[name], record.normalisers[name]["name"] == MAP)
+        for name in names
+    }
     first = volumes[names[0]]
     for name in names[1:]:
         same_grid(first, volumes[name], record.images[names[0]], record.images[name])

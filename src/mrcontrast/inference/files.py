@@ -24,7 +24,7 @@ from mrcontrast.inference.translation import Translation
 from mrcontrast.inference.translation_jobs import Job, check_collisions
 from mrcontrast.storage.files import sha256_file
 from mrcontrast.storage.nifti import check_present
-from mrcontrast.storage.volume import Volume, read_mask, read_volume, same_grid
+from mrcontrast.storage.volume import MAP, Volume, read_mask, read_volume, same_grid
 
 log = logging.getLogger(__name__)
 UNITS = "arbitrary, [0, 1]: normalised like the {} images of the training data"
@@ -78,14 +78,18 @@ def translate_files(
 def translate_job(job: Job, translator: StageTranslator) -> Translation:
     """Read and translate one volume; the remarks on its geometry come first."""
     remarks = [] if job.prepared else geometry_remarks(job.stands_for or job.source)
-    first, *others = volumes = [read_volume(path, nan=not job.prepared) for path in job.sources]
+    names = job.given(translator.reads)
+    first, *others = volumes = [
+        read_volume(path, translator.reads[name] == MAP, nan=not job.prepared)
+        for name, path in zip(names, job.sources, strict=True)
+    ]
     for volume, path in zip(others, job.sources[1:], strict=True):
         same_grid(first, volume, job.source, path)
     mask = brain_of(job, first)
     if job.stands_for is not None:
         affine = read_volume(job.stands_for).affine
         volumes = [replace(volume, affine=affine) for volume in volumes]
-    by_name = dict(zip(job.given(translator.reads), volumes, strict=True))
+    by_name = dict(zip(names, volumes, strict=True))
     given = [by_name.get(name) for name in translator.source]
     if job.prepared:
         assert mask is not None

@@ -86,15 +86,9 @@ def file_job(
         raise UsageError(f"Expected OUT to end in .nii.gz or .nii, got {output.name}. Rename it.")
     if mask is not None and not mask.is_file():
         raise UsageError(f"Expected a mask file for a file, got {mask}. Check the path.")
-    return session_job(first.name, files, mask or mask_beside(first), output, seed)
-
-
-def session_job(
-    name: str, files: Mapping[str, Path], mask: Path | None, output: Path, seed: int
-) -> Job:
-    """Return the job of the raw files of one session by contrast, with the tags of sidecars."""
-    sources, tags = tuple(files.values()), tags_of_files(files)
-    return Job(name, sources, mask, output, seed, tags=tags, contrasts=tuple(files))
+    mask, tags = mask or mask_beside(first), tags_of_files(files, {})
+    sources, contrasts = tuple(files.values()), tuple(files)
+    return Job(first.name, sources, mask, output, seed, tags=tags, contrasts=contrasts)
 
 
 def folder_jobs(
@@ -116,7 +110,7 @@ def folder_jobs(
     """
     found = {name: volumes_of(folder, name, out_dir, name in optional) for name in source}
     firsts = found[source[0]]
-    jobs = []
+    jobs, listed = [], dict[Path, Sidecars]()
     for path, name in zip(firsts, names_of(firsts, folder), strict=True):
         files, refusal = gathered(path, found, optional)
         if refusal is None and not any_contrast:
@@ -124,16 +118,29 @@ def folder_jobs(
             refusal = next(filter(None, refusals), None)
         mask = mask_beside(path) if masks is None else mask_in(masks, path)
         output = out_dir / path.relative_to(folder).parent / prediction_name(path.name, target)
-        job = session_job(name, files, mask, output, seed_of(name, seed))
-        jobs.append(replace(job, refusal=refusal))
+        job = Job(
+            name,
+            tuple(files.values()),
+            mask,
+            output,
+            seed_of(name, seed),
+            refusal=refusal,
+            tags=tags_of_files(files, listed),
+            contrasts=tuple(files),
+        )
+        jobs.append(job)
     return jobs
 
 
-def tags_of_files(files: Mapping[str, Path]) -> dict[str, Any]:
-    """Return the tags of scans, by contrast, from the sidecars that hold for them."""
+def tags_of_files(files: Mapping[str, Path], listed: dict[Path, Sidecars]) -> dict[str, Any]:
+    """Return the tags of scans, by contrast, from the sidecars that hold for them.
+
+    ``listed`` has the sidecars of data sets that were met before, and gets those of new ones.
+    """
     tags: dict[str, Any] = {}
     for name, path in files.items():
-        tags |= tags_of_scan(Sidecars(data_set_of(path.parent)).known(path), name)
+        root = data_set_of(path.parent)
+        tags |= tags_of_scan(listed.setdefault(root, Sidecars(root)).known(path), name)
     return tags
 
 
@@ -157,7 +164,7 @@ def record_jobs(
     jobs, first = [], next(iter(sources))
     for index, record in enumerate(records):
         giver = next_other(records, index) if shuffle else record
-        told = next_other(records, index) if shuffle_tags else giver
+        tagged = next_other(records, index) if shuffle_tags else giver
         given = [name for name in sources if name in giver.images or name not in optional]
         for contrast in given:
             check_source(giver, contrast, sources[contrast])
@@ -170,7 +177,7 @@ def record_jobs(
             prepared=True,
             stands_for=record.images[first] if shuffle else None,
             scanned_slices=giver.scanned_slices,
-            tags=told.known,
+            tags=tagged.known,
             contrasts=tuple(given),
         )
         jobs.append(job)

@@ -70,5 +70,7 @@ def encoder_settings(denoiser: Callable[..., nn.Module]) -> dict[str, Any]:
     {'channels': [8], 'norm_eps': 1e-06}
     """
     names = signature(ControlNet).parameters
-    known = denoiser.keywords if isinstance(denoiser, partial) else {}
+    known: dict[str, Any] = {}
+    while isinstance(denoiser, partial):  # a partial with attributes of its own stays nested
+        known, denoiser = denoiser.keywords | known, denoiser.func
     return {name: value for name, value in known.items() if name in names}

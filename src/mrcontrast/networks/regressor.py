@@ -95,7 +95,7 @@ class Regressor(nn.Module):
                 result: Tensor = self.network(padded)
             return result
 
-        known: keys.Batch = {"source": source, "tags": tags or [{}] * len(source)}
+        known: keys.Batch = {"source": source, "tags": tags or []}
         image = self.prompt.predict(network, self.prompt.contexts(known, guided))
         return crop(image, source.shape[2:])
 
@@ -109,3 +109,8 @@ class Regressor(nn.Module):
     def image_of(self, batch: keys.Batch) -> Tensor:
         """Return the target image (B, 1, *S) in [0, 1] of a batch."""
         return self.image(batch["source"], batch.get("tags"), batch.get("present"))
+
+    def raw_of(self, batch: keys.Batch) -> Tensor:
+        """Return the target (B, 1, *S), not clamped, of a batch, as training takes it."""
+        raw: Tensor = self(batch["source"], batch.get("tags"), present=batch.get("present"))
+        return raw

@@ -21,8 +21,9 @@ class TagPrompt(ContextPrompt):
 
     An unknown tag is its null token, which is learnt, so that weight 0 and absence are the same to
     the bit. Numbers enter by sinusoids of their distance from the mean of the training data, in
-    units of half their range there; words by a table. In training tags drop out, and some numbers
-    come nearer to the mean with a weight that makes up for it: that is what a weight means.
+    units of half their range there, less those of the mean, which says no more than an unknown
+    value; words by a table. In training tags drop out, and some numbers come nearer to the mean
+    with a weight that makes up for it: that is what a weight means.
 
     Args:
         vocabulary: All tags.
@@ -170,7 +171,7 @@ class TagPrompt(ContextPrompt):
         place = torch.nan_to_num((values - self.mean) / half).unsqueeze(-1)
         orders = torch.arange(1, self.frequencies + 1, device=values.device)
         angles = orders * (math.pi / 4) * place
-        waves = torch.cat([angles.sin(), angles.cos()], dim=-1) * self.numbers[:, None]
+        waves = torch.cat([angles.sin(), angles.cos() - 1], dim=-1) * self.numbers[:, None]
         index = torch.nan_to_num(values, nan=0.0).long()[..., None]
         kinds = torch.arange(self.seen.shape[1], device=values.device)
         words = ((index == kinds) & ~self.numbers[:, None]).to(waves)

@@ -105,11 +105,11 @@ class Vocabulary:
         """
         found = {}
         for tag in self.tags:
-            value, _ = self.value(tag, tags)
+            value, weight = self.value(tag, tags)
             target = tag.name.startswith(f"{self.target}_")
             if not math.isnan(value) and (whole or not target):
                 word = value if tag.words is None else list(tag.words)[int(value)]
-                found[tag.name] = Weighted(word)
+                found[tag.name] = Weighted(word, weight)
         return found
 
     def parse(self, text: str) -> dict[str, Weighted]:

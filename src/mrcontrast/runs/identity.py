@@ -14,14 +14,6 @@ FREE_CALLBACK_KEYS = ("folder", "path", "dirpath", "every_n_steps", "every_secon
 # Places of data and earlier runs, which are compared by their hashes.
 PLACES = ("name", "data.root", "autoencoder", "diffusion", "regression", "start_from")
 
-# Keys of later versions with the values that change nothing: a run without them is the same.
-LATER = {
-    "data.optional": [],
-    "data.optional_dropout": 0.3,
-    "stage.optional": [],
-    "stage.regressor.optional": [],
-}
-
 
 def deciding(plain: Mapping[str, Any], free: Sequence[str] = FREE_KEYS) -> dict[str, Any]:
     """Return the part of a training's or study's config that decides its result.
@@ -29,9 +21,7 @@ def deciding(plain: Mapping[str, Any], free: Sequence[str] = FREE_KEYS) -> dict[
     Keys in ``free`` are left out, and places, workers and output settings of callbacks.
     """
     kept = {key: v for key, v in plain.items() if key not in (*free, *EARLIER_FREE_KEYS)}
-    leaves = flat(kept)
-    neutral = [key for key, value in LATER.items() if leaves.get(key) == value]
-    kept = without(kept, (*FREE_PATHS, *neutral))
+    kept = without(kept, FREE_PATHS)
     if "callbacks" in kept:
         kept["callbacks"] = {
             name: {key: value for key, value in node.items() if key not in FREE_CALLBACK_KEYS}

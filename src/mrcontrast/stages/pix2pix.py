@@ -70,8 +70,7 @@ class Pix2Pix(Stage):
 
     def losses(self, batch: keys.Batch) -> tuple[dict[str, Tensor], Tensor]:
         """Return the generator's weighted terms, scalars, and its image (B, 1, *S)."""
-        known = {"tags": batch.get("tags"), "present": batch.get("present")}
-        image = self.regressor(batch["source"], **known)
+        image = self.regressor.raw_of(batch)
         terms = {
             "l1": self.l1_weight * F.l1_loss(image, batch["target"]),
             "adversarial": verdict_loss(self.logits(batch["source"], image), real=True),

@@ -71,6 +71,4 @@ class UNetRegression(Stage):
 
     def loss(self, batch: keys.Batch) -> Tensor:
         """Return ``brain_error``, a scalar."""
-        known = {"tags": batch.get("tags"), "present": batch.get("present")}
-        image = self.regressor(batch["source"], **known)
-        return brain_error(image, batch["target"], batch["brain_mask"])
+        return brain_error(self.regressor.raw_of(batch), batch["target"], batch["brain_mask"])

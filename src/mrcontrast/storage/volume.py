@@ -23,6 +23,7 @@ from mrcontrast.storage.nifti import (
 
 Like = str | Path | nib.Nifti1Image
 LEAST_IN_MASK = -0.5  # splines may overshoot below 0; labels of -1 may mean inside or outside
+MAP = "unit"  # normaliser of maps in [0, 1], such as lesions; these alone may be all zero
 
 
 @dataclass(frozen=True)

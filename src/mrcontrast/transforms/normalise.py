@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from mrcontrast.errors import MrcontrastError, UsageError
+from mrcontrast.storage.volume import MAP
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class UnitNormaliser(Normaliser):
         clip: Whether values outside are cut to [0, 1]; there are none.
     """
 
-    example: ClassVar[str] = "unit"
+    example: ClassVar[str] = MAP
     clip: bool = True
 
     def fit(self, data: np.ndarray, mask: np.ndarray) -> FittedNormaliser:
