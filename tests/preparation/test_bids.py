@@ -305,3 +305,26 @@ def test_labels_that_are_empty_or_break_a_table_are_dropped(bids: Path, name: st
     (bids / name / "anat").mkdir(parents=True)
     dropped = BidsPairs(str(bids)).index()[1]
     assert any("label" in item.reason for item in dropped)
+
+
+def test_a_contrast_of_the_visit_before(tmp_path: Path, write_pair) -> None:
+    for session in ("ses-9", "ses-10"):
+        write_pair(tmp_path, "sub-01", session)
+    write_pair(tmp_path, "sub-02", "ses-1")
+    known = {
+        "contrasts": ("flair", "t1w", "t1wbefore"),
+        "patterns": {"t1wbefore": "*_T1w.nii*"},
+        "entities": {"t1wbefore": {"ses": "earlier"}},
+    }
+    entries, dropped = BidsPairs(str(tmp_path), **known).index()
+    (entry,) = entries
+    assert entry.name == "sub-01_ses-10"
+    assert [path.parts[-3] for path in entry.pair.images.values()] == ["ses-10", "ses-10", "ses-9"]
+    assert "Expected a visit before sub-01 ses-9 for t1wbefore, got none" in dropped[0].reason
+    entries, dropped = BidsPairs(str(tmp_path), optional=["t1wbefore"], **known).index()
+    assert [(entry.name, "t1wbefore" in entry.pair.images) for entry in entries] == [
+        ("sub-01_ses-10", True),
+        ("sub-01_ses-9", False),
+        ("sub-02_ses-1", False),
+    ]
+    assert dropped == []

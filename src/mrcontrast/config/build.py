@@ -1,5 +1,6 @@
 """Compose configs from YAML and build objects from them."""
 
+import re
 from collections.abc import Sequence
 from functools import partial
 from math import prod
@@ -12,10 +13,16 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from mrcontrast.config.errors import usage_error
 from mrcontrast.config.moved import with_names_of_today
 from mrcontrast.config.option_names import renamed_keys
-from mrcontrast.errors import MrcontrastError, UsageError, with_cause
+from mrcontrast.errors import MrcontrastError, UsageError, one_line, with_cause
 
 PACKAGE = Path(__file__).resolve().parents[1]
 NAME_OF_STAGE = "${hydra:runtime.choices.stage}"  # in configs/train.yaml
+# Of Hydra: a target that does not exist, or that fails when it is called, and its key.
+FAULT = re.compile(
+    r"Error (?:locating target '([^']+)'|in call to target '([^']+)':\s*(.+?))"
+    r"(?:, set env var.*?)?\s*(?:full_key: (\S+))?$",
+    re.DOTALL,
+)
 TYPED = "${hydra:overrides.task}"  # likewise
 
 
@@ -115,7 +122,23 @@ def build(node: Any, **parts: Any) -> Any:  # noqa: ANN401 - any object may stan
     except (InstantiationException, OmegaConfBaseException) as error:
         if isinstance(cause := error.__cause__, MrcontrastError):
             raise cause from None
-        raise UsageError(f"Expected a config that builds: {with_cause(error)}.") from error
+        raise UsageError(unbuilt(error)) from error
+
+
+def unbuilt(error: Exception) -> str:
+    """Return the message of a config that does not build, with class and key where they are known.
+
+    >>> unbuilt(ValueError("Error in call to target 'a.B': TypeError('odd') full_key: split"))
+    "Expected arguments that a.B takes, got: TypeError('odd') (split)."
+    """
+    known = FAULT.match(str(error))
+    if known is None:
+        return f"Expected a config that builds: {with_cause(error)}."
+    missing, target, fault, key = known.groups(default="")
+    where = f" ({key})" if key else ""
+    if missing:
+        return f"Expected a class that exists, got {missing}{where}. Correct _target_."
+    return f"Expected arguments that {target} takes, got: {one_line(ValueError(fault))}{where}."
 
 
 def build_stage(node: DictConfig) -> Any:  # noqa: ANN401 - a LightningModule, not imported here

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from inspect import signature
+from pkgutil import resolve_name
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin
 
@@ -52,10 +53,8 @@ def typed_values(node: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
 
 def annotations(target: str) -> dict[str, Any]:
     """Return the annotations of a ``_target_``'s arguments; empty where they cannot be read."""
-    from hydra.utils import get_object
-
     try:
-        called = get_object(target)
+        called = resolve_name(target)
         arguments = [*signature(called, eval_str=True).parameters.values()]
         if isinstance(called, type) and any(each.kind is each.VAR_KEYWORD for each in arguments):
             bases = [base for base in reversed(called.__mro__) if "__init__" in vars(base)]

@@ -14,6 +14,7 @@ from mrcontrast.preparation.bids_folders import (
     find_sessions,
     near_names,
     one_file,
+    visits_before,
 )
 from mrcontrast.preparation.pairs import FilePair, raw_folder, visible
 from mrcontrast.preparation.scans import (
@@ -30,6 +31,7 @@ from mrcontrast.preparation.sidecars import read_people
 from mrcontrast.preparation.subject import PAIR, check_contrasts
 
 MOST_NAMES = 6  # of files that a message lists
+EARLIER = "earlier"  # value of the entity ses that means the visit before
 MISPLACED = "in its folder"
 Scans = dict[str, list[Scan]]
 
@@ -49,7 +51,8 @@ class BidsPairs:
         site: Name in the manifest; None takes the column "site" of participants.tsv, else the name
             of the folder.
         patterns: Patterns by contrast in the place of ``*_<suffix>.nii*``.
-        entities: Required entities by contrast, such as ``{"flair": {"acq": "3d"}}``.
+        entities: Required entities by contrast, such as ``{"flair": {"acq": "3d"}}``; ``{"ses":
+            "earlier"}`` takes the visit before, in the order of their names, where numbers count.
         one_grid: Whether all contrasts must have the same voxels; False needs ``Register``.
         allow: Kinds of images to accept: "synthetic", "contrast_agent", "phase"; a pattern or
             entity that names a kind accepts it too.
@@ -75,6 +78,11 @@ class BidsPairs:
             name: {key: str(value) for key, value in ((entities or {}).get(name) or {}).items()}
             for name in contrasts
         }
+        every = self.entities.items()
+        self.earlier = [name for name, known in every if known.get("ses") == EARLIER]
+        for name in self.earlier:
+            del self.entities[name]["ses"]
+        self.before: dict[Visit, Visit] = {}  # the visit before each other
         self.one_grid = one_grid
         self.allow = check_allow(allow)
         self.remarks: list[Remark] = []
@@ -85,12 +93,14 @@ class BidsPairs:
         """Find the sessions; one that lacks images is dropped, with the files that are there."""
         self.remarks = []
         for name, pattern in self.patterns.items():
-            if ending_of(name).rpartition("_")[2].lower() not in pattern.lower():
+            ending = ending_of(name).rpartition("_")[2].lower()
+            if ending not in pattern.lower() and name not in self.earlier:
                 text = f"images like {pattern} are stored and used as {title_of(name)}"
                 self.remarks.append(self._remark(str(self.root), "pattern", text))
         people = self._people("participants.tsv", "participant_id")
         sidecars = Sidecars(self.root)
         sessions, dropped = find_sessions(self.root, type(self).__name__)
+        self.before = visits_before(sessions)
         for names in near_names([subject for subject, _ in sessions]):
             text = f"{' and '.join(names)} differ in leading zeros alone. Give one person one id."
             self.remarks.append(self._remark(" ".join(names), "names", text))
@@ -136,6 +146,12 @@ class BidsPairs:
 
     def _scans(self, here: Visit, name: str, sidecars: Sidecars) -> tuple[list[Scan], list[str]]:
         """Return the usable images of one contrast, and the reasons against the others."""
+        if name in self.earlier:
+            if here not in self.before:
+                place = " ".join(filter(None, here))
+                reason = f"Expected a visit before {place} for {name}, got none ({self.root})."
+                return [], [f"{reason} Name {name} in optional."]
+            here = self.before[here]
         subject, session = here
         folder = self.root.joinpath(*filter(None, here), "anat")
         scans, refused = [], []

@@ -3,7 +3,7 @@
 import os
 import re
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from mrcontrast.data.contrasts import MASK_ENDINGS
@@ -37,6 +37,24 @@ def find_sessions(root: Path, operator: str) -> tuple[list[Visit], list[Dropped]
             if not labels or (path / "anat").is_dir():
                 sessions.append((path.name, None))
     return sessions, dropped
+
+
+def visits_before(sessions: Sequence[Visit]) -> dict[Visit, Visit]:
+    """Return the visit before each, in the order of their names, where numbers count.
+
+    >>> visits_before([("sub-1", "ses-10"), ("sub-1", "ses-9"), ("sub-2", "ses-1")])
+    {('sub-1', 'ses-10'): ('sub-1', 'ses-9')}
+    """
+    named = [visit for visit in sessions if visit[1] is not None]
+    ordered = sorted(named, key=lambda visit: (visit[0], natural(str(visit[1]))))
+    pairs = zip(ordered[1:], ordered, strict=False)
+    return {later: former for later, former in pairs if later[0] == former[0]}
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """Return a key that sorts ses-9 before ses-10."""
+    parts = re.findall(r"\d+|\D+", name)
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
 
 
 def _not_a_subject(path: Path, names: list[str]) -> str:
