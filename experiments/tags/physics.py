@@ -1,6 +1,6 @@
 """Sweep one setting of the T1w in a prompt; compare the contrast with the phantom's own physics.
 
-python -m experiments.tags.physics outputs/studies/tags/runs/unet_tags --out experiments/tags
+python -m experiments.tags.physics outputs/study/tags/runs/unet_tags
 """
 
 import argparse
@@ -20,11 +20,12 @@ from mrcontrast.phantom.subject import PhantomSubject, make_subject
 
 FIRST_SEED = 5000  # none of these is in a training set
 GM, WM = 2, 3  # labels
-SWEEPS = {  # tag: values, title, and the change of a phantom's scanner
+SWEEPS = {  # tag: values, title, and the key of a phantom's scanner
     "t1w_ti_ms": (np.linspace(850, 1100, 6), "inversion time (ms)", "mprage_ti_ms"),
     "t1w_flip_deg": (np.linspace(7, 12, 6), "flip angle (degrees)", "mprage_flip_deg"),
     "t1w_field_strength_t": (np.array([1.5, 3.0]), "field strength (T)", "field_strengths_t"),
 }
+WEIGHED = "t1w_ti_ms"  # also with weights 0 and 2, at the ends of its range
 
 
 def contrast(image: np.ndarray, subject: PhantomSubject) -> float:
@@ -50,25 +51,13 @@ def normalised(translator: StageTranslator, subject: PhantomSubject) -> np.ndarr
     return normaliser.fit(image, subject.brain_mask).apply(image)
 
 
-def sweep(
-    translator: StageTranslator, config: PhantomConfig, tag: str, seeds: range, weight: float = 1.0
-) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
-    """Return predicted and true contrasts, (subjects, values), and the first subject's images."""
-    values, _, key = SWEEPS[tag]
-    predicted, true, images = [], [], []
-    for seed in seeds:
-        own = make_subject(seed, config)
-        for value in values:
-            there = physics(seed, config, key, float(value))
-            flair = (there if key == "field_strengths_t" else own).images["flair"]
-            known = {**there.tags, tag: Weighted(float(value), weight)}
-            made = translator.translate(flair, own.brain_mask, tags=known).mean.data
-            predicted.append(contrast(made, own))
-            true.append(contrast(normalised(translator, there), own))
-            if seed == seeds[0]:
-                images.append(made)
-    shape = len(seeds), len(values)
-    return np.reshape(predicted, shape), np.reshape(true, shape), images
+def made(
+    translator: StageTranslator, subject: PhantomSubject, tag: str, value: float, weight: float = 1
+) -> np.ndarray:
+    """Return the T1w (X, Y, Z) of a phantom's FLAIR, told all its tags but one."""
+    known = {**subject.tags, tag: Weighted(value, weight)}
+    flair = subject.images["flair"]
+    return translator.translate(flair, subject.brain_mask, tags=known).mean.data
 
 
 def main() -> None:
@@ -78,37 +67,58 @@ def main() -> None:
     parser.add_argument("--subjects", type=int, default=16)
     parser.add_argument("--out", type=Path, default=Path("experiments/tags"))
     args = parser.parse_args()
-    config = build(
-        compose("prepare", ["recipe=phantom_wide", "out=unused"]).recipe.sources[0]
-    ).config
+    recipe = compose("prepare", ["recipe=phantom_wide", "out=unused"]).recipe
+    config = build(recipe.sources[0]).config
     translator = from_run(args.model, SamplingOptions(known_tags="all"))
-    seeds = range(FIRST_SEED, FIRST_SEED + args.subjects)
+    spacing_mm = translator.grid.spacing_mm
+    config = replace(config, spacing_mm=spacing_mm, anatomy_spacing_mm=spacing_mm / 2)
+    own = [make_subject(FIRST_SEED + n, config) for n in range(args.subjects)]
     figure, axes = plt.subplots(1, len(SWEEPS), figsize=(11, 3.4), layout="constrained")
-    print("| | value | predicted | physics | error | monotone subjects |")
+    print("| | value | predicted | physics | error | subjects that follow |")
     print("|---|---:|---:|---:|---:|---:|")
-    shown = {}  # mean contrasts by weight
-    for axis, (tag, (values, title, _)) in zip(axes, SWEEPS.items(), strict=True):
-        predicted, true, images = sweep(translator, config, tag, seeds)
-        ways = np.sign(np.diff(true.mean(0))[0])
-        monotone = int((np.diff(predicted, axis=1) * ways > 0).all(1).sum())
+    for axis, (tag, (values, title, key)) in zip(axes, SWEEPS.items(), strict=True):
+        predicted, true = np.zeros((2, len(own), len(values)))
+        for row, subject in enumerate(own):
+            for column, value in enumerate(values):
+                there = physics(FIRST_SEED + row, config, key, float(value))
+                given = there if key == "field_strengths_t" else subject
+                image = made(translator, given, tag, float(value))
+                predicted[row, column] = contrast(image, given)
+                true[row, column] = contrast(normalised(translator, there), there)
+        way = np.sign(true.mean(0)[-1] - true.mean(0)[0])
+        follow = int((np.diff(predicted, axis=1) * way > 0).all(1).sum())
         for value, ours, theirs in zip(values, predicted.mean(0), true.mean(0), strict=True):
             error = (ours - theirs) / theirs
-            print(f"| {tag} | {value:g} | {ours:.4f} | {theirs:.4f} | {error:+.1%} | {monotone} |")
-        for row, name, colour in ((true, "physics", "0.2"), (predicted, "predicted", "tab:orange")):
-            spread = row.std(0, ddof=1) / len(row) ** 0.5
-            axis.errorbar(values, row.mean(0), spread, label=name, color=colour, marker="o")
+            print(f"| {tag} | {value:g} | {ours:.4f} | {theirs:.4f} | {error:+.1%} | {follow} |")
+        for table, name, colour in ((true, "physics", "0.2"), (predicted, "model", "tab:orange")):
+            error = table.std(0, ddof=1) / len(table) ** 0.5
+            axis.errorbar(values, table.mean(0), error, label=name, color=colour, marker="o")
         axis.set(xlabel=title, ylabel="(WM - GM) / (WM + GM)")
-        if tag == "t1w_ti_ms":
-            axis.legend()
-            shown[1.0] = predicted.mean(0)
-            picture(images[:5], values, args.out / "ti.png")
+    axes[0].legend()
     figure.savefig(args.out / "physics.png", dpi=120)
-    for weight in (0.0, 2.0):
-        shown[weight] = sweep(translator, config, "t1w_ti_ms", seeds, weight)[0].mean(0)
-    for place, value in enumerate(SWEEPS["t1w_ti_ms"][0]):
-        once, more = (shown[w][place] - shown[0.0][place] for w in (1.0, 2.0))
-        ratio = more / once
-        print(f"t1w_ti_ms={value:g}: {once:+.4f} by weight 1, {more:+.4f} by 2: {ratio:.2f}")
+    weigh(translator, own)
+    values = np.linspace(850, 1100, 5)
+    images = [made(translator, own[0], WEIGHED, float(value)) for value in values]
+    picture(images, values, args.out / "ti.png")
+
+
+def weigh(translator: StageTranslator, subjects: list[PhantomSubject]) -> None:
+    """Print the shift of contrast from no inversion time, by weights 1 and 2."""
+    values = SWEEPS[WEIGHED][0]
+    for value in (float(values[0]), float(values[-1])):
+        shown = np.array(
+            [
+                [
+                    contrast(made(translator, each, WEIGHED, value, weight), each)
+                    for weight in (0, 1, 2)
+                ]
+                for each in subjects
+            ]
+        ).mean(0)
+        once, twice = shown[1:] - shown[0]
+        print(
+            f"{WEIGHED}={value:g}: shift {once:+.4f}, by weight 2 {twice:+.4f}: {twice / once:.2f}"
+        )
 
 
 def picture(images: list[np.ndarray], values: np.ndarray, path: Path) -> None:

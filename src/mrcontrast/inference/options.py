@@ -59,7 +59,8 @@ START_HELP = (
 
 PROMPT_HELP = (
     "tags of scans and person, for a model with tags: name=value, name=value:weight (0 is absence) "
-    "or plain words, such as 'target_ti_ms=1100:1.2, age=60, 3 tesla'"
+    "or plain words, such as 'target_ti_ms=1100:1.2, age=60, 3 tesla'; "
+    "mrcontrast info RUN lists those that it knows"
 )
 
 NEGATIVE_HELP = "tags to lead away from; sets --guidance 2 unless given"

@@ -1,20 +1,25 @@
 """The facts about an evaluation: data, models, seeds, intensities."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mrcontrast.data.contrasts import title_of
 from mrcontrast.data.manifest import Manifest
-from mrcontrast.data.predictions import PredictionFiles
+from mrcontrast.data.predictions import read_sidecar
 from mrcontrast.data.record import MANIFEST
-from mrcontrast.errors import MrcontrastError
 from mrcontrast.report.evaluation import Evaluation
 from mrcontrast.report.sessions import Session, locate
 from mrcontrast.runs.folder import RunFolder
 
 HASH_LENGTH = 12
+PROMPTS = {  # keys of sidecars, with their titles; only where one has them
+    "Prompt": "Prompt",
+    "NegativePrompt": "Negative prompt",
+    "Guidance": "Guidance",
+    "MissingSources": "Missing sources",
+    "Controls": "Further ControlNets",
+}
 Facts = dict[str, str]
 
 
@@ -74,19 +79,18 @@ def _manifest_facts(evaluation: Evaluation) -> Facts:
 
 
 def _sidecars(sessions: Mapping[str, Session], method: str) -> list[dict[str, Any]]:
-    """Read the sidecars of one method; predictions of another system have none."""
-    found = []
-    for session in sessions.values():
-        path = session.case.predictions.get(method)
-        sidecar = None if path is None else PredictionFiles(path).sidecar
-        if sidecar is not None and sidecar.is_file():
-            try:
-                found.append(json.loads(sidecar.read_text(encoding="utf-8")))
-            except ValueError as error:
-                raise MrcontrastError(
-                    f"Expected JSON, got: {error} ({sidecar}). Translate again."
-                ) from error
-    return found
+    """Return the sidecars of one method that are ours; other systems have none, or their own."""
+    paths = [session.case.predictions.get(method) for session in sessions.values()]
+    found = [read_sidecar(path) for path in paths if path is not None]
+    return [facts for facts in found if _versions(facts)]
+
+
+def _versions(facts: Mapping[str, Any]) -> set[str]:
+    """Return the versions of this software that a sidecar names."""
+    entries = facts.get("GeneratedBy")
+    known = entries if isinstance(entries, list) else []
+    ours = [e for e in known if isinstance(e, dict) and e.get("Name") == "mrcontrast"]
+    return {str(each.get("Version")) for each in ours}
 
 
 def _sidecar_facts(sidecars: list[dict[str, Any]]) -> Facts:
@@ -95,26 +99,41 @@ def _sidecar_facts(sidecars: list[dict[str, Any]]) -> Facts:
         return {"Made by": "no sidecar: another system"}
 
     def values(key: str) -> str:
-        found = dict.fromkeys(sidecar.get(key) for sidecar in sidecars)
-        return ", ".join("–" if value is None else str(value) for value in found)
+        found = dict.fromkeys(_text(sidecar.get(key)) for sidecar in sidecars)
+        return ", ".join(found)
 
-    made = sorted({f"{by['Name']} {by['Version']}" for s in sidecars for by in s["GeneratedBy"]})
-    seeds = {sidecar.get("Seed") for sidecar in sidecars}
+    def one(key: str) -> str:
+        found = {_text(sidecar.get(key)) for sidecar in sidecars}
+        return found.pop() if len(found) == 1 else "one a subject, in its sidecar"
+
+    said = [key for key in PROMPTS if any(sidecar.get(key) for sidecar in sidecars)]
+    versions = sorted(set().union(*map(_versions, sidecars)))
     return {
         "Stage": values("Stage"),
         "Weights": ", ".join(sorted({str(s.get("WeightsSHA256"))[:HASH_LENGTH] for s in sidecars})),
         "Sampler": values("Sampler"),
         "Steps": values("Steps"),
         "Draws": values("Samples"),
-        "Sampling seed": str(seeds.pop()) if len(seeds) == 1 else "one a subject, in its sidecar",
-        "Made by": ", ".join(made),
+        **{PROMPTS[key]: one(key) for key in said},
+        "Sampling seed": one("Seed"),
+        "Made by": ", ".join(f"mrcontrast {version}" for version in versions),
         **_training_facts(sidecars[0]),
     }
 
 
+def _text(value: Any) -> str:  # noqa: ANN401 - whatever JSON holds
+    """Return a value of a sidecar as text: lists with commas, a further ControlNet as RUN:scale."""
+    if isinstance(value, list):
+        return ", ".join(map(_text, value))
+    if isinstance(value, dict):
+        return f"{Path(str(value.get('Model'))).name}:{value.get('Scale')}"
+    return "–" if value is None else str(value)
+
+
 def _training_facts(sidecar: dict[str, Any]) -> Facts:
     """Return seed, code and data of the training, if its run folder is still there."""
-    provenance = RunFolder(sidecar["Model"]).provenance if sidecar.get("Model") else {}
+    model = sidecar.get("Model")
+    provenance = RunFolder(model).provenance if isinstance(model, str) and model else {}
     if provenance.get("weights_sha256") != sidecar.get("WeightsSHA256", ""):
         return {}
     return {
