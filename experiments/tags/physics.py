@@ -9,6 +9,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from scipy import ndimage
 
 from mrcontrast.config.build import build, compose
 from mrcontrast.inference.from_run import from_run
@@ -29,8 +30,9 @@ WEIGHED = "t1w_ti_ms"  # also with weights 0 and 2, at the ends of its range
 
 
 def contrast(image: np.ndarray, subject: PhantomSubject) -> float:
-    """Return (WM - GM) / (WM + GM) of the mean levels of a normalised image."""
-    grey, white = (image[subject.labels == label].mean() for label in (GM, WM))
+    """Return (WM - GM) / (WM + GM) of a normalised image, inside both tissues, off their borders."""
+    cores = [ndimage.binary_erosion(subject.labels == label) for label in (GM, WM)]
+    grey, white = (image[core].mean() for core in cores)
     return float((white - grey) / (white + grey))
 
 

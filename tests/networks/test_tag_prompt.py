@@ -111,7 +111,7 @@ def test_guidance_leads_away_from_the_negative_prompt(prompt):
 @pytest.mark.parametrize("dims", [2, 3])
 def test_film_begins_as_the_identity_and_refuses_networks_without_blocks(dims):
     network = DynUNet(dims, 1, 1, [3, 3, 3], [1, 2, 2], [2, 2], filters=[4, 4, 8]).eval()
-    film = Film(network, 6)
+    film = Film(network, 2, 3)
     image = torch.rand(2, 1, *[8] * dims)
     plain = network(image)
     with film.under(torch.rand(2, 2, 3)):
@@ -121,7 +121,7 @@ def test_film_begins_as_the_identity_and_refuses_networks_without_blocks(dims):
         assert not torch.allclose(network(image), plain)
     assert torch.equal(network(image), plain)
     with pytest.raises(UsageError, match="blocks of MONAI's U-Nets"):
-        Film(torch.nn.Conv2d(1, 1, 1), 6)
+        Film(torch.nn.Conv2d(1, 1, 1), 2, 3)
 
 
 def test_a_copy_listens_to_its_own_context():

@@ -22,7 +22,9 @@ class Film(nn.Module):
 
     Args:
         network: Its blocks, those of MONAI's U-Nets, get hooks.
-        size: Numbers of a context, N * D.
+        tokens: Of a context, N.
+        width: Of a token, D; a token of unit variance moves each hidden unit by about 1 from the
+            start, so that its effect is learnt as fast as the image.
 
     Raises:
         UsageError: The network has no such block.
@@ -30,7 +32,7 @@ class Film(nn.Module):
     Source: Perez et al. 2018, arXiv 1709.07871, eq. 2.
     """
 
-    def __init__(self, network: nn.Module, size: int) -> None:
+    def __init__(self, network: nn.Module, tokens: int, width: int) -> None:
         super().__init__()
         blocks = [part for part in network.modules() if isinstance(part, BLOCKS)]
         if not blocks:
@@ -38,7 +40,9 @@ class Film(nn.Module):
                 f"Expected a network with blocks of MONAI's U-Nets for a prompt of tags, got a "
                 f"{type(network).__name__}. Take stage/prompt=null or another network."
             )
-        self.shared = nn.Sequential(nn.Linear(size, HIDDEN), nn.SiLU())
+        mixing = nn.Linear(tokens * width, HIDDEN)
+        nn.init.normal_(mixing.weight, std=width**-0.5)
+        self.shared = nn.Sequential(mixing, nn.SiLU())
         self.heads = nn.ModuleList(nn.Linear(HIDDEN, 2 * channels_of(block)) for block in blocks)
         self.current: list[Tensor] = []
         for number, block in enumerate(blocks):

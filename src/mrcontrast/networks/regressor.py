@@ -60,7 +60,7 @@ class Regressor(nn.Module):
             UsageError: The network has no block that can.
         """
         self.prompt = prompt
-        self.film = Film(self.network, prompt.null.numel())
+        self.film = Film(self.network, *prompt.null.shape)
 
     @property
     def sizes(self) -> dict[str, int]:

@@ -54,7 +54,7 @@ class TagPrompt(ContextPrompt):
         vocabulary: Vocabulary,
         width: int = 64,
         dropout: float = 0.1,
-        tag_dropout: float = 0.2,
+        tag_dropout: float = 0.1,
         guidance: float = 1.0,
         frequencies: int = 4,
     ) -> None:
@@ -68,7 +68,7 @@ class TagPrompt(ContextPrompt):
         tags = vocabulary.tags
         most = max([len(tag.words) for tag in tags if tag.words], default=0)
         features = 2 * frequencies + most
-        self.null = nn.Parameter(torch.randn(len(tags), width))
+        self.null = nn.Parameter(0.1 * torch.randn(len(tags), width))
         self.table = nn.Parameter(torch.randn(len(tags), features, width) / frequencies**0.5)
         for name in ("low", "high", "mean"):
             self.register_buffer(name, torch.full((len(tags),), math.nan))
@@ -160,7 +160,7 @@ class TagPrompt(ContextPrompt):
         lone = torch.rand(len(values), 1, device=values.device) < self.dropout
         lost = torch.rand(values.shape, device=values.device) < self.tag_dropout
         larger = 1 + (LARGEST_WEIGHT - 1) * torch.rand(values.shape, device=values.device)
-        chosen = (torch.rand(values.shape, device=values.device) < 0.5) & self.numbers
+        chosen = (torch.rand(values.shape, device=values.device) < 0.25) & self.numbers
         weights = torch.where(chosen, larger, weights)
         values = torch.where(chosen, self.mean + (values - self.mean) / weights, values)
         return values.masked_fill(lone | lost, math.nan), weights
