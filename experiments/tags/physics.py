@@ -30,7 +30,7 @@ WEIGHED = "t1w_ti_ms"  # also with weights 0 and 2, at the ends of its range
 
 
 def contrast(image: np.ndarray, subject: PhantomSubject) -> float:
-    """Return (WM - GM) / (WM + GM) of a normalised image, inside both tissues, off their borders."""
+    """Return (WM - GM) / (WM + GM) of a normalised image, off the borders of both."""
     cores = [ndimage.binary_erosion(subject.labels == label) for label in (GM, WM)]
     grey, white = (image[core].mean() for core in cores)
     return float((white - grey) / (white + grey))
