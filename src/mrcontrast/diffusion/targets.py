@@ -15,9 +15,8 @@ from mrcontrast.diffusion.schedules import per_item
 class Target(ABC):
     """A linear combination of data and noise, and its inverse.
 
-    Attributes:
-        min_alpha: Smallest alpha at which the data follow from the prediction; samplers start no
-            later than the schedule's time of that alpha.
+    ``min_alpha`` is the smallest alpha at which the data follow from the prediction; samplers start
+    no later than the schedule's time of that alpha.
     """
 
     min_alpha: ClassVar[float] = 0.0
