@@ -22,12 +22,8 @@ def lent_norms(network: Any, lenders: Tensor) -> Iterator[None]:  # noqa: ANN401
     """Let each item of a batch be normalised by the statistics of another, within this block.
 
     A slice with little brain has statistics that a network never saw. Those of a neighbour with
-    more brain take their place.
-
-    Args:
-        network: Module whose group norms change; as before after the block.
-        lenders: (B,), int64: the item that lends its statistics; an item's own number changes no
-            bit of it.
+    more brain take their place. ``lenders`` are the items that lend, (B,), int64; an item's own
+    number changes no bit of it.
     """
     if torch.equal(lenders, torch.arange(len(lenders))):
         yield
@@ -52,8 +48,7 @@ def normalise_as_lenders(norm: nn.GroupNorm, lenders: Tensor, x: Tensor) -> Tens
     var, mean = torch.var_mean(groups, dim=2, correction=0)
     width = x.shape[1] // norm.num_groups
     shape = (-1, x.shape[1], *[1] * (x.ndim - 2))
-    inverse = (var + norm.eps).rsqrt().repeat_interleave(width, dim=1)
-    scale = inverse * norm.weight
+    scale = (var + norm.eps).rsqrt().repeat_interleave(width, dim=1) * norm.weight
     shift = norm.bias - mean.repeat_interleave(width, dim=1) * scale
     borrowed = torch.addcmul(shift.view(shape), x[borrows].float(), scale.view(shape))
     result[borrows] = borrowed.to(result)

@@ -55,20 +55,12 @@ class ControlNet(nets.ControlNet):
 
     def __init__(self, *args: Any, **settings: Any) -> None:  # noqa: ANN401 - MONAI's
         super().__init__(*args, **settings | {"norm_num_groups": 1})
-        own = (
-            "controlnet_cond_embedding",
-            "controlnet_down_blocks",
-            "controlnet_mid_block",
-        )
+        own = ("controlnet_cond_embedding", "controlnet_down_blocks", "controlnet_mid_block")
         normalise_filters(self, ("conv2", "proj_out", *own), gain=1.0)
 
 
 class VoxelNorm(nn.Module):
-    """Layer norm over the channels of each voxel.
-
-    Args:
-        channels: C of (B, C, *S).
-    """
+    """Layer norm over the channels of each voxel."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -85,9 +77,7 @@ class NormalisedFilters(nn.Module):
     """Filters as a direction and a gain for each output channel.
 
     PyTorch's ``weight_norm`` returns weights in channels-first order, which is slow on a CPU.
-
-    Args:
-        axis: Axis of the output channels in the weight.
+    ``axis`` is that of the output channels in the weight.
 
     Source: Salimans & Kingma 2016, arXiv 1602.07868, eq. 2.
     """
@@ -116,7 +106,7 @@ def normalise_filters(
     """Take the group norms out of a network and normalise its filters instead, in place.
 
     Args:
-        network: A layer norm over the channels of each voxel stays before attention.
+        network: See ``replace_norms``.
         plain: Names of convolutions, or of modules around them, that stay as they are: those that
             start at zero, whose filters have no direction.
         gain: Initial length of each filter; None keeps it.

@@ -44,21 +44,15 @@ class Regressor(nn.Module):
         self.optional, self.rows = tuple(optional), keys.optional_rows(source, optional)
         sizes = {"in_channels": self.in_channels + len(self.rows), "out_channels": 1}
         self.network = network(spatial_dims=spatial_dims, **sizes)
-        self.spatial_dims = spatial_dims
-        self.context_slices = context_slices
-        self.factor = factor
-        self.source = tuple(source)
+        self.spatial_dims, self.context_slices = spatial_dims, context_slices
+        self.factor, self.source = factor, tuple(source)
         self.prompt: TagPrompt | None = None
         if prompt is not None:
             self.listen(prompt)
         use_fast_kernels(self)
 
     def listen(self, prompt: TagPrompt) -> None:
-        """Let the blocks of the network listen to tags.
-
-        Raises:
-            UsageError: The network has no block that can.
-        """
+        """Let the blocks of the network listen to tags; UsageError if it has none that can."""
         self.prompt = prompt
         self.film = Film(self.network, prompt.null.numel())
 
@@ -99,16 +93,10 @@ class Regressor(nn.Module):
         image = self.prompt.predict(network, self.prompt.contexts(known, guided))
         return crop(image, source.shape[2:])
 
-    def image(
-        self, source: Tensor, tags: Tags | None = None, present: Tensor | None = None
-    ) -> Tensor:
-        """Return the target image (B, 1, *S) in [0, 1] of a source (B, N * (1 + 2k), *S)."""
-        image: Tensor = self(source, tags, True, present)
-        return image.clamp(0.0, 1.0)
-
     def image_of(self, batch: keys.Batch) -> Tensor:
         """Return the target image (B, 1, *S) in [0, 1] of a batch."""
-        return self.image(batch["source"], batch.get("tags"), batch.get("present"))
+        image: Tensor = self(batch["source"], batch.get("tags"), True, batch.get("present"))
+        return image.clamp(0.0, 1.0)
 
     def raw_of(self, batch: keys.Batch) -> Tensor:
         """Return the target (B, 1, *S), not clamped, of a batch, as training takes it."""

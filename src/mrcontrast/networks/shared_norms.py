@@ -19,9 +19,6 @@ class SharedNorms:
     (every voxel counts once, in its window's core), then again with what was gathered. The k-th
     pass makes the k-th norm exact, those behind it nearly so.
 
-    Args:
-        network: Network with the group norms to share while ``installed``, or None.
-
     Source: the idea of global statistics for tiles is from the "tiled VAE" of pkuliyi2015's
     multidiffusion-upscaler (2023); theirs come from a reduced image or layer by layer.
     """
@@ -62,7 +59,7 @@ class SharedNorms:
         assert self.core is not None
         if x.ndim - 2 == len(self.core):
             pairs = zip(self.core, x.shape[2:], strict=True)
-            kept: list[Any] = [place_in(part, size) for part, size in pairs]
+            kept: Any = [slice(round(p.start * size), round(p.stop * size)) for p, size in pairs]
             x = x[(..., *kept)]
         var, mean = torch.var_mean(x, dim=list(range(2, x.ndim)), correction=0)
         var, mean, voxels = var.double(), mean.double(), float(x[0, 0].numel())
@@ -75,10 +72,9 @@ class SharedNorms:
     def learn(self) -> float:
         """Use what was counted from now on, and count anew.
 
-        Returns:
-            Largest relative change of a norm's scale, infinite the first time.
+        Return the largest relative change of a norm's scale, infinite the first time.
         """
-        change = 0.0
+        change, lenders = 0.0, LENDERS.get()
         for norm, (voxels, total, squares) in self.sums.items():
             grouped = (len(total), norm.num_groups, -1)
             mean = (total / voxels).view(grouped).mean(-1, keepdim=True)
@@ -89,18 +85,7 @@ class SharedNorms:
             old = self.affine.get(norm)
             moved = torch.inf if old is None else float(((scale - old[0]) / scale).abs().nanmean())
             change = max(change, moved)
-            lenders = LENDERS.get()
-            self.affine[norm] = (
-                (scale, shift) if lenders is None else (scale[lenders], shift[lenders])
-            )
+            lent = slice(None) if lenders is None else lenders
+            self.affine[norm] = scale[lent], shift[lent]
         self.sums = {}
         return change
-
-
-def place_in(part: slice, size: int) -> slice:
-    """Return a part of a unit axis on an axis of ``size`` voxels.
-
-    >>> place_in(slice(0.25, 1), 8)
-    slice(2, 8, None)
-    """
-    return slice(round(part.start * size), round(part.stop * size))

@@ -24,8 +24,8 @@ class ResNetFeatures(nn.Module):
         name: Goes into the names of the measures.
         dim: Channels of the last stage.
         spatial_dims: 2 or 3.
-        standardise: Whether each image is brought to mean 0 and deviation 1 over its non-zero
-            voxels, as MedicalNet does; else [0, 1] becomes [-1, 1], as RadImageNet does.
+        standardise: Bring each image to mean 0 and deviation 1 over its non-zero voxels, as
+            MedicalNet does; else [0, 1] becomes [-1, 1], as RadImageNet does.
     """
 
     def __init__(
