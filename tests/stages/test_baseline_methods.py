@@ -184,5 +184,3 @@ def test_a_finished_run_is_rebuilt_without_its_parents(runs: dict[str, RunFolder
     shape = (16, 20, 12)[: stage.spatial_dims]
     flair = {"source": torch.rand(1, 1, *shape)}
     assert torch.equal(stage.condition.regressor.image_of(flair), unet(flair))
-        stage.condition.regressor.image_of({"source": flair}), unet({"source": flair})
-    )

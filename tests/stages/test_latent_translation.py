@@ -91,10 +91,7 @@ def test_a_bridge_refuses_samplers_that_draw_on_their_way(dims, batch):
 
 def test_a_residual_of_nothing_is_the_regression_itself(dims, batch):
     stage = make_stage("residual_diffusion", dims).eval()
-    batch, image = (
-        stage.prepare(batch),
-        stage.condition.regressor.image_of(batch),
-    )
+    batch, image = stage.prepare(batch), stage.condition.regressor.image_of(batch)
     mean = stage.codec.encode(image)
     torch.testing.assert_close(stage.latent(torch.zeros_like(mean), batch), mean)
     decoded = stage.codec.decode(mean, image.shape[2:])
