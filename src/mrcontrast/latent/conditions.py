@@ -60,13 +60,10 @@ class Condition(nn.Module):
     """Signals as one tensor, for a ControlNet or as further channels of a denoiser.
 
     Args:
-        signals: By name, in the order of their channels; at most one runs a regression.
+        signals: By name, in the order of their channels; two of a regression are UsageError.
         placement: Where they enter the network.
         embedder_channels: Channels of a ControlNet's embedder, which halves the axes once less
             than the list is long; a denoiser has none.
-
-    Raises:
-        UsageError: Two signals run a regression.
     """
 
     def __init__(
@@ -76,8 +73,7 @@ class Condition(nn.Module):
         embedder_channels: Sequence[int] = (1,),
     ) -> None:
         super().__init__()
-        self.signals = dict(signals)
-        self.placement = placement
+        self.signals, self.placement = dict(signals), placement
         self.embedder_channels = list(embedder_channels)
         regressors = [each.regressor for each in self.signals.values() if each.regressor]
         if len(regressors) > 1:
@@ -95,11 +91,7 @@ class Condition(nn.Module):
         context_slices: int,
         optional: Sequence[str] = (),
     ) -> None:
-        """Set contrasts and slices of all signals.
-
-        Raises:
-            UsageError: A signal or the embedder does not fit the codec.
-        """
+        """Set contrasts and slices of all signals; UsageError if one, or the embedder, is unfit."""
         factor, found = self.placement.downsampling(codec), len(self.embedder_channels)
         for name, signal in self.signals.items():
             signal.attach(codec, source, context_slices, optional)
@@ -117,14 +109,8 @@ class Condition(nn.Module):
     def channels(self, codec: AutoencoderCodec) -> int:
         """Return the channels of the condition."""
         folded = (codec.factor // self.placement.downsampling(codec)) ** codec.spatial_dims
-        return sum(
-            signal.channels(codec) * (1 if signal.at_latent_size else folded)
-            for signal in self.signals.values()
-        )
-
-    def has(self, key: str) -> bool:
-        """Return whether a signal has a batch key."""
-        return any(signal.key == key for signal in self.signals.values())
+        signals = self.signals.values()
+        return sum(s.channels(codec) * (1 if s.at_latent_size else folded) for s in signals)
 
     @property
     def guesses(self) -> bool:
@@ -159,8 +145,7 @@ class Condition(nn.Module):
         parts = []
         for signal in self.signals.values():
             value = signal.value(batch)
-            placed = value if signal.at_latent_size else self.placement.place(value, codec)
-            parts.append(placed)
+            parts.append(value if signal.at_latent_size else self.placement.place(value, codec))
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
 

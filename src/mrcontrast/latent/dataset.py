@@ -17,17 +17,20 @@ class LatentDataset(Dataset):
 
     Each item has "target_mean" and "target_sigma", (C, *S / f), and the signals of a condition; all
     are float32. It pickles to worker processes as paths: each process maps the files for itself.
-
-    Args:
-        folders: Caches that ``LatentStore`` has built for the same items.
-
-    Raises:
-        MrcontrastError: A cache is missing or not whole.
+    The folders are of the same items; one that is not whole is MrcontrastError.
     """
 
     def __init__(self, folders: Sequence[Path]) -> None:
         self.folders = tuple(folders)
-        self.arrays = {name: array for folder in folders for name, array in mapped(folder).items()}
+        self.arrays: dict[str, np.ndarray] = {}
+        for folder in folders:
+            try:
+                names = read_card(folder)["arrays"]
+            except UnusableError as error:
+                raise MrcontrastError(
+                    f"Expected a whole latent cache, got a fault: {error} ({folder}). Run again."
+                ) from error
+            self.arrays |= {name: np.load(folder / f"{name}.npy", "r") for name in names}
 
     def __len__(self) -> int:
         return min(map(len, self.arrays.values()))
@@ -41,18 +44,3 @@ class LatentDataset(Dataset):
     def __reduce__(self) -> tuple[Callable[..., "LatentDataset"], tuple[tuple[Path, ...]]]:
         """Leave out the open maps, which would pickle as full copies."""
         return LatentDataset, (self.folders,)
-
-
-def mapped(folder: Path) -> dict[str, np.ndarray]:
-    """Return the memory-mapped arrays of a cache by name.
-
-    Raises:
-        MrcontrastError: It is missing or not whole.
-    """
-    try:
-        card = read_card(folder)
-    except UnusableError as error:
-        raise MrcontrastError(
-            f"Expected a whole latent cache, got a fault: {error} ({folder}). Run again."
-        ) from error
-    return {name: np.load(folder / f"{name}.npy", "r") for name in card["arrays"]}

@@ -46,20 +46,16 @@ class Signal(ABC):
         context_slices: int,
         optional: Sequence[str] = (),
     ) -> None:
-        """Set the sources and slices of the stage.
-
-        Raises:
-            UsageError: They do not fit the autoencoder or the regression.
-        """
+        """Set the sources and slices of the stage; UsageError if its parts take others."""
         self.sources, self.slices = len(source), 1 + 2 * context_slices
         self.optional = keys.optional_rows(source, optional)
         check_encoded(codec, source[self.encoded_sources])
         if self.regressor is not None:
             check_regressor(self.regressor, source, context_slices, optional)
 
-    @abstractmethod
     def channels(self, codec: AutoencoderCodec) -> int:
-        """Return the channels of its values."""
+        """Return the channels of its values: those of one latent, or of one image."""
+        return len(codec.mean) if self.at_latent_size else 1
 
     @abstractmethod
     def compute(self, batch: keys.Batch, codec: AutoencoderCodec) -> Tensor:
@@ -116,21 +112,13 @@ class SourceAnchor(Signal):
     at_latent_size = True
     encoded_sources = slice(1)
 
-    def channels(self, codec: AutoencoderCodec) -> int:
-        """Return the latent's channels."""
-        return len(codec.mean)
-
     def compute(self, batch: keys.Batch, codec: AutoencoderCodec) -> Tensor:
         """Encode the first source without its neighbouring slices."""
         return codec.encode(keys.middle_slices(batch["source"], self.sources)[0])
 
 
 class RegressionAnchor(Signal):
-    """The latent of a trained regression's image, (B, C, *S / f), to add to.
-
-    Args:
-        regressor: Frozen here.
-    """
+    """The latent of a trained regression's image, (B, C, *S / f), to add to; it is frozen here."""
 
     key = keys.ANCHOR
     at_latent_size = True
@@ -139,10 +127,6 @@ class RegressionAnchor(Signal):
 
     def __init__(self, regressor: Regressor) -> None:
         self.regressor = regressor.eval().requires_grad_(False)
-
-    def channels(self, codec: AutoencoderCodec) -> int:
-        """Return the latent's channels."""
-        return len(codec.mean)
 
     @torch.no_grad()
     def compute(self, batch: keys.Batch, codec: AutoencoderCodec) -> Tensor:
@@ -179,10 +163,6 @@ class Regression(Signal):
         self.regressor = regressor.eval().requires_grad_(False)
         self.keep_detail = keep_detail
 
-    def channels(self, codec: AutoencoderCodec) -> int:
-        """Return 1."""
-        return 1
-
     @torch.no_grad()
     def compute(self, batch: keys.Batch, codec: AutoencoderCodec) -> Tensor:
         """Run the regression."""
@@ -192,10 +172,10 @@ class Regression(Signal):
         """Return the batch with the image's latent as ``guess`` and its detail as ``lost``."""
         if "guess" in batch:
             return batch
-        guess = codec.encode(batch["regressed"])
-        if not self.keep_detail:
-            return {**batch, "guess": guess}
-        return {**batch, "guess": guess, "lost": lost(batch["regressed"], guess, codec)}
+        guessed: keys.Batch = {**batch, "guess": codec.encode(batch["regressed"])}
+        if self.keep_detail:
+            guessed["lost"] = lost(batch["regressed"], guessed["guess"], codec)
+        return guessed
 
 
 def lost(image: Tensor, latent: Tensor, codec: AutoencoderCodec) -> Tensor:
@@ -204,11 +184,7 @@ def lost(image: Tensor, latent: Tensor, codec: AutoencoderCodec) -> Tensor:
 
 
 def check_encoded(codec: AutoencoderCodec, source: Sequence[str]) -> None:
-    """Check that an autoencoder is trained on the contrasts that it is to encode.
-
-    Raises:
-        UsageError: One is missing.
-    """
+    """Check that an autoencoder is trained on the contrasts that it is to encode."""
     missing = [name for name in source if codec.contrasts and name not in codec.contrasts]
     if missing:
         known = list(codec.contrasts or ())
@@ -219,16 +195,9 @@ def check_encoded(codec: AutoencoderCodec, source: Sequence[str]) -> None:
 
 
 def check_regressor(
-    regressor: Regressor,
-    source: Sequence[str],
-    context_slices: int,
-    optional: Sequence[str] = (),
+    regressor: Regressor, source: Sequence[str], context_slices: int, optional: Sequence[str]
 ) -> None:
-    """Check that a regression takes the input of the stage that runs it.
-
-    Raises:
-        UsageError: It takes other contrasts or slices, or other ones are optional.
-    """
+    """Check that a regression takes the contrasts and slices of the stage that runs it."""
     if (theirs := regressor.context_slices) != context_slices:
         raise UsageError(
             f"Expected context_slices {theirs} as the regression has, got {context_slices}. "

@@ -70,11 +70,8 @@ class Stage(LightningModule, ABC):
     ) -> None:
         super().__init__()
         keys.optional_rows(source, optional)
-        self.source, self.optional = tuple(source), tuple(optional)
-        self.target = target
-        self.spatial_dims = spatial_dims
-        self.factor = factor
-        self.context_slices = context_slices
+        self.source, self.optional, self.target = tuple(source), tuple(optional), target
+        self.spatial_dims, self.factor, self.context_slices = spatial_dims, factor, context_slices
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -106,8 +103,9 @@ class Stage(LightningModule, ABC):
 
     @property
     def guidance(self) -> float | None:
-        """Weight of classifier-free guidance, None without it."""
-        return None
+        """Weight of classifier-free guidance by a ``prompt``, None without one."""
+        prompt = getattr(self, "prompt", None)
+        return None if prompt is None else prompt.guidance
 
     @property
     def trained(self) -> nn.Module:
@@ -200,11 +198,7 @@ class Stage(LightningModule, ABC):
 
 
 def check_stage(part: object) -> Stage:
-    """Return a built part that is a stage.
-
-    Raises:
-        UsageError: It is none.
-    """
+    """Return a built part that is a stage; UsageError for another one."""
     if not isinstance(part, Stage):
         raise UsageError(
             f"Expected a stage, got a {type(part).__name__}. "

@@ -14,9 +14,8 @@ from mrcontrast.latent.conditions import Condition
 from mrcontrast.networks.control import embedded_once, encoder_settings, start_from_denoiser
 from mrcontrast.networks.fast_kernels import use_fast_kernels
 from mrcontrast.networks.tag_prompt import listening
-from mrcontrast.networks.time import network_time
 from mrcontrast.stages.added_control import ROUNDING, AddedControl, of_sources
-from mrcontrast.stages.latent_stage import LatentArguments, LatentStage
+from mrcontrast.stages.latent_stage import LatentArguments, LatentStage, network_time
 
 
 class ControlNetDiffusion(LatentStage):

@@ -34,11 +34,7 @@ class LatentBridge(LatentTranslation):
     def forward(
         self, batch: keys.Batch, noise: Tensor | None = None, generator: Generators = None
     ) -> Tensor:
-        """Sample the target image of each item; see ``Stage.forward``.
-
-        Raises:
-            UsageError: The sampler adds noise in its steps, which this path does not have.
-        """
+        """Sample the target image of each item; UsageError for a sampler that adds noise."""
         if self.sampler.adds_noise:
             raise UsageError(
                 "Expected a sampler that follows the path of a bridge, got one that adds noise in "

@@ -81,13 +81,10 @@ class LatentStage(Stage):
         if condition is not None:
             condition.attach(codec, self.source, context_slices, self.optional)
             further += condition.channels(codec) if self.concatenates else 0
-        self.codec = codec
+        self.codec, self.process = codec, process
         self.denoiser = listening(denoiser, prompt)(**codec.network_sizes(further))
-        self.process = process
-        self.optimisation = optimisation
-        self.store = store
-        self.condition = condition
-        self.prompt = prompt
+        self.optimisation, self.store = optimisation, store
+        self.condition, self.prompt = condition, prompt
         self.tiling = Tiling(None, codec.tiling.overlap, codec.multiple, DENOISER_PASSES)
         use_fast_kernels(self)
 
@@ -99,11 +96,6 @@ class LatentStage(Stage):
     @sampler.setter
     def sampler(self, value: Sampler) -> None:
         self.process.sampler = value
-
-    @property
-    def guidance(self) -> float | None:
-        """Weight of the guidance by the prompt, None without a prompt."""
-        return None if self.prompt is None else self.prompt.guidance
 
     @property
     def trained(self) -> nn.Module:
@@ -155,11 +147,9 @@ class LatentStage(Stage):
         """
 
     def predictor(self, batch: keys.Batch, guided: bool = False) -> Predict:
-        """Return ``predict(z_t, t)`` for the condition of a batch: tiled(guided(network)).
+        """Return ``predict(z_t, t)`` for a batch with signals: tiled(guided(network)).
 
-        Args:
-            batch: With the signals of the condition.
-            guided: Whether the prompt guides, as in sampling; else it may drop out, as in training.
+        A prompt guides, as in sampling, or may drop out, as in training.
         """
         condition = [] if self.condition is None else [self.condition(batch, self.codec)]
         return self.tiled(self.prompted(batch, guided), condition)
@@ -212,12 +202,10 @@ class LatentStage(Stage):
         return (image + batch["lost"]).clamp(0, 1) if "lost" in batch else image
 
     def loss(self, batch: keys.Batch, seed: int | None = None) -> Tensor:
-        """Return the mean squared error of the prediction, a scalar.
+        """Return the mean squared error of the prediction for images or cached latents, a scalar.
 
-        Args:
-            batch: Images, or cached latents and signals.
-            seed: None takes random latents, times and noise; a number takes mean latents, times
-                spread evenly over the batch, and noise of that seed.
+        ``seed`` None takes random latents, times and noise; a number takes mean latents, times
+        spread evenly over the batch, and noise of that seed.
         """
         posterior = self.codec.posterior(batch)
         if seed is None:
@@ -245,3 +233,8 @@ class LatentStage(Stage):
         measure_tags(self, datamodule)
         if self.store is not None:
             self.store.install(datamodule, self.codec, self.condition)  # type: ignore[arg-type]
+
+
+def network_time(t: Tensor) -> Tensor:
+    """Map times in [0, 1] to [0, 1000], the range of the sinusoidal embedding of MONAI."""
+    return 1000.0 * t

@@ -39,8 +39,7 @@ class UNetRegression(Stage):
         **roles: Unpack[Roles],
     ) -> None:
         super().__init__(**roles, **regressor.sizes)
-        self.regressor = regressor
-        self.optimisation = optimisation
+        self.regressor, self.optimisation = regressor, optimisation
         if prompt is not None:
             regressor.listen(prompt)
 
@@ -48,11 +47,6 @@ class UNetRegression(Stage):
     def prompt(self) -> TagPrompt | None:
         """Tags that the network listens to."""
         return self.regressor.prompt
-
-    @property
-    def guidance(self) -> float | None:
-        """Weight of the guidance by the prompt, None without a prompt."""
-        return None if self.prompt is None else self.prompt.guidance
 
     def network_calls(self, samples: int) -> int:
         """Return the calls of the network, two where the prompt guides."""
