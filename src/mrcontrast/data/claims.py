@@ -19,8 +19,10 @@ def read_claims(facts: Mapping[str, Any], volume: Path, std: Path, mask: Path) -
     if facts.get("Synthetic") is not True:
         return None
     if isinstance(facts.get(FILES), dict):
-        own = (volume.name, std.name, mask.name)
-        return {name: hashes for name in own if (hashes := _hashes(facts, name))}
+        lists = [part for key in (FILES, REPLACED) if isinstance(part := facts.get(key), dict)]
+        own = {path.name: [part.get(path.name) for part in lists] for path in (volume, std, mask)}
+        known = {name: {h for h in found if isinstance(h, str)} for name, found in own.items()}
+        return {name: hashes for name, hashes in known.items() if hashes}
     generators = facts.get("GeneratedBy")
     entries = generators if isinstance(generators, list) else []
     if not any(isinstance(entry, dict) and entry.get("Name") == "mrcontrast" for entry in entries):
@@ -41,10 +43,3 @@ def is_claimed(path: Path, claims: Claims | None) -> bool:
 def hashes_of(paths: Iterable[Path], claims: Claims | None) -> dict[str, str]:
     """Return the hashes of claimed files that are there, by name."""
     return {path.name: sha256_file(path) for path in paths if is_claimed(path, claims)}
-
-
-def _hashes(facts: Mapping[str, Any], name: str) -> set[str]:
-    """Return the hashes that a sidecar lists for a name."""
-    parts = [facts.get(key) for key in (FILES, REPLACED)]
-    found = [part.get(name) for part in parts if isinstance(part, dict)]
-    return {sha256 for sha256 in found if isinstance(sha256, str)}

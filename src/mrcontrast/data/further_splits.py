@@ -23,15 +23,13 @@ class SiteSplit:
     ) -> dict[str, str]:
         """Give each subject the side of its site.
 
-        Raises:
-            UsageError: A site stands in two lists.
-            MrcontrastError: A subject's site stands in no list, or train or test has no subject.
+        UsageError: a site stands in two lists; MrcontrastError: a subject's site stands in none, or
+        train or test has no subject.
         """
         listed = {side: list(getattr(self, side)) for side in SPLITS}
-        every = [site for part in listed.values() for site in part]
-        if len(set(every)) < len(every):
-            raise UsageError(f"Expected each site in one list, got {listed} (split). Correct it.")
         side_of = {site: side for side, part in listed.items() for site in part}
+        if len(side_of) < sum(map(len, listed.values())):
+            raise UsageError(f"Expected each site in one list, got {listed} (split). Correct it.")
         if strange := sorted({sites[name] for name in names} - set(side_of)):
             raise MrcontrastError(
                 f"Expected the site of each subject in a list, got {', '.join(strange)} (split). "
@@ -75,11 +73,10 @@ class FoldSplit:
                 "Lower recipe.split.folds."
             )
         shuffled = np.random.default_rng(self.seed).permutation(sorted(names)).tolist()
-        test = shuffled[self.fold :: self.folds]
-        others = [name for name in shuffled if name not in set(test)]
-        val = others[: int(self.val * len(others) + 0.5)]
-        sides = {name: "train" for name in others} | {name: "val" for name in val}
-        sides |= {name: "test" for name in test}
+        sides = dict.fromkeys(shuffled[self.fold :: self.folds], "test")
+        others = [name for name in shuffled if name not in sides]
+        val = int(self.val * len(others) + 0.5)
+        sides |= dict.fromkeys(others[:val], "val") | dict.fromkeys(others[val:], "train")
         _need_both(sides)
         return dict(sorted(sides.items()))
 
@@ -97,9 +94,7 @@ class ListedSplit:
     ) -> dict[str, str]:
         """Split the subjects by the lists; names that were not found do not count.
 
-        Raises:
-            UsageError: A file is not there.
-            MrcontrastError: A subject stands in no list or in several.
+        UsageError: a file is not there; MrcontrastError: a subject stands in no list or in several.
         """
         lists = {side: self._read(getattr(self, side)) for side in SPLITS}
         present = {side: [n for n in listed if n in set(names)] for side, listed in lists.items()}

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import Enum
@@ -38,11 +38,7 @@ class Existing(Enum):
 
 @dataclass(frozen=True)
 class PredictionFiles:
-    """The files of one synthetic volume.
-
-    Attributes:
-        volume: NIfTI of the mean.
-    """
+    """The files of one synthetic volume; ``volume`` is the NIfTI of the mean."""
 
     volume: Path
 
@@ -74,8 +70,7 @@ class PredictionFiles:
 
     def names(self, masked: bool) -> list[Path]:
         """Return all files that are ours to write, with a mask or without."""
-        mask = [self.mask] if masked else []
-        return [self.volume, self.std, self.sidecar, *mask]
+        return [self.volume, self.std, self.sidecar, *([self.mask] if masked else [])]
 
     def refuse_foreign(self, masked: bool = False) -> None:
         """Raise UsageError if a file has one of the names that no sidecar of ours claims."""
@@ -170,17 +165,12 @@ class PredictionFiles:
             facts[FILES] = {path.name: sha256_file(unfinished[path]) for path in paths}
             old = {REPLACED: earlier} if earlier else {}
             write_json(unfinished[self.sidecar], facts | old)
-        self._remove(earlier.keys() - facts[FILES].keys(), facts.get("Sources", ()))
+        used, claims = {Path(path).resolve() for path in facts.get("Sources", ())}, self.claims()
+        for path in map(self.volume.with_name, earlier.keys() - facts[FILES].keys()):
+            if is_claimed(path, claims) and path.resolve() not in used:  # that the new output lacks
+                path.unlink()
         if earlier:
             write_json(self.sidecar, facts)
-
-    def _remove(self, names: Iterable[str], inputs: Iterable[str]) -> None:
-        """Remove files of an earlier output that the new one lacks, inputs of the new one not."""
-        used = {Path(path).resolve() for path in inputs}
-        claims = self.claims()
-        for path in map(self.volume.with_name, names):
-            if is_claimed(path, claims) and path.resolve() not in used:
-                path.unlink()
 
 
 def read_sidecar(volume: Path) -> dict[str, Any]:

@@ -106,10 +106,8 @@ def contrasts_in(columns: Iterable[str]) -> list[str]:
     ['t2w']
     """
     prefixes = (BY_CONTRAST["sha256"], BY_CONTRAST["normalisers"])
-    names = [
-        str(key).removeprefix(p) for p in prefixes for key in columns if str(key).startswith(p)
-    ]
-    return list(dict.fromkeys(names))
+    pairs = [(prefix, str(key)) for prefix in prefixes for key in columns]
+    return list(dict.fromkeys(key.removeprefix(p) for p, key in pairs if key.startswith(p)))
 
 
 def to_row(record: Record, columns: Sequence[str], root: Path) -> list[str]:
@@ -174,7 +172,7 @@ def _from_cell(column: str, cell: str | None, root: Path, optional: bool) -> Any
         raise ValueError(f"{column} is {ABSENT}")
     kind = column.partition("_")[0]
     if column in NAMES:
-        return _name(column, cell)
+        return _checked(column, cell)
     if column in ("tags", "measures") or kind == "normaliser":
         return json.loads(cell)
     if column == "shape":
@@ -184,18 +182,14 @@ def _from_cell(column: str, cell: str | None, root: Path, optional: bool) -> Any
         return float(cell)
     if column in ("split", "site") or kind == "sha256":
         return cell
-    return Path(cell) if kind == "source" else root / _inside(column, cell)
+    return Path(cell) if kind == "source" else root / _checked(column, cell)
 
 
-def _inside(column: str, cell: str) -> str:
-    """Return a path of a row unless it leads out of the data set."""
-    if Path(cell).is_absolute() or ".." in Path(cell).parts:
-        raise ValueError(f"{column} is {cell}, which leads out of the data set")
-    return cell
-
-
-def _name(column: str, cell: str) -> str:
-    """Return a subject or session unless a file named after it would lie in another folder."""
-    if Path(cell).name != cell or cell == ".." or "\\" in cell:
+def _checked(column: str, cell: str) -> str:
+    """Return a name or path of a row unless a file by it would lie outside of its folder."""
+    path = Path(cell)
+    if column in NAMES and (path.name != cell or cell == ".." or "\\" in cell):
         raise ValueError(f"{column} is {cell!r}, which is no name")
+    if path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"{column} is {cell}, which leads out of the data set")
     return cell

@@ -37,10 +37,8 @@ class RandomSplit:
     ) -> dict[str, str]:
         """Give each subject that is left one side, whatever the order of the names.
 
-        Raises:
-            MrcontrastError: Fewer than two subjects, or a duplicate.
-            UsageError: Several sizes are None, they are fractions and counts, or they do not fit
-                the number of subjects.
+        MrcontrastError: fewer than two subjects, or a duplicate; UsageError: several sizes are
+        None, they are fractions and counts, or they do not fit the number of subjects.
         """
         sizes = {"train": self.train, "val": self.val, "test": self.test}
         known = {side: float(size) for side, size in sizes.items() if size is not None}
@@ -71,9 +69,8 @@ class FixedSplit:
     ) -> dict[str, str]:
         """Split the subjects by their lists, in which dropped ones do not count.
 
-        Raises:
-            MrcontrastError: Fewer than two subjects, a duplicate, a subject on two sides or none,
-                or no subject in train or test.
+        MrcontrastError: fewer than two subjects, a duplicate, a subject on two sides or none, or no
+        subject in train or test.
         """
         _check_names(names)
         lists = {"train": self.train, "val": self.val, "test": self.test}
