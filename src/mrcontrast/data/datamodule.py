@@ -81,6 +81,7 @@ class ContrastDataModule(LightningDataModule):
         self.spatial_dims, self.context_slices = spatial_dims, context_slices
         self.batch_size, self.num_workers = batch_size, num_workers
         self.source, self.target = tuple(source), target
+        self.contrasts = (*self.source, target)  # in the order of the store's channels
         self.items = items or ItemOptions()
         self.augmentation: tuple[Callable, ...] = tuple(
             augmentation.values() if isinstance(augmentation, Mapping) else augmentation or ()
@@ -98,11 +99,6 @@ class ContrastDataModule(LightningDataModule):
     def manifest(self) -> Manifest:
         """The manifest of the data set."""
         return Manifest.read(self.root)
-
-    @property
-    def contrasts(self) -> tuple[str, ...]:
-        """Sources and target, in the order of the store's channels."""
-        return (*self.source, self.target)
 
     @property
     def train_tags(self) -> list[dict[str, Any]]:
@@ -181,11 +177,6 @@ class ContrastDataModule(LightningDataModule):
         items = self.plain_items if self.val_is_train else self.dataset("val")
         return even_subset(fixed_items(items), self.items.max_val_items)
 
-    @cached_property
-    def test_items(self) -> Dataset[Item]:
-        """Items of the test subjects without augmentation."""
-        return fixed_items(self.dataset("test"))
-
     def prepare_data(self) -> None:
         """Make the memory-mapped store, in one process."""
         open_store(self.manifest.records, store_folder(self.root), self.contrasts, self.optional)
@@ -216,8 +207,8 @@ class ContrastDataModule(LightningDataModule):
         return self.loader(self.val_items)
 
     def test_dataloader(self) -> DataLoader:
-        """Load ``test_items`` in order."""
-        return self.loader(self.test_items)
+        """Load the items of the test subjects in order, without augmentation."""
+        return self.loader(fixed_items(self.dataset("test")))
 
     def dataset(self, split: str) -> Items:
         """Cut one split into slices, volumes or patches; MrcontrastError if there is none."""

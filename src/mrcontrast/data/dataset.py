@@ -26,16 +26,13 @@ IMAGES = (keys.SOURCE, keys.TARGET, keys.BRAIN_MASK)
 class ItemOptions:
     """What is cut out of a volume, and how much of it a validation looks at.
 
-    Attributes:
-        min_brain_fraction: Part of an axial slice that brain must fill, in [0, 1]; 2D only.
-        patch_size: Axes of a random patch centred in the brain, in voxels; None takes
-            whole volumes; 3D only.
-        max_val_items: Validate on this many items, evenly spaced over the split.
+    ``patch_size`` is that of a random patch centred in the brain, in voxels; None takes whole
+    volumes.
     """
 
-    min_brain_fraction: float = 0.005
-    patch_size: Sequence[int] | None = None
-    max_val_items: int = 64
+    min_brain_fraction: float = 0.005  # of an axial slice that brain must fill, in [0, 1]; 2D only
+    patch_size: Sequence[int] | None = None  # 3D only
+    max_val_items: int = 64  # evenly spaced over the split
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_brain_fraction <= 1:
@@ -94,16 +91,14 @@ class StoredItems(Dataset[Item]):
 
 
 class SliceDataset(StoredItems):
-    """Axial slices with enough brain, over all subjects, from bottom to top.
+    """Axial slices with enough brain, over all subjects, from bottom to top; see ``StoredItems``.
 
     Args:
-        store: Volumes.
-        subjects: Name of each volume's subject.
+        store: Volumes; likewise ``subjects`` and ``tags``.
         context_slices: Neighbours on each side that each source carries as channels; beyond the
             ends of the field of view the last slice is repeated.
         min_brain_fraction: Part of the slice that brain must fill, in [0, 1].
         scanned: First and last slice in the field of view of each volume; None: all of them.
-        tags: See ``StoredItems``.
     """
 
     def __init__(

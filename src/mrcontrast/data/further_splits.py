@@ -42,19 +42,12 @@ class SiteSplit:
 
 @dataclass(frozen=True)
 class FoldSplit:
-    """One fold of a cross-validation: each subject is tested in exactly one of them.
+    """One fold of a cross-validation: each subject is tested in exactly one of them."""
 
-    Attributes:
-        folds: How many, >= 2.
-        fold: Which one, 0 to folds - 1.
-        val: Share of the subjects outside the fold to validate on, in [0, 1).
-        seed: Of the shuffle, >= 0; the same for all folds.
-    """
-
-    folds: int
-    fold: int
-    val: float = 0.0
-    seed: int = 0
+    folds: int  # how many, >= 2
+    fold: int  # which one, 0 to folds - 1
+    val: float = 0.0  # share of the subjects outside the fold to validate on, in [0, 1)
+    seed: int = 0  # of the shuffle, >= 0; the same for all folds
 
     def __post_init__(self) -> None:
         if self.folds < 2 or not 0 <= self.fold < self.folds or not 0 <= self.val < 1:
@@ -96,19 +89,17 @@ class ListedSplit:
 
         UsageError: a file is not there; MrcontrastError: a subject stands in no list or in several.
         """
-        lists = {side: self._read(getattr(self, side)) for side in SPLITS}
-        present = {side: [n for n in listed if n in set(names)] for side, listed in lists.items()}
+        present: dict[str, list[str]] = {side: [] for side in SPLITS}
+        for side in SPLITS:
+            if (path := getattr(self, side)) is None:
+                continue
+            if not Path(path).is_file():
+                raise UsageError(
+                    f"Expected a list of subjects, got no file ({path}). Correct split."
+                )
+            listed = map(str.strip, Path(path).read_text(encoding="utf-8").splitlines())
+            present[side] = [name for name in listed if name in set(names)]
         return FixedSplit(**present).assign(names)
-
-    @staticmethod
-    def _read(path: str | None) -> list[str]:
-        """Read the names of one file."""
-        if path is None:
-            return []
-        if not Path(path).is_file():
-            raise UsageError(f"Expected a list of subjects, got no file ({path}). Correct split.")
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-        return [line.strip() for line in lines if line.strip()]
 
 
 @dataclass(frozen=True)

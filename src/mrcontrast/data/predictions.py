@@ -140,10 +140,10 @@ class PredictionFiles:
         that is killed leaves no file without an owner. MrcontrastError: a file is not ours.
 
         Args:
-            mean: In [0, 1], on the grid of the source.
-            std: On the same grid, or None.
+            mean: In [0, 1], on the grid of the source, whose geometry is kept; so is ``std``.
+            std: Or None.
             sidecar: What made it: model, options, sources.
-            source: File or image whose geometry is kept.
+            source: File or image.
             mask: (X, Y, Z), bool, the brain, where it is to be written.
         """
         try:
@@ -153,9 +153,8 @@ class PredictionFiles:
         earlier = hashes_of((self.volume, self.std, self.mask), self.claims())
         paths = [self.volume, *([self.std] if std else []), *([] if mask is None else [self.mask])]
         with ExitStack() as stack:
-            unfinished = {
-                path: stack.enter_context(replacing(path)) for path in [*paths, self.sidecar]
-            }
+            every = [*paths, self.sidecar]
+            unfinished = {path: stack.enter_context(replacing(path)) for path in every}
             write_volume(unfinished[self.volume], mean, source)
             if std is not None:
                 write_volume(unfinished[self.std], std, source)

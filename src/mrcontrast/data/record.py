@@ -24,40 +24,25 @@ SCANNED_SLICES = "scanned_slices"  # of the measures: first and last
 class Record:
     """One session of one subject.
 
-    Attributes:
-        subject: With its prefix, such as "sub-03".
-        session: With its prefix, such as "ses-1", or None.
-        split: "train", "val" or "test".
-        site: Scanner or data set that it came from.
-        images: Prepared volumes by contrast, such as "flair" and "t1w", all on one grid: RAS,
-            skull-stripped, float32 in [0, 1].
-        brain_mask: uint8, 1 in the brain.
-        lesion_mask: uint8, 1 in lesions, or None.
-        labels: uint8 tissue labels, or None.
-        sha256: Hash of the bytes of each image, by contrast.
-        shape: Voxels along x, y, z; the same for all records.
-        spacing_mm: The same along all axes and for all records.
-        normalisers: ``FittedNormaliser.to_dict()`` by contrast.
-        tags: What is known of subject and scan: age, sex, field_strength_t, ...
-        measures: What was measured during preparation, such as brain_ml.
-        raw: Absolute paths of the raw files, by contrast, and under "mask" of the brain mask that
-            came with them; empty for a phantom. They need not exist any more.
+    Images are all on one grid: RAS, skull-stripped, float32 in [0, 1]. ``raw`` has the absolute
+    paths of the raw files, by contrast, and under "mask" of the brain mask that came with them; it
+    is empty for a phantom, and they need not exist any more.
     """
 
-    subject: str
-    session: str | None
-    split: str
-    site: str
-    images: dict[str, Path]
-    brain_mask: Path
-    lesion_mask: Path | None
-    labels: Path | None
-    sha256: dict[str, str]
-    shape: tuple[int, int, int]
-    spacing_mm: float
-    normalisers: dict[str, dict[str, Any]]
-    tags: dict[str, Any] = field(default_factory=dict)
-    measures: dict[str, Any] = field(default_factory=dict)
+    subject: str  # with its prefix, such as "sub-03"
+    session: str | None  # with its prefix, such as "ses-1"
+    split: str  # "train", "val" or "test"
+    site: str  # scanner or data set that it came from
+    images: dict[str, Path]  # by contrast
+    brain_mask: Path  # uint8, 1 in the brain
+    lesion_mask: Path | None  # uint8, 1 in lesions
+    labels: Path | None  # uint8 tissue labels
+    sha256: dict[str, str]  # of the bytes of each image
+    shape: tuple[int, int, int]  # voxels along x, y, z; the same for all records
+    spacing_mm: float  # the same along all axes and for all records
+    normalisers: dict[str, dict[str, Any]]  # ``FittedNormaliser.to_dict()``
+    tags: dict[str, Any] = field(default_factory=dict)  # of subject and scan: age, sex, ...
+    measures: dict[str, Any] = field(default_factory=dict)  # of preparation, such as brain_ml
     raw: dict[str, Path] = field(default_factory=dict)
 
     @property

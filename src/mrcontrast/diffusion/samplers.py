@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from torch import Tensor
 
-from mrcontrast.diffusion.sampling import Denoiser, Generators, Moment, Sampler, draw
+from mrcontrast.diffusion.sampling import Denoiser, Generators, Grid, Moment, Sampler, draw
 from mrcontrast.errors import UsageError
 
 
@@ -19,9 +19,7 @@ class EulerFlow(Sampler):
     estimates rather than the velocity, which needs no derivative of the schedule.
     """
 
-    def integrate(
-        self, denoiser: Denoiser, x: Tensor, grid: list[Moment], generator: Generators
-    ) -> Tensor:
+    def integrate(self, denoiser: Denoiser, x: Tensor, grid: Grid, generator: Generators) -> Tensor:
         """Take Euler steps; no noise is drawn."""
         for now, after in pairwise(grid):
             x = denoiser(x, now).at(after.alpha, after.sigma)
@@ -44,9 +42,7 @@ class HeunFlow(Sampler):
         """Number of network calls: two a step, one in the last."""
         return 2 * self.num_steps - 1
 
-    def integrate(
-        self, denoiser: Denoiser, x: Tensor, grid: list[Moment], generator: Generators
-    ) -> Tensor:
+    def integrate(self, denoiser: Denoiser, x: Tensor, grid: Grid, generator: Generators) -> Tensor:
         """Take Heun steps and a last Euler step; no noise is drawn."""
         for now, after in pairwise(grid[:-1]):
             first = denoiser(x, now)
@@ -77,9 +73,7 @@ class DDIM(Sampler):
         self.eta = eta
         self.adds_noise = eta > 0
 
-    def integrate(
-        self, denoiser: Denoiser, x: Tensor, grid: list[Moment], generator: Generators
-    ) -> Tensor:
+    def integrate(self, denoiser: Denoiser, x: Tensor, grid: Grid, generator: Generators) -> Tensor:
         """Take DDIM steps; noise is drawn when eta is above 0, but not in the last step."""
         for now, after in pairwise(grid):
             fresh = self.eta * posterior_std(now, after)
@@ -119,9 +113,7 @@ class DDPM(Sampler):
             raise UsageError(f"Expected data_std >= 0, got {data_std:g} (DDPM). 1 fits latents.")
         self.data_std = data_std
 
-    def integrate(
-        self, denoiser: Denoiser, x: Tensor, grid: list[Moment], generator: Generators
-    ) -> Tensor:
+    def integrate(self, denoiser: Denoiser, x: Tensor, grid: Grid, generator: Generators) -> Tensor:
         """Take ancestral steps; no noise is drawn in the last."""
         for now, after in pairwise(grid):
             posterior = posterior_std(now, after)
@@ -144,9 +136,7 @@ class DPMSolverPP2M(Sampler):
     exponentials as ratios of alpha and sigma, which are finite at both ends of the path.
     """
 
-    def integrate(
-        self, denoiser: Denoiser, x: Tensor, grid: list[Moment], generator: Generators
-    ) -> Tensor:
+    def integrate(self, denoiser: Denoiser, x: Tensor, grid: Grid, generator: Generators) -> Tensor:
         """Take multistep updates; no noise is drawn."""
         before: tuple[Moment, Tensor] | None = None
         for now, after in pairwise(grid):

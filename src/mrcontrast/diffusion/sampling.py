@@ -25,6 +25,9 @@ class Moment:
     sigma: float
 
 
+Grid = list[Moment]
+
+
 @dataclass(frozen=True)
 class Estimate:
     """The network's estimate at one moment: expected data and noise, (B, C, *S) each."""
@@ -131,9 +134,7 @@ class Sampler(ABC):
         return self.integrate(denoiser, x, grid, generator).to(noise.dtype)
 
     @abstractmethod
-    def integrate(
-        self, denoiser: Denoiser, x: Tensor, grid: list[Moment], generator: Generators
-    ) -> Tensor:
+    def integrate(self, denoiser: Denoiser, x: Tensor, grid: Grid, generator: Generators) -> Tensor:
         """Carry ``x`` (B, C, *S) from the first moment of the grid to the last."""
 
 

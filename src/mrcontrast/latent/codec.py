@@ -129,10 +129,9 @@ class AutoencoderCodec(nn.Module):
     def moments(self, image: Tensor) -> Posterior:
         """Encode (B, 1, *S) in [0, 1] to the raw posterior, as a latent cache stores it."""
         padded = pad_to_multiple(image, self.multiple)
-        cells = [size // self.multiple for size in padded.shape[2:]]
+        cells, network = [size // self.multiple for size in padded.shape[2:]], self.autoencoder
         if not self.tiling.cuts(cells):
-            return Posterior(*self.autoencoder.encode(padded))
-        network = self.autoencoder
+            return Posterior(*network.encode(padded))
         both = self.tiling(lambda x: torch.cat(network.encode(x), 1), [padded], cells, network)
         return Posterior(*both.chunk(2, dim=1))
 

@@ -1,6 +1,5 @@
 """The condition of a network: signals, and the place at which they enter it."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Self
 
@@ -14,16 +13,16 @@ from mrcontrast.latent.signals import Signal
 from mrcontrast.networks.padding import pad_to_multiple
 
 
-class Placement(ABC):
+class Placement:
     """Brings images in [0, 1] to the size at which a network takes its condition."""
 
-    @abstractmethod
     def place(self, image: Tensor, codec: AutoencoderCodec) -> Tensor:
-        """Return images (B, C, *S), padded as the codec pads, in their place."""
+        """Return images (B, C, *S), padded as the codec pads, in [-1, 1]."""
+        return 2 * pad_to_multiple(image, codec.multiple) - 1
 
-    @abstractmethod
     def downsampling(self, codec: AutoencoderCodec) -> int:
         """Return the factor between the axes of the placed condition and of the latent."""
+        return codec.factor
 
 
 class AtImageSize(Placement):
@@ -31,14 +30,6 @@ class AtImageSize(Placement):
 
     Source: Zhang et al. 2023, arXiv 2302.05543, section 3.2.
     """
-
-    def place(self, image: Tensor, codec: AutoencoderCodec) -> Tensor:
-        """Return (B, C, *S) in [-1, 1]."""
-        return 2 * pad_to_multiple(image, codec.multiple) - 1
-
-    def downsampling(self, codec: AutoencoderCodec) -> int:
-        """Return that of the autoencoder."""
-        return codec.factor
 
 
 class AtLatentSize(Placement):
@@ -49,7 +40,7 @@ class AtLatentSize(Placement):
 
     def place(self, image: Tensor, codec: AutoencoderCodec) -> Tensor:
         """Return (B, C * f ** dims, *S / f) in [-1, 1]."""
-        return fold(2 * pad_to_multiple(image, codec.multiple) - 1, codec.factor)
+        return fold(super().place(image, codec), codec.factor)
 
     def downsampling(self, codec: AutoencoderCodec) -> int:
         """Return 1."""

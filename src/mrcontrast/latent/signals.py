@@ -14,30 +14,21 @@ from mrcontrast.networks.regressor import Regressor
 
 
 class Signal(ABC):
-    """One input of a condition.
+    """One input of a condition: values with the axes of the image, or of the latent.
 
-    Attributes:
-        key: Name of its values in a batch and in a latent cache.
-        at_latent_size: Whether its values have the axes of the latent, else those of the image;
-            the autoencoder computes them.
-        encoded_sources: Slice of the sources that the autoencoder must be trained on.
-        calls: Calls of its own network for an image.
-        guesses: Whether ``prepare`` adds a ``guess`` of the target's latent.
-        regressor: Frozen network that it runs, or None.
-        sources: Number of contrasts of the source, once it is attached.
-        slices: Slices of each source, 1 + 2k, once it is attached.
-        optional: Places of the optional sources, once it is attached.
+    The autoencoder computes those ``at_latent_size``. The last three attributes hold once it is
+    attached.
     """
 
-    key: ClassVar[str]
+    key: ClassVar[str]  # name of its values in a batch and in a latent cache
     at_latent_size: ClassVar[bool] = False
-    encoded_sources: ClassVar[slice] = slice(0)
-    calls: ClassVar[int] = 0
-    guesses: ClassVar[bool] = False
-    regressor: Regressor | None = None
-    sources = 1
-    slices = 1
-    optional: tuple[int, ...] = ()
+    encoded_sources: ClassVar[slice] = slice(0)  # those that the autoencoder must be trained on
+    calls: ClassVar[int] = 0  # of its own network for an image
+    guesses: ClassVar[bool] = False  # whether ``prepare`` adds a ``guess`` of the target's latent
+    regressor: Regressor | None = None  # frozen network that it runs
+    sources = 1  # number of contrasts
+    slices = 1  # of each source, 1 + 2k
+    optional: tuple[int, ...] = ()  # places of the optional sources
 
     def attach(
         self,

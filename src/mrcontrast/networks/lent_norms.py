@@ -1,6 +1,6 @@
 """Use the group norm statistics of another item of the batch."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
@@ -12,9 +12,14 @@ from torch import Tensor, nn
 LENDERS: ContextVar[Tensor | None] = ContextVar("LENDERS", default=None)
 
 
+def group_norms(network: nn.Module) -> list[nn.GroupNorm]:
+    """Return the group norms of a network."""
+    return [module for module in network.modules() if isinstance(module, nn.GroupNorm)]
+
+
 def has_group_norms(network: nn.Module) -> bool:
     """Return whether the output of a network depends on how much of the field is empty."""
-    return any(isinstance(module, nn.GroupNorm) for module in network.modules())
+    return bool(group_norms(network))
 
 
 @contextmanager
@@ -28,19 +33,31 @@ def lent_norms(network: Any, lenders: Tensor) -> Iterator[None]:  # noqa: ANN401
     if torch.equal(lenders, torch.arange(len(lenders))):
         yield
         return
-    norms = [module for module in network.modules() if isinstance(module, nn.GroupNorm)]
     token = LENDERS.set(lenders)
+    try:
+        with replaced_forward(group_norms(network), partial(normalise_as_lenders, lenders)):
+            yield
+    finally:
+        LENDERS.reset(token)
+
+
+@contextmanager
+def replaced_forward(
+    norms: Sequence[nn.GroupNorm], forward: Callable[[nn.GroupNorm, Tensor], Tensor]
+) -> Iterator[None]:
+    """Let group norms run another function of themselves and (B, C, *S) within this block."""
+    before = {norm: norm.__dict__.get("forward") for norm in norms}
     for norm in norms:
-        norm.__dict__["forward"] = partial(normalise_as_lenders, norm, lenders)
+        norm.__dict__["forward"] = partial(forward, norm)
     try:
         yield
     finally:
-        LENDERS.reset(token)
-        for norm in norms:
+        for norm, own in before.items():
             del norm.__dict__["forward"]
+            norm.__dict__.update({} if own is None else {"forward": own})
 
 
-def normalise_as_lenders(norm: nn.GroupNorm, lenders: Tensor, x: Tensor) -> Tensor:
+def normalise_as_lenders(lenders: Tensor, norm: nn.GroupNorm, x: Tensor) -> Tensor:
     """Normalise (B, C, *S)."""
     result = nn.GroupNorm.forward(norm, x)
     borrows = lenders != torch.arange(len(lenders))

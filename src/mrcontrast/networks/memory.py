@@ -34,12 +34,10 @@ class LiveBytes(TorchDispatchMode):
     def add(self, tensor: Tensor) -> None:
         """Count a tensor's storage until it is freed."""
         storage = tensor.untyped_storage()
-        key = storage._cdata
-        if key in self.seen:
-            return
-        self.seen[key] = storage.nbytes()
-        self.alive += self.seen[key]
-        weakref.finalize(storage, self.drop, key)
+        if (key := storage._cdata) not in self.seen:
+            self.seen[key] = storage.nbytes()
+            self.alive += self.seen[key]
+            weakref.finalize(storage, self.drop, key)
 
     def drop(self, key: int) -> None:
         """Subtract a storage that is freed."""

@@ -72,9 +72,8 @@ class Prompt(ContextPrompt):
             None draws both from a fixed seed, which serves a network trained with them as well.
         concatenated: Whether the mean token is also concatenated to the noisy latent, D channels.
 
-    Raises:
-        UsageError: A number is out of range.
-        MrcontrastError: The file is missing, or holds tensors of other shapes.
+    A number out of range is UsageError; a file that is missing, or holds tensors of other shapes,
+    MrcontrastError.
 
     Source: Rombach et al. 2022, arXiv 2112.10752, section 3.3, for both ways to condition.
     """

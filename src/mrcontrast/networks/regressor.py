@@ -59,11 +59,8 @@ class Regressor(nn.Module):
     @property
     def sizes(self) -> dict[str, int]:
         """Arguments of ``Stage`` for a stage that runs this network."""
-        return {
-            "spatial_dims": self.spatial_dims,
-            "factor": self.factor,
-            "context_slices": self.context_slices,
-        }
+        names = ("spatial_dims", "factor", "context_slices")
+        return {name: getattr(self, name) for name in names}
 
     def forward(
         self,
@@ -72,13 +69,10 @@ class Regressor(nn.Module):
         guided: bool = False,
         present: Tensor | None = None,
     ) -> Tensor:
-        """Return the target (B, 1, *S), not clamped, of a source (B, N * (1 + 2k), *S).
+        """Return the target (B, 1, *S), not clamped, of a source (B, N * (1 + 2k), *S) in [0, 1].
 
-        Args:
-            source: Normalised to [0, 1].
-            tags: Known tags of each item; None for none.
-            guided: Whether the prompt guides, as in sampling.
-            present: Which sources are there, (B, N); None for all.
+        ``guided``: the prompt guides, as in sampling. ``present``: which sources are there, (B, N),
+        None for all.
         """
         padded = keys.flagged(pad_to_multiple(source, self.factor), present, self.rows)
         if self.prompt is None:

@@ -1,14 +1,13 @@
 """Share group norm statistics of a whole grid between its windows."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mrcontrast.networks.lent_norms import LENDERS
+from mrcontrast.networks.lent_norms import LENDERS, group_norms, replaced_forward
 
 
 class SharedNorms:
@@ -24,25 +23,14 @@ class SharedNorms:
     """
 
     def __init__(self, network: nn.Module | None) -> None:
-        modules = () if network is None else network.modules()
-        self.norms = [module for module in modules if isinstance(module, nn.GroupNorm)]
+        self.norms = [] if network is None else group_norms(network)
         self.affine: dict[nn.GroupNorm, tuple[Tensor, Tensor]] = {}  # scale and shift, (B, C)
         self.sums: dict[nn.GroupNorm, tuple[float, Tensor, Tensor]] = {}
         self.core: Sequence[slice] | None = None
 
-    @contextmanager
-    def installed(self) -> Iterator[None]:
+    def installed(self) -> AbstractContextManager[None]:
         """Let the norms use shared statistics within this block."""
-        before = {norm: norm.forward for norm in self.norms if "forward" in norm.__dict__}
-        for norm in self.norms:
-            norm.__dict__["forward"] = partial(self.normalise, norm)
-        try:
-            yield
-        finally:
-            for norm in self.norms:
-                del norm.__dict__["forward"]
-            for norm, forward in before.items():
-                norm.__dict__["forward"] = forward
+        return replaced_forward(self.norms, self.normalise)
 
     def normalise(self, norm: nn.GroupNorm, x: Tensor) -> Tensor:
         """Normalise (B, C, *S) with what is known, and count it if a core is set."""

@@ -51,7 +51,6 @@ class Autoencoder(Stage):
         initial_sigma: Initial deviation of the posterior, see ``initialise``; None keeps that of
             the network.
         statistics_batches: Batches over which the latents' mean and deviation are measured.
-        roles: See ``Roles``.
 
     ``finish`` sets ``report_card`` and, in buffers that later stages copy, mean and deviation (C,)
     of the latents of training items and ``psnr_db`` of validation items.

@@ -18,10 +18,7 @@ class IntensityLookup(Stage):
     A lower bound for every other method: it uses intensities and no anatomy. It has no trainable
     parameter; :meth:`finish` fills the table in one pass over the training items.
 
-    Args:
-        levels: Source levels in [0, 1]; between two the table is interpolated linearly.
-        spatial_dims: 2 or 3.
-        roles: See ``Roles``.
+    ``levels`` is the number of source levels in [0, 1]; the table is interpolated linearly.
     """
 
     learns_by_steps = False

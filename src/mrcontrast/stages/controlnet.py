@@ -32,8 +32,7 @@ class ControlNetDiffusion(LatentStage):
         arguments: See ``LatentStage``. The denoiser, prompt, schedule and target are those of
             stage 2; the condition is the input of the ControlNet's embedder.
 
-    Raises:
-        UsageError: Condition and codec do not fit, or the start is out of range or has no guess.
+    UsageError: condition and codec do not fit, or the start is out of range or has no guess.
 
     Source: Zhang et al. 2023, arXiv 2302.05543, eq. 5, on the latents of Rombach et al. 2022. The
     decoder is unlocked as by ``sd_locked = False`` in the authors' own code. A start below 1 is
@@ -117,8 +116,8 @@ class ControlNetDiffusion(LatentStage):
         if not self.added or "controls" in batch:
             return super().prepare(batch)
         conditions = [each.placed(batch, self.inputs, self.codec) for each in self.added]
-        own = super().prepare(of_sources(batch, self.inputs, self.source))
-        return {**own, "controls": conditions}
+        own = of_sources(batch, self.inputs, self.source)
+        return {**super().prepare(own), "controls": conditions}
 
     def network_calls(self, samples: int) -> int:
         """Return the network calls; each call of an added control counts as one more."""

@@ -52,13 +52,10 @@ class LatentStage(Stage):
         process: Noise schedule, target, training times and sampler.
         optimisation: Optimiser and learning-rate schedule.
         store: Where latents are kept so that they are encoded once, or None to encode each step.
-        condition: Input besides the noisy latent, None for none.
+        condition: Input besides the noisy latent, None for none; UsageError if it does not fit the
+            codec.
         prompt: Context of cross-attention, None if the networks have none.
-        context_slices: See ``Stage``.
-        roles: See ``Roles``.
-
-    Raises:
-        UsageError: Condition and codec do not fit together.
+        context_slices: See ``Stage``; likewise the roles.
     """
 
     concatenates = False  # whether the condition is further channels of the denoiser
@@ -137,13 +134,9 @@ class LatentStage(Stage):
     def network(
         self, condition: Sequence[Tensor], z_t: Tensor, t: Tensor, context: Tensor | None = None
     ) -> Tensor:
-        """Run the networks once.
+        """Run the networks once on noisy latents z_t (B, C, *S / f) at times t (B,) in [0, 1].
 
-        Args:
-            condition: The condition, or nothing.
-            z_t: Noisy latents, (B, C, *S / f).
-            t: Times in [0, 1], (B,).
-            context: Embedded prompts, (B, N, D); None without cross-attention.
+        ``condition`` may be empty; ``context`` is (B, N, D), None without cross-attention.
         """
 
     def predictor(self, batch: keys.Batch, guided: bool = False) -> Predict:

