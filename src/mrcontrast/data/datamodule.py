@@ -189,8 +189,9 @@ class ContrastDataModule(LightningDataModule):
         """
         cached, trainer = self.replacement, self.trainer
         items = self.drawn_items if cached is None else TaggedDataset(cached, self.plain_items)
-        training = trainer is not None and trainer.training
-        processes = (trainer.world_size, trainer.global_rank) if training else (1, 0)
+        processes = (1, 0)
+        if trainer is not None and trainer.training:
+            processes = (trainer.world_size, trainer.global_rank)
         order = EpochOrder(items, self.batch_size, self.seed, self.batches_seen, *processes)
         draws = FixedDraw(items, self.seed)
         return self.loader(draws, sampler=order, drop_last=order.drop_last_batch)

@@ -1,13 +1,14 @@
 """Latents encoded once and memory-mapped, under a hash of all that decides them."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from filelock import FileLock
 from torch import Tensor, nn
@@ -20,15 +21,16 @@ from mrcontrast.errors import MrcontrastError
 from mrcontrast.latent.array_writer import ArrayWriter
 from mrcontrast.latent.codec import AutoencoderCodec
 from mrcontrast.latent.conditions import Condition
-from mrcontrast.latent.dataset import LatentDataset
 from mrcontrast.latent.signals import Signal
 from mrcontrast.latent.stored_caches import (
     CARD,
     MEAN,
     SIGMA,
+    UnusableError,
     fault_of,
     lock_path,
     mark_used,
+    read_card,
     renamed_at_end,
 )
 from mrcontrast.storage.files import json_hash, write_json
@@ -176,6 +178,40 @@ class LatentStore:
         volumes = dataset[0][keys.TARGET].ndim == 4
         size, rest = 1 if volumes else self.batch_size, torch.Generator()
         return DataLoader(dataset, size, generator=rest, collate_fn=collate)
+
+
+class LatentDataset(Dataset):
+    """Training items read from finished cache folders, variant after variant.
+
+    Each item has "target_mean" and "target_sigma", (C, *S / f), and the signals of a condition; all
+    are float32. It pickles to worker processes as paths: each process maps the files for itself.
+    The folders are of the same items; one that is not whole is MrcontrastError.
+    """
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self.folders = tuple(folders)
+        self.arrays: dict[str, np.ndarray] = {}
+        for folder in folders:
+            try:
+                names = read_card(folder)["arrays"]
+            except UnusableError as error:
+                raise MrcontrastError(
+                    f"Expected a whole latent cache, got a fault: {error} ({folder}). Run again."
+                ) from error
+            self.arrays |= {name: np.load(folder / f"{name}.npy", "r") for name in names}
+
+    def __len__(self) -> int:
+        return min(map(len, self.arrays.values()))
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        return {
+            name: torch.from_numpy(array[index].astype(np.float32))
+            for name, array in self.arrays.items()
+        }
+
+    def __reduce__(self) -> tuple[Callable[..., "LatentDataset"], tuple[tuple[Path, ...]]]:
+        """Leave out the open maps, which would pickle as full copies."""
+        return LatentDataset, (self.folders,)
 
 
 def values_of(

@@ -35,8 +35,8 @@ class AutoencoderCodec(nn.Module):
 
     Each latent channel is shifted and scaled by its mean and standard deviation over training
     batches, which the autoencoder's run stores in the buffers ``mean`` and ``std``; ``psnr_db`` is
-    that of its own reconstructions in validation, the ceiling of whatever is decoded here. Images
-    are padded with zeros at the end of each axis so that the denoiser can halve the latent.
+    the ceiling of whatever is decoded here, that of its own reconstructions. Images are padded with
+    zeros at the end of each axis so that the denoiser can halve the latent.
 
     Args:
         autoencoder: A trained autoencoder.

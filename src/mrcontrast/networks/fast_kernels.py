@@ -10,8 +10,7 @@ from mrcontrast.networks.group_norm import FORMATS, quicken_norms
 def use_fast_kernels(module: nn.Module) -> None:
     """Store convolutions channels-last, replace group norms and fuse attention, in place.
 
-    Weights of 2D and 3D convolutions become channels-last, and activations follow them; group norms
-    become ``QuickGroupNorm``; attention uses PyTorch's fused kernels. On a CPU with AVX-512 a
+    Activations follow the weights; group norms become ``QuickGroupNorm``. On a CPU with AVX-512 a
     training step takes half to two thirds of the time. Values do not change, except gradients of
     group norms in bf16, by their rounding.
 

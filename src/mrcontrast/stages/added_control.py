@@ -50,7 +50,7 @@ class AddedControl(nn.Module):
     def placed(self, batch: keys.Batch, given: Sequence[str], codec: AutoencoderCodec) -> Tensor:
         """Return its condition, (B, channels, ...), for a batch of the given contrasts."""
         own = self.condition.compute(of_sources(batch, given, self.source), codec)
-        return self.condition(own, codec)  # type: ignore[no-any-return]
+        return self.condition(own, codec)
 
 
 def of_sources(batch: keys.Batch, given: Sequence[str], wanted: Sequence[str]) -> keys.Batch:

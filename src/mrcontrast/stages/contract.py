@@ -124,7 +124,9 @@ class Stage(LightningModule, ABC):
 
     def network_calls(self, samples: int) -> int:
         """Return the calls of networks for so many samples of one slice (2D) or volume (3D)."""
-        return samples * int(any(True for _ in self.parameters()))
+        prompt = getattr(self, "prompt", None)
+        guided = 1 if prompt is None else prompt.calls
+        return samples * guided * int(any(True for _ in self.parameters()))
 
     def source_images(self, batch: keys.Batch) -> dict[str, Tensor]:
         """Return the source images (B, 1, *S) by contrast, without neighbouring slices."""

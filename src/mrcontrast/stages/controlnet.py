@@ -121,12 +121,11 @@ class ControlNetDiffusion(LatentStage):
 
     def network_calls(self, samples: int) -> int:
         """Return the network calls; each call of an added control counts as one more."""
-        steps, guided = self.sampler.num_steps, 1 if self.prompt is None else self.prompt.calls
-        calls = super().network_calls(samples)
+        steps, calls = self.sampler.num_steps, super().network_calls(samples)
+        of_denoiser = calls - self.condition.calls
         for control in self.added:
             acting = sum(control.acts(step, steps) for step in range(steps)) / steps
-            calls += control.condition.calls
-            calls += round(samples * self.sampler.num_calls * guided * acting)
+            calls += control.condition.calls + round(of_denoiser * acting)
         return calls
 
     @contextmanager

@@ -115,8 +115,7 @@ class LatentStage(Stage):
     def network_calls(self, samples: int) -> int:
         """Return the network calls; a ControlNet and its denoiser count as one."""
         once = 0 if self.condition is None else self.condition.calls
-        guided = 1 if self.prompt is None else self.prompt.calls
-        return once + samples * self.sampler.num_calls * guided
+        return once + super().network_calls(samples) * self.sampler.num_calls
 
     def data_end(self, z: Tensor, batch: keys.Batch) -> Tensor:
         """Return the end of the path at t = 0 for a target's latent."""

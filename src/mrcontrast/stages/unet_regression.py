@@ -44,10 +44,6 @@ class UNetRegression(Stage):
         """Tags that the network listens to."""
         return self.regressor.prompt
 
-    def network_calls(self, samples: int) -> int:
-        """Return the calls of the network, two where the prompt guides."""
-        return samples * (1 if self.prompt is None else self.prompt.calls)
-
     def before_fit(self, datamodule: LightningDataModule) -> None:
         """Measure the tags of the training data."""
         measure_tags(self, datamodule)

@@ -95,10 +95,9 @@ def inherit(config: DictConfig) -> tuple[DictConfig, dict[str, RunFolder]]:
     with open_dict(config):
         config.pop("start_lr", None)
     wanted = [n for n, each in PARENTS.items() if any(is_gap(config, path) for path in each.parts)]
-    parents = {}
+    parents, stage = {}, module_name(config.stage._target_)
     for name in wanted:
         if config.get(name) is None:
-            stage = module_name(config.stage._target_)
             raise UsageError(f"Expected {name}=RUN for stage {stage}, got none. Add {name}=RUN.")
         parents[name] = open_run(config[name])
         check_run(parents[name], name, PARENTS[name].stages)

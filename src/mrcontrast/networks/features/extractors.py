@@ -77,11 +77,7 @@ class SliceFeatures:
 
 
 class VolumeFeatures:
-    """3D: whole brains through a 3D network, one vector each.
-
-    Args:
-        network: Takes (N, 1, X, Y, Z) in [0, 1].
-    """
+    """3D: whole brains through a 3D network of (N, 1, X, Y, Z) in [0, 1], one vector each."""
 
     def __init__(self, network: FeatureNetwork) -> None:
         self.network, self.name = network, f"{network.name}_3d"
