@@ -165,13 +165,13 @@ def test_the_key_is_that_of_all_facts(prepared_root, tmp_path):
         key_of(LatentStore("", 1), plain, tiled, None),
         key_of(LatentStore("", 1), plain, make_codec(2), RegressionAnchor(regressor)),
         key_of(LatentStore("", 1), plain, make_codec(2), RegressionAnchor(other_regressor)),
-        key(
+        key_of(
             LatentStore("", 1),
             make_data(prepared_root, augmentation=[lambda item: item]),
             codec,
             None,
         ),
-        key(
+        key_of(
             LatentStore("", 1),
             make_data(prepared_root, augmentation=[lambda item: dict(item)]),
             codec,
@@ -184,7 +184,7 @@ def test_the_key_is_that_of_all_facts(prepared_root, tmp_path):
         key_of(LatentStore("", 1), plain, wider, None),
         key_of(LatentStore("", 1), plain, grouped, None),
         key_of(LatentStore("", 1), make_data(prepared_root, augmented=False), codec, None),
-        key(
+        key_of(
             LatentStore("", 1),
             make_data(prepared_root, augmentation=augmentation(0.25)),
             codec,
@@ -193,7 +193,7 @@ def test_the_key_is_that_of_all_facts(prepared_root, tmp_path):
         key_of(LatentStore("", 1), make_data(prepared_root, context_slices=1), codec, None),
     ]
     assert len(set(keys)) == len(keys)
-    again = key(
+    again = key_of(
         LatentStore(str(tmp_path), 1, batch_size=3),
         make_data(prepared_root, batch_size=2, seed=5),
         make_codec(2),

@@ -1,8 +1,7 @@
 """Prepared subjects as training items: axial slices, or volumes and patches of them.
 
-An item is a ``mrcontrast.keys.Batch`` without its first axis. Datasets return the same item for
-the same index, except ``RandomPatchDataset``, which draws from torch's global generator:
-``augmentation.FixedDraw`` seeds it for each item and epoch.
+An item is a ``mrcontrast.keys.Batch`` without its first axis, the same for the same index; but
+``RandomPatchDataset`` draws from torch's global generator, which ``augmentation.FixedDraw`` seeds.
 """
 
 from collections.abc import Mapping, Sequence

@@ -61,9 +61,8 @@ class Manifest:
     def write(self) -> None:
         """Write ``root/manifest.tsv``, whole or not at all; paths become relative to root."""
         columns = columns_of(self.contrasts)
-        rows = ["\t".join(columns)]
-        rows += ["\t".join(to_row(record, columns, self.root)) for record in self.records]
-        write_text(self.root / MANIFEST, "\n".join(rows) + "\n")
+        rows = [columns, *(to_row(record, columns, self.root) for record in self.records)]
+        write_text(self.root / MANIFEST, "".join("\t".join(row) + "\n" for row in rows))
 
     def split(self, name: str) -> list[Record]:
         """Return the records of "train", "val" or "test"; val may be empty."""

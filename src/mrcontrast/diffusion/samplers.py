@@ -32,9 +32,8 @@ class HeunFlow(Sampler):
     x_s = x_t + int data dalpha + int noise dsigma by the trapezium rule, after an Euler step to s.
     The last step is Euler's, since networks are not trained at t = 0.
 
-    Source: Karras et al. 2022, arXiv 2206.00364, algorithm 1; ours averages data and noise
-    estimates along (alpha, sigma) rather than dx/dsigma. For rectified flow the two are Heun's
-    method on the velocity.
+    Source: Karras et al. 2022, arXiv 2206.00364, algorithm 1; ours averages estimates along (alpha,
+    sigma) rather than dx/dsigma. For rectified flow the two are Heun's method on the velocity.
     """
 
     @property

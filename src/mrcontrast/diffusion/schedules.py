@@ -79,10 +79,8 @@ class VariancePreserving(NoiseSchedule):
     Step k in 0..T-1 of the papers is t = (k + 1) / T, and alpha_bar(0) = 1. Between the steps log
     alpha_bar is linear in t, so the SNR falls strictly. alpha(1) is small but not 0, so sampling
     from pure noise has a small bias of the mean. The table is a float32 buffer outside the state
-    dict, which moves with the device and keeps its dtype.
-
-    Args:
-        betas: Variance added in each step, (T,), float64, in (0, 1).
+    dict, which moves with the device and keeps its dtype. ``betas`` are the variances added in each
+    step, (T,), float64, in (0, 1).
 
     Source: Ho et al. 2020, "Denoising diffusion probabilistic models", arXiv 2006.11239, eq. 4;
     interpolated as in the released code of Lu et al. 2022, arXiv 2206.00927.
@@ -148,10 +146,8 @@ class ScaledLinearBeta(VariancePreserving):
 class CosineBeta(VariancePreserving):
     """alpha_bar as a squared cosine.
 
-    Args:
-        num_train_steps: T, at least 2.
-        offset: s of the paper, >= 0; keeps the first betas above 0.
-        max_beta: Cap of beta, in (0, 1), which keeps alpha(1) above 0.
+    ``offset`` is s of the paper, >= 0, which keeps the first betas above 0; ``max_beta`` is the cap
+    of beta, in (0, 1), which keeps alpha(1) above 0. T is at least 2.
 
     Source: Nichol and Dhariwal 2021, "Improved DDPM", arXiv 2102.09672, eq. 17 (s = 0.008, cap
     0.999).

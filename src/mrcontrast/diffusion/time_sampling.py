@@ -60,9 +60,7 @@ class UniformTimes(TimeSampler):
 class LogitNormalTimes(TimeSampler):
     """Times with a normal logit, which favour the middle of the path.
 
-    Args:
-        mean: Mean of logit(t); above 0 favours noise.
-        std: Standard deviation of logit(t), above 0.
+    ``mean`` and ``std``, above 0, are those of logit(t); a mean above 0 favours noise.
 
     Source: Esser et al. 2024, "Scaling rectified flow transformers", arXiv 2403.03206, eq. 19.
     """

@@ -60,7 +60,7 @@ class LatentStore:
 
     Args:
         folder: Parent of the cache folders.
-        variants: Number of augmented versions of each item to store; the first has none.
+        variants: Number of versions of each item to store; the first has no augmentation.
         batch_size: Slices that are encoded together.
     """
 

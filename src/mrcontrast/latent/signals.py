@@ -40,7 +40,14 @@ class Signal(ABC):
         """Set the sources and slices of the stage; UsageError if its parts take others."""
         self.sources, self.slices = len(source), 1 + 2 * context_slices
         self.optional = keys.optional_rows(source, optional)
-        check_encoded(codec, source[self.encoded_sources])
+        known = list(codec.contrasts or ())
+        wanted = source[self.encoded_sources] if known else ()
+        if missing := [name for name in wanted if name not in known]:
+            raise UsageError(
+                f"Expected an autoencoder of {missing[0]} too, got one of {', '.join(known)}. "
+                f"Train it with stage.contrasts=[{','.join([*known, *missing])}], or take "
+                "stage/condition=pixel."
+            )
         if self.regressor is not None:
             check_regressor(self.regressor, source, context_slices, optional)
 
@@ -54,8 +61,7 @@ class Signal(ABC):
 
     def value(self, batch: keys.Batch) -> Tensor:
         """Return its values in a batch, as they enter the network, (B, channels, ...)."""
-        value: Tensor = batch[self.key]  # type: ignore[literal-required]
-        return value
+        return batch[self.key]  # type: ignore[literal-required]
 
     def prepare(self, batch: keys.Batch, codec: AutoencoderCodec) -> keys.Batch:
         """Return the batch, which holds its values, with the other results that samples share."""
@@ -172,17 +178,6 @@ class Regression(Signal):
 def lost(image: Tensor, latent: Tensor, codec: AutoencoderCodec) -> Tensor:
     """Return the detail of an image (B, 1, *S) that its latent (B, C, *S / f) lacks."""
     return image - codec.decode(latent, image.shape[2:])
-
-
-def check_encoded(codec: AutoencoderCodec, source: Sequence[str]) -> None:
-    """Check that an autoencoder is trained on the contrasts that it is to encode."""
-    missing = [name for name in source if codec.contrasts and name not in codec.contrasts]
-    if missing:
-        known = list(codec.contrasts or ())
-        raise UsageError(
-            f"Expected an autoencoder of {missing[0]} too, got one of {', '.join(known)}. Train it "
-            f"with stage.contrasts=[{','.join([*known, *missing])}], or take stage/condition=pixel."
-        )
 
 
 def check_regressor(

@@ -4,7 +4,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -162,10 +162,8 @@ def is_locked(folder: Path) -> bool:
 
 def mark_used(folder: Path) -> None:
     """Note that a cache is in use, unless its folder may only be read."""
-    try:
+    with suppress(PermissionError):
         (folder / CARD).touch()
-    except PermissionError:
-        return
 
 
 def superfluous(

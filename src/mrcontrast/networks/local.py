@@ -1,9 +1,7 @@
 """MONAI's networks without norms over the image: a voxel depends on its surroundings alone.
 
-A group norm takes mean and deviation over the whole field, so that the level of its output depends
-on how much of the field is empty. Here filters are normalised and images are not: padding, cropping
-and tiles change nothing beyond the receptive field. Only attention still sees all of the field.
-``norm_name`` and ``norm_num_groups`` have no effect.
+Filters are normalised and images are not, so that padding, cropping and tiles change nothing beyond
+the receptive field, but for attention. ``norm_name`` and ``norm_num_groups`` have no effect.
 """
 
 from collections.abc import Collection

@@ -80,8 +80,7 @@ class Regressor(nn.Module):
 
         def network(context: Tensor) -> Tensor:
             with self.film.under(context):
-                result: Tensor = self.network(padded)
-            return result
+                return self.network(padded)
 
         known: keys.Batch = {"source": source, "tags": tags or []}
         image = self.prompt.predict(network, self.prompt.contexts(known, guided))
@@ -89,10 +88,8 @@ class Regressor(nn.Module):
 
     def image_of(self, batch: keys.Batch) -> Tensor:
         """Return the target image (B, 1, *S) in [0, 1] of a batch."""
-        image: Tensor = self(batch["source"], batch.get("tags"), True, batch.get("present"))
-        return image.clamp(0.0, 1.0)
+        return self(batch["source"], batch.get("tags"), True, batch.get("present")).clamp(0.0, 1.0)
 
     def raw_of(self, batch: keys.Batch) -> Tensor:
         """Return the target (B, 1, *S), not clamped, of a batch, as training takes it."""
-        raw: Tensor = self(batch["source"], batch.get("tags"), present=batch.get("present"))
-        return raw
+        return self(batch["source"], batch.get("tags"), present=batch.get("present"))

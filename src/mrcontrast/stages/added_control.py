@@ -17,8 +17,8 @@ class AddedControl(nn.Module):
 
     Args:
         controlnet: The network.
-        condition: Its input, of the contrasts ``source``.
-        source: Their names.
+        condition: Its input.
+        source: Names of the contrasts that the condition reads.
         scale: Factor of its residuals; 0 adds nothing.
         start: Part of the draw at which it begins to act, in [0, 1); 0 is the noise.
         end: Part of the draw at which it ends, in (start, 1].

@@ -46,10 +46,7 @@ class AutoencoderCard:
     def update(
         self, batch: Mapping[str, Any], reconstruction: Tensor, posterior: Posterior
     ) -> None:
-        """Add the items of a batch; items without a brain voxel are left out.
-
-        The reconstruction is (B, 1, *S) in [0, 1], the posterior raw.
-        """
+        """Add the items of a batch that have brain; reconstruction in [0, 1], posterior raw."""
         target, masks = batch[keys.TARGET].cpu(), batch[keys.BRAIN_MASK].cpu()
         images = reconstruction.detach().float().cpu()
         for item, value in enumerate(masked_psnr(images, target, masks).tolist()):
@@ -113,9 +110,8 @@ nats; latent mean 0.10 -0.25, sd 1.00 0.88'
         )
         if card[name] is not None
     ]
-    means, deviations = (
-        " ".join(f"{value:.2f}" for value in card[name]) for name in ("latent_mean", "latent_std")
-    )
+    pair = card["latent_mean"], card["latent_std"]
+    means, deviations = (" ".join(f"{value:.2f}" for value in values) for values in pair)
     subjects = f"{card['subjects']} subject{'' if card['subjects'] == 1 else 's'}"
     return (
         f"Report card ({card['items']} {card['split']} items, {subjects}, in the "

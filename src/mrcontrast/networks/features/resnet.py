@@ -19,13 +19,9 @@ PLACES = {"0": "conv1", "1": "bn1", **{str(4 + n): f"layer{1 + n}" for n in rang
 class ResNetFeatures(nn.Module):
     """Features of images (N, C, *S) in [0, 1]: maps after each of four stages, and pooled values.
 
-    Args:
-        network: MONAI's ResNet without its classifier.
-        name: Goes into the names of the measures.
-        dim: Channels of the last stage.
-        spatial_dims: 2 or 3.
-        standardise: Bring each image to mean 0 and deviation 1 over its non-zero voxels, as
-            MedicalNet does; else [0, 1] becomes [-1, 1], as RadImageNet does.
+    The network is MONAI's without its classifier, ``dim`` the channels of its last stage.
+    ``standardise`` brings each image to mean 0 and deviation 1 over its non-zero voxels, as
+    MedicalNet does; else [0, 1] becomes [-1, 1], as RadImageNet does.
     """
 
     def __init__(
