@@ -33,10 +33,7 @@ class Manifest:
 
     @classmethod
     def read(cls, root: str | Path) -> Self:
-        """Read ``root/manifest.tsv``; every file it names must be there.
-
-        MrcontrastError: as the constructor, or the table or a file is missing or malformed.
-        """
+        """Read ``root/manifest.tsv``; MrcontrastError if it, or a file, is missing or malformed."""
         root = Path(root).absolute()
         path = root / MANIFEST
         if not path.is_file():

@@ -121,8 +121,8 @@ class Sampler(ABC):
         Args:
             predict: Network, (x_t (B, C, *S), t (B,) in [0, 1]) -> prediction (B, C, *S).
             noise: Standard normal, (B, C, *S); with an earlier start, x_t at that time.
-            schedule: That of the network's training, as ``target``.
-            target: See `Target`.
+            schedule: That of the network's training.
+            target: That of the network's training.
             generator: Source of noise between the steps; see `draw`.
             start: Time of ``noise``, in (0, 1].
         """

@@ -32,10 +32,7 @@ class ArrayWriter:
         self.open_files.close()
 
     def append(self, values: Mapping[str, Tensor]) -> None:
-        """Write the next items, each tensor (B, ...).
-
-        MrcontrastError: a value is not finite, or the disk has too little space for all items.
-        """
+        """Write the next items, (B, ...); MrcontrastError if one is not finite or the disk full."""
         end = self.row + len(next(iter(values.values())))
         for name, value in values.items():
             if not bool(torch.isfinite(value).all()):

@@ -53,10 +53,7 @@ def lock_path(folder: Path) -> Path:
 
 
 def fault_of(folder: Path, facts: Mapping[str, Any] | None = None) -> str | None:
-    """Return why a cache cannot be used, or None if it and all its arrays are whole.
-
-    ``facts`` are the values whose hash is its name; None takes any.
-    """
+    """Return why a cache cannot be used, or None if it is whole and of ``facts``, if given."""
     try:
         card = read_card(folder)
     except UnusableError as error:

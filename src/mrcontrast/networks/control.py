@@ -15,9 +15,7 @@ ITS_OWN = ("controlnet_cond_embedding.", "controlnet_down_blocks.", "controlnet_
 
 
 def start_from_denoiser(controlnet: nn.Module, denoiser: nn.Module) -> None:
-    """Copy the denoiser's encoder into the ControlNet; its own layers keep their zero start.
-
-    UsageError: the two do not have the same encoder.
+    """Copy a denoiser's encoder, or raise UsageError; the ControlNet's own layers stay zero.
 
     Source: Zhang et al. 2023, arXiv 2302.05543, section 3.1.
     """

@@ -26,9 +26,8 @@ def has_group_norms(network: nn.Module) -> bool:
 def lent_norms(network: Any, lenders: Tensor) -> Iterator[None]:  # noqa: ANN401 - any stage
     """Let each item of a batch be normalised by the statistics of another, within this block.
 
-    A slice with little brain has statistics that a network never saw. Those of a neighbour with
-    more brain take their place. ``lenders`` are the items that lend, (B,), int64; an item's own
-    number changes no bit of it.
+    A slice with little brain has statistics that a network never saw; those of a neighbour take
+    their place. ``lenders`` are the items that lend, (B,), int64; its own number changes nothing.
     """
     if torch.equal(lenders, torch.arange(len(lenders))):
         yield

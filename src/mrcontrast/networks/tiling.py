@@ -71,11 +71,8 @@ class Tiling:
     ) -> Tensor:
         """Apply a function to whole inputs or window by window.
 
-        Args:
-            function: From windows of the inputs to (B, C', *S'), S' a multiple of the cells.
-            inputs: Each (B, C, *S), S a multiple of the cells, not necessarily the same.
-            cells: Cells along each axis of the grid.
-            network: That ``function`` runs, for its group norms.
+        It leads from windows of the inputs, each (B, C, *S), to (B, C', *S'); all axes are
+        multiples of the grid's cells. ``network`` is what it runs, for its group norms.
         """
         if not self.cuts(cells):
             return function(*inputs)

@@ -16,8 +16,6 @@ class AddedControl(nn.Module):
     """A ControlNet of another run on the same denoiser, and the condition that it was trained with.
 
     Args:
-        controlnet: The network.
-        condition: Its input.
         source: Names of the contrasts that the condition reads.
         scale: Factor of its residuals; 0 adds nothing.
         start: Part of the draw at which it begins to act, in [0, 1); 0 is the noise.

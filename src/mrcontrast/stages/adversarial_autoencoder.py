@@ -18,7 +18,6 @@ class AdversarialAutoencoder(Autoencoder):
 
     Args:
         discriminator: Classifies patches of (B, 1, *S).
-        discriminator_optimisation: Its optimiser and learning-rate schedule.
         adversarial_weight: Weight of the generator's adversarial term.
         adversarial_start_step: Steps of the autoencoder before the discriminator joins.
 

@@ -42,7 +42,6 @@ class Autoencoder(Stage):
 
     Args:
         autoencoder: The network; one input and one output channel.
-        optimisation: Optimiser and learning-rate schedule.
         kl_weight: Weight of the divergence, averaged over latent values.
         perceptual: Loss of two images (B, 1, *S), or None.
         perceptual_weight: Weight of that loss.

@@ -50,7 +50,6 @@ class LatentStage(Stage):
         denoiser: Builds the network, for spatial_dims, in_channels and out_channels, that predicts
             the process's target from a noisy latent and a time.
         process: Noise schedule, target, training times and sampler.
-        optimisation: Optimiser and learning-rate schedule.
         store: Where latents are kept so that they are encoded once, or None to encode each step.
         condition: Input besides the noisy latent, None for none; UsageError if it does not fit the
             codec.
@@ -139,10 +138,7 @@ class LatentStage(Stage):
         """
 
     def predictor(self, batch: keys.Batch, guided: bool = False) -> Predict:
-        """Return ``predict(z_t, t)`` for a batch with signals: tiled(guided(network)).
-
-        A prompt guides, as in sampling, or may drop out, as in training.
-        """
+        """Return ``predict(z_t, t)`` for a batch with signals, ``guided`` as in sampling or not."""
         condition = [] if self.condition is None else [self.condition(batch, self.codec)]
         return self.tiled(self.prompted(batch, guided), condition)
 

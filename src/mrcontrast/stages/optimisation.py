@@ -34,8 +34,8 @@ class Optimisation:
     def rate(self, step: int, total_steps: float, time_share: float = 0.0) -> float:
         """Return the factor on the learning rate after so many optimiser steps of all.
 
-        ``total_steps`` is infinite where only time ends the training; ``time_share`` is the part of
-        the time that is spent, in [0, 1], 0 where there is no limit.
+        ``total_steps`` is infinite where only time ends the training, of which ``time_share`` is
+        spent, in [0, 1]; 0 where there is no limit.
 
         >>> plan = Optimisation(optimizer=None, warmup_steps=10, final_lr_fraction=0.1)
         >>> [round(plan.rate(step, 110), 3) for step in (0, 10, 60, 110)]

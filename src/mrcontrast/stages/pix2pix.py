@@ -23,8 +23,6 @@ class Pix2Pix(Stage):
         regressor: The generator.
         discriminator: Builds a network for spatial_dims and in_channels that classifies patches of
             source and target together, (B, N (1 + 2k) + 1, *S).
-        optimisation: Optimiser and learning-rate schedule of the generator.
-        discriminator_optimisation: The same for the discriminator.
         l1_weight: Weight of the L1 term; the adversarial term has weight 1.
 
     Source: Isola et al. 2017, arXiv 1611.07004, eq. 4, the generator's term in its non-saturating

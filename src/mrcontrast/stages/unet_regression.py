@@ -21,8 +21,6 @@ class UNetRegression(Stage):
     The best of the simple methods in PSNR, and the softest: it averages over all images that fit
     the source.
 
-    ``prompt`` has the tags that the network listens to.
-
     Source: Ronneberger et al. 2015, arXiv 1505.04597; with squared errors in the place of a
     segmentation loss, see ``brain_error``, and padding so that no border is lost.
     """

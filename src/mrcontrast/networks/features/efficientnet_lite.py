@@ -47,11 +47,7 @@ class SameConv(nn.Conv2d):
 
 
 class Block(nn.Module):
-    """Inverted bottleneck: widen, filter each channel, narrow; with a shortcut where shapes allow.
-
-    ``kernel`` and ``stride`` are those of the depthwise convolution, ``expansion`` is the factor of
-    the inner channels.
-    """
+    """Inverted bottleneck: widen, filter each channel, narrow; a shortcut where shapes allow."""
 
     def __init__(self, channels: int, out: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()

@@ -11,10 +11,7 @@ from mrcontrast.storage.files import sha256_file
 
 
 def check_file(path: Path, sha256: str | None) -> str:
-    """Return the SHA-256 of a file of weights, in hexadecimal; ``sha256`` None takes any.
-
-    UsageError: there is no such file; MrcontrastError: it is another one.
-    """
+    """Return the SHA-256 of a file; UsageError without one, MrcontrastError for another one."""
     if not path.is_file():
         raise UsageError(f"Expected a file of weights, got none ({path}). Check the path.")
     found = sha256_file(path)
