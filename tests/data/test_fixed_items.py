@@ -26,7 +26,7 @@ def test_even_subset_is_spread_over_the_whole(total: int, count: int) -> None:
 @pytest.mark.parametrize("split", ["val", "test"])
 def test_fixed_patches_lie_all_over_the_brain(prepared_root: Path, split: str) -> None:
     patches = make(prepared_root)
-    items = patches.val_items if split == "val" else patches.test_items
+    items = patches.val_items if split == "val" else patches.test_dataloader().dataset
     found = [items[index]["target"] for index in range(len(items))]
     assert len(found) == 8 * len(patches.manifest.split(split))
     assert len({image.numpy().tobytes() for image in found}) == len(found)

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from mrcontrast.data.datamodule import ContrastDataModule
 from mrcontrast.data.manifest import Manifest
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.latent.cache import LatentDataset, LatentStore
+from mrcontrast.latent.cache import LatentDataset, LatentStore, name_of
 from mrcontrast.latent.codec import LatentStatistics, Posterior
 from mrcontrast.latent.signals import Pixels, RegressionAnchor
 from mrcontrast.storage.volume import read_volume, write_labels
@@ -138,6 +138,10 @@ def test_a_build_leaves_the_random_numbers_of_training_alone(prepared_root, tmp_
     assert torch.equal(torch.rand(3), expected)
 
 
+def key_of(store, module, codec, signal=None):
+    return name_of(store.facts(module, codec, signal))
+
+
 def test_the_key_is_that_of_all_facts(prepared_root, tmp_path):
     codec, other, wider = make_codec(2), make_codec(2), make_codec(2)
     regressor, other_regressor = make_regressor(2), make_regressor(2)
@@ -155,33 +159,45 @@ def test_the_key_is_that_of_all_facts(prepared_root, tmp_path):
     tiled.tiling.tile_voxels = 16
     plain = make_data(prepared_root)
     keys = [
-        LatentStore("", 1).key(plain, shifted, None),
-        LatentStore("", 1).key(plain, stretched, None),
-        LatentStore("", 1).key(plain, scaled, None),
-        LatentStore("", 1).key(plain, tiled, None),
-        LatentStore("", 1).key(plain, make_codec(2), RegressionAnchor(regressor)),
-        LatentStore("", 1).key(plain, make_codec(2), RegressionAnchor(other_regressor)),
-        LatentStore("", 1).key(
-            make_data(prepared_root, augmentation=[lambda item: item]), codec, None
+        key_of(LatentStore("", 1), plain, shifted, None),
+        key_of(LatentStore("", 1), plain, stretched, None),
+        key_of(LatentStore("", 1), plain, scaled, None),
+        key_of(LatentStore("", 1), plain, tiled, None),
+        key_of(LatentStore("", 1), plain, make_codec(2), RegressionAnchor(regressor)),
+        key_of(LatentStore("", 1), plain, make_codec(2), RegressionAnchor(other_regressor)),
+        key_of(
+            LatentStore("", 1),
+            make_data(prepared_root, augmentation=[lambda item: item]),
+            codec,
+            None,
         ),
-        LatentStore("", 1).key(
-            make_data(prepared_root, augmentation=[lambda item: dict(item)]), codec, None
+        key_of(
+            LatentStore("", 1),
+            make_data(prepared_root, augmentation=[lambda item: dict(item)]),
+            codec,
+            None,
         ),
-        LatentStore("", 1).key(plain, codec, None),
-        LatentStore("", 2).key(plain, codec, None),
-        LatentStore("", 1).key(plain, codec, Pixels()),
-        LatentStore("", 1).key(plain, other, None),
-        LatentStore("", 1).key(plain, wider, None),
-        LatentStore("", 1).key(plain, grouped, None),
-        LatentStore("", 1).key(make_data(prepared_root, augmented=False), codec, None),
-        LatentStore("", 1).key(
-            make_data(prepared_root, augmentation=augmentation(0.25)), codec, None
+        key_of(LatentStore("", 1), plain, codec, None),
+        key_of(LatentStore("", 2), plain, codec, None),
+        key_of(LatentStore("", 1), plain, codec, Pixels()),
+        key_of(LatentStore("", 1), plain, other, None),
+        key_of(LatentStore("", 1), plain, wider, None),
+        key_of(LatentStore("", 1), plain, grouped, None),
+        key_of(LatentStore("", 1), make_data(prepared_root, augmented=False), codec, None),
+        key_of(
+            LatentStore("", 1),
+            make_data(prepared_root, augmentation=augmentation(0.25)),
+            codec,
+            None,
         ),
-        LatentStore("", 1).key(make_data(prepared_root, context_slices=1), codec, None),
+        key_of(LatentStore("", 1), make_data(prepared_root, context_slices=1), codec, None),
     ]
     assert len(set(keys)) == len(keys)
-    again = LatentStore(str(tmp_path), 1, batch_size=3).key(
-        make_data(prepared_root, batch_size=2, seed=5), make_codec(2), None
+    again = key_of(
+        LatentStore(str(tmp_path), 1, batch_size=3),
+        make_data(prepared_root, batch_size=2, seed=5),
+        make_codec(2),
+        None,
     )
     assert again == keys[8]  # the order of training is no fact of the cache
 
@@ -189,12 +205,12 @@ def test_the_key_is_that_of_all_facts(prepared_root, tmp_path):
 def test_a_changed_brain_mask_is_another_key(make_root):
     root = make_root("train", "train", "test")
     codec, store = make_codec(2), LatentStore("")
-    before = store.key(make_data(root), codec, None)
+    before = key_of(store, make_data(root), codec, None)
     record = Manifest.read(root).split("train")[0]
     mask = read_volume(record.brain_mask)
     mask.data[16, 20, 12] = 0
     write_labels(record.brain_mask, mask.data > 0.5, mask.affine)
-    assert store.key(make_data(root), codec, None) != before
+    assert key_of(store, make_data(root), codec, None) != before
 
 
 def locked(lock):
@@ -220,7 +236,7 @@ def test_what_has_no_hash_is_encoded_at_each_step_and_said_once(prepared_root, t
 def test_a_cache_from_elsewhere_is_named_and_made_again(prepared_root, tmp_path, caplog):
     """Its arrays are whole and its name is right, and yet it holds other latents."""
     codec = make_codec(2)
-    key = LatentStore("").key(make_data(prepared_root), codec, None)
+    key = key_of(LatentStore(""), make_data(prepared_root), codec, None)
     installed(prepared_root, tmp_path, codec, augmented=False)
     only_cache(tmp_path).rename(tmp_path / key)
     spy = Spy(codec)
@@ -233,7 +249,7 @@ def test_a_cache_from_elsewhere_is_named_and_made_again(prepared_root, tmp_path,
 
 def test_a_build_deletes_nothing_but_latents(prepared_root, tmp_path):
     codec = make_codec(2)
-    target = tmp_path / LatentStore("").key(make_data(prepared_root), codec, None)
+    target = tmp_path / key_of(LatentStore(""), make_data(prepared_root), codec, None)
     target.mkdir()
     (target / "notes.txt").write_text("mine")
     with pytest.raises(MrcontrastError, match=r"nothing but latents, got notes\.txt .*Move it"):
@@ -244,12 +260,12 @@ def test_a_build_deletes_nothing_but_latents(prepared_root, tmp_path):
 def test_other_voxels_are_another_key(make_root):
     root = make_root("train", "train", "test")
     codec, store = make_codec(2), LatentStore("")
-    before = store.key(make_data(root), codec, None)
+    before = key_of(store, make_data(root), codec, None)
     records = Manifest.read(root).records
     Manifest(
         [replace(records[0], sha256=records[0].sha256 | {"t1w": "0" * 64}), *records[1:]], root
     ).write()
-    assert store.key(make_data(root), codec, None) != before
+    assert key_of(store, make_data(root), codec, None) != before
 
 
 def stop():

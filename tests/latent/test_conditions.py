@@ -102,7 +102,7 @@ def test_a_regression_follows_the_pixels_of_its_source(dims):
     condition = attached(regressed(regressor), codec)
     source = make_batch(SHAPES[dims])["source"]
     value = value_of(condition, source, codec)
-    images = [source, regressor.image(source)]
+    images = [source, regressor.image_of({"source": source})]
     torch.testing.assert_close(value, 2 * torch.cat(images, dim=1) - 1)
     assert condition.channels(codec) == value.shape[1] == 2
     assert not any(weight.requires_grad for weight in condition.parameters())
@@ -118,7 +118,7 @@ def test_two_regressions_are_refused():
 def test_only_the_changes_of_a_sample_lose_detail(dims):
     codec, regressor = make_codec(dims), make_regressor(dims)
     source = make_batch(SHAPES[dims])["source"]
-    image = regressor.image(source)
+    image = regressor.image_of({"source": source})
     batch = regressed(regressor).prepare({"source": source}, codec)
     assert torch.equal(batch["guess"], codec.encode(image))
     unchanged = codec.decode(batch["guess"], source.shape[2:])

@@ -12,7 +12,7 @@ from tests.stages.conftest import adam, make_process, pixels
 from torch import nn
 
 from mrcontrast.latent.codec import AutoencoderCodec
-from mrcontrast.networks.attention import quicken_attention
+from mrcontrast.networks.fast_kernels import quicken_attention
 from mrcontrast.stages.autoencoder import Autoencoder
 from mrcontrast.stages.controlnet import ControlNetDiffusion
 

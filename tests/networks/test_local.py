@@ -7,8 +7,7 @@ from monai.networks import nets
 from torch import nn
 
 from mrcontrast.networks import local
-from mrcontrast.networks.attention import quicken_attention
-from mrcontrast.networks.fast_kernels import use_fast_kernels
+from mrcontrast.networks.fast_kernels import quicken_attention, use_fast_kernels
 
 MARGIN = 28  # voxels around the brain, more than the receptive field
 LEVELS = {

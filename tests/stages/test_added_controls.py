@@ -7,8 +7,8 @@ import torch
 from tests.stages.conftest import make_batch, make_controlnet, make_regressor, pixels, regressed
 
 from mrcontrast.inference.controls import same_weights
-from mrcontrast.networks.time import network_time
 from mrcontrast.stages.added_control import AddedControl, of_sources
+from mrcontrast.stages.latent_stage import network_time
 
 SHAPE = (20, 24)
 

@@ -182,5 +182,5 @@ def test_a_finished_run_is_rebuilt_without_its_parents(runs: dict[str, RunFolder
     stage = load_stage(runs["residual_diffusion"].path)
     unet = load_stage(runs["unet_regression"].path)
     shape = (16, 20, 12)[: stage.spatial_dims]
-    flair = torch.rand(1, 1, *shape)
-    assert torch.equal(stage.condition.regressor.image(flair), unet({"source": flair}))
+    flair = {"source": torch.rand(1, 1, *shape)}
+    assert torch.equal(stage.condition.regressor.image_of(flair), unet(flair))

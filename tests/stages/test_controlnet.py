@@ -155,7 +155,7 @@ def make_regressed(dims):
 
 def test_a_draw_may_begin_from_what_the_condition_guesses(dims, batch):
     stage = make_regressed(dims)
-    image = stage.condition.regressor.image(batch["source"])
+    image = stage.condition.regressor.image_of(batch)
     noise = torch.randn(2, *stage.noise_shape(batch["source"].shape[2:]))
 
     def change(start):

@@ -91,7 +91,7 @@ def test_a_bridge_refuses_samplers_that_draw_on_their_way(dims, batch):
 
 def test_a_residual_of_nothing_is_the_regression_itself(dims, batch):
     stage = make_stage("residual_diffusion", dims).eval()
-    batch, image = stage.prepare(batch), stage.condition.regressor.image(batch["source"])
+    batch, image = stage.prepare(batch), stage.condition.regressor.image_of(batch)
     mean = stage.codec.encode(image)
     torch.testing.assert_close(stage.latent(torch.zeros_like(mean), batch), mean)
     decoded = stage.codec.decode(mean, image.shape[2:])
@@ -106,7 +106,7 @@ def test_the_residuals_deviation_is_measured_before_the_first_step(dims, batch):
     stage = make_stage("residual_diffusion", dims)
     stage.before_fit(Batches(batch, 3))
     posterior = stage.codec.posterior(batch)
-    residual = posterior.mean - stage.codec.encode(stage.condition.regressor.image(batch["source"]))
+    residual = posterior.mean - stage.codec.encode(stage.condition.regressor.image_of(batch))
     axes = [0, *range(2, residual.ndim)]
     second = (residual.square() + posterior.sigma.square()).mean(axes)
     expected = (second - residual.mean(axes).square()).sqrt()

@@ -25,7 +25,8 @@ def as_monai(
 
     from mrcontrast.data.manifest import Manifest
 
-    records = Manifest.read(root).split(split)
-    files = [{name: str(path) for name, path in record.files.items()} for record in records]
-    facts = [{"subject": r.subject, "session": r.session or "", "tags": r.tags} for r in records]
-    return Dataset([one | more for one, more in zip(files, facts, strict=True)], transform)
+    items = []
+    for record in Manifest.read(root).split(split):
+        facts = {"subject": record.subject, "session": record.session or "", "tags": record.tags}
+        items.append({name: str(path) for name, path in record.files.items()} | facts)
+    return Dataset(items, transform)

@@ -22,6 +22,11 @@ class Contrast:
     words: str = ""  # regular expression of words for it in file names and protocols, lower case
     entity: str = ""  # of BIDS, distinguishes it from another contrast of the same suffix
 
+    @property
+    def key(self) -> str:
+        """Name of the entity, "" without one."""
+        return self.entity.partition("-")[0]
+
 
 TABLE = {
     "flair": Contrast("FLAIR", "FLAIR"),
@@ -73,8 +78,7 @@ def pattern_of(name: str) -> str:
     ('*_PDw.nii*', '*_ce-*_T1w.nii*')
     """
     known = TABLE.get(name, Contrast(name, name))
-    entity = known.entity.partition("-")[0]
-    return f"*_{entity}-*_{known.suffix}.nii*" if entity else f"*_{known.suffix}.nii*"
+    return f"*_{known.key}-*_{known.suffix}.nii*" if known.key else f"*_{known.suffix}.nii*"
 
 
 def contrast_of_name(stem: str) -> str | None:
@@ -86,8 +90,7 @@ def contrast_of_name(stem: str) -> str | None:
     text = stem.lower()
     last = text.rpartition("_")[2]
     for name, known in reversed(TABLE.items()):  # those with an entity before those without
-        entity = known.entity.partition("-")[0]
-        if last in (name, known.suffix.lower()) and (not entity or f"_{entity}-" in text):
+        if last in (name, known.suffix.lower()) and (not known.key or f"_{known.key}-" in text):
             return name
     if re.search(f"flair|{WORD.format('t2f')}", text):
         return FLAIR
@@ -115,8 +118,8 @@ def contrast_of_protocol(text: Any, inversion_time_s: Any = None) -> str | None:
 def _first_word(text: str) -> str | None:
     """Return the one contrast whose words stand in a text; None if none or several do."""
     spaced = text.replace("_", " ")
-    words = {name: known.words for name, known in TABLE.items() if known.words}
-    found = [name for name, word in words.items() if re.search(WORD.format(word), spaced)]
+    words = [(name, WORD.format(known.words)) for name, known in TABLE.items() if known.words]
+    found = [name for name, pattern in words if re.search(pattern, spaced)]
     return found[0] if len(found) == 1 else None
 
 

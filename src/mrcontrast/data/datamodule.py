@@ -30,11 +30,10 @@ from mrcontrast.data.dataset import (
     collate,
 )
 from mrcontrast.data.epoch_order import EpochOrder, LateLoader
-from mrcontrast.data.fingerprint import fingerprint_of
 from mrcontrast.data.manifest import Manifest
-from mrcontrast.data.volume_store import open_store, store_folder
+from mrcontrast.data.volume_store import open_store, record_key, store_folder
 from mrcontrast.errors import MrcontrastError
-from mrcontrast.storage.identity import UnidentifiedError, identity
+from mrcontrast.storage.identity import UnidentifiedError, hashed, identity
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +43,7 @@ class ContrastDataModule(LightningDataModule):
 
     The data set is read when it is first needed, so that a config builds without it. Seed, epoch
     and item decide the order of training items and their random changes, whatever loads them.
+    Options that contradict one another are UsageError.
 
     Args:
         root: Folder of a prepared data set.
@@ -55,13 +55,10 @@ class ContrastDataModule(LightningDataModule):
         context_slices: Neighbouring slices on each side, as channels of each source; 2D only.
         items: What is cut out of a volume.
         augmentation: MONAI dictionary transforms for training items, or None.
-        seed: Seed of the order of training items and of their draws.
+        seed: Of the order of training items and of their draws.
         optional: Sources that a session may lack.
         optional_dropout: Probability that all optional sources drop out of a training item, and
             else of each to do so.
-
-    Raises:
-        UsageError: The options contradict one another.
     """
 
     def __init__(  # noqa: PLR0913 - the keys of the config
@@ -80,23 +77,20 @@ class ContrastDataModule(LightningDataModule):
         optional_dropout: float = 0.2,
     ) -> None:
         super().__init__()
-        self.root = Path(root)
-        self.spatial_dims = spatial_dims
-        self.batch_size = batch_size
+        self.root, self.seed = Path(root), seed
+        self.spatial_dims, self.context_slices = spatial_dims, context_slices
+        self.batch_size, self.num_workers = batch_size, num_workers
         self.source, self.target = tuple(source), target
-        self.num_workers = num_workers
-        self.context_slices = context_slices
+        self.contrasts = (*self.source, target)  # in the order of the store's channels
         self.items = items or ItemOptions()
         self.augmentation: tuple[Callable, ...] = tuple(
             augmentation.values() if isinstance(augmentation, Mapping) else augmentation or ()
         )
-        self.augmentation_identity: str | UnidentifiedError
         try:  # before their first use
-            self.augmentation_identity = identity(list(self.augmentation))
+            self.augmentation_identity: Any = identity(list(self.augmentation))
         except UnidentifiedError as error:
             self.augmentation_identity = error
         self.replacement: Dataset[Item] | None = None
-        self.seed = seed
         self.optional, self.optional_dropout = tuple(optional), optional_dropout
         check_roles(self.source, target, self.optional, optional_dropout)
         self.items.check(spatial_dims, context_slices)
@@ -105,11 +99,6 @@ class ContrastDataModule(LightningDataModule):
     def manifest(self) -> Manifest:
         """The manifest of the data set."""
         return Manifest.read(self.root)
-
-    @property
-    def contrasts(self) -> tuple[str, ...]:
-        """Sources and target, in the order of the store's channels."""
-        return (*self.source, self.target)
 
     @property
     def train_tags(self) -> list[dict[str, Any]]:
@@ -149,13 +138,32 @@ class ContrastDataModule(LightningDataModule):
 
     def variant(self, index: int) -> Dataset[Item]:
         """Return training items under the ``index``-th fixed draw; 0 has no augmentation."""
-        if index > 0:
+        if index:
             return FixedDraw(self.drawn_items, index)
         return FixedDraw(self.dropped(self.plain_items), 0) if self.optional else self.plain_items
 
     def fingerprint(self) -> dict[str, Any]:
         """Return all that decides the voxels of training items, or raise UnidentifiedError."""
-        return fingerprint_of(self)
+        if isinstance(self.augmentation_identity, UnidentifiedError):
+            raise self.augmentation_identity
+        train, size = self.manifest.split("train"), self.items.patch_size
+        stored = (record_key(record, self.contrasts, self.optional) for record in train)
+        scanned = [record.scanned_slices for record in self.manifest.records]
+        dropout = {"optional": list(self.optional), "optional_dropout": self.optional_dropout}
+        return {
+            "store": hashed(*stored),
+            "data": self.manifest.data_hash,
+            **({"scanned_slices": scanned} if self.context_slices and any(scanned) else {}),
+            "split": self.manifest.split_hash,
+            "source": list(self.source),
+            "target": self.target,
+            **(dropout if self.optional else {}),
+            "spatial_dims": self.spatial_dims,
+            "context_slices": self.context_slices,
+            "min_brain_fraction": self.items.min_brain_fraction,
+            "patch_size": None if size is None else list(size),
+            "augmentation": self.augmentation_identity,
+        }
 
     @cached_property
     def val_items(self) -> Subset[Item]:
@@ -169,11 +177,6 @@ class ContrastDataModule(LightningDataModule):
         items = self.plain_items if self.val_is_train else self.dataset("val")
         return even_subset(fixed_items(items), self.items.max_val_items)
 
-    @cached_property
-    def test_items(self) -> Dataset[Item]:
-        """Items of the test subjects without augmentation."""
-        return fixed_items(self.dataset("test"))
-
     def prepare_data(self) -> None:
         """Make the memory-mapped store, in one process."""
         open_store(self.manifest.records, store_folder(self.root), self.contrasts, self.optional)
@@ -184,12 +187,12 @@ class ContrastDataModule(LightningDataModule):
         In a training the batches go on after those it has seen, and its processes share them; else
         they are its first ones.
         """
-        cached = self.replacement
+        cached, trainer = self.replacement, self.trainer
         items = self.drawn_items if cached is None else TaggedDataset(cached, self.plain_items)
-        processes, process = 1, 0
-        if self.trainer is not None and self.trainer.training:
-            processes, process = self.trainer.world_size, self.trainer.global_rank
-        order = EpochOrder(items, self.batch_size, self.seed, self.batches_seen, processes, process)
+        processes = (1, 0)
+        if trainer is not None and trainer.training:
+            processes = (trainer.world_size, trainer.global_rank)
+        order = EpochOrder(items, self.batch_size, self.seed, self.batches_seen, *processes)
         draws = FixedDraw(items, self.seed)
         return self.loader(draws, sampler=order, drop_last=order.drop_last_batch)
 
@@ -197,33 +200,29 @@ class ContrastDataModule(LightningDataModule):
         """Return how many batches the training under way has seen, 0 if there is none."""
         if self.trainer is None or not self.trainer.training:
             return 0
-        progress = self.trainer.fit_loop.epoch_loop.batch_progress.total
-        return progress.processed  # type: ignore[attr-defined]  # typed as its base class
+        progress: Any = self.trainer.fit_loop.epoch_loop.batch_progress.total
+        return int(progress.processed)
 
     def val_dataloader(self) -> DataLoader:
         """Load ``val_items`` in order."""
         return self.loader(self.val_items)
 
     def test_dataloader(self) -> DataLoader:
-        """Load ``test_items`` in order."""
-        return self.loader(self.test_items)
+        """Load the items of the test subjects in order, without augmentation."""
+        return self.loader(fixed_items(self.dataset("test")))
 
     def dataset(self, split: str) -> Items:
         """Cut one split into slices, volumes or patches; MrcontrastError if there is none."""
         records = self.manifest.split(split)
-        items: Items | None = None
-        if records:
-            folder = store_folder(self.root)
-            store = open_store(records, folder, self.contrasts, self.optional)
-            subjects = [record.name for record in records]
-            tags = [record.known for record in records]
-            if self.spatial_dims == 2:
-                least = self.items.min_brain_fraction
-                scanned = [record.scanned_slices for record in records]
-                items = SliceDataset(store, subjects, self.context_slices, least, scanned, tags)
-            else:
-                items = VolumeDataset(store, subjects, self.items.patch_size, tags)
-        if items is None or not len(items):
+        store = open_store(records, store_folder(self.root), self.contrasts, self.optional)
+        subjects, tags = [record.name for record in records], [record.known for record in records]
+        if self.spatial_dims == 3:
+            items: Items = VolumeDataset(store, subjects, self.items.patch_size, tags)
+        else:
+            least = self.items.min_brain_fraction
+            scanned = [record.scanned_slices for record in records]
+            items = SliceDataset(store, subjects, self.context_slices, least, scanned, tags)
+        if not len(items):
             raise MrcontrastError(
                 f"Expected {split} items, got none of {len(records)} subjects ({self.root}). "
                 "Lower data.items.min_brain_fraction or add subjects."

@@ -1,8 +1,7 @@
 """Prepared subjects as training items: axial slices, or volumes and patches of them.
 
-An item is a ``mrcontrast.keys.Batch`` without its first axis. Datasets return the same item for
-the same index, except ``RandomPatchDataset``, which draws from torch's global generator:
-``augmentation.FixedDraw`` seeds it for each item and epoch.
+An item is a ``mrcontrast.keys.Batch`` without its first axis, the same for the same index; but
+``RandomPatchDataset`` draws from torch's global generator, which ``augmentation.FixedDraw`` seeds.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,22 +25,18 @@ IMAGES = (keys.SOURCE, keys.TARGET, keys.BRAIN_MASK)
 class ItemOptions:
     """What is cut out of a volume, and how much of it a validation looks at.
 
-    Attributes:
-        min_brain_fraction: Part of an axial slice that brain must fill, in [0, 1]; 2D only.
-        patch_size: Axes of a random patch centred in the brain, in voxels; None takes
-            whole volumes; 3D only.
-        max_val_items: Validate on this many items, evenly spaced over the split.
+    ``patch_size`` is that of a random patch centred in the brain, in voxels; None takes whole
+    volumes.
     """
 
-    min_brain_fraction: float = 0.005
-    patch_size: Sequence[int] | None = None
-    max_val_items: int = 64
+    min_brain_fraction: float = 0.005  # of an axial slice that brain must fill, in [0, 1]; 2D only
+    patch_size: Sequence[int] | None = None  # 3D only
+    max_val_items: int = 64  # evenly spaced over the split
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_brain_fraction <= 1:
-            raise UsageError(
-                f"Expected min_brain_fraction in [0, 1], got {self.min_brain_fraction}."
-            )
+            got = self.min_brain_fraction
+            raise UsageError(f"Expected min_brain_fraction in [0, 1], got {got}.")
         if self.max_val_items < 1:
             raise UsageError(f"Expected max_val_items of 1 or more, got {self.max_val_items}.")
 
@@ -61,17 +56,48 @@ class ItemOptions:
             )
 
 
-class SliceDataset(Dataset[Item]):
-    """Axial slices with enough brain, over all subjects, from bottom to top.
+class StoredItems(Dataset[Item]):
+    """Items that are cut out of the volumes of a store, with the names and tags of their subjects.
+
+    ``tags`` are the known tags of each volume; None: nothing is known.
+    """
+
+    def __init__(
+        self,
+        store: VolumeStore,
+        subjects: list[str],
+        tags: Sequence[Mapping[str, Any]] | None = None,
+    ) -> None:
+        self.store, self.subjects = store, subjects
+        self.tags = tags or [{}] * len(store)
+
+    def record_of(self, item: int) -> int:
+        """Return the record that an item is cut out of."""
+        return item
+
+    def tags_of(self, item: int) -> Mapping[str, Any]:
+        """Return the known tags of an item."""
+        return self.tags[self.record_of(item)]
+
+    def labelled(self, images: Item, item: int) -> Item:
+        """Add subject, number and tags, and which sources are there, (N,), if some may not be."""
+        record, present = self.record_of(item), self.store.present
+        facts: Item = {keys.SUBJECT: self.subjects[record], keys.ITEM: item}
+        facts[keys.TAGS] = self.tags[record]
+        if present is not None:
+            facts[keys.PRESENT] = torch.tensor(present[record])
+        return images | facts
+
+
+class SliceDataset(StoredItems):
+    """Axial slices with enough brain, over all subjects, from bottom to top; see ``StoredItems``.
 
     Args:
-        store: Volumes.
-        subjects: Name of each volume's subject.
+        store: Volumes; likewise ``subjects`` and ``tags``.
         context_slices: Neighbours on each side that each source carries as channels; beyond the
             ends of the field of view the last slice is repeated.
         min_brain_fraction: Part of the slice that brain must fill, in [0, 1].
         scanned: First and last slice in the field of view of each volume; None: all of them.
-        tags: Known tags of each volume; None: nothing is known.
     """
 
     def __init__(
@@ -83,9 +109,7 @@ class SliceDataset(Dataset[Item]):
         scanned: Sequence[tuple[int, int] | None] | None = None,
         tags: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
-        self.store = store
-        self.subjects = subjects
-        self.tags = tags or [{}] * len(store)
+        super().__init__(store, subjects, tags)
         self.scanned = scanned or [None] * len(store)
         self.context_slices = context_slices
         self.index: list[tuple[int, int]] = []
@@ -101,29 +125,22 @@ class SliceDataset(Dataset[Item]):
     def __getitem__(self, item: int) -> Item:
         """Return one slice: N sources (N * (1 + 2k), X, Y), target and brain mask (1, X, Y)."""
         record, z = self.index[item]
-        slices = self.store.slices(record)
-        k = self.context_slices
+        slices, k = self.store.slices(record), self.context_slices
         images = images_of(torch.from_numpy(slices[z]).float())
         if k:
             first, last = self.scanned[record] or (0, len(slices) - 1)
-            neighbours = [
-                z if not step else min(max(z + step, first), last) for step in range(-k, k + 1)
-            ]
+            steps = range(-k, k + 1)
+            neighbours = [min(max(z + step, first), last) if step else z for step in steps]
             stacks = [slices[neighbours, channel] for channel in range(len(images[keys.SOURCE]))]
             images[keys.SOURCE] = torch.from_numpy(np.concatenate(stacks)).float()
-        return images | {
-            keys.SUBJECT: self.subjects[record],
-            keys.ITEM: item,
-            keys.TAGS: self.tags[record],
-            **presence(self.store, record),
-        }
+        return self.labelled(images, item)
 
-    def tags_of(self, item: int) -> Mapping[str, Any]:
-        """Return the known tags of an item."""
-        return self.tags[self.index[item][0]]
+    def record_of(self, item: int) -> int:
+        """Return the record that a slice is cut out of."""
+        return self.index[item][0]
 
 
-class VolumeDataset(Dataset[Item]):
+class VolumeDataset(StoredItems):
     """One item for each subject: the whole volume, or the patch around the brain's middle.
 
     ``patch_size`` is in voxels; None takes the whole volume, and a larger one raises UsageError.
@@ -136,9 +153,7 @@ class VolumeDataset(Dataset[Item]):
         patch_size: Sequence[int] | None = None,
         tags: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
-        self.store = store
-        self.subjects = subjects
-        self.tags = tags or [{}] * len(store)
+        super().__init__(store, subjects, tags)
         self.patch_size = None if patch_size is None else tuple(patch_size)
         for record, subject in enumerate(subjects):
             shape = store[record].shape[1:]
@@ -158,19 +173,10 @@ class VolumeDataset(Dataset[Item]):
         """Return one volume or patch: N sources (N, *S), target and brain mask (1, *S)."""
         volume = self.store[item]
         if self.patch_size is not None:
-            centre = self.centre(item)
-            volume = volume[(slice(None), *window(centre, self.patch_size, volume.shape[1:]))]
+            patch = window(self.centre(item), self.patch_size, volume.shape[1:])
+            volume = volume[(slice(None), *patch)]
         images = images_of(torch.from_numpy(volume).float().contiguous())
-        return images | {
-            keys.SUBJECT: self.subjects[item],
-            keys.ITEM: item,
-            keys.TAGS: self.tags[item],
-            **presence(self.store, item),
-        }
-
-    def tags_of(self, item: int) -> Mapping[str, Any]:
-        """Return the known tags of an item."""
-        return self.tags[item]
+        return self.labelled(images, item)
 
     def centre(self, item: int) -> tuple[int, ...]:
         """Return the middle of the brain's bounding box, in voxels."""
@@ -192,12 +198,7 @@ class RandomPatchDataset(VolumeDataset):
 
 
 class TaggedDataset(Dataset[Item]):
-    """Cached items, variant after variant, with the tags of the items that they were made from.
-
-    Args:
-        cached: Items, a whole number of times as many as ``plain`` has.
-        plain: With ``tags_of``.
-    """
+    """Cached items, variant after variant, with the tags of the plain items they were made from."""
 
     def __init__(self, cached: Any, plain: SliceDataset | VolumeDataset) -> None:  # noqa: ANN401
         self.cached, self.plain = cached, plain
@@ -207,11 +208,6 @@ class TaggedDataset(Dataset[Item]):
 
     def __getitem__(self, item: int) -> Item:
         return self.cached[item] | {keys.TAGS: self.plain.tags_of(item % len(self.plain))}
-
-
-def presence(store: VolumeStore, record: int) -> Item:
-    """Return which sources a record has, (N,); nothing where none is optional."""
-    return {} if store.present is None else {keys.PRESENT: torch.tensor(store.present[record])}
 
 
 def images_of(channels: Tensor) -> Item:

@@ -26,8 +26,7 @@ class EpochOrder(DistributedSampler[int]):
         process: int = 0,
     ) -> None:
         super().__init__(items, processes, process, seed=draw_seed("order", seed))
-        self.batch_size = batch_size
-        self.batches_seen = batches_seen
+        self.batch_size, self.batches_seen = batch_size, batches_seen
         self.drop_last_batch = len(self) >= batch_size
         self.batches = max(len(self) // batch_size, 1)
 

@@ -23,15 +23,13 @@ class SiteSplit:
     ) -> dict[str, str]:
         """Give each subject the side of its site.
 
-        Raises:
-            UsageError: A site stands in two lists.
-            MrcontrastError: A subject's site stands in no list, or train or test has no subject.
+        UsageError: a site stands in two lists; MrcontrastError: a subject's site stands in none, or
+        train or test has no subject.
         """
         listed = {side: list(getattr(self, side)) for side in SPLITS}
-        every = [site for part in listed.values() for site in part]
-        if len(set(every)) < len(every):
-            raise UsageError(f"Expected each site in one list, got {listed} (split). Correct it.")
         side_of = {site: side for side, part in listed.items() for site in part}
+        if len(side_of) < sum(map(len, listed.values())):
+            raise UsageError(f"Expected each site in one list, got {listed} (split). Correct it.")
         if strange := sorted({sites[name] for name in names} - set(side_of)):
             raise MrcontrastError(
                 f"Expected the site of each subject in a list, got {', '.join(strange)} (split). "
@@ -44,19 +42,12 @@ class SiteSplit:
 
 @dataclass(frozen=True)
 class FoldSplit:
-    """One fold of a cross-validation: each subject is tested in exactly one of them.
+    """One fold of a cross-validation: each subject is tested in exactly one of them."""
 
-    Attributes:
-        folds: How many, >= 2.
-        fold: Which one, 0 to folds - 1.
-        val: Share of the subjects outside the fold to validate on, in [0, 1).
-        seed: Of the shuffle, >= 0; the same for all folds.
-    """
-
-    folds: int
-    fold: int
-    val: float = 0.0
-    seed: int = 0
+    folds: int  # how many, >= 2
+    fold: int  # which one, 0 to folds - 1
+    val: float = 0.0  # share of the subjects outside the fold to validate on, in [0, 1)
+    seed: int = 0  # of the shuffle, >= 0; the same for all folds
 
     def __post_init__(self) -> None:
         if self.folds < 2 or not 0 <= self.fold < self.folds or not 0 <= self.val < 1:
@@ -75,11 +66,10 @@ class FoldSplit:
                 "Lower recipe.split.folds."
             )
         shuffled = np.random.default_rng(self.seed).permutation(sorted(names)).tolist()
-        test = shuffled[self.fold :: self.folds]
-        others = [name for name in shuffled if name not in set(test)]
-        val = others[: int(self.val * len(others) + 0.5)]
-        sides = {name: "train" for name in others} | {name: "val" for name in val}
-        sides |= {name: "test" for name in test}
+        sides = dict.fromkeys(shuffled[self.fold :: self.folds], "test")
+        others = [name for name in shuffled if name not in sides]
+        val = int(self.val * len(others) + 0.5)
+        sides |= dict.fromkeys(others[:val], "val") | dict.fromkeys(others[val:], "train")
         _need_both(sides)
         return dict(sorted(sides.items()))
 
@@ -97,23 +87,19 @@ class ListedSplit:
     ) -> dict[str, str]:
         """Split the subjects by the lists; names that were not found do not count.
 
-        Raises:
-            UsageError: A file is not there.
-            MrcontrastError: A subject stands in no list or in several.
+        UsageError: a file is not there; MrcontrastError: a subject stands in no list or in several.
         """
-        lists = {side: self._read(getattr(self, side)) for side in SPLITS}
-        present = {side: [n for n in listed if n in set(names)] for side, listed in lists.items()}
+        present: dict[str, list[str]] = {side: [] for side in SPLITS}
+        for side in SPLITS:
+            if (path := getattr(self, side)) is None:
+                continue
+            if not Path(path).is_file():
+                raise UsageError(
+                    f"Expected a list of subjects, got no file ({path}). Correct split."
+                )
+            listed = map(str.strip, Path(path).read_text(encoding="utf-8").splitlines())
+            present[side] = [name for name in listed if name in set(names)]
         return FixedSplit(**present).assign(names)
-
-    @staticmethod
-    def _read(path: str | None) -> list[str]:
-        """Read the names of one file."""
-        if path is None:
-            return []
-        if not Path(path).is_file():
-            raise UsageError(f"Expected a list of subjects, got no file ({path}). Correct split.")
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-        return [line.strip() for line in lines if line.strip()]
 
 
 @dataclass(frozen=True)

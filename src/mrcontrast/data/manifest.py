@@ -33,11 +33,7 @@ class Manifest:
 
     @classmethod
     def read(cls, root: str | Path) -> Self:
-        """Read ``root/manifest.tsv``; every file it names must be there.
-
-        Raises:
-            MrcontrastError: As the constructor, or the table or a file is missing or malformed.
-        """
+        """Read ``root/manifest.tsv``; MrcontrastError if it, or a file, is missing or malformed."""
         root = Path(root).absolute()
         path = root / MANIFEST
         if not path.is_file():
@@ -48,7 +44,10 @@ class Manifest:
         with path.open(encoding="utf-8", newline="") as file:
             table = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
             manifest = cls([from_row(row, root) for row in table], root)
-        manifest._check_files()
+        for record in manifest.records:
+            for column, file_path in record.files.items():
+                if not file_path.is_file():
+                    raise manifest._fault(f"the {column} of {record.name}", f"no file {file_path}")
         return manifest
 
     @property
@@ -59,9 +58,8 @@ class Manifest:
     def write(self) -> None:
         """Write ``root/manifest.tsv``, whole or not at all; paths become relative to root."""
         columns = columns_of(self.contrasts)
-        rows = ["\t".join(columns)]
-        rows += ["\t".join(to_row(record, columns, self.root)) for record in self.records]
-        write_text(self.root / MANIFEST, "\n".join(rows) + "\n")
+        rows = [columns, *(to_row(record, columns, self.root) for record in self.records)]
+        write_text(self.root / MANIFEST, "".join("\t".join(row) + "\n" for row in rows))
 
     def split(self, name: str) -> list[Record]:
         """Return the records of "train", "val" or "test"; val may be empty."""
@@ -101,16 +99,16 @@ class Manifest:
 
     def _shared_settings(self, contrast: str) -> dict[str, Any]:
         """Return the settings of a normaliser that all records share."""
-        records = [record for record in self.records if contrast in record.images]
-        fitted = [record.normalisers[contrast] for record in records]
-        settings = [{"name": values["name"], "clip": values["clip"]} for values in fitted]
-        for record, found in zip(records, settings, strict=True):
-            if found != settings[0]:
+        fitted = {r.name: r.normalisers[contrast] for r in self.records if contrast in r.images}
+        settings = {n: {"name": each["name"], "clip": each["clip"]} for n, each in fitted.items()}
+        first = next(iter(settings.values()))
+        for name, found in settings.items():
+            if found != first:
                 raise MrcontrastError(
-                    f"Expected one normaliser_{contrast} for all subjects, got {settings[0]} and "
-                    f"{found} ({record.name}). Prepare the data set again."
+                    f"Expected one normaliser_{contrast} for all subjects, got {first} and "
+                    f"{found} ({name}). Prepare the data set again."
                 )
-        return settings[0]
+        return first
 
     def _check(self) -> None:
         """Refuse what would make a result wrong."""
@@ -131,13 +129,6 @@ class Manifest:
         (first, thin), (last, thick) = grids[0], grids[-1]
         if first != last or thick - thin > SPACING_TOLERANCE_MM:
             raise self._fault("one grid for all", f"{len(grids)}: {grids}")
-
-    def _check_files(self) -> None:
-        """Refuse a table that names files that are not there."""
-        for record in self.records:
-            for column, path in record.files.items():
-                if not path.is_file():
-                    raise self._fault(f"the {column} of {record.name}", f"no file {path}")
 
     def _fault(self, expected: str, got: str) -> MrcontrastError:
         return MrcontrastError(

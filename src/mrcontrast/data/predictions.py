@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from mrcontrast.data import sidecars
-from mrcontrast.data.claims import FILES, REPLACED, Claims, hashes_of, is_claimed, read_claims
 from mrcontrast.data.contrasts import TABLE, ending_of
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.storage.files import replacing, sha256_file, write_json
@@ -22,6 +21,8 @@ ENDINGS = (".nii.gz", ".nii")
 SYNTHETIC = re.compile(r"_desc-synth_([A-Za-z0-9]+)$")
 SUFFIX = re.compile(f"_({'|'.join(known.suffix for known in TABLE.values())})$")
 BRAIN_MASK = "_desc-brain_mask"
+FILES, REPLACED = "Files", "Replaces"  # of a sidecar: names of its files, each with its SHA-256
+Claims = dict[str, set[str] | None]  # hashes by name; None is any content
 
 
 class Existing(Enum):
@@ -38,11 +39,7 @@ class Existing(Enum):
 
 @dataclass(frozen=True)
 class PredictionFiles:
-    """The files of one synthetic volume.
-
-    Attributes:
-        volume: NIfTI of the mean.
-    """
+    """The files of one synthetic volume; ``volume`` is the NIfTI of the mean."""
 
     volume: Path
 
@@ -74,8 +71,7 @@ class PredictionFiles:
 
     def names(self, masked: bool) -> list[Path]:
         """Return all files that are ours to write, with a mask or without."""
-        mask = [self.mask] if masked else []
-        return [self.volume, self.std, self.sidecar, *mask]
+        return [self.volume, self.std, self.sidecar, *([self.mask] if masked else [])]
 
     def refuse_foreign(self, masked: bool = False) -> None:
         """Raise UsageError if a file has one of the names that no sidecar of ours claims."""
@@ -102,10 +98,7 @@ class PredictionFiles:
         return is_claimed(path, self.claims())
 
     def needed(self, facts: Mapping[str, Any], existing: Existing) -> bool:
-        """Return whether the volume has to be made, by the facts that a finished one's sidecar has.
-
-        UsageError: it is there, made otherwise, and not to be replaced.
-        """
+        """Return whether to make the volume; UsageError: it is there, made by other facts."""
         if not self.volume.exists() or existing is Existing.REDO:
             return True
         if self.made_by(facts):
@@ -144,12 +137,9 @@ class PredictionFiles:
         A sidecar that claims old and new files comes first and the volume last, so that a process
         that is killed leaves no file without an owner. MrcontrastError: a file is not ours.
 
-        Args:
-            mean: In [0, 1], on the grid of the source.
-            std: On the same grid, or None.
-            sidecar: What made it: model, options, sources.
-            source: File or image whose geometry is kept.
-            mask: (X, Y, Z), bool, the brain, where it is to be written.
+        Mean and deviation are on the grid of the source, whose geometry is kept, the mean in
+        [0, 1]; ``mask`` is the brain, (X, Y, Z) bool, where it is to be written. The sidecar says
+        what made them: model, options, sources.
         """
         try:
             self.refuse_foreign(mask is not None)
@@ -158,9 +148,8 @@ class PredictionFiles:
         earlier = hashes_of((self.volume, self.std, self.mask), self.claims())
         paths = [self.volume, *([self.std] if std else []), *([] if mask is None else [self.mask])]
         with ExitStack() as stack:
-            unfinished = {
-                path: stack.enter_context(replacing(path)) for path in [*paths, self.sidecar]
-            }
+            every = [*paths, self.sidecar]
+            unfinished = {path: stack.enter_context(replacing(path)) for path in every}
             write_volume(unfinished[self.volume], mean, source)
             if std is not None:
                 write_volume(unfinished[self.std], std, source)
@@ -170,17 +159,12 @@ class PredictionFiles:
             facts[FILES] = {path.name: sha256_file(unfinished[path]) for path in paths}
             old = {REPLACED: earlier} if earlier else {}
             write_json(unfinished[self.sidecar], facts | old)
-        self._remove(earlier.keys() - facts[FILES].keys(), facts.get("Sources", ()))
+        used, claims = {Path(path).resolve() for path in facts.get("Sources", ())}, self.claims()
+        for path in map(self.volume.with_name, earlier.keys() - facts[FILES].keys()):
+            if is_claimed(path, claims) and path.resolve() not in used:  # that the new output lacks
+                path.unlink()
         if earlier:
             write_json(self.sidecar, facts)
-
-    def _remove(self, names: Iterable[str], inputs: Iterable[str]) -> None:
-        """Remove files of an earlier output that the new one lacks, inputs of the new one not."""
-        used = {Path(path).resolve() for path in inputs}
-        claims = self.claims()
-        for path in map(self.volume.with_name, names):
-            if is_claimed(path, claims) and path.resolve() not in used:
-                path.unlink()
 
 
 def read_sidecar(volume: Path) -> dict[str, Any]:
@@ -222,3 +206,37 @@ def without_contrast(name: str) -> str:
     ('sub-01', 'sub-01')
     """
     return SUFFIX.sub("", SYNTHETIC.sub("", name))
+
+
+def read_claims(facts: Mapping[str, Any], volume: Path, std: Path, mask: Path) -> Claims | None:
+    """Return which of three files a sidecar ({} if unreadable) claims; None if it is not ours.
+
+    Sidecars from before the hashes claim the volume, and the deviation of draws, by name.
+    """
+    if facts.get("Synthetic") is not True:
+        return None
+    if isinstance(facts.get(FILES), dict):
+        lists = [part for key in (FILES, REPLACED) if isinstance(part := facts.get(key), dict)]
+        own = {path.name: [part.get(path.name) for part in lists] for path in (volume, std, mask)}
+        known = {name: {h for h in found if isinstance(h, str)} for name, found in own.items()}
+        return {name: hashes for name, hashes in known.items() if hashes}
+    generators = facts.get("GeneratedBy")
+    entries = generators if isinstance(generators, list) else []
+    if not any(isinstance(entry, dict) and entry.get("Name") == "mrcontrast" for entry in entries):
+        return None
+    samples = facts.get("Samples")
+    several = isinstance(samples, int) and samples > 1
+    return {path.name: None for path in ((volume, std) if several else (volume,))}
+
+
+def is_claimed(path: Path, claims: Claims | None) -> bool:
+    """Return whether a file has the name and content of a claimed one."""
+    if claims is None or path.name not in claims or not path.is_file():
+        return False
+    hashes = claims[path.name]
+    return hashes is None or sha256_file(path) in hashes
+
+
+def hashes_of(paths: Iterable[Path], claims: Claims | None) -> dict[str, str]:
+    """Return the hashes of claimed files that are there, by name."""
+    return {path.name: sha256_file(path) for path in paths if is_claimed(path, claims)}

@@ -24,40 +24,25 @@ SCANNED_SLICES = "scanned_slices"  # of the measures: first and last
 class Record:
     """One session of one subject.
 
-    Attributes:
-        subject: With its prefix, such as "sub-03".
-        session: With its prefix, such as "ses-1", or None.
-        split: "train", "val" or "test".
-        site: Scanner or data set that it came from.
-        images: Prepared volumes by contrast, such as "flair" and "t1w", all on one grid: RAS,
-            skull-stripped, float32 in [0, 1].
-        brain_mask: uint8, 1 in the brain.
-        lesion_mask: uint8, 1 in lesions, or None.
-        labels: uint8 tissue labels, or None.
-        sha256: Hash of the bytes of each image, by contrast.
-        shape: Voxels along x, y, z; the same for all records.
-        spacing_mm: The same along all axes and for all records.
-        normalisers: ``FittedNormaliser.to_dict()`` by contrast.
-        tags: What is known of subject and scan: age, sex, field_strength_t, ...
-        measures: What was measured during preparation, such as brain_ml.
-        raw: Absolute paths of the raw files, by contrast, and under "mask" of the brain mask that
-            came with them; empty for a phantom. They need not exist any more.
+    Images are all on one grid: RAS, skull-stripped, float32 in [0, 1]. ``raw`` has the absolute
+    paths of the raw files, by contrast, and under "mask" of the brain mask that came with them; it
+    is empty for a phantom, and they need not exist any more.
     """
 
-    subject: str
-    session: str | None
-    split: str
-    site: str
-    images: dict[str, Path]
-    brain_mask: Path
-    lesion_mask: Path | None
-    labels: Path | None
-    sha256: dict[str, str]
-    shape: tuple[int, int, int]
-    spacing_mm: float
-    normalisers: dict[str, dict[str, Any]]
-    tags: dict[str, Any] = field(default_factory=dict)
-    measures: dict[str, Any] = field(default_factory=dict)
+    subject: str  # with its prefix, such as "sub-03"
+    session: str | None  # with its prefix, such as "ses-1"
+    split: str  # "train", "val" or "test"
+    site: str  # scanner or data set that it came from
+    images: dict[str, Path]  # by contrast
+    brain_mask: Path  # uint8, 1 in the brain
+    lesion_mask: Path | None  # uint8, 1 in lesions
+    labels: Path | None  # uint8 tissue labels
+    sha256: dict[str, str]  # of the bytes of each image
+    shape: tuple[int, int, int]  # voxels along x, y, z; the same for all records
+    spacing_mm: float  # the same along all axes and for all records
+    normalisers: dict[str, dict[str, Any]]  # ``FittedNormaliser.to_dict()``
+    tags: dict[str, Any] = field(default_factory=dict)  # of subject and scan: age, sex, ...
+    measures: dict[str, Any] = field(default_factory=dict)  # of preparation, such as brain_ml
     raw: dict[str, Path] = field(default_factory=dict)
 
     @property
@@ -106,10 +91,8 @@ def contrasts_in(columns: Iterable[str]) -> list[str]:
     ['t2w']
     """
     prefixes = (BY_CONTRAST["sha256"], BY_CONTRAST["normalisers"])
-    names = [
-        str(key).removeprefix(p) for p in prefixes for key in columns if str(key).startswith(p)
-    ]
-    return list(dict.fromkeys(names))
+    pairs = [(prefix, str(key)) for prefix in prefixes for key in columns]
+    return list(dict.fromkeys(key.removeprefix(p) for p, key in pairs if key.startswith(p)))
 
 
 def to_row(record: Record, columns: Sequence[str], root: Path) -> list[str]:
@@ -174,7 +157,7 @@ def _from_cell(column: str, cell: str | None, root: Path, optional: bool) -> Any
         raise ValueError(f"{column} is {ABSENT}")
     kind = column.partition("_")[0]
     if column in NAMES:
-        return _name(column, cell)
+        return _checked(column, cell)
     if column in ("tags", "measures") or kind == "normaliser":
         return json.loads(cell)
     if column == "shape":
@@ -184,18 +167,14 @@ def _from_cell(column: str, cell: str | None, root: Path, optional: bool) -> Any
         return float(cell)
     if column in ("split", "site") or kind == "sha256":
         return cell
-    return Path(cell) if kind == "source" else root / _inside(column, cell)
+    return Path(cell) if kind == "source" else root / _checked(column, cell)
 
 
-def _inside(column: str, cell: str) -> str:
-    """Return a path of a row unless it leads out of the data set."""
-    if Path(cell).is_absolute() or ".." in Path(cell).parts:
-        raise ValueError(f"{column} is {cell}, which leads out of the data set")
-    return cell
-
-
-def _name(column: str, cell: str) -> str:
-    """Return a subject or session unless a file named after it would lie in another folder."""
-    if Path(cell).name != cell or cell == ".." or "\\" in cell:
+def _checked(column: str, cell: str) -> str:
+    """Return a name or path of a row unless a file by it would lie outside of its folder."""
+    path = Path(cell)
+    if column in NAMES and (path.name != cell or cell == ".." or "\\" in cell):
         raise ValueError(f"{column} is {cell!r}, which is no name")
+    if path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"{column} is {cell}, which leads out of the data set")
     return cell

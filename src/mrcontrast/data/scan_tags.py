@@ -11,7 +11,7 @@ SCAN_NUMBERS = {
     "flip_deg": ("FlipAngle", 1.0),
     "slice_thickness_mm": ("SliceThickness", 1.0),
 }
-SCAN_WORDS = {"sequence": ("PulseSequenceType", "SequenceName", "ProtocolName", "ScanningSequence")}
+SEQUENCE = ("PulseSequenceType", "SequenceName", "ProtocolName", "ScanningSequence")
 SCANNER_WORDS = {
     "manufacturer": "Manufacturer",
     "scanner_model": "ManufacturersModelName",
@@ -26,10 +26,8 @@ def tags_of_scan(known: Mapping[str, Any], contrast: str) -> dict[str, Any]:
     for tag, (key, factor) in SCAN_NUMBERS.items():
         if (number := number_of(known.get(key))) is not None:
             tags[f"{contrast}_{tag}"] = round(number * factor, 6)
-    for tag, keys in SCAN_WORDS.items():
-        words = [str(known[key]) for key in keys if is_known(known.get(key))]
-        if words:
-            tags[f"{contrast}_{tag}"] = words[0]
+    if words := [str(known[key]) for key in SEQUENCE if is_known(known.get(key))]:
+        tags[f"{contrast}_sequence"] = words[0]
     if (strength := number_of(known.get("MagneticFieldStrength"))) is not None:
         tags["field_strength_t"] = strength
     for tag, key in SCANNER_WORDS.items():

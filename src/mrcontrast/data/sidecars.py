@@ -16,14 +16,11 @@ class Sidecars:
         self._listed: dict[Path, list[Path]] = {}
 
     def known(self, image: Path) -> dict[str, Any]:
-        """Return the keys of all sidecars that hold for an image.
+        """Return the keys of all sidecars that hold for ``.../<entities>_<suffix>.nii.gz``.
 
         A sidecar holds for the images below its folder with its suffix and all of its entities;
         one that is nearer to the image goes before (BIDS, the inheritance principle). The sidecar
         of the image's own name holds whatever the name.
-
-        Args:
-            image: ``.../<entities>_<suffix>.nii.gz``.
         """
         known: dict[str, Any] = {}
         for path in self._holding(image):

@@ -18,31 +18,24 @@ NOWHERE: Sites = MappingProxyType({})
 class RandomSplit:
     """A seeded split; sizes are fractions that sum to 1, or counts that sum to n.
 
-    One of them may be None: the rest, of 1 beside fractions and of n beside counts.
-
-    Attributes:
-        train: At least one subject results.
-        val: May be 0, and in a small data set a fraction of it may round to no subject.
-        test: At least one subject results.
-        seed: Of the shuffle, >= 0.
+    One of them may be None: the rest, of 1 beside fractions and of n beside counts. Train and test
+    get at least one subject; ``val`` may be 0, and in a small data set round to no subject.
     """
 
     train: float | None
     val: float | None
     test: float | None
-    seed: int
+    seed: int  # of the shuffle, >= 0
 
     def assign(
         self, names: Sequence[str], dropped: Collection[str] = (), sites: Sites = NOWHERE
     ) -> dict[str, str]:
         """Give each subject that is left one side, whatever the order of the names.
 
-        Raises:
-            MrcontrastError: Fewer than two subjects, or a duplicate.
-            UsageError: Several sizes are None, they are fractions and counts, or they do not fit
-                the number of subjects.
+        MrcontrastError: fewer than two subjects, or a duplicate; UsageError: several sizes are
+        None, they are fractions and counts, or they do not fit the number of subjects.
         """
-        sizes = {"train": self.train, "val": self.val, "test": self.test}
+        sizes = {side: getattr(self, side) for side in SPLITS}
         known = {side: float(size) for side, size in sizes.items() if size is not None}
         whole = 1 if _are_fractions(known) else len(names)
         rest = whole - sum(known.values())
@@ -71,13 +64,11 @@ class FixedSplit:
     ) -> dict[str, str]:
         """Split the subjects by their lists, in which dropped ones do not count.
 
-        Raises:
-            MrcontrastError: Fewer than two subjects, a duplicate, a subject on two sides or none,
-                or no subject in train or test.
+        MrcontrastError: fewer than two subjects, a duplicate, a subject on two sides or none, or no
+        subject in train or test.
         """
         _check_names(names)
-        lists = {"train": self.train, "val": self.val, "test": self.test}
-        left = {side: [n for n in listed if n not in dropped] for side, listed in lists.items()}
+        left = {side: [n for n in getattr(self, side) if n not in dropped] for side in SPLITS}
         sides = Counter(name for listed in left.values() for name in listed)
         faults = {
             "on two sides": sorted(name for name, n in sides.items() if n > 1),

@@ -58,10 +58,7 @@ class VolumeStore(Sequence[np.ndarray]):
 
 
 def open_store(
-    records: Sequence[Record],
-    folder: Path,
-    contrasts: Sequence[str],
-    optional: Sequence[str] = (),
+    records: Sequence[Record], folder: Path, contrasts: Sequence[str], optional: Sequence[str] = ()
 ) -> VolumeStore:
     """Open the store of some records of one grid and make what is missing from it.
 
@@ -69,9 +66,8 @@ def open_store(
     renamed, and its name is the hash of what is in it. Channels follow ``contrasts``, the target
     last; that of an ``optional`` contrast is 0 where a record lacks it.
 
-    Raises:
-        MrcontrastError: The folder cannot be written to, a record lacks a contrast, or a volume
-            has changed since the data set was prepared.
+    MrcontrastError: the folder cannot be written to, a record lacks a contrast, or a volume has
+    changed since the data set was prepared.
     """
     paths = [folder / f"{record_key(record, contrasts, optional)}.npy" for record in records]
     for record, path in zip(records, paths, strict=True):
@@ -97,9 +93,8 @@ def record_key(record: Record, contrasts: Sequence[str], optional: Sequence[str]
             f"({record.brain_mask.parent}). Set data.source and data.target to contrasts that all "
             f"sessions have, such as {', '.join(record.images)}, or data.optional=[{lacking[0]}]."
         )
-    mask = sha256_file(record.brain_mask)
     hashes = [record.sha256.get(name, ABSENT) for name in contrasts]
-    parts = (str(STORE_VERSION), *hashes, mask)
+    parts = (str(STORE_VERSION), *hashes, sha256_file(record.brain_mask))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
@@ -109,11 +104,9 @@ def area_path(path: Path) -> Path:
 
 
 def read_record(record: Record, contrasts: Sequence[str]) -> np.ndarray:
-    """Return N contrasts and the brain mask of one record, (Z, N + 1, X, Y) float16.
-
-    A contrast that the record lacks is 0.
-    """
+    """Return N contrasts, 0 where absent, and the brain mask, (Z, N + 1, X, Y) float16."""
     names = [name for name in contrasts if name in record.images]
+    volumes = {}
     for name in names:
         path, sha256 = record.images[name], record.sha256[name]
         if (got := sha256_file(path)) != sha256:
@@ -121,10 +114,7 @@ def read_record(record: Record, contrasts: Sequence[str]) -> np.ndarray:
                 f"Expected SHA-256 {sha256[:12]}, got {got[:12]} ({path}). "
                 "Prepare the data set again."
             )
-    volumes = {
-        name: read_volume(record.images[name], record.normalisers[name]["name"] == MAP)
-        for name in names
-    }
+        volumes[name] = read_volume(path, record.normalisers[name]["name"] == MAP)
     first = volumes[names[0]]
     for name in names[1:]:
         same_grid(first, volumes[name], record.images[names[0]], record.images[name])

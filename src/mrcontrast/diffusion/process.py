@@ -15,30 +15,20 @@ class DiffusionProcess(nn.Module):
 
     Everywhere ``predict(x_t, t)`` is the network: noisy data (B, C, *S) and times (B,) in [0, 1]
     to what ``target`` defines, (B, C, *S).
-
-    Args:
-        schedule: Weights of data and noise over time.
-        target: Quantity that the network predicts.
-        times: Distribution of the training times.
-        sampler: Solver from noise to data.
     """
 
     def __init__(
         self, schedule: NoiseSchedule, target: Target, times: TimeSampler, sampler: Sampler
     ) -> None:
         super().__init__()
-        self.schedule = schedule
-        self.target = target
-        self.times = times
-        self.sampler = sampler
+        self.schedule, self.target = schedule, target
+        self.times, self.sampler = times, sampler
 
     def error(self, predict: Predict, x: Tensor, noise: Tensor, t: Tensor) -> Tensor:
         """Return the mean squared error at given noise (B, C, *S) and times (B,), a scalar."""
         x_t = self.schedule.add_noise(x, noise, t)
-        wanted = self.target.regression_target(
-            x, noise, self.schedule.alpha(t), self.schedule.sigma(t)
-        )
-        return F.mse_loss(predict(x_t, t), wanted)
+        weights = self.schedule.alpha(t), self.schedule.sigma(t)
+        return F.mse_loss(predict(x_t, t), self.target.regression_target(x, noise, *weights))
 
     def noisy(self, x: Tensor, noise: Tensor, time: float) -> Tensor:
         """Return data (B, C, *S) with noise of a time in (0, 1] added."""
@@ -47,10 +37,9 @@ class DiffusionProcess(nn.Module):
     def denoise(self, predict: Predict, x: Tensor, noise: Tensor, time: float) -> Tensor:
         """Return the one-step estimate of ``x`` (B, C, *S) from its noisy version at a time."""
         t = torch.full((len(x),), time, device=x.device)
-        x_t = self.noisy(x, noise, time)
-        return self.target.to_data(
-            predict(x_t, t), x_t, self.schedule.alpha(t), self.schedule.sigma(t)
-        )
+        x_t = self.schedule.add_noise(x, noise, t)
+        weights = self.schedule.alpha(t), self.schedule.sigma(t)
+        return self.target.to_data(predict(x_t, t), x_t, *weights)
 
 
 def fixed_noise(like: Tensor, seed: int) -> Tensor:

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from torch import Tensor
 
-from mrcontrast.diffusion.sampling import Denoiser, Generators, Moment, Sampler, draw
+from mrcontrast.diffusion.sampling import Denoiser, Generators, Grid, Moment, Sampler, draw
 from mrcontrast.errors import UsageError
 
 
@@ -19,9 +19,7 @@ class EulerFlow(Sampler):
     estimates rather than the velocity, which needs no derivative of the schedule.
     """
 
-    def integrate(
-        self, denoiser: Denoiser, x: Tensor, grid: list[Moment], generator: Generators
-    ) -> Tensor:
+    def integrate(self, denoiser: Denoiser, x: Tensor, grid: Grid, generator: Generators) -> Tensor:
         """Take Euler steps; no noise is drawn."""
         for now, after in pairwise(grid):
             x = denoiser(x, now).at(after.alpha, after.sigma)
@@ -34,9 +32,8 @@ class HeunFlow(Sampler):
     x_s = x_t + int data dalpha + int noise dsigma by the trapezium rule, after an Euler step to s.
     The last step is Euler's, since networks are not trained at t = 0.
 
-    Source: Karras et al. 2022, arXiv 2206.00364, algorithm 1; ours averages data and noise
-    estimates along (alpha, sigma) rather than dx/dsigma. For rectified flow the two are Heun's
-    method on the velocity.
+    Source: Karras et al. 2022, arXiv 2206.00364, algorithm 1; ours averages estimates along (alpha,
+    sigma) rather than dx/dsigma. For rectified flow the two are Heun's method on the velocity.
     """
 
     @property
@@ -44,9 +41,7 @@ class HeunFlow(Sampler):
         """Number of network calls: two a step, one in the last."""
         return 2 * self.num_steps - 1
 
-    def integrate(
-        self, denoiser: Denoiser, x: Tensor, grid: list[Moment], generator: Generators
-    ) -> Tensor:
+    def integrate(self, denoiser: Denoiser, x: Tensor, grid: Grid, generator: Generators) -> Tensor:
         """Take Heun steps and a last Euler step; no noise is drawn."""
         for now, after in pairwise(grid[:-1]):
             first = denoiser(x, now)
@@ -62,8 +57,6 @@ class DDIM(Sampler):
     Args:
         num_steps: See `Sampler`; likewise ``shift`` and ``rho``.
         eta: Share of the ancestral standard deviation that is fresh noise, in [0, 1].
-        shift: See `Sampler`.
-        rho: See `Sampler`.
 
     Source: Song et al. 2020, "Denoising diffusion implicit models", arXiv 2010.02502, eq. 12 and
     16; ours takes both ends of a step from one continuous grid, so that any number of steps ends
@@ -77,15 +70,9 @@ class DDIM(Sampler):
         if not 0 <= eta <= 1:
             raise UsageError(f"Expected eta in [0, 1], got {eta:g} (DDIM). 0 draws no noise.")
         self.eta = eta
+        self.adds_noise = eta > 0
 
-    @property
-    def adds_noise(self) -> bool:
-        """Whether eta is above 0."""
-        return self.eta > 0
-
-    def integrate(
-        self, denoiser: Denoiser, x: Tensor, grid: list[Moment], generator: Generators
-    ) -> Tensor:
+    def integrate(self, denoiser: Denoiser, x: Tensor, grid: Grid, generator: Generators) -> Tensor:
         """Take DDIM steps; noise is drawn when eta is above 0, but not in the last step."""
         for now, after in pairwise(grid):
             fresh = self.eta * posterior_std(now, after)
@@ -104,8 +91,6 @@ class DDPM(Sampler):
             For Gaussian data every intermediate x_s then has the right variance, at any number of
             steps. For variance-preserving schedules 0 is the paper's beta tilde and `DDIM` with
             eta 1, and 1 is its beta, for latents of unit variance.
-        shift: See `Sampler`.
-        rho: See `Sampler`.
 
     Source: Ho et al. 2020, arXiv 2006.11239, eq. 6, 7 and 11; the variance between its two choices
     is Bao et al. 2022, "Analytic-DPM", arXiv 2201.06503, theorem 1, with c given rather than
@@ -117,6 +102,8 @@ class DDPM(Sampler):
     1 makes that step, and its deviation from c^2, smaller.
     """
 
+    adds_noise = True
+
     def __init__(
         self, num_steps: int, data_std: float = 1.0, shift: float = 1.0, rho: float = 1.0
     ) -> None:
@@ -125,21 +112,16 @@ class DDPM(Sampler):
             raise UsageError(f"Expected data_std >= 0, got {data_std:g} (DDPM). 1 fits latents.")
         self.data_std = data_std
 
-    @property
-    def adds_noise(self) -> bool:
-        """Always."""
-        return True
-
-    def integrate(
-        self, denoiser: Denoiser, x: Tensor, grid: list[Moment], generator: Generators
-    ) -> Tensor:
+    def integrate(self, denoiser: Denoiser, x: Tensor, grid: Grid, generator: Generators) -> Tensor:
         """Take ancestral steps; no noise is drawn in the last."""
         for now, after in pairwise(grid):
             posterior = posterior_std(now, after)
             x = denoiser(x, now).at(after.alpha, math.sqrt(after.sigma**2 - posterior**2))
             if after.sigma > 0:
-                doubt = data_weight(now, after) * data_doubt(now, self.data_std)
-                x = x + math.hypot(posterior, doubt) * draw(x, generator)
+                # Weight of the data in the mean of q(x_s | x_t, data), and their std given x_t.
+                weight = after.alpha * (forward_std(now, after) / now.sigma) ** 2
+                doubt = self.data_std * now.sigma / math.hypot(now.alpha * self.data_std, now.sigma)
+                x = x + math.hypot(posterior, weight * doubt) * draw(x, generator)
         return x
 
 
@@ -153,9 +135,7 @@ class DPMSolverPP2M(Sampler):
     exponentials as ratios of alpha and sigma, which are finite at both ends of the path.
     """
 
-    def integrate(
-        self, denoiser: Denoiser, x: Tensor, grid: list[Moment], generator: Generators
-    ) -> Tensor:
+    def integrate(self, denoiser: Denoiser, x: Tensor, grid: Grid, generator: Generators) -> Tensor:
         """Take multistep updates; no noise is drawn."""
         before: tuple[Moment, Tensor] | None = None
         for now, after in pairwise(grid):
@@ -178,16 +158,6 @@ def forward_std(now: Moment, after: Moment) -> float:
 def posterior_std(now: Moment, after: Moment) -> float:
     """Return the standard deviation of q(x_s | x_t, data), s = ``after`` the cleaner moment."""
     return forward_std(now, after) * after.sigma / now.sigma
-
-
-def data_weight(now: Moment, after: Moment) -> float:
-    """Return the weight of the data in the mean of q(x_s | x_t, data), s = ``after``."""
-    return after.alpha * (forward_std(now, after) / now.sigma) ** 2
-
-
-def data_doubt(now: Moment, data_std: float) -> float:
-    """Return the standard deviation of Gaussian data given x_t."""
-    return data_std * now.sigma / math.hypot(now.alpha * data_std, now.sigma)
 
 
 def extrapolation(before: Moment, now: Moment, after: Moment) -> float:

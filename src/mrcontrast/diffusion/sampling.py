@@ -25,6 +25,9 @@ class Moment:
     sigma: float
 
 
+Grid = list[Moment]
+
+
 @dataclass(frozen=True)
 class Estimate:
     """The network's estimate at one moment: expected data and noise, (B, C, *S) each."""
@@ -41,10 +44,7 @@ class Estimate:
 class Denoiser:
     """The network with its target, from x_t at a moment to an estimate of data and noise.
 
-    Attributes:
-        predict: Network, (x_t (B, C, *S), t (B,)) -> prediction (B, C, *S).
-        target: Meaning of the prediction.
-        dtype: Dtype of the network's input.
+    ``predict`` maps x_t (B, C, *S) in ``dtype`` and t (B,) to a prediction (B, C, *S).
     """
 
     predict: Predict
@@ -71,9 +71,13 @@ class Sampler(ABC):
         rho: Above 1 takes finer steps near the data. With 2, second-order samplers keep their order
             on variance-preserving schedules, whose sigma goes like sqrt(t) there.
 
+    ``adds_noise`` says whether fresh noise enters between the first step and the last.
+
     Source: shift is Esser et al. 2024, arXiv 2403.03206, eq. 23; rho is after Karras et al. 2022,
     arXiv 2206.00364, eq. 5, on t rather than sigma.
     """
+
+    adds_noise = False
 
     def __init__(self, num_steps: int, shift: float = 1.0, rho: float = 1.0) -> None:
         if shift <= 0 or rho <= 0:
@@ -97,11 +101,6 @@ class Sampler(ABC):
         """Number of network calls for one sample."""
         return self.num_steps
 
-    @property
-    def adds_noise(self) -> bool:
-        """Whether fresh noise enters between the first step and the last."""
-        return False
-
     def times(self) -> Tensor:
         """Return the grid, (num_steps + 1,), float64, from 1 down to 0."""
         t = torch.linspace(1, 0, self.num_steps + 1, dtype=torch.float64) ** self.rho
@@ -117,18 +116,15 @@ class Sampler(ABC):
         generator: Generators = None,
         start: float = 1.0,
     ) -> Tensor:
-        """Turn noise, or noisy data, into data.
+        """Turn noise, or noisy data, into data (B, C, *S), in the dtype of ``noise``.
 
         Args:
             predict: Network, (x_t (B, C, *S), t (B,) in [0, 1]) -> prediction (B, C, *S).
             noise: Standard normal, (B, C, *S); with an earlier start, x_t at that time.
-            schedule: The schedule of the network's training.
-            target: The target of the network's training.
+            schedule: That of the network's training.
+            target: That of the network's training.
             generator: Source of noise between the steps; see `draw`.
             start: Time of ``noise``, in (0, 1].
-
-        Returns:
-            Data, (B, C, *S), in the dtype of ``noise``; steps are computed in float32 or better.
         """
         times = self.times() * min(start, schedule.latest_time(target.min_alpha))
         weights = schedule.alpha(times).tolist(), schedule.sigma(times).tolist()
@@ -138,22 +134,17 @@ class Sampler(ABC):
         return self.integrate(denoiser, x, grid, generator).to(noise.dtype)
 
     @abstractmethod
-    def integrate(
-        self, denoiser: Denoiser, x: Tensor, grid: list[Moment], generator: Generators
-    ) -> Tensor:
+    def integrate(self, denoiser: Denoiser, x: Tensor, grid: Grid, generator: Generators) -> Tensor:
         """Carry ``x`` (B, C, *S) from the first moment of the grid to the last."""
 
 
 def draw(like: Tensor, generator: Generators = None) -> Tensor:
-    """Return standard normal noise.
+    """Return standard normal noise of shape (B, C, *S), dtype and device of ``like``.
 
     Args:
-        like: Shape (B, C, *S), dtype and device of the result.
+        like: (B, C, *S).
         generator: None (torch's global one), one for the batch, one for each item, whose noise then
             does not depend on its batch, or a function that returns the noise.
-
-    Raises:
-        ValueError: The number of generators is not the batch size.
     """
     if generator is None:
         return torch.randn_like(like)

@@ -34,31 +34,26 @@ class NoiseSchedule(nn.Module, ABC):
         """Return the weight of the noise, (B,), rising from 0."""
 
     def add_noise(self, z: Tensor, noise: Tensor, t: Tensor) -> Tensor:
-        """Return x_t = alpha(t) z + sigma(t) noise.
+        """Return x_t = alpha(t) z + sigma(t) noise, (B, C, *S), in the dtype of ``z``.
 
-        Args:
-            z: Data, (B, C, *S).
-            noise: Standard normal, (B, C, *S).
-            t: Times, (B,), in [0, 1].
-
-        Returns:
-            x_t, (B, C, *S), computed in float32 or better, in the dtype of ``z``.
+        Data ``z`` and standard normal ``noise`` are (B, C, *S), ``t`` is (B,) in [0, 1].
         """
         alpha, sigma = per_item(self.alpha(t), z), per_item(self.sigma(t), z)
         return (alpha * z + sigma * noise).to(z.dtype)
 
     def latest_time(self, min_alpha: float) -> float:
         """Return the latest t in [0, 1] with alpha(t) >= ``min_alpha`` in [0, 1], by bisection."""
+
+        def reaches(t: float) -> bool:
+            return self.alpha(torch.tensor([t], dtype=torch.float64)).item() >= min_alpha
+
         low, high = 0.0, 1.0
-        if self._alpha_at(high) >= min_alpha:
+        if reaches(high):
             return high
         for _ in range(40):
             middle = (low + high) / 2
-            low, high = (middle, high) if self._alpha_at(middle) >= min_alpha else (low, middle)
+            low, high = (middle, high) if reaches(middle) else (low, middle)
         return low
-
-    def _alpha_at(self, t: float) -> float:
-        return self.alpha(torch.tensor([t], dtype=torch.float64)).item()
 
 
 class RectifiedFlow(NoiseSchedule):
@@ -84,10 +79,8 @@ class VariancePreserving(NoiseSchedule):
     Step k in 0..T-1 of the papers is t = (k + 1) / T, and alpha_bar(0) = 1. Between the steps log
     alpha_bar is linear in t, so the SNR falls strictly. alpha(1) is small but not 0, so sampling
     from pure noise has a small bias of the mean. The table is a float32 buffer outside the state
-    dict, which moves with the device and keeps its dtype.
-
-    Args:
-        betas: Variance added in each step, (T,), float64, in (0, 1).
+    dict, which moves with the device and keeps its dtype. ``betas`` are the variances added in each
+    step, (T,), float64, in (0, 1).
 
     Source: Ho et al. 2020, "Denoising diffusion probabilistic models", arXiv 2006.11239, eq. 4;
     interpolated as in the released code of Lu et al. 2022, arXiv 2206.00927.
@@ -97,8 +90,8 @@ class VariancePreserving(NoiseSchedule):
 
     def __init__(self, betas: Tensor) -> None:
         super().__init__()
-        if betas.min() <= 0 or betas.max() >= 1:
-            low, high = betas.min().item(), betas.max().item()
+        low, high = betas.min().item(), betas.max().item()
+        if low <= 0 or high >= 1:
             raise UsageError(
                 f"Expected betas in (0, 1), got {low:g} to {high:g}. Change the schedule's range."
             )
@@ -129,15 +122,9 @@ class VariancePreserving(NoiseSchedule):
 
 
 class LinearBeta(VariancePreserving):
-    """Linear betas.
+    """Linear betas, from ``beta_start`` to ``beta_end`` in (0, 1) over T >= 2 steps.
 
-    Args:
-        num_train_steps: T, at least 2.
-        beta_start: First beta, in (0, 1).
-        beta_end: Last beta, in (0, 1).
-
-    Source: Ho et al. 2020, arXiv 2006.11239, section 4 (T = 1000, 1e-4 to 0.02); ours is
-    continuous in time (see `VariancePreserving`).
+    Source: Ho et al. 2020, arXiv 2006.11239, section 4 (T = 1000, 1e-4 to 0.02).
     """
 
     def __init__(self, num_train_steps: int, beta_start: float, beta_end: float) -> None:
@@ -145,15 +132,10 @@ class LinearBeta(VariancePreserving):
 
 
 class ScaledLinearBeta(VariancePreserving):
-    """Betas with linear square roots.
-
-    Args:
-        num_train_steps: T, at least 2.
-        beta_start: First beta, in (0, 1).
-        beta_end: Last beta, in (0, 1).
+    """Betas with linear square roots, from ``beta_start`` to ``beta_end`` in (0, 1).
 
     Source: Rombach et al. 2022, "High-resolution image synthesis with latent diffusion models",
-    arXiv 2112.10752, its released code; ours is continuous in time (see `VariancePreserving`).
+    arXiv 2112.10752, its released code.
     """
 
     def __init__(self, num_train_steps: int, beta_start: float, beta_end: float) -> None:
@@ -164,13 +146,11 @@ class ScaledLinearBeta(VariancePreserving):
 class CosineBeta(VariancePreserving):
     """alpha_bar as a squared cosine.
 
-    Args:
-        num_train_steps: T, at least 2.
-        offset: s of the paper, >= 0; keeps the first betas above 0.
-        max_beta: Cap of beta, in (0, 1), which keeps alpha(1) above 0.
+    ``offset`` is s of the paper, >= 0, which keeps the first betas above 0; ``max_beta`` is the cap
+    of beta, in (0, 1), which keeps alpha(1) above 0. T is at least 2.
 
     Source: Nichol and Dhariwal 2021, "Improved DDPM", arXiv 2102.09672, eq. 17 (s = 0.008, cap
-    0.999); ours is continuous in time (see `VariancePreserving`).
+    0.999).
     """
 
     def __init__(self, num_train_steps: int, offset: float, max_beta: float) -> None:

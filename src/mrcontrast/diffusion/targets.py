@@ -15,9 +15,8 @@ from mrcontrast.diffusion.schedules import per_item
 class Target(ABC):
     """A linear combination of data and noise, and its inverse.
 
-    Attributes:
-        min_alpha: Smallest alpha at which the data follow from the prediction; samplers start no
-            later than the schedule's time of that alpha.
+    ``min_alpha`` is the smallest alpha at which the data follow from the prediction; samplers start
+    no later than the schedule's time of that alpha.
     """
 
     min_alpha: ClassVar[float] = 0.0
@@ -62,28 +61,6 @@ class Epsilon(Target):
         return prediction
 
 
-class V(Target):
-    """The angular velocity v = alpha noise - sigma data.
-
-    Source: Salimans and Ho 2022, "Progressive distillation", arXiv 2202.00512, appendix D; ours
-    divides by alpha^2 + sigma^2, 1 in the paper, to hold for rectified flow too.
-    """
-
-    def regression_target(self, z: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-        """Return alpha noise - sigma z."""
-        return per_item(alpha, z) * noise - per_item(sigma, z) * z
-
-    def to_data(self, prediction: Tensor, z_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-        """Return (alpha z_t - sigma v) / (alpha^2 + sigma^2)."""
-        alpha, sigma = per_item(alpha, z_t), per_item(sigma, z_t)
-        return (alpha * z_t - sigma * prediction) / (alpha**2 + sigma**2)
-
-    def to_noise(self, prediction: Tensor, z_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-        """Return (sigma z_t + alpha v) / (alpha^2 + sigma^2)."""
-        alpha, sigma = per_item(alpha, z_t), per_item(sigma, z_t)
-        return (sigma * z_t + alpha * prediction) / (alpha**2 + sigma**2)
-
-
 class Velocity(Target):
     """The velocity of the straight path, u = noise - data.
 
@@ -92,19 +69,38 @@ class Velocity(Target):
     schedules too.
     """
 
+    def weights(self, alpha: Tensor, sigma: Tensor) -> tuple[Tensor | int, Tensor | int]:
+        """Return p and q of p noise - q data."""
+        return 1, 1
+
     def regression_target(self, z: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-        """Return noise - z."""
-        return noise - z
+        """Return p noise - q z."""
+        p, q = self.weights(per_item(alpha, z), per_item(sigma, z))
+        return p * noise - q * z
 
     def to_data(self, prediction: Tensor, z_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-        """Return (z_t - sigma u) / (alpha + sigma)."""
+        """Return (p z_t - sigma u) / (alpha p + sigma q)."""
         alpha, sigma = per_item(alpha, z_t), per_item(sigma, z_t)
-        return (z_t - sigma * prediction) / (alpha + sigma)
+        p, q = self.weights(alpha, sigma)
+        return (p * z_t - sigma * prediction) / (alpha * p + sigma * q)
 
     def to_noise(self, prediction: Tensor, z_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-        """Return (z_t + alpha u) / (alpha + sigma)."""
+        """Return (q z_t + alpha u) / (alpha p + sigma q)."""
         alpha, sigma = per_item(alpha, z_t), per_item(sigma, z_t)
-        return (z_t + alpha * prediction) / (alpha + sigma)
+        p, q = self.weights(alpha, sigma)
+        return (q * z_t + alpha * prediction) / (alpha * p + sigma * q)
+
+
+class V(Velocity):
+    """The angular velocity v = alpha noise - sigma data.
+
+    Source: Salimans and Ho 2022, "Progressive distillation", arXiv 2202.00512, appendix D; ours
+    divides by alpha^2 + sigma^2, 1 in the paper, to hold for rectified flow too.
+    """
+
+    def weights(self, alpha: Tensor, sigma: Tensor) -> tuple[Tensor | int, Tensor | int]:
+        """Return alpha and sigma."""
+        return alpha, sigma
 
 
 class Data(Target):

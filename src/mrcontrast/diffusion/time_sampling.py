@@ -36,10 +36,7 @@ class TimeSampler(ABC):
     ) -> Tensor:
         """Sample times, (n,), float32, in (0, 1).
 
-        Args:
-            n: Number of times.
-            generator: Random generator, which samples on its own device.
-            device: Device of the result; by default that of the generator, else the CPU.
+        A generator samples on its own device, which is also the default ``device``, else the CPU.
         """
         home = device if generator is None else generator.device
         u = torch.rand(n, generator=generator, device=home)
@@ -63,10 +60,7 @@ class UniformTimes(TimeSampler):
 class LogitNormalTimes(TimeSampler):
     """Times with a normal logit, which favour the middle of the path.
 
-    Args:
-        mean: Mean of logit(t); above 0 favours noise.
-        std: Standard deviation of logit(t), above 0.
-        stratified: See `TimeSampler`.
+    ``mean`` and ``std``, above 0, are those of logit(t); a mean above 0 favours noise.
 
     Source: Esser et al. 2024, "Scaling rectified flow transformers", arXiv 2403.03206, eq. 19.
     """

@@ -17,18 +17,11 @@ ADVICE = "Free some space or set MRCONTRAST_CACHE=<folder>."
 
 
 class ArrayWriter:
-    """Fills NumPy files, one for each name, from their first item to the last.
-
-    Args:
-        folder: Where the files ``<name>.npy`` go.
-        length: Items in all.
-    """
+    """Fills NumPy files ``<name>.npy`` of so many items from their first item to the last."""
 
     def __init__(self, folder: Path, length: int) -> None:
-        self.folder = folder
-        self.length = length
-        self.row = 0
-        self.size_bytes = 0
+        self.folder, self.length = folder, length
+        self.row = self.size_bytes = 0
         self.files: dict[str, NpyFile] = {}
         self.open_files = ExitStack()
 
@@ -36,15 +29,10 @@ class ArrayWriter:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Close the files."""
         self.open_files.close()
 
     def append(self, values: Mapping[str, Tensor]) -> None:
-        """Write the next items, each tensor (B, ...).
-
-        Raises:
-            MrcontrastError: A value is not finite, or the disk has too little space for all items.
-        """
+        """Write the next items, (B, ...); MrcontrastError if one is not finite or the disk full."""
         end = self.row + len(next(iter(values.values())))
         for name, value in values.items():
             if not bool(torch.isfinite(value).all()):
@@ -62,9 +50,8 @@ class ArrayWriter:
     def reserve(self, item_shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Create the files with space for all items."""
         shapes = {name: (self.length, *shape) for name, shape in item_shapes.items()}
-        for name in shapes:
-            if precision_of(name) is None:
-                raise ValueError(f"expected a key that a cache has or signal_*, got: {name}")
+        if strange := [name for name in shapes if precision_of(name) is None]:
+            raise ValueError(f"expected a key that a cache has or signal_*, got: {strange[0]}")
         types = {name: np.dtype(precision_of(name)) for name in shapes}
         self.size_bytes = sum(size_of(types[name], shape) for name, shape in shapes.items())
         with needing(self.size_bytes, self.folder, ADVICE):
@@ -73,11 +60,7 @@ class ArrayWriter:
                 self.files[name] = self.open_files.enter_context(file)
 
     def finish(self) -> dict[str, list[int]]:
-        """Bring everything to the disk and return the shapes by name.
-
-        Raises:
-            MrcontrastError: The disk is full after all.
-        """
+        """Bring everything to the disk and return the shapes by name."""
         with needing(self.size_bytes, self.folder, ADVICE):
             for file in self.files.values():
                 file.finish()

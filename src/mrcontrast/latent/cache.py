@@ -1,35 +1,38 @@
 """Latents encoded once and memory-mapped, under a hash of all that decides them."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+import numpy as np
 import torch
 from filelock import FileLock
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from mrcontrast import keys
+from mrcontrast.data.datamodule import ContrastDataModule
 from mrcontrast.data.dataset import collate
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.latent.array_writer import ArrayWriter
 from mrcontrast.latent.codec import AutoencoderCodec
 from mrcontrast.latent.conditions import Condition
-from mrcontrast.latent.dataset import LatentDataset
 from mrcontrast.latent.signals import Signal
 from mrcontrast.latent.stored_caches import (
     CARD,
     MEAN,
     SIGMA,
+    UnusableError,
     fault_of,
     lock_path,
     mark_used,
+    read_card,
     renamed_at_end,
 )
-from mrcontrast.networks.devices import on_fastest_device
 from mrcontrast.storage.files import json_hash, write_json
 from mrcontrast.storage.identity import UnidentifiedError, identity
 
@@ -45,23 +48,6 @@ CODE = [  # modules that decide the stored values, besides those of the classes 
 ]
 
 
-class LatentSource(Protocol):
-    """The part of a data module's interface that a store uses."""
-
-    train_items: Any
-    train_tags: Any
-
-    def variant(self, index: int) -> Any:  # noqa: ANN401 - a sized dataset
-        """Return the training items under the ``index``-th augmentation; 0 is none."""
-
-    def fingerprint(self) -> dict[str, Any]:
-        """Return all that decides the items' voxels, as JSON.
-
-        Raises:
-            UnidentifiedError: Something that decides them cannot be known.
-        """
-
-
 class LatentStore:
     """Posterior mean and sigma of training items, and signals, so that no step encodes again.
 
@@ -74,27 +60,19 @@ class LatentStore:
 
     Args:
         folder: Parent of the cache folders.
-        variants: Number of augmented versions of each item to store; the first has none.
+        variants: Number of versions of each item to store; the first has no augmentation.
         batch_size: Slices that are encoded together.
     """
 
     def __init__(self, folder: str, variants: int = 1, batch_size: int = 32) -> None:
-        self.folder = Path(folder)
-        self.variants = variants
-        self.batch_size = batch_size
+        self.folder, self.variants, self.batch_size = Path(folder), variants, batch_size
 
     def install(
-        self, datamodule: LatentSource, codec: AutoencoderCodec, condition: Condition | None
+        self, datamodule: ContrastDataModule, codec: AutoencoderCodec, condition: Condition | None
     ) -> None:
-        """Let the data module serve cached latents; build the caches that are missing.
+        """Let a data module serve cached latents and signals; build the caches that are missing.
 
-        Args:
-            datamodule: Its ``train_items`` are replaced.
-            codec: The frozen autoencoder.
-            condition: Its signals are stored too; None for stage 2.
-
-        Raises:
-            MrcontrastError: A latent is not finite, or a cache cannot be written.
+        MrcontrastError: a latent is not finite, or a cache cannot be written.
         """
         signals = [] if condition is None else list(condition.signals.values())
         try:
@@ -113,28 +91,16 @@ class LatentStore:
                 self.build(target, known, datamodule, codec, signal)
             mark_used(target)
             folders.append(target)
-        datamodule.train_items = LatentDataset(folders)
+        datamodule.train_items = cached = LatentDataset(folders)
         names = ", ".join(folder.name for folder in folders)
-        count = len(datamodule.train_items)
-        log.info("Latents of %d training items: %s in %s", count, names, self.folder)
-
-    def key(
-        self, datamodule: LatentSource, codec: AutoencoderCodec, signal: Signal | None = None
-    ) -> str:
-        """Return the name of a cache folder, 24 hexadecimal digits.
-
-        Raises:
-            UnidentifiedError: As ``facts``.
-        """
-        return name_of(self.facts(datamodule, codec, signal))
+        log.info("Latents of %d training items: %s in %s", len(cached), names, self.folder)
 
     def facts(
-        self, datamodule: LatentSource, codec: AutoencoderCodec, signal: Signal | None = None
+        self, datamodule: ContrastDataModule, codec: AutoencoderCodec, signal: Signal | None = None
     ) -> dict[str, Any]:
         """Return all that decides the content of the cache of a signal, or of the posterior.
 
-        Raises:
-            UnidentifiedError: Something that decides it cannot be known.
+        UnidentifiedError: something that decides it cannot be known.
         """
         facts = {
             "version": VERSION,
@@ -159,15 +125,11 @@ class LatentStore:
         self,
         target: Path,
         facts: dict[str, Any],
-        datamodule: LatentSource,
+        datamodule: ContrastDataModule,
         codec: AutoencoderCodec,
         signal: Signal | None,
     ) -> None:
-        """Compute all items into ``target``, whole, unless another process has.
-
-        Raises:
-            MrcontrastError: The folder cannot be written.
-        """
+        """Compute all items into ``target``, whole, unless another process has."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with FileLock(lock_path(target)):
@@ -192,13 +154,13 @@ class LatentStore:
     def encode(
         self,
         folder: Path,
-        datamodule: LatentSource,
+        datamodule: ContrastDataModule,
         codec: AutoencoderCodec,
         signal: Signal | None,
     ) -> dict[str, list[int]]:
         """Write the arrays of a cache and return their shapes by name."""
-        datasets = [datamodule.variant(index) for index in range(self.variants)]
-        length = sum(len(dataset) for dataset in datasets)
+        datasets: list[Any] = [datamodule.variant(index) for index in range(self.variants)]
+        length = sum(map(len, datasets))
         with (
             on_fastest_device(codec) as device,
             on_fastest_device(None if signal is None else signal.regressor),
@@ -218,6 +180,40 @@ class LatentStore:
         return DataLoader(dataset, size, generator=rest, collate_fn=collate)
 
 
+class LatentDataset(Dataset):
+    """Training items read from finished cache folders, variant after variant.
+
+    Each item has "target_mean" and "target_sigma", (C, *S / f), and the signals of a condition; all
+    are float32. It pickles to worker processes as paths: each process maps the files for itself.
+    The folders are of the same items; one that is not whole is MrcontrastError.
+    """
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self.folders = tuple(folders)
+        self.arrays: dict[str, np.ndarray] = {}
+        for folder in folders:
+            try:
+                names = read_card(folder)["arrays"]
+            except UnusableError as error:
+                raise MrcontrastError(
+                    f"Expected a whole latent cache, got a fault: {error} ({folder}). Run again."
+                ) from error
+            self.arrays |= {name: np.load(folder / f"{name}.npy", "r") for name in names}
+
+    def __len__(self) -> int:
+        return min(map(len, self.arrays.values()))
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        return {
+            name: torch.from_numpy(array[index].astype(np.float32))
+            for name, array in self.arrays.items()
+        }
+
+    def __reduce__(self) -> tuple[Callable[..., "LatentDataset"], tuple[tuple[Path, ...]]]:
+        """Leave out the open maps, which would pickle as full copies."""
+        return LatentDataset, (self.folders,)
+
+
 def values_of(
     batch: keys.Batch, codec: AutoencoderCodec, signal: Signal | None
 ) -> dict[str, Tensor]:
@@ -230,5 +226,21 @@ def values_of(
 
 
 def name_of(facts: Mapping[str, Any]) -> str:
-    """Return the name of the folder of a cache with these facts."""
+    """Return the name of the folder of a cache with these facts, 24 hexadecimal digits."""
     return json_hash(facts)[:24]
+
+
+@contextmanager
+def on_fastest_device(module: nn.Module | None) -> Iterator[torch.device]:
+    """Move a module, if there is one, to the CUDA device, if there is one, and back."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if module is None:
+        yield device
+        return
+    home = next(module.parameters()).device
+    device = device if device.type == "cuda" else home
+    module.to(device)
+    try:
+        yield device
+    finally:
+        module.to(home)

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isnan, prod
+from typing import Any
 
 import torch
 from monai.networks.nets import AutoencoderKL
@@ -12,7 +13,6 @@ from torch import Tensor, nn
 from mrcontrast import keys
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.networks.padding import crop, pad_to_multiple
-from mrcontrast.networks.sizes import downsampling, spatial_dims
 from mrcontrast.networks.tiling import CODEC_PASSES, Tiling
 
 log = logging.getLogger(__name__)
@@ -25,10 +25,9 @@ class Posterior:
     mean: Tensor
     sigma: Tensor
 
-    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+    def sample(self) -> Tensor:
         """Draw one latent for each item, (B, C, *S / f)."""
-        noise = torch.randn(self.mean.shape, generator=generator).to(self.mean)
-        return self.mean + self.sigma * noise
+        return self.mean + self.sigma * torch.randn(self.mean.shape).to(self.mean)
 
 
 class AutoencoderCodec(nn.Module):
@@ -36,8 +35,8 @@ class AutoencoderCodec(nn.Module):
 
     Each latent channel is shifted and scaled by its mean and standard deviation over training
     batches, which the autoencoder's run stores in the buffers ``mean`` and ``std``; ``psnr_db`` is
-    that of its own reconstructions in validation, the ceiling of whatever is decoded here. Images
-    are padded with zeros at the end of each axis so that the denoiser can halve the latent.
+    the ceiling of whatever is decoded here, that of its own reconstructions. Images are padded with
+    zeros at the end of each axis so that the denoiser can halve the latent.
 
     Args:
         autoencoder: A trained autoencoder.
@@ -70,13 +69,11 @@ class AutoencoderCodec(nn.Module):
         contrasts: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
-        self.scale = scale
-        self.contrasts = contrasts
+        self.scale, self.contrasts = scale, contrasts
         self.autoencoder = autoencoder.eval().requires_grad_(False)
         self.latent_multiple = latent_multiple
         self.min_autoencoder_psnr_db = min_autoencoder_psnr_db
-        self.factor = downsampling(autoencoder)
-        self.spatial_dims = spatial_dims(autoencoder)
+        self.factor, self.spatial_dims = downsampling(autoencoder), spatial_dims(autoencoder)
         self.tiling = Tiling(tile_voxels, tile_overlap, self.multiple, CODEC_PASSES)
         self.register_buffer("mean", torch.zeros(autoencoder.latent_channels))
         self.register_buffer("std", torch.full((autoencoder.latent_channels,), torch.nan))
@@ -95,11 +92,8 @@ class AutoencoderCodec(nn.Module):
     def network_sizes(self, further_channels: int = 0) -> dict[str, int]:
         """Return the sizes of a network from noisy latents and further channels to latents."""
         channels = len(self.mean)
-        return {
-            "spatial_dims": self.spatial_dims,
-            "in_channels": channels + further_channels,
-            "out_channels": channels,
-        }
+        sizes = {"in_channels": channels + further_channels, "out_channels": channels}
+        return {"spatial_dims": self.spatial_dims, **sizes}
 
     def cells(self, z: Tensor) -> tuple[int, ...]:
         """Return how many cells of ``multiple`` image voxels the axes of a latent hold."""
@@ -112,9 +106,8 @@ class AutoencoderCodec(nn.Module):
     def check(self) -> None:
         """Log the PSNR of the autoencoder, an upper bound, and check that later stages can use it.
 
-        Raises:
-            MrcontrastError: A latent standard deviation is missing, zero or not finite; or its
-                PSNR is below the bar, or unknown where there is a bar.
+        MrcontrastError: a latent standard deviation is missing, zero or not finite; or the PSNR is
+        below the bar, or unknown where there is a bar.
         """
         if not bool(torch.isfinite(self.std).all() and (self.std > 1e-6).all()):
             raise MrcontrastError(
@@ -136,10 +129,9 @@ class AutoencoderCodec(nn.Module):
     def moments(self, image: Tensor) -> Posterior:
         """Encode (B, 1, *S) in [0, 1] to the raw posterior, as a latent cache stores it."""
         padded = pad_to_multiple(image, self.multiple)
-        cells = [size // self.multiple for size in padded.shape[2:]]
+        cells, network = [size // self.multiple for size in padded.shape[2:]], self.autoencoder
         if not self.tiling.cuts(cells):
-            return Posterior(*self.autoencoder.encode(padded))
-        network = self.autoencoder
+            return Posterior(*network.encode(padded))
         both = self.tiling(lambda x: torch.cat(network.encode(x), 1), [padded], cells, network)
         return Posterior(*both.chunk(2, dim=1))
 
@@ -180,25 +172,33 @@ class LatentStatistics:
 
     def __init__(self) -> None:
         self.count = 0
-        self.total: Tensor | None = None
-        self.squares: Tensor | None = None
+        self.total: Any = 0.0
+        self.squares: Any = 0.0
 
     def update(self, posterior: Posterior) -> None:
         """Add latents as a posterior draws them: their variance is the mean's plus sigma^2."""
         mean = posterior.mean.double().cpu()
         axes = [0, *range(2, mean.ndim)]
         squares = mean.square() + posterior.sigma.double().cpu().square()
-        self.total = mean.sum(axes) + (0 if self.total is None else self.total)
-        self.squares = squares.sum(axes) + (0 if self.squares is None else self.squares)
+        self.total = mean.sum(axes) + self.total
+        self.squares = squares.sum(axes) + self.squares
         self.count += mean.shape[0] * prod(mean.shape[2:])
 
     def compute(self) -> tuple[Tensor, Tensor]:
-        """Return mean and standard deviation, both (C,), float32.
-
-        Raises:
-            MrcontrastError: There was no batch.
-        """
-        if self.total is None or self.squares is None:
+        """Return mean and standard deviation, both (C,), float32; MrcontrastError without batch."""
+        if self.count == 0:
             raise MrcontrastError("Expected training batches, got none (latent statistics).")
         mean = self.total / self.count
         return mean.float(), (self.squares / self.count - mean.square()).clamp_min(0).sqrt().float()
+
+
+def downsampling(autoencoder: AutoencoderKL) -> int:
+    """Return f: how many times smaller each axis of the latent is than that of the image."""
+    encoder: Any = autoencoder.encoder
+    return 2 ** (len(encoder.channels) - 1)
+
+
+def spatial_dims(autoencoder: AutoencoderKL) -> int:
+    """Return 2 or 3."""
+    convolution: Any = autoencoder.post_quant_conv
+    return int(convolution.spatial_dims)

@@ -1,6 +1,5 @@
 """The condition of a network: signals, and the place at which they enter it."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Self
 
@@ -14,16 +13,16 @@ from mrcontrast.latent.signals import Signal
 from mrcontrast.networks.padding import pad_to_multiple
 
 
-class Placement(ABC):
+class Placement:
     """Brings images in [0, 1] to the size at which a network takes its condition."""
 
-    @abstractmethod
     def place(self, image: Tensor, codec: AutoencoderCodec) -> Tensor:
-        """Return images (B, C, *S), padded as the codec pads, in their place."""
+        """Return images (B, C, *S), padded as the codec pads, in [-1, 1]."""
+        return 2 * pad_to_multiple(image, codec.multiple) - 1
 
-    @abstractmethod
     def downsampling(self, codec: AutoencoderCodec) -> int:
         """Return the factor between the axes of the placed condition and of the latent."""
+        return codec.factor
 
 
 class AtImageSize(Placement):
@@ -31,14 +30,6 @@ class AtImageSize(Placement):
 
     Source: Zhang et al. 2023, arXiv 2302.05543, section 3.2.
     """
-
-    def place(self, image: Tensor, codec: AutoencoderCodec) -> Tensor:
-        """Return (B, C, *S) in [-1, 1]."""
-        return 2 * pad_to_multiple(image, codec.multiple) - 1
-
-    def downsampling(self, codec: AutoencoderCodec) -> int:
-        """Return that of the autoencoder."""
-        return codec.factor
 
 
 class AtLatentSize(Placement):
@@ -49,7 +40,7 @@ class AtLatentSize(Placement):
 
     def place(self, image: Tensor, codec: AutoencoderCodec) -> Tensor:
         """Return (B, C * f ** dims, *S / f) in [-1, 1]."""
-        return fold(2 * pad_to_multiple(image, codec.multiple) - 1, codec.factor)
+        return fold(super().place(image, codec), codec.factor)
 
     def downsampling(self, codec: AutoencoderCodec) -> int:
         """Return 1."""
@@ -60,13 +51,10 @@ class Condition(nn.Module):
     """Signals as one tensor, for a ControlNet or as further channels of a denoiser.
 
     Args:
-        signals: By name, in the order of their channels; at most one runs a regression.
+        signals: By name, in the order of their channels; two of a regression are UsageError.
         placement: Where they enter the network.
         embedder_channels: Channels of a ControlNet's embedder, which halves the axes once less
             than the list is long; a denoiser has none.
-
-    Raises:
-        UsageError: Two signals run a regression.
     """
 
     def __init__(
@@ -76,8 +64,7 @@ class Condition(nn.Module):
         embedder_channels: Sequence[int] = (1,),
     ) -> None:
         super().__init__()
-        self.signals = dict(signals)
-        self.placement = placement
+        self.signals, self.placement = dict(signals), placement
         self.embedder_channels = list(embedder_channels)
         regressors = [each.regressor for each in self.signals.values() if each.regressor]
         if len(regressors) > 1:
@@ -95,11 +82,7 @@ class Condition(nn.Module):
         context_slices: int,
         optional: Sequence[str] = (),
     ) -> None:
-        """Set contrasts and slices of all signals.
-
-        Raises:
-            UsageError: A signal or the embedder does not fit the codec.
-        """
+        """Set contrasts and slices of all signals; UsageError if one, or the embedder, is unfit."""
         factor, found = self.placement.downsampling(codec), len(self.embedder_channels)
         for name, signal in self.signals.items():
             signal.attach(codec, source, context_slices, optional)
@@ -117,14 +100,8 @@ class Condition(nn.Module):
     def channels(self, codec: AutoencoderCodec) -> int:
         """Return the channels of the condition."""
         folded = (codec.factor // self.placement.downsampling(codec)) ** codec.spatial_dims
-        return sum(
-            signal.channels(codec) * (1 if signal.at_latent_size else folded)
-            for signal in self.signals.values()
-        )
-
-    def has(self, key: str) -> bool:
-        """Return whether a signal has a batch key."""
-        return any(signal.key == key for signal in self.signals.values())
+        signals = self.signals.values()
+        return sum(s.channels(codec) * (1 if s.at_latent_size else folded) for s in signals)
 
     @property
     def guesses(self) -> bool:
@@ -159,8 +136,7 @@ class Condition(nn.Module):
         parts = []
         for signal in self.signals.values():
             value = signal.value(batch)
-            placed = value if signal.at_latent_size else self.placement.place(value, codec)
-            parts.append(placed)
+            parts.append(value if signal.at_latent_size else self.placement.place(value, codec))
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
 

@@ -14,30 +14,21 @@ from mrcontrast.networks.regressor import Regressor
 
 
 class Signal(ABC):
-    """One input of a condition.
+    """One input of a condition: values with the axes of the image, or of the latent.
 
-    Attributes:
-        key: Name of its values in a batch and in a latent cache.
-        at_latent_size: Whether its values have the axes of the latent, else those of the image;
-            the autoencoder computes them.
-        encoded_sources: Slice of the sources that the autoencoder must be trained on.
-        calls: Calls of its own network for an image.
-        guesses: Whether ``prepare`` adds a ``guess`` of the target's latent.
-        regressor: Frozen network that it runs, or None.
-        sources: Number of contrasts of the source, once it is attached.
-        slices: Slices of each source, 1 + 2k, once it is attached.
-        optional: Places of the optional sources, once it is attached.
+    The autoencoder computes those ``at_latent_size``. The last three attributes hold once it is
+    attached.
     """
 
-    key: ClassVar[str]
+    key: ClassVar[str]  # name of its values in a batch and in a latent cache
     at_latent_size: ClassVar[bool] = False
-    encoded_sources: ClassVar[slice] = slice(0)
-    calls: ClassVar[int] = 0
-    guesses: ClassVar[bool] = False
-    regressor: Regressor | None = None
-    sources = 1
-    slices = 1
-    optional: tuple[int, ...] = ()
+    encoded_sources: ClassVar[slice] = slice(0)  # those that the autoencoder must be trained on
+    calls: ClassVar[int] = 0  # of its own network for an image
+    guesses: ClassVar[bool] = False  # whether ``prepare`` adds a ``guess`` of the target's latent
+    regressor: Regressor | None = None  # frozen network that it runs
+    sources = 1  # number of contrasts
+    slices = 1  # of each source, 1 + 2k
+    optional: tuple[int, ...] = ()  # places of the optional sources
 
     def attach(
         self,
@@ -46,20 +37,23 @@ class Signal(ABC):
         context_slices: int,
         optional: Sequence[str] = (),
     ) -> None:
-        """Set the sources and slices of the stage.
-
-        Raises:
-            UsageError: They do not fit the autoencoder or the regression.
-        """
+        """Set the sources and slices of the stage; UsageError if its parts take others."""
         self.sources, self.slices = len(source), 1 + 2 * context_slices
         self.optional = keys.optional_rows(source, optional)
-        check_encoded(codec, source[self.encoded_sources])
+        known = list(codec.contrasts or ())
+        wanted = source[self.encoded_sources] if known else ()
+        if missing := [name for name in wanted if name not in known]:
+            raise UsageError(
+                f"Expected an autoencoder of {missing[0]} too, got one of {', '.join(known)}. "
+                f"Train it with stage.contrasts=[{','.join([*known, *missing])}], or take "
+                "stage/condition=pixel."
+            )
         if self.regressor is not None:
             check_regressor(self.regressor, source, context_slices, optional)
 
-    @abstractmethod
     def channels(self, codec: AutoencoderCodec) -> int:
-        """Return the channels of its values."""
+        """Return the channels of its values: those of one latent, or of one image."""
+        return len(codec.mean) if self.at_latent_size else 1
 
     @abstractmethod
     def compute(self, batch: keys.Batch, codec: AutoencoderCodec) -> Tensor:
@@ -67,8 +61,7 @@ class Signal(ABC):
 
     def value(self, batch: keys.Batch) -> Tensor:
         """Return its values in a batch, as they enter the network, (B, channels, ...)."""
-        value: Tensor = batch[self.key]  # type: ignore[literal-required]
-        return value
+        return batch[self.key]  # type: ignore[literal-required]
 
     def prepare(self, batch: keys.Batch, codec: AutoencoderCodec) -> keys.Batch:
         """Return the batch, which holds its values, with the other results that samples share."""
@@ -116,21 +109,13 @@ class SourceAnchor(Signal):
     at_latent_size = True
     encoded_sources = slice(1)
 
-    def channels(self, codec: AutoencoderCodec) -> int:
-        """Return the latent's channels."""
-        return len(codec.mean)
-
     def compute(self, batch: keys.Batch, codec: AutoencoderCodec) -> Tensor:
         """Encode the first source without its neighbouring slices."""
         return codec.encode(keys.middle_slices(batch["source"], self.sources)[0])
 
 
 class RegressionAnchor(Signal):
-    """The latent of a trained regression's image, (B, C, *S / f), to add to.
-
-    Args:
-        regressor: Frozen here.
-    """
+    """The latent of a trained regression's image, (B, C, *S / f), to add to; it is frozen here."""
 
     key = keys.ANCHOR
     at_latent_size = True
@@ -139,10 +124,6 @@ class RegressionAnchor(Signal):
 
     def __init__(self, regressor: Regressor) -> None:
         self.regressor = regressor.eval().requires_grad_(False)
-
-    def channels(self, codec: AutoencoderCodec) -> int:
-        """Return the latent's channels."""
-        return len(codec.mean)
 
     @torch.no_grad()
     def compute(self, batch: keys.Batch, codec: AutoencoderCodec) -> Tensor:
@@ -179,10 +160,6 @@ class Regression(Signal):
         self.regressor = regressor.eval().requires_grad_(False)
         self.keep_detail = keep_detail
 
-    def channels(self, codec: AutoencoderCodec) -> int:
-        """Return 1."""
-        return 1
-
     @torch.no_grad()
     def compute(self, batch: keys.Batch, codec: AutoencoderCodec) -> Tensor:
         """Run the regression."""
@@ -192,10 +169,10 @@ class Regression(Signal):
         """Return the batch with the image's latent as ``guess`` and its detail as ``lost``."""
         if "guess" in batch:
             return batch
-        guess = codec.encode(batch["regressed"])
-        if not self.keep_detail:
-            return {**batch, "guess": guess}
-        return {**batch, "guess": guess, "lost": lost(batch["regressed"], guess, codec)}
+        guessed: keys.Batch = {**batch, "guess": codec.encode(batch["regressed"])}
+        if self.keep_detail:
+            guessed["lost"] = lost(batch["regressed"], guessed["guess"], codec)
+        return guessed
 
 
 def lost(image: Tensor, latent: Tensor, codec: AutoencoderCodec) -> Tensor:
@@ -203,32 +180,10 @@ def lost(image: Tensor, latent: Tensor, codec: AutoencoderCodec) -> Tensor:
     return image - codec.decode(latent, image.shape[2:])
 
 
-def check_encoded(codec: AutoencoderCodec, source: Sequence[str]) -> None:
-    """Check that an autoencoder is trained on the contrasts that it is to encode.
-
-    Raises:
-        UsageError: One is missing.
-    """
-    missing = [name for name in source if codec.contrasts and name not in codec.contrasts]
-    if missing:
-        known = list(codec.contrasts or ())
-        raise UsageError(
-            f"Expected an autoencoder of {missing[0]} too, got one of {', '.join(known)}. Train it "
-            f"with stage.contrasts=[{','.join([*known, *missing])}], or take stage/condition=pixel."
-        )
-
-
 def check_regressor(
-    regressor: Regressor,
-    source: Sequence[str],
-    context_slices: int,
-    optional: Sequence[str] = (),
+    regressor: Regressor, source: Sequence[str], context_slices: int, optional: Sequence[str]
 ) -> None:
-    """Check that a regression takes the input of the stage that runs it.
-
-    Raises:
-        UsageError: It takes other contrasts or slices, or other ones are optional.
-    """
+    """Check that a regression takes the contrasts and slices of the stage that runs it."""
     if (theirs := regressor.context_slices) != context_slices:
         raise UsageError(
             f"Expected context_slices {theirs} as the regression has, got {context_slices}. "

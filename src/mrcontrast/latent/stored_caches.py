@@ -4,7 +4,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,39 +22,24 @@ NAME = re.compile(r"[0-9a-f]{24}(\.partial)?")
 MEAN, SIGMA = "target_mean", "target_sigma"
 # Half precision errs in proportion to a latent's distance from 0, which standardising multiplies by
 # mean / std; images, larger and in [0, 1], come from a store of half precision.
-SINGLE, HALF = (
-    (MEAN, SIGMA, keys.SOURCE_LATENT, keys.ANCHOR, keys.PRESENT),
-    (keys.SOURCE, keys.REGRESSED),
-)
 PRECISION: dict[str, type[np.floating]] = {
-    **dict.fromkeys(SINGLE, np.float32),
-    **dict.fromkeys(HALF, np.float16),
+    **dict.fromkeys((MEAN, SIGMA, keys.SOURCE_LATENT, keys.ANCHOR, keys.PRESENT), np.float32),
+    **dict.fromkeys((keys.SOURCE, keys.REGRESSED), np.float16),
 }
 FURTHER = re.compile(r"signal_\w+")  # keys of signals from outside, which are float32
 
 
 @dataclass(frozen=True)
 class StoredCache:
-    """One cache folder.
-
-    Attributes:
-        folder: Its path.
-        state: "finished"; "building" while a process writes it; "broken" when half written or
-            damaged.
-        size_bytes: Of all its files.
-        items: Items it holds, all variants together; 0 unless finished.
-        created: When it was built, UTC; None unless finished.
-        used: When a training last opened it, UTC, or when a broken one was last written to.
-        facts: Values whose hash is its name; empty unless finished.
-    """
+    """One cache folder; ``items``, ``created`` and ``facts`` are empty unless it is finished."""
 
     folder: Path
-    state: str
+    state: str  # "finished"; "building" while a process writes it; "broken" if half written
     size_bytes: int
-    items: int
-    created: datetime | None
-    used: datetime
-    facts: Mapping[str, Any]
+    items: int  # all variants together
+    created: datetime | None  # UTC
+    used: datetime  # when a training last opened it, UTC, or a broken one was last written to
+    facts: Mapping[str, Any]  # values whose hash is its name
 
 
 def precision_of(name: str) -> type[np.floating] | None:
@@ -68,12 +53,7 @@ def lock_path(folder: Path) -> Path:
 
 
 def fault_of(folder: Path, facts: Mapping[str, Any] | None = None) -> str | None:
-    """Return why a cache cannot be used, or None if it and all its arrays are whole.
-
-    Args:
-        folder: Anything may be there, or nothing.
-        facts: Values whose hash is its name; None takes any.
-    """
+    """Return why a cache cannot be used, or None if it is whole and of ``facts``, if given."""
     try:
         card = read_card(folder)
     except UnusableError as error:
@@ -88,11 +68,7 @@ class UnusableError(ValueError):
 
 
 def read_card(folder: Path) -> dict[str, Any]:
-    """Return the card of a cache, compared with its arrays.
-
-    Raises:
-        UnusableError: It and its arrays are not whole.
-    """
+    """Return the card of a cache; UnusableError if it and its arrays are not whole."""
     try:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
         arrays, made = card["arrays"], datetime.fromisoformat(card["created"])
@@ -105,21 +81,17 @@ def read_card(folder: Path) -> dict[str, Any]:
         raise UnusableError(f"{CARD} cannot be read") from error
     except (KeyError, TypeError, AttributeError) as error:
         raise UnusableError(f"{CARD} is not as written here") from error
+    except UnusableError:
+        raise
     except ValueError as error:
-        raise (
-            error if isinstance(error, UnusableError) else UnusableError(f"{CARD} is damaged")
-        ) from error
+        raise UnusableError(f"{CARD} is damaged") from error
     if len(lengths) != 1:
         raise UnusableError("its arrays hold different numbers of items")
     return card
 
 
 def shape_of(folder: Path, name: str, expected: Sequence[int]) -> int:
-    """Return the length of an array on the disk.
-
-    Raises:
-        UnusableError: It is damaged, or not what the card says.
-    """
+    """Return the length of an array on the disk; UnusableError if the card says otherwise."""
     try:
         array = np.load(folder / f"{name}.npy", "r")
     except (OSError, EOFError, ValueError) as error:
@@ -187,23 +159,19 @@ def is_locked(folder: Path) -> bool:
 
 def mark_used(folder: Path) -> None:
     """Note that a cache is in use, unless its folder may only be read."""
-    try:
+    with suppress(PermissionError):
         (folder / CARD).touch()
-    except PermissionError:
-        return
 
 
 def superfluous(
     caches: list[StoredCache], older_than_days: float | None, now: datetime
 ) -> list[StoredCache]:
     """Return the caches to prune: broken ones, and those unused for so many days, if given."""
-    if older_than_days is None:
-        return [cache for cache in caches if cache.state == "broken"]
+    limit = timedelta.max if older_than_days is None else timedelta(days=older_than_days)
     return [
-        cache
-        for cache in caches
-        if cache.state == "broken"
-        or (cache.state == "finished" and now - cache.used >= timedelta(days=older_than_days))
+        each
+        for each in caches
+        if each.state == "broken" or (each.state == "finished" and now - each.used >= limit)
     ]
 
 
@@ -218,11 +186,7 @@ def remove(cache: StoredCache) -> bool:
 
 
 def delete(folder: Path) -> None:
-    """Delete a cache folder, if it is there.
-
-    Raises:
-        MrcontrastError: It holds something else, or is no folder; nothing is deleted.
-    """
+    """Delete a cache folder, if it is there; MrcontrastError if it holds something else."""
     if not os.path.lexists(folder):
         return
     others = foreign(folder) if folder.is_dir() and not folder.is_symlink() else [folder.name]

@@ -15,20 +15,12 @@ ITS_OWN = ("controlnet_cond_embedding.", "controlnet_down_blocks.", "controlnet_
 
 
 def start_from_denoiser(controlnet: nn.Module, denoiser: nn.Module) -> None:
-    """Copy the denoiser's encoder into the ControlNet; its own layers keep their zero start.
-
-    Args:
-        controlnet: Network to start; changed in place.
-        denoiser: Trained network of the same channels, blocks and attention.
-
-    Raises:
-        UsageError: The two do not have the same encoder.
+    """Copy a denoiser's encoder, or raise UsageError; the ControlNet's own layers stay zero.
 
     Source: Zhang et al. 2023, arXiv 2302.05543, section 3.1.
     """
     theirs = denoiser.state_dict()
-    ours = controlnet.state_dict()
-    for name, value in ours.items():
+    for name, value in controlnet.state_dict().items():
         if name.startswith(ITS_OWN):
             continue
         if name not in theirs or theirs[name].shape != value.shape:
@@ -45,13 +37,7 @@ def embedded_once(controlnet: nn.Module, condition: Tensor) -> Iterator[Tensor]:
 
     A sampler calls the ControlNet many times with one condition, and where that is an image of
     full size its embedding is a good part of each call. Not for threads that share a network.
-
-    Args:
-        controlnet: Network that is about to be called; as before after the block.
-        condition: Input of its embedder, (B, C, *S).
-
-    Yields:
-        The embedded condition, (B, C', *S / f).
+    Yields the embedding (B, C', *S / f) of a condition (B, C, *S).
     """
     part: Any = controlnet
     embedder = part.controlnet_cond_embedding

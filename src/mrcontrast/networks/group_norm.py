@@ -82,13 +82,7 @@ class BackwardInPlace(Function):
 
 
 def quicken_norms(module: nn.Module) -> None:
-    """Turn the group norms of a module into ``QuickGroupNorm``, in place; weights stay.
-
-    >>> block = nn.Sequential(nn.GroupNorm(2, 4))
-    >>> quicken_norms(block)
-    >>> type(block[0]).__name__
-    'QuickGroupNorm'
-    """
+    """Turn the group norms of a module into ``QuickGroupNorm``, in place; weights stay."""
     for norm in module.modules():
         if type(norm) is nn.GroupNorm:
             norm.__class__ = QuickGroupNorm

@@ -1,9 +1,7 @@
 """MONAI's networks without norms over the image: a voxel depends on its surroundings alone.
 
-A group norm takes mean and deviation over the whole field, so that the level of its output depends
-on how much of the field is empty. Here filters are normalised and images are not: padding, cropping
-and tiles change nothing beyond the receptive field. Only attention still sees all of the field.
-``norm_name`` and ``norm_num_groups`` have no effect.
+Filters are normalised and images are not, so that padding, cropping and tiles change nothing beyond
+the receptive field, but for attention. ``norm_name`` and ``norm_num_groups`` have no effect.
 """
 
 from collections.abc import Collection
@@ -55,20 +53,12 @@ class ControlNet(nets.ControlNet):
 
     def __init__(self, *args: Any, **settings: Any) -> None:  # noqa: ANN401 - MONAI's
         super().__init__(*args, **settings | {"norm_num_groups": 1})
-        own = (
-            "controlnet_cond_embedding",
-            "controlnet_down_blocks",
-            "controlnet_mid_block",
-        )
+        own = ("controlnet_cond_embedding", "controlnet_down_blocks", "controlnet_mid_block")
         normalise_filters(self, ("conv2", "proj_out", *own), gain=1.0)
 
 
 class VoxelNorm(nn.Module):
-    """Layer norm over the channels of each voxel.
-
-    Args:
-        channels: C of (B, C, *S).
-    """
+    """Layer norm over the channels of each voxel."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -85,9 +75,7 @@ class NormalisedFilters(nn.Module):
     """Filters as a direction and a gain for each output channel.
 
     PyTorch's ``weight_norm`` returns weights in channels-first order, which is slow on a CPU.
-
-    Args:
-        axis: Axis of the output channels in the weight.
+    ``axis`` is that of the output channels in the weight.
 
     Source: Salimans & Kingma 2016, arXiv 1602.07868, eq. 2.
     """
@@ -116,7 +104,7 @@ def normalise_filters(
     """Take the group norms out of a network and normalise its filters instead, in place.
 
     Args:
-        network: A layer norm over the channels of each voxel stays before attention.
+        network: See ``replace_norms``.
         plain: Names of convolutions, or of modules around them, that stay as they are: those that
             start at zero, whose filters have no direction.
         gain: Initial length of each filter; None keeps it.

@@ -19,8 +19,7 @@ class LiveBytes(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.alive = 0
-        self.peak = 0
+        self.alive = self.peak = 0
         self.seen: dict[int, int] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
@@ -35,12 +34,10 @@ class LiveBytes(TorchDispatchMode):
     def add(self, tensor: Tensor) -> None:
         """Count a tensor's storage until it is freed."""
         storage = tensor.untyped_storage()
-        key = storage._cdata
-        if key in self.seen:
-            return
-        self.seen[key] = storage.nbytes()
-        self.alive += self.seen[key]
-        weakref.finalize(storage, self.drop, key)
+        if (key := storage._cdata) not in self.seen:
+            self.seen[key] = storage.nbytes()
+            self.alive += self.seen[key]
+            weakref.finalize(storage, self.drop, key)
 
     def drop(self, key: int) -> None:
         """Subtract a storage that is freed."""

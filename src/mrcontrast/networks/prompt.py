@@ -17,21 +17,18 @@ class ContextPrompt(nn.Module, ABC):
     Attributes:
         guidance: w of null + w (prompt - null) in sampling; 1 is the prompt alone and 0 the null
             context alone, both for one network call, anything else for two.
+        channels: Channels that ``concatenate`` adds to a latent.
 
     Source: Ho & Salimans 2022, arXiv 2207.12598, eq. 6 (there w is ours less one).
     """
 
     guidance: float
+    channels = 0
 
     @property
     def calls(self) -> int:
         """Network calls of a guided prediction."""
         return 1 if self.guidance in (0.0, 1.0) else 2
-
-    @property
-    def channels(self) -> int:
-        """Channels that ``concatenate`` adds to a latent."""
-        return 0
 
     @abstractmethod
     def context(self, batch: keys.Batch) -> Tensor:
@@ -75,9 +72,8 @@ class Prompt(ContextPrompt):
             None draws both from a fixed seed, which serves a network trained with them as well.
         concatenated: Whether the mean token is also concatenated to the noisy latent, D channels.
 
-    Raises:
-        UsageError: A number is out of range.
-        MrcontrastError: The file is missing, or holds tensors of other shapes.
+    A number out of range is UsageError; a file that is missing, or holds tensors of other shapes,
+    MrcontrastError.
 
     Source: Rombach et al. 2022, arXiv 2112.10752, section 3.3, for both ways to condition.
     """
@@ -97,17 +93,12 @@ class Prompt(ContextPrompt):
         super().__init__()
         if not 0 <= dropout <= 1:
             raise UsageError(f"Expected a dropout in [0, 1], got {dropout:g} (stage.prompt).")
-        self.dropout = dropout
-        self.guidance = guidance
-        self.concatenated = concatenated
-        found = read_prompt(path, tokens, width) if path else draw_prompt(tokens, width)
-        for name, value in found.items():
-            self.register_buffer(name, value)
-
-    @property
-    def channels(self) -> int:
-        """Channels that ``concatenate`` adds to a latent."""
-        return self.prompt.shape[-1] if self.concatenated else 0
+        self.dropout, self.guidance = dropout, guidance
+        self.channels = width if concatenated else 0
+        generator = torch.Generator().manual_seed(0)
+        for name in ("prompt", "null"):
+            drawn = torch.randn(tokens, width, generator=generator, device="cpu")
+            self.register_buffer(name, read_tensor(path, name, drawn) if path else drawn)
 
     def context(self, batch: keys.Batch) -> Tensor:
         """Return the prompt for all items; in training some get the null sequence."""
@@ -123,7 +114,7 @@ class Prompt(ContextPrompt):
 
     def concatenate(self, z: Tensor, context: Tensor) -> Tensor:
         """Return the denoiser's input for latents (B, C, *S) and a context (B, N, D)."""
-        if not self.concatenated:
+        if not self.channels:
             return z
         values = context.mean(dim=1)
         planes = values.view(*values.shape, *[1] * (z.ndim - 2)).expand(-1, -1, *z.shape[2:])
@@ -135,31 +126,18 @@ def size_of(batch: keys.Batch) -> int:
     return next(len(value) for value in batch.values() if isinstance(value, Tensor))
 
 
-def draw_prompt(tokens: int, width: int) -> dict[str, Tensor]:
-    """Return a prompt and a null sequence of unit variance, (N, D) each, always the same."""
-    generator = torch.Generator().manual_seed(0)
-    return {
-        name: torch.randn(tokens, width, generator=generator, device="cpu")
-        for name in ("prompt", "null")
-    }
-
-
-def read_prompt(path: str, tokens: int, width: int) -> dict[str, Tensor]:
-    """Read a prompt and a null sequence, (N, D) each, in float32.
-
-    Raises:
-        MrcontrastError: The file is missing, or holds tensors of other shapes.
-    """
+def read_tensor(path: str, name: str, like: Tensor) -> Tensor:
+    """Read a tensor of a file in float32; MrcontrastError if it has not the shape of another."""
     from safetensors.torch import load_file
 
     if not Path(path).is_file():
         raise MrcontrastError(f"Expected a safetensors file, got none ({path}). Check the path.")
     found = load_file(path)
-    for name in ("prompt", "null"):
-        shape = tuple(found[name].shape) if name in found else "none"
-        if shape != (tokens, width):
-            raise MrcontrastError(
-                f"Expected a tensor {name} of shape {(tokens, width)}, got {shape} ({path}). "
-                "Write it with the text encoder, or change stage.prompt.tokens and width."
-            )
-    return {name: found[name].float() for name in ("prompt", "null")}
+    shape = found[name].shape if name in found else None
+    if shape != like.shape:
+        raise MrcontrastError(
+            f"Expected a tensor {name} of shape {tuple(like.shape)}, got "
+            f"{'none' if shape is None else tuple(shape)} ({path}). "
+            "Write it with the text encoder, or change stage.prompt.tokens and width."
+        )
+    return found[name].float()

@@ -44,32 +44,23 @@ class Regressor(nn.Module):
         self.optional, self.rows = tuple(optional), keys.optional_rows(source, optional)
         sizes = {"in_channels": self.in_channels + len(self.rows), "out_channels": 1}
         self.network = network(spatial_dims=spatial_dims, **sizes)
-        self.spatial_dims = spatial_dims
-        self.context_slices = context_slices
-        self.factor = factor
-        self.source = tuple(source)
+        self.spatial_dims, self.context_slices = spatial_dims, context_slices
+        self.factor, self.source = factor, tuple(source)
         self.prompt: TagPrompt | None = None
         if prompt is not None:
             self.listen(prompt)
         use_fast_kernels(self)
 
     def listen(self, prompt: TagPrompt) -> None:
-        """Let the blocks of the network listen to tags.
-
-        Raises:
-            UsageError: The network has no block that can.
-        """
+        """Let the blocks of the network listen to tags; UsageError if it has none that can."""
         self.prompt = prompt
         self.film = Film(self.network, *prompt.null.shape)
 
     @property
     def sizes(self) -> dict[str, int]:
         """Arguments of ``Stage`` for a stage that runs this network."""
-        return {
-            "spatial_dims": self.spatial_dims,
-            "factor": self.factor,
-            "context_slices": self.context_slices,
-        }
+        names = ("spatial_dims", "factor", "context_slices")
+        return {name: getattr(self, name) for name in names}
 
     def forward(
         self,
@@ -78,13 +69,10 @@ class Regressor(nn.Module):
         guided: bool = False,
         present: Tensor | None = None,
     ) -> Tensor:
-        """Return the target (B, 1, *S), not clamped, of a source (B, N * (1 + 2k), *S).
+        """Return the target (B, 1, *S), not clamped, of a source (B, N * (1 + 2k), *S) in [0, 1].
 
-        Args:
-            source: Normalised to [0, 1].
-            tags: Known tags of each item; None for none.
-            guided: Whether the prompt guides, as in sampling.
-            present: Which sources are there, (B, N); None for all.
+        ``guided``: the prompt guides, as in sampling. ``present``: which sources are there, (B, N),
+        None for all.
         """
         padded = keys.flagged(pad_to_multiple(source, self.factor), present, self.rows)
         if self.prompt is None:
@@ -92,25 +80,16 @@ class Regressor(nn.Module):
 
         def network(context: Tensor) -> Tensor:
             with self.film.under(context):
-                result: Tensor = self.network(padded)
-            return result
+                return self.network(padded)
 
         known: keys.Batch = {"source": source, "tags": tags or []}
         image = self.prompt.predict(network, self.prompt.contexts(known, guided))
         return crop(image, source.shape[2:])
 
-    def image(
-        self, source: Tensor, tags: Tags | None = None, present: Tensor | None = None
-    ) -> Tensor:
-        """Return the target image (B, 1, *S) in [0, 1] of a source (B, N * (1 + 2k), *S)."""
-        image: Tensor = self(source, tags, True, present)
-        return image.clamp(0.0, 1.0)
-
     def image_of(self, batch: keys.Batch) -> Tensor:
         """Return the target image (B, 1, *S) in [0, 1] of a batch."""
-        return self.image(batch["source"], batch.get("tags"), batch.get("present"))
+        return self(batch["source"], batch.get("tags"), True, batch.get("present")).clamp(0.0, 1.0)
 
     def raw_of(self, batch: keys.Batch) -> Tensor:
         """Return the target (B, 1, *S), not clamped, of a batch, as training takes it."""
-        raw: Tensor = self(batch["source"], batch.get("tags"), present=batch.get("present"))
-        return raw
+        return self(batch["source"], batch.get("tags"), present=batch.get("present"))

@@ -1,14 +1,13 @@
 """Share group norm statistics of a whole grid between its windows."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mrcontrast.networks.lent_norms import LENDERS
+from mrcontrast.networks.lent_norms import LENDERS, group_norms, replaced_forward
 
 
 class SharedNorms:
@@ -19,33 +18,19 @@ class SharedNorms:
     (every voxel counts once, in its window's core), then again with what was gathered. The k-th
     pass makes the k-th norm exact, those behind it nearly so.
 
-    Args:
-        network: Network with the group norms to share while ``installed``, or None.
-
     Source: the idea of global statistics for tiles is from the "tiled VAE" of pkuliyi2015's
     multidiffusion-upscaler (2023); theirs come from a reduced image or layer by layer.
     """
 
     def __init__(self, network: nn.Module | None) -> None:
-        modules = () if network is None else network.modules()
-        self.norms = [module for module in modules if isinstance(module, nn.GroupNorm)]
+        self.norms = [] if network is None else group_norms(network)
         self.affine: dict[nn.GroupNorm, tuple[Tensor, Tensor]] = {}  # scale and shift, (B, C)
         self.sums: dict[nn.GroupNorm, tuple[float, Tensor, Tensor]] = {}
         self.core: Sequence[slice] | None = None
 
-    @contextmanager
-    def installed(self) -> Iterator[None]:
+    def installed(self) -> AbstractContextManager[None]:
         """Let the norms use shared statistics within this block."""
-        before = {norm: norm.forward for norm in self.norms if "forward" in norm.__dict__}
-        for norm in self.norms:
-            norm.__dict__["forward"] = partial(self.normalise, norm)
-        try:
-            yield
-        finally:
-            for norm in self.norms:
-                del norm.__dict__["forward"]
-            for norm, forward in before.items():
-                norm.__dict__["forward"] = forward
+        return replaced_forward(self.norms, self.normalise)
 
     def normalise(self, norm: nn.GroupNorm, x: Tensor) -> Tensor:
         """Normalise (B, C, *S) with what is known, and count it if a core is set."""
@@ -62,7 +47,7 @@ class SharedNorms:
         assert self.core is not None
         if x.ndim - 2 == len(self.core):
             pairs = zip(self.core, x.shape[2:], strict=True)
-            kept: list[Any] = [place_in(part, size) for part, size in pairs]
+            kept: Any = [slice(round(p.start * size), round(p.stop * size)) for p, size in pairs]
             x = x[(..., *kept)]
         var, mean = torch.var_mean(x, dim=list(range(2, x.ndim)), correction=0)
         var, mean, voxels = var.double(), mean.double(), float(x[0, 0].numel())
@@ -75,10 +60,9 @@ class SharedNorms:
     def learn(self) -> float:
         """Use what was counted from now on, and count anew.
 
-        Returns:
-            Largest relative change of a norm's scale, infinite the first time.
+        Return the largest relative change of a norm's scale, infinite the first time.
         """
-        change = 0.0
+        change, lenders = 0.0, LENDERS.get()
         for norm, (voxels, total, squares) in self.sums.items():
             grouped = (len(total), norm.num_groups, -1)
             mean = (total / voxels).view(grouped).mean(-1, keepdim=True)
@@ -89,18 +73,7 @@ class SharedNorms:
             old = self.affine.get(norm)
             moved = torch.inf if old is None else float(((scale - old[0]) / scale).abs().nanmean())
             change = max(change, moved)
-            lenders = LENDERS.get()
-            self.affine[norm] = (
-                (scale, shift) if lenders is None else (scale[lenders], shift[lenders])
-            )
+            lent = slice(None) if lenders is None else lenders
+            self.affine[norm] = scale[lent], shift[lent]
         self.sums = {}
         return change
-
-
-def place_in(part: slice, size: int) -> slice:
-    """Return a part of a unit axis on an axis of ``size`` voxels.
-
-    >>> place_in(slice(0.25, 1), 8)
-    slice(2, 8, None)
-    """
-    return slice(round(part.start * size), round(part.stop * size))

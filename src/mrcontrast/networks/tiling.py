@@ -71,11 +71,8 @@ class Tiling:
     ) -> Tensor:
         """Apply a function to whole inputs or window by window.
 
-        Args:
-            function: Takes windows of the inputs, returns (B, C', *S'), S' a multiple of the cells.
-            inputs: Each (B, C, *S) with S a multiple of the cells, not necessarily the same.
-            cells: Cells along each axis of the grid.
-            network: Network that ``function`` runs, for its group norms.
+        It leads from windows of the inputs, each (B, C, *S), to (B, C', *S'); all axes are
+        multiples of the grid's cells. ``network`` is what it runs, for its group norms.
         """
         if not self.cuts(cells):
             return function(*inputs)
@@ -130,8 +127,7 @@ class Tiling:
         shared = max(1, min(ceil(self.overlap * tile), tile // 2))
         steps = ceil((count - tile) / max(tile - shared, 1))
         starts = [round(index * (count - tile) / max(steps, 1)) for index in range(steps + 1)]
-        borders = [(a + b + tile) // 2 for a, b in zip(starts[1:], starts[:-1], strict=True)]
-        borders = [0, *borders, count]
+        borders = [0, *((a + b + tile) // 2 for a, b in pairwise(starts)), count]
         return [
             Span(i, a, a + tile, slice((borders[i] - a) / tile, (borders[i + 1] - a) / tile))
             for i, a in enumerate(starts)

@@ -16,8 +16,6 @@ class AddedControl(nn.Module):
     """A ControlNet of another run on the same denoiser, and the condition that it was trained with.
 
     Args:
-        controlnet: The network.
-        condition: Its input.
         source: Names of the contrasts that the condition reads.
         scale: Factor of its residuals; 0 adds nothing.
         start: Part of the draw at which it begins to act, in [0, 1); 0 is the noise.
@@ -50,8 +48,7 @@ class AddedControl(nn.Module):
     def placed(self, batch: keys.Batch, given: Sequence[str], codec: AutoencoderCodec) -> Tensor:
         """Return its condition, (B, channels, ...), for a batch of the given contrasts."""
         own = self.condition.compute(of_sources(batch, given, self.source), codec)
-        placed: Tensor = self.condition(own, codec)
-        return placed
+        return self.condition(own, codec)
 
 
 def of_sources(batch: keys.Batch, given: Sequence[str], wanted: Sequence[str]) -> keys.Batch:

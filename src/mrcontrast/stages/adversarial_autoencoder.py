@@ -18,10 +18,8 @@ class AdversarialAutoencoder(Autoencoder):
 
     Args:
         discriminator: Classifies patches of (B, 1, *S).
-        discriminator_optimisation: Its optimiser and learning-rate schedule.
         adversarial_weight: Weight of the generator's adversarial term.
         adversarial_start_step: Steps of the autoencoder before the discriminator joins.
-        arguments: See :class:`Autoencoder`.
 
     Source: Esser et al. 2021, arXiv 2012.09841, section 3.1; with least squares (Mao et al. 2017,
     arXiv 1611.04076) and a fixed weight.
@@ -84,9 +82,8 @@ class AdversarialAutoencoder(Autoencoder):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Optimise the autoencoder and the discriminator apart; Lightning counts both's steps."""
         steps, start = self.trainer.estimated_stepping_batches, self.adversarial_start_step
-        joint = max(steps - start, 0) / 2
+        alone, joint = min(steps, start), max(steps - start, 0) / 2
         ours, theirs = self.autoencoder.parameters(), self.discriminator.parameters()
-        alone = min(steps, start)
         return [
             self.optimisation.configure(ours, alone + joint, self.trainer),
             self.discriminator_optimisation.configure(theirs, joint, self.trainer),

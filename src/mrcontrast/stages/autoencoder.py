@@ -1,8 +1,9 @@
 """Stage 1: compress images to a small, smooth latent and back."""
 
+import math
 from collections.abc import Sequence
 from itertools import islice
-from typing import Required, Unpack
+from typing import Any, Required, Unpack
 
 import torch
 import torch.nn.functional as F
@@ -14,12 +15,10 @@ from mrcontrast import keys
 from mrcontrast.data.contrasts import title_of
 from mrcontrast.diffusion.sampling import Generators
 from mrcontrast.errors import UsageError
-from mrcontrast.latent.codec import LatentStatistics, Posterior
+from mrcontrast.latent.codec import LatentStatistics, Posterior, downsampling, spatial_dims
 from mrcontrast.losses.kl import kl_divergence
 from mrcontrast.networks.fast_kernels import use_fast_kernels
 from mrcontrast.networks.padding import crop, pad_to_multiple
-from mrcontrast.networks.posterior import quieten_posterior
-from mrcontrast.networks.sizes import downsampling, spatial_dims
 from mrcontrast.stages.autoencoder_card import examine
 from mrcontrast.stages.contract import Roles, Stage
 from mrcontrast.stages.optimisation import Optimisation
@@ -43,16 +42,14 @@ class Autoencoder(Stage):
 
     Args:
         autoencoder: The network; one input and one output channel.
-        optimisation: Optimiser and learning-rate schedule.
         kl_weight: Weight of the divergence, averaged over latent values.
         perceptual: Loss of two images (B, 1, *S), or None.
         perceptual_weight: Weight of that loss.
         contrasts: Names of the images to learn from, of the target or the source; None for the
             target. Include a source if a later stage is to be conditioned on its latents.
-        initial_sigma: Initial deviation of the posterior, see ``quieten_posterior``; None keeps
-            that of the network.
+        initial_sigma: Initial deviation of the posterior, see ``initialise``; None keeps that of
+            the network.
         statistics_batches: Batches over which the latents' mean and deviation are measured.
-        roles: See ``Roles``.
 
     ``finish`` sets ``report_card`` and, in buffers that later stages copy, mean and deviation (C,)
     of the latents of training items and ``psnr_db`` of validation items.
@@ -89,13 +86,10 @@ class Autoencoder(Stage):
                 f"Expected contrasts among {known}, got {unknown[0]} "
                 "(stage.contrasts). Add it to data.source or leave it out."
             )
-        self.autoencoder = autoencoder
-        self.optimisation = optimisation
-        self.kl_weight = kl_weight
+        self.autoencoder, self.optimisation = autoencoder, optimisation
+        self.kl_weight, self.perceptual_weight = kl_weight, perceptual_weight
         self.perceptual = perceptual
-        self.perceptual_weight = perceptual_weight
-        self.initial_sigma = initial_sigma
-        self.statistics_batches = statistics_batches
+        self.initial_sigma, self.statistics_batches = initial_sigma, statistics_batches
         self.register_buffer("latent_mean", torch.zeros(autoencoder.latent_channels))
         self.register_buffer("latent_std", torch.full((autoencoder.latent_channels,), torch.nan))
         use_fast_kernels(self)
@@ -107,20 +101,23 @@ class Autoencoder(Stage):
         return self.autoencoder
 
     def initialise(self) -> None:
-        """Start with a posterior that adds little noise, if ``initial_sigma`` is given."""
+        """Let the posterior's deviation start at ``initial_sigma`` everywhere, if it is given.
+
+        As MONAI builds it sigma starts near 1, where the mean is near 0: the decoder sees noise,
+        learns the mean image, and the encoder needs hundreds of steps to outgrow it. The KL term
+        raises sigma again as far as its weight asks.
+        """
         if self.initial_sigma is not None:
-            quieten_posterior(self.autoencoder, self.initial_sigma)
+            log_variance: Any = self.autoencoder.quant_conv_log_sigma
+            nn.init.zeros_(log_variance.conv.weight)
+            nn.init.constant_(log_variance.conv.bias, 2 * math.log(self.initial_sigma))
 
     @torch.no_grad()
     def forward(
         self, batch: keys.Batch, noise: Tensor | None = None, generator: Generators = None
     ) -> Tensor:
         """Reconstruct the target, (B, 1, *S) in [0, 1], from the posterior mean."""
-        return self.reconstruct(batch["target"])
-
-    def reconstruct(self, image: Tensor) -> Tensor:
-        """Encode and decode images (B, 1, *S) of any size, without noise."""
-        return self.decode(self.posterior(image).mean, image.shape[2:])
+        return self.decode(self.posterior(batch["target"]).mean, batch["target"].shape[2:])
 
     def decode(self, z: Tensor, image_shape: Sequence[int]) -> Tensor:
         """Decode raw latents (B, C, *S / f) to images (B, 1, *image_shape) in [0, 1]."""
@@ -140,8 +137,7 @@ class Autoencoder(Stage):
     def losses(self, image: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """Return the weighted terms of the loss, scalars, and the reconstruction (N, 1, *S)."""
         posterior = self.posterior(image)
-        decoded = self.autoencoder.decode(posterior.sample())
-        reconstruction = crop(decoded, image.shape[2:])
+        reconstruction = crop(self.autoencoder.decode(posterior.sample()), image.shape[2:])
         terms = {
             "l1": F.l1_loss(reconstruction, image),
             "kl": self.kl_weight * kl_divergence(posterior.mean, posterior.sigma),

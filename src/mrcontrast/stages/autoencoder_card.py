@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,27 +20,9 @@ from mrcontrast.metrics.voxelwise import mean_absolute_error
 log = logging.getLogger(__name__)
 
 
-class Examinee(Protocol):
-    """The part of an autoencoder's interface that ``examine`` uses."""
-
-    @property
-    def device(self) -> torch.device:
-        """Device of its weights."""
-
-    def posterior(self, image: Tensor) -> Posterior:
-        """Encode images (B, 1, *S) to their raw posterior."""
-
-    def decode(self, z: Tensor, image_shape: Sequence[int]) -> Tensor:
-        """Decode raw latents (B, C, *S / f) to images (B, 1, *image_shape) in [0, 1]."""
-
-
 @torch.no_grad()
-def examine(autoencoder: Examinee, datamodule: LightningDataModule) -> dict[str, Any]:
-    """Return the report card over all validation items, and log it in one line.
-
-    Raises:
-        MrcontrastError: No validation item has a brain voxel.
-    """
+def examine(autoencoder: Any, datamodule: LightningDataModule) -> dict[str, Any]:  # noqa: ANN401
+    """Return the report card of a stage over all validation items, and log it in one line."""
     card = AutoencoderCard("train" if getattr(datamodule, "val_is_train", False) else "val")
     for batch in datamodule.val_dataloader():
         target = batch[keys.TARGET].to(autoencoder.device)
@@ -52,11 +34,7 @@ def examine(autoencoder: Examinee, datamodule: LightningDataModule) -> dict[str,
 
 
 class AutoencoderCard:
-    """Mean values over items with equal weights, each within the brain mask.
-
-    Args:
-        split: Split of the items, "val"; or "train", whose values are too good.
-    """
+    """Mean values over items of a split with equal weights, each within the brain mask."""
 
     def __init__(self, split: str) -> None:
         self.split = split
@@ -68,17 +46,10 @@ class AutoencoderCard:
     def update(
         self, batch: Mapping[str, Any], reconstruction: Tensor, posterior: Posterior
     ) -> None:
-        """Add the items of a batch; items without a brain voxel are left out.
-
-        Args:
-            batch: "target" and "brain_mask", (B, 1, *S); "subject" if known.
-            reconstruction: Reconstructed target, (B, 1, *S) in [0, 1].
-            posterior: Raw latents, (B, C, *S / f).
-        """
+        """Add the items of a batch that have brain; reconstruction in [0, 1], posterior raw."""
         target, masks = batch[keys.TARGET].cpu(), batch[keys.BRAIN_MASK].cpu()
         images = reconstruction.detach().float().cpu()
-        psnr = masked_psnr(images, target, masks).tolist()
-        for item, value in enumerate(psnr):
+        for item, value in enumerate(masked_psnr(images, target, masks).tolist()):
             pair = images[item, 0].numpy(), target[item, 0].numpy()
             brain = (masks[item, 0] > 0.5).numpy()
             if not brain.any():
@@ -92,15 +63,11 @@ class AutoencoderCard:
         self.latents.update(posterior)
 
     def compute(self) -> dict[str, Any]:
-        """Return the card as JSON; a value that no item gives is None.
+        """Return the card as JSON, or raise MrcontrastError if no item has a brain voxel.
 
-        Returns:
-            "split", "items", "subjects"; means over items of "psnr_db", "ssim", "mae" in the brain;
-            "kl_nats", of each latent value; "latent_mean" and "latent_std", one for each channel,
-            raw.
-
-        Raises:
-            MrcontrastError: There was no item with a brain voxel.
+        "split", "items", "subjects"; means over items of "psnr_db", "ssim", "mae" in the brain,
+        None if no item gives one; "kl_nats", of each latent value; "latent_mean" and "latent_std",
+        one for each channel, raw.
         """
         if not self.values["psnr_db"]:
             raise MrcontrastError(
@@ -114,23 +81,14 @@ class AutoencoderCard:
             "subjects": len(self.subjects),
             **{name: mean_of(values) for name, values in self.values.items()},
             "kl_nats": mean_of(self.kl_nats),
-            "latent_mean": rounded(mean),
-            "latent_std": rounded(std),
+            "latent_mean": [round(value, 6) for value in mean.tolist()],
+            "latent_std": [round(value, 6) for value in std.tolist()],
         }
 
 
 def mean_of(values: Sequence[float]) -> float | None:
-    """Return the mean, or None of nothing.
-
-    >>> mean_of([1.0, 2.0]), mean_of([])
-    (1.5, None)
-    """
+    """Return the mean, or None of nothing."""
     return float(np.mean(values)) if values else None
-
-
-def rounded(values: Tensor) -> list[float]:
-    """Return a tensor (C,) as numbers of six digits after the point."""
-    return [round(value, 6) for value in torch.atleast_1d(values).tolist()]
 
 
 def one_line(card: Mapping[str, Any]) -> str:
@@ -152,9 +110,8 @@ nats; latent mean 0.10 -0.25, sd 1.00 0.88'
         )
         if card[name] is not None
     ]
-    means, deviations = (
-        " ".join(f"{value:.2f}" for value in card[name]) for name in ("latent_mean", "latent_std")
-    )
+    pair = card["latent_mean"], card["latent_std"]
+    means, deviations = (" ".join(f"{value:.2f}" for value in values) for values in pair)
     subjects = f"{card['subjects']} subject{'' if card['subjects'] == 1 else 's'}"
     return (
         f"Report card ({card['items']} {card['split']} items, {subjects}, in the "

@@ -18,10 +18,7 @@ class IntensityLookup(Stage):
     A lower bound for every other method: it uses intensities and no anatomy. It has no trainable
     parameter; :meth:`finish` fills the table in one pass over the training items.
 
-    Args:
-        levels: Source levels in [0, 1]; between two the table is interpolated linearly.
-        spatial_dims: 2 or 3.
-        roles: See ``Roles``.
+    ``levels`` is the number of source levels in [0, 1]; the table is interpolated linearly.
     """
 
     learns_by_steps = False
@@ -39,16 +36,11 @@ class IntensityLookup(Stage):
         """Return the target image (B, 1, *S) in [0, 1] of the table."""
         position = self.first_source(batch).clamp(0, 1) * (self.levels - 1)
         below = position.floor().long().clamp_max(self.levels - 2)
-        weight = position - below
-        return torch.lerp(self.table[below], self.table[below + 1], weight)
+        return torch.lerp(self.table[below], self.table[below + 1], position - below)
 
     @torch.no_grad()
     def finish(self, datamodule: LightningDataModule) -> None:
-        """Fill the table from the brain voxels of all training items.
-
-        Raises:
-            MrcontrastError: There is no brain voxel to learn from.
-        """
+        """Fill the table from the brain voxels of all training items; MrcontrastError if none."""
         count, total = torch.zeros(2, self.levels, dtype=torch.float64)
         for batch in datamodule.train_dataloader():
             inside = batch["brain_mask"] > 0.5

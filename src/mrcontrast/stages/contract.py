@@ -40,24 +40,16 @@ class Stage(LightningModule, ABC):
         factor: Image axes are padded to multiples of this.
         context_slices: Neighbouring slices on each side that come with each source in 2D, k.
         optional: Names of the sources that may be absent; never the first.
-
-    Attributes:
-        takes: Batch key of the input in inference, ``keys.SOURCE`` or ``keys.TARGET``.
-        uses_source: Whether the images depend on the source, so that the stage translates.
-        learns_by_steps: Whether the stage has a training step; else it learns in ``finish``.
-        clips_gradients: Whether a stage with manual optimisation applies ``gradient_clip_val``.
-        training_only: Names of submodules that inference does not use.
-        report_card: Measurements of ``finish`` for the provenance of the run.
     """
 
-    takes: str = keys.SOURCE
-    uses_source = True
-    learns_by_steps = True
-    clips_gradients = False
-    training_only: tuple[str, ...] = ()
+    takes: str = keys.SOURCE  # batch key of the input in inference, or ``keys.TARGET``
+    uses_source = True  # whether the images depend on the source, so that the stage translates
+    learns_by_steps = True  # whether it has a training step; else it learns in ``finish``
+    clips_gradients = False  # whether manual optimisation applies ``gradient_clip_val``
+    training_only: tuple[str, ...] = ()  # names of submodules that inference does not use
     gradient_clip_val: float | None = None
     optimisation: Optimisation | None = None
-    report_card: dict[str, Any] | None = None
+    report_card: dict[str, Any] | None = None  # measured in ``finish``, for the run's provenance
 
     def __init__(
         self,
@@ -70,11 +62,8 @@ class Stage(LightningModule, ABC):
     ) -> None:
         super().__init__()
         keys.optional_rows(source, optional)
-        self.source, self.optional = tuple(source), tuple(optional)
-        self.target = target
-        self.spatial_dims = spatial_dims
-        self.factor = factor
-        self.context_slices = context_slices
+        self.source, self.optional, self.target = tuple(source), tuple(optional), target
+        self.spatial_dims, self.factor, self.context_slices = spatial_dims, factor, context_slices
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -106,8 +95,9 @@ class Stage(LightningModule, ABC):
 
     @property
     def guidance(self) -> float | None:
-        """Weight of classifier-free guidance, None without it."""
-        return None
+        """Weight of classifier-free guidance by a ``prompt``, None without one."""
+        prompt = getattr(self, "prompt", None)
+        return None if prompt is None else prompt.guidance
 
     @property
     def trained(self) -> nn.Module:
@@ -118,12 +108,10 @@ class Stage(LightningModule, ABC):
     def forward(
         self, batch: keys.Batch, noise: Tensor | None = None, generator: Generators = None
     ) -> Tensor:
-        """Return images (B, 1, *S) in [0, 1].
+        """Return images (B, 1, *S) in [0, 1] for ``takes``, and "brain_mask" where it is needed.
 
-        Args:
-            batch: ``takes``, and "brain_mask" where a stage needs it.
-            noise: Standard normal, (B, *noise_shape); None draws it, or is all that there is.
-            generator: Source of the noise that a sampler adds in its steps.
+        ``noise`` is standard normal, (B, *noise_shape); None draws it, or is all that there is. The
+        generator is the source of the noise that a sampler adds in its steps.
         """
 
     def noise_shape(self, image_shape: Sequence[int]) -> tuple[int, ...] | None:
@@ -136,7 +124,9 @@ class Stage(LightningModule, ABC):
 
     def network_calls(self, samples: int) -> int:
         """Return the calls of networks for so many samples of one slice (2D) or volume (3D)."""
-        return samples * int(any(True for _ in self.parameters()))
+        prompt = getattr(self, "prompt", None)
+        guided = 1 if prompt is None else prompt.calls
+        return samples * guided * int(any(True for _ in self.parameters()))
 
     def source_images(self, batch: keys.Batch) -> dict[str, Tensor]:
         """Return the source images (B, 1, *S) by contrast, without neighbouring slices."""
@@ -200,11 +190,7 @@ class Stage(LightningModule, ABC):
 
 
 def check_stage(part: object) -> Stage:
-    """Return a built part that is a stage.
-
-    Raises:
-        UsageError: It is none.
-    """
+    """Return a built part that is a stage; UsageError for another one."""
     if not isinstance(part, Stage):
         raise UsageError(
             f"Expected a stage, got a {type(part).__name__}. "

@@ -14,9 +14,8 @@ from mrcontrast.latent.conditions import Condition
 from mrcontrast.networks.control import embedded_once, encoder_settings, start_from_denoiser
 from mrcontrast.networks.fast_kernels import use_fast_kernels
 from mrcontrast.networks.tag_prompt import listening
-from mrcontrast.networks.time import network_time
 from mrcontrast.stages.added_control import ROUNDING, AddedControl, of_sources
-from mrcontrast.stages.latent_stage import LatentArguments, LatentStage
+from mrcontrast.stages.latent_stage import LatentArguments, LatentStage, network_time
 
 
 class ControlNetDiffusion(LatentStage):
@@ -33,8 +32,7 @@ class ControlNetDiffusion(LatentStage):
         arguments: See ``LatentStage``. The denoiser, prompt, schedule and target are those of
             stage 2; the condition is the input of the ControlNet's embedder.
 
-    Raises:
-        UsageError: Condition and codec do not fit, or the start is out of range or has no guess.
+    UsageError: condition and codec do not fit, or the start is out of range or has no guess.
 
     Source: Zhang et al. 2023, arXiv 2302.05543, eq. 5, on the latents of Rombach et al. 2022. The
     decoder is unlocked as by ``sd_locked = False`` in the authors' own code. A start below 1 is
@@ -118,17 +116,16 @@ class ControlNetDiffusion(LatentStage):
         if not self.added or "controls" in batch:
             return super().prepare(batch)
         conditions = [each.placed(batch, self.inputs, self.codec) for each in self.added]
-        own = super().prepare(of_sources(batch, self.inputs, self.source))
-        return {**own, "controls": conditions}
+        own = of_sources(batch, self.inputs, self.source)
+        return {**super().prepare(own), "controls": conditions}
 
     def network_calls(self, samples: int) -> int:
         """Return the network calls; each call of an added control counts as one more."""
-        steps, guided = self.sampler.num_steps, 1 if self.prompt is None else self.prompt.calls
-        calls = super().network_calls(samples)
+        steps, calls = self.sampler.num_steps, super().network_calls(samples)
+        of_denoiser = calls - self.condition.calls
         for control in self.added:
             acting = sum(control.acts(step, steps) for step in range(steps)) / steps
-            calls += control.condition.calls
-            calls += round(samples * self.sampler.num_calls * guided * acting)
+            calls += control.condition.calls + round(of_denoiser * acting)
         return calls
 
     @contextmanager

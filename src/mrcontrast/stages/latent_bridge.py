@@ -15,11 +15,9 @@ from mrcontrast.stages.latent_translation import LatentTranslation
 class LatentBridge(LatentTranslation):
     """Learn a flow from the latent of the source, at t = 1, to that of the target, at t = 0.
 
-    Args:
-        sigma: Standard deviation of the noise about the start, in latent units; 0 gives one target
-            for each source, and samples differ more the larger it is.
-        arguments: See ``LatentTranslation``; the flow starts at the condition's anchor, and a
-            rectified flow as process makes the path straight.
+    It starts at the condition's anchor; a rectified flow as process makes the path straight.
+    ``sigma`` is the standard deviation of the noise about the start, in latent units: 0 gives one
+    target for each source, and samples differ more the larger it is.
 
     Source: Liu et al. 2022, arXiv 2209.03003, section 2.1, whose flows may lead from data to data;
     ours couples the pairs of the data set and gives the denoiser its start at all times.
@@ -34,11 +32,7 @@ class LatentBridge(LatentTranslation):
     def forward(
         self, batch: keys.Batch, noise: Tensor | None = None, generator: Generators = None
     ) -> Tensor:
-        """Sample the target image of each item; see ``Stage.forward``.
-
-        Raises:
-            UsageError: The sampler adds noise in its steps, which this path does not have.
-        """
+        """Sample the target image of each item; UsageError for a sampler that adds noise."""
         if self.sampler.adds_noise:
             raise UsageError(
                 "Expected a sampler that follows the path of a bridge, got one that adds noise in "

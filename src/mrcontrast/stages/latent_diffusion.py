@@ -8,8 +8,7 @@ from mrcontrast import keys
 from mrcontrast.data.contrasts import title_of
 from mrcontrast.diffusion.process import fixed_noise
 from mrcontrast.metrics.online import masked_psnr
-from mrcontrast.networks.time import network_time
-from mrcontrast.stages.latent_stage import LatentStage
+from mrcontrast.stages.latent_stage import LatentStage, network_time
 
 VALIDATION_TIME = 0.5  # of the one-step denoising that validation scores as an image
 

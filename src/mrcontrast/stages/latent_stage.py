@@ -50,15 +50,11 @@ class LatentStage(Stage):
         denoiser: Builds the network, for spatial_dims, in_channels and out_channels, that predicts
             the process's target from a noisy latent and a time.
         process: Noise schedule, target, training times and sampler.
-        optimisation: Optimiser and learning-rate schedule.
         store: Where latents are kept so that they are encoded once, or None to encode each step.
-        condition: Input besides the noisy latent, None for none.
+        condition: Input besides the noisy latent, None for none; UsageError if it does not fit the
+            codec.
         prompt: Context of cross-attention, None if the networks have none.
-        context_slices: See ``Stage``.
-        roles: See ``Roles``.
-
-    Raises:
-        UsageError: Condition and codec do not fit together.
+        context_slices: See ``Stage``; likewise the roles.
     """
 
     concatenates = False  # whether the condition is further channels of the denoiser
@@ -81,13 +77,10 @@ class LatentStage(Stage):
         if condition is not None:
             condition.attach(codec, self.source, context_slices, self.optional)
             further += condition.channels(codec) if self.concatenates else 0
-        self.codec = codec
+        self.codec, self.process = codec, process
         self.denoiser = listening(denoiser, prompt)(**codec.network_sizes(further))
-        self.process = process
-        self.optimisation = optimisation
-        self.store = store
-        self.condition = condition
-        self.prompt = prompt
+        self.optimisation, self.store = optimisation, store
+        self.condition, self.prompt = condition, prompt
         self.tiling = Tiling(None, codec.tiling.overlap, codec.multiple, DENOISER_PASSES)
         use_fast_kernels(self)
 
@@ -99,11 +92,6 @@ class LatentStage(Stage):
     @sampler.setter
     def sampler(self, value: Sampler) -> None:
         self.process.sampler = value
-
-    @property
-    def guidance(self) -> float | None:
-        """Weight of the guidance by the prompt, None without a prompt."""
-        return None if self.prompt is None else self.prompt.guidance
 
     @property
     def trained(self) -> nn.Module:
@@ -126,8 +114,7 @@ class LatentStage(Stage):
     def network_calls(self, samples: int) -> int:
         """Return the network calls; a ControlNet and its denoiser count as one."""
         once = 0 if self.condition is None else self.condition.calls
-        guided = 1 if self.prompt is None else self.prompt.calls
-        return once + samples * self.sampler.num_calls * guided
+        return once + super().network_calls(samples) * self.sampler.num_calls
 
     def data_end(self, z: Tensor, batch: keys.Batch) -> Tensor:
         """Return the end of the path at t = 0 for a target's latent."""
@@ -145,22 +132,13 @@ class LatentStage(Stage):
     def network(
         self, condition: Sequence[Tensor], z_t: Tensor, t: Tensor, context: Tensor | None = None
     ) -> Tensor:
-        """Run the networks once.
+        """Run the networks once on noisy latents z_t (B, C, *S / f) at times t (B,) in [0, 1].
 
-        Args:
-            condition: The condition, or nothing.
-            z_t: Noisy latents, (B, C, *S / f).
-            t: Times in [0, 1], (B,).
-            context: Embedded prompts, (B, N, D); None without cross-attention.
+        ``condition`` may be empty; ``context`` is (B, N, D), None without cross-attention.
         """
 
     def predictor(self, batch: keys.Batch, guided: bool = False) -> Predict:
-        """Return ``predict(z_t, t)`` for the condition of a batch: tiled(guided(network)).
-
-        Args:
-            batch: With the signals of the condition.
-            guided: Whether the prompt guides, as in sampling; else it may drop out, as in training.
-        """
+        """Return ``predict(z_t, t)`` for a batch with signals, ``guided`` as in sampling or not."""
         condition = [] if self.condition is None else [self.condition(batch, self.codec)]
         return self.tiled(self.prompted(batch, guided), condition)
 
@@ -212,12 +190,10 @@ class LatentStage(Stage):
         return (image + batch["lost"]).clamp(0, 1) if "lost" in batch else image
 
     def loss(self, batch: keys.Batch, seed: int | None = None) -> Tensor:
-        """Return the mean squared error of the prediction, a scalar.
+        """Return the mean squared error of the prediction for images or cached latents, a scalar.
 
-        Args:
-            batch: Images, or cached latents and signals.
-            seed: None takes random latents, times and noise; a number takes mean latents, times
-                spread evenly over the batch, and noise of that seed.
+        ``seed`` None takes random latents, times and noise; a number takes mean latents, times
+        spread evenly over the batch, and noise of that seed.
         """
         posterior = self.codec.posterior(batch)
         if seed is None:
@@ -245,3 +221,8 @@ class LatentStage(Stage):
         measure_tags(self, datamodule)
         if self.store is not None:
             self.store.install(datamodule, self.codec, self.condition)  # type: ignore[arg-type]
+
+
+def network_time(t: Tensor) -> Tensor:
+    """Map times in [0, 1] to [0, 1000], the range of the sinusoidal embedding of MONAI."""
+    return 1000.0 * t

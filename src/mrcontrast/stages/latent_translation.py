@@ -6,19 +6,16 @@ from typing import Unpack
 import torch
 from torch import Tensor
 
+from mrcontrast import keys
 from mrcontrast.errors import UsageError
-from mrcontrast.networks.time import network_time
-from mrcontrast.stages.latent_stage import LatentArguments, LatentStage
+from mrcontrast.stages.latent_stage import LatentArguments, LatentStage, network_time
 
 
 class LatentTranslation(LatentStage):
     """Learn p(target latent | source) with one denoiser. Shapes and ranges: mrcontrast.keys.
 
-    Args:
-        arguments: See ``LatentStage``; with a condition.
-
-    Raises:
-        UsageError: The condition does not fit the codec, or lacks an anchor that the stage needs.
+    Arguments: ``LatentStage``, with a condition. UsageError: it does not fit the codec, or lacks an
+    anchor that the stage needs.
     """
 
     concatenates = True
@@ -26,8 +23,9 @@ class LatentTranslation(LatentStage):
 
     def __init__(self, **arguments: Unpack[LatentArguments]) -> None:
         super().__init__(**arguments)
-        if self.needs_anchor and not (self.condition and self.condition.has("anchor")):
-            found = ", ".join(self.condition.signals) if self.condition else "none"
+        signals = {} if self.condition is None else self.condition.signals
+        if self.needs_anchor and keys.ANCHOR not in [each.key for each in signals.values()]:
+            found = ", ".join(signals) or "none"
             raise UsageError(
                 f"Expected a condition with an anchor for a {type(self).__name__}, got {found}. "
                 "Take stage/condition=source_anchor or regression_anchor."

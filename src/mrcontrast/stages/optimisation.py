@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from inspect import signature
 from typing import Any
@@ -21,29 +21,21 @@ class Optimisation:
     """An optimiser, warmed up linearly and then decayed by half a cosine.
 
     The decay follows whichever ends a training first: its steps or, where ``trainer.max_time`` is
-    set, its time. A training by time alone (``trainer.max_steps=-1``) so comes to the final rate
-    too, however fast the machine is.
-
-    Attributes:
-        optimizer: Partial of a torch optimiser that lacks only the parameters.
-        warmup_steps: Optimiser steps over which the rate rises from 0 to its full value.
-        final_lr_fraction: Rate at the last step over the full rate, in [0, 1]; 1 keeps it constant.
+    set, its time.
 
     Source: Loshchilov & Hutter 2017, arXiv 1608.03983, eq. 5, without restarts; the warm-up is that
     of Goyal et al. 2017, arXiv 1706.02677, section 2.2.
     """
 
-    optimizer: Callable[[Iterable[Tensor]], Optimizer]
-    warmup_steps: int = 0
-    final_lr_fraction: float = 1.0
+    optimizer: Callable[[Iterable[Tensor]], Optimizer]  # lacks only the parameters
+    warmup_steps: int = 0  # over which the rate rises from 0 to its full value
+    final_lr_fraction: float = 1.0  # rate at the last step over the full rate, in [0, 1]
 
     def rate(self, step: int, total_steps: float, time_share: float = 0.0) -> float:
-        """Return the factor on the learning rate at an optimiser step.
+        """Return the factor on the learning rate after so many optimiser steps of all.
 
-        Args:
-            step: Optimiser steps done.
-            total_steps: Those of the whole training; infinite where only time ends it.
-            time_share: Part of the time that is spent, in [0, 1]; 0 where there is no limit.
+        ``total_steps`` is infinite where only time ends the training, of which ``time_share`` is
+        spent, in [0, 1]; 0 where there is no limit.
 
         >>> plan = Optimisation(optimizer=None, warmup_steps=10, final_lr_fraction=0.1)
         >>> [round(plan.rate(step, 110), 3) for step in (0, 10, 60, 110)]
@@ -59,18 +51,11 @@ class Optimisation:
         return self.final_lr_fraction + (1 - self.final_lr_fraction) * cosine
 
     def configure(
-        self,
-        parameters: Iterable[Tensor],
-        total_steps: float,
-        trainer: Trainer | None = None,
+        self, parameters: Iterable[Tensor], total_steps: float, trainer: Trainer | None = None
     ) -> OptimizerLRSchedulerConfig:
         """Return an optimiser and its schedule for ``LightningModule.configure_optimizers``.
 
-        Args:
-            parameters: Trainable parameters.
-            total_steps: Optimiser steps of the whole training; infinite, and without a limit of
-                time, it keeps the full rate.
-            trainer: Whose ``max_time`` counts; None counts steps alone.
+        See ``rate`` for ``total_steps``; the ``max_time`` of the trainer counts, if there is one.
         """
         mixed = str(getattr(trainer, "precision", "")).endswith("-mixed")
         optimizer = build_fused(self.optimizer, list(parameters), mixed)
@@ -86,8 +71,7 @@ def time_share(trainer: Trainer | None) -> float:
     It goes on where a checkpoint stood. Validations count; what a stage does before and after its
     steps does not. Of several processes, whose clocks differ, all have the share of the first.
     """
-    callbacks = [] if trainer is None else trainer.callbacks  # type: ignore[attr-defined]
-    for timer in callbacks:
+    for timer in [] if trainer is None else trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(timer, Timer) and (left := timer.time_remaining()) is not None:
             spent = timer.time_elapsed()
             share = min(spent / max(spent + left, 1e-9), 1.0)
@@ -100,8 +84,8 @@ def build_fused(
 ) -> Optimizer:
     """Build an optimiser, fused into one pass over memory if all is on the CPU and it can be.
 
-    A step then takes about half of the time, and the same up to rounding. On CUDA torch's own
-    choice is as fast. In ``mixed`` precision Lightning clips no gradients of fused optimisers.
+    A step then takes half of the time. On CUDA torch's own choice is as fast. In ``mixed``
+    precision Lightning clips no gradients of fused optimisers.
 
     >>> import torch
     >>> build_fused(torch.optim.AdamW, [torch.zeros(2, requires_grad=True)]).defaults["fused"]
@@ -119,28 +103,19 @@ def descend(stage: LightningModule, optimizer: Any, loss: Tensor, clip: float | 
 
     Of several processes each computes its gradients alone, and those of this optimiser are then
     averaged. ``DistributedDataParallel`` averages those of all parameters in each backward pass,
-    and ends the training where a loss does not reach some, as that of a discriminator.
-
-    Args:
-        stage: Whose loss it is.
-        optimizer: One of ``stage.optimizers()``.
-        loss: A scalar.
-        clip: Largest norm of the gradient; None for any. In fp16 gradients are still multiplied
-            by the scale of the loss when they are clipped, and so is the limit.
+    and ends the training where a loss does not reach some, as that of a discriminator. ``clip`` is
+    the largest norm of the gradient, None for any.
     """
     optimizer.zero_grad()
-    with backward_alone(stage.trainer.strategy):
+    alone = getattr(stage.trainer.strategy, "block_backward_sync", nullcontext)
+    with alone():
         stage.manual_backward(loss)
     average_gradients(optimizer)
-    if clip is not None:
-        stage.clip_gradients(optimizer, clip * loss_scale(stage.trainer), "norm")
+    if clip is not None:  # fp16 gradients are still multiplied by the scale of the loss
+        scaler = getattr(stage.trainer.precision_plugin, "scaler", None)
+        scale = 1.0 if scaler is None else float(scaler.get_scale())
+        stage.clip_gradients(optimizer, clip * scale, "norm")
     optimizer.step()
-
-
-def backward_alone(strategy: Any) -> AbstractContextManager:  # noqa: ANN401 - one of Lightning's
-    """Keep a backward pass from exchanging gradients; a single process exchanges none."""
-    block = getattr(strategy, "block_backward_sync", None)
-    return nullcontext() if block is None else block()
 
 
 def average_gradients(optimizer: Any) -> None:  # noqa: ANN401 - Lightning's wrapper
@@ -155,9 +130,3 @@ def average_gradients(optimizer: Any) -> None:  # noqa: ANN401 - Lightning's wra
     parts = mean.split([gradient.numel() for gradient in gradients])
     for gradient, part in zip(gradients, parts, strict=True):
         gradient.copy_(part.view_as(gradient))
-
-
-def loss_scale(trainer: Trainer) -> float:
-    """Return what the loss is multiplied by before its gradients are taken: 1 but in fp16."""
-    scaler = getattr(trainer.precision_plugin, "scaler", None)
-    return 1.0 if scaler is None else float(scaler.get_scale())

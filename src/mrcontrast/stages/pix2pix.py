@@ -23,10 +23,7 @@ class Pix2Pix(Stage):
         regressor: The generator.
         discriminator: Builds a network for spatial_dims and in_channels that classifies patches of
             source and target together, (B, N (1 + 2k) + 1, *S).
-        optimisation: Optimiser and learning-rate schedule of the generator.
-        discriminator_optimisation: The same for the discriminator.
         l1_weight: Weight of the L1 term; the adversarial term has weight 1.
-        roles: See ``Roles``.
 
     Source: Isola et al. 2017, arXiv 1611.07004, eq. 4, the generator's term in its non-saturating
     form and the discriminator's halved as there. Ours is deterministic, like most reuse of it;
@@ -48,12 +45,11 @@ class Pix2Pix(Stage):
     ) -> None:
         super().__init__(**roles, **regressor.sizes)
         self.automatic_optimization = False
-        self.regressor = regressor
-        pair = self.regressor.in_channels + 1
+        self.regressor, self.l1_weight = regressor, l1_weight
+        pair = regressor.in_channels + 1
         self.discriminator = discriminator(spatial_dims=self.spatial_dims, in_channels=pair)
         self.optimisation = optimisation
         self.discriminator_optimisation = discriminator_optimisation
-        self.l1_weight = l1_weight
         use_fast_kernels(self)
 
     @torch.no_grad()
@@ -65,8 +61,7 @@ class Pix2Pix(Stage):
 
     def logits(self, source: Tensor, target: Tensor) -> Tensor:
         """Return the discriminator's logits on pairs, one a patch; above 0 means real."""
-        logits: Tensor = self.discriminator(torch.cat([source, target], dim=1))[-1]
-        return logits
+        return self.discriminator(torch.cat([source, target], dim=1))[-1]
 
     def losses(self, batch: keys.Batch) -> tuple[dict[str, Tensor], Tensor]:
         """Return the generator's weighted terms, scalars, and its image (B, 1, *S)."""
@@ -79,8 +74,7 @@ class Pix2Pix(Stage):
 
     def loss(self, batch: keys.Batch) -> Tensor:
         """Return the generator's loss, a scalar."""
-        terms, _ = self.losses(batch)
-        return torch.stack(list(terms.values())).sum()
+        return torch.stack(list(self.losses(batch)[0].values())).sum()
 
     def discriminator_loss(self, batch: keys.Batch, image: Tensor) -> Tensor:
         """Return the discriminator's loss on synthetic images (B, 1, *S) and on the real ones."""
@@ -111,9 +105,5 @@ class Pix2Pix(Stage):
 
 
 def verdict_loss(logits: Tensor, real: bool) -> Tensor:
-    """Return the cross-entropy of a discriminator's logits with one label, a scalar.
-
-    >>> verdict_loss(torch.zeros(2, 1, 3, 3), real=True).item() == torch.tensor(2.0).log().item()
-    True
-    """
+    """Return the cross-entropy of a discriminator's logits with one label, a scalar."""
     return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, float(real)))

@@ -23,11 +23,8 @@ class ResidualDiffusion(LatentTranslation):
     before the first step, so that the process gets data of unit variance. A regression that
     overfits leaves too small a residual there, and samples differ too little. The sample gets back
     the detail of the regression's image that the autoencoder loses: only the residual loses detail,
-    and a residual of 0 gives the regression itself.
-
-    Args:
-        arguments: See ``LatentTranslation``; the condition's anchor is the latent of the
-            regression's image.
+    and a residual of 0 gives the regression itself. Arguments: ``LatentTranslation``; the
+    condition's anchor is the latent of the regression's image.
 
     Source: Mardani et al. 2023, "CorrDiff", arXiv 2309.15214, eq. 3 and 4; ours in latent space,
     where the denoiser gets the mean and the source, and added to the mean in the image.

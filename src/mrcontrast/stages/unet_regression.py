@@ -21,12 +21,6 @@ class UNetRegression(Stage):
     The best of the simple methods in PSNR, and the softest: it averages over all images that fit
     the source.
 
-    Args:
-        regressor: The network.
-        optimisation: Optimiser and learning-rate schedule.
-        prompt: Tags that the network listens to, or None.
-        roles: See ``Roles``.
-
     Source: Ronneberger et al. 2015, arXiv 1505.04597; with squared errors in the place of a
     segmentation loss, see ``brain_error``, and padding so that no border is lost.
     """
@@ -39,8 +33,7 @@ class UNetRegression(Stage):
         **roles: Unpack[Roles],
     ) -> None:
         super().__init__(**roles, **regressor.sizes)
-        self.regressor = regressor
-        self.optimisation = optimisation
+        self.regressor, self.optimisation = regressor, optimisation
         if prompt is not None:
             regressor.listen(prompt)
 
@@ -48,15 +41,6 @@ class UNetRegression(Stage):
     def prompt(self) -> TagPrompt | None:
         """Tags that the network listens to."""
         return self.regressor.prompt
-
-    @property
-    def guidance(self) -> float | None:
-        """Weight of the guidance by the prompt, None without a prompt."""
-        return None if self.prompt is None else self.prompt.guidance
-
-    def network_calls(self, samples: int) -> int:
-        """Return the calls of the network, two where the prompt guides."""
-        return samples * (1 if self.prompt is None else self.prompt.calls)
 
     def before_fit(self, datamodule: LightningDataModule) -> None:
         """Measure the tags of the training data."""

@@ -94,15 +94,10 @@ def inherit(config: DictConfig) -> tuple[DictConfig, dict[str, RunFolder]]:
         limit_rates(config, typed)
     with open_dict(config):
         config.pop("start_lr", None)
-    wanted = [
-        name
-        for name, inheritance in PARENTS.items()
-        if any(is_gap(config, path) for path in inheritance.parts)
-    ]
-    parents = {}
+    wanted = [n for n, each in PARENTS.items() if any(is_gap(config, path) for path in each.parts)]
+    parents, stage = {}, module_name(config.stage._target_)
     for name in wanted:
         if config.get(name) is None:
-            stage = module_name(config.stage._target_)
             raise UsageError(f"Expected {name}=RUN for stage {stage}, got none. Add {name}=RUN.")
         parents[name] = open_run(config[name])
         check_run(parents[name], name, PARENTS[name].stages)
@@ -192,8 +187,8 @@ def adopt_weights(stage: "nn.Module", parents: Mapping[str, RunFolder]) -> None:
 
 def below(state: Mapping[str, "Tensor"], name: str) -> dict[str, "Tensor"]:
     """Return the tensors of a module or the one of a buffer, by their name inside it."""
-    inside = {key: value for key, value in state.items() if is_below(key, [name])}
-    return {key.removeprefix(name).removeprefix("."): value for key, value in inside.items()}
+    inside = [key for key in state if is_below(key, [name])]
+    return {key.removeprefix(name).removeprefix("."): state[key] for key in inside}
 
 
 def is_below(key: str, names: Iterable[str]) -> bool:

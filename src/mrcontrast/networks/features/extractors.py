@@ -11,18 +11,11 @@ QUANTILES = (0.1, 0.9)  # of the brain's extent along an axis; beyond it slices 
 
 
 class FeatureNetwork(Protocol):
-    """A frozen network.
-
-    Attributes:
-        name: Goes into the names of the measures.
-        sha256: Hash of the weights' file.
-        dim: Length of a pooled vector.
-        spatial_dims: 2 or 3.
-    """
+    """A frozen network, whose name goes into those of the measures."""
 
     name: str
-    sha256: str
-    dim: int
+    sha256: str  # of the weights' file
+    dim: int  # length of a pooled vector
     spatial_dims: int
 
     def __call__(self, image: Tensor) -> list[Tensor]:
@@ -33,15 +26,10 @@ class FeatureNetwork(Protocol):
 
 
 class Extractor(Protocol):
-    """Turns a brain into inputs of a feature network.
-
-    Attributes:
-        network: The network.
-        name: Network and view, such as "efficientnet_lite0_2.5d".
-    """
+    """Turns a brain into inputs of a feature network."""
 
     network: FeatureNetwork
-    name: str
+    name: str  # network and view, such as "efficientnet_lite0_2.5d"
 
     def inputs(self, image: np.ndarray, mask: np.ndarray) -> Tensor:
         """Return the inputs of the network, (n, C, *S), of an image (X, Y, Z) in [0, 1]."""
@@ -53,10 +41,8 @@ class Extractor(Protocol):
 class SliceFeatures:
     """2.5D: slices along all three axes, evenly through the brain, through a 2D network.
 
-    Args:
-        network: Takes (N, 3, H, W) in [0, 1].
-        slices_per_axis: Slices of each axis.
-        size_voxels: Slices are padded to squares and resized to this.
+    The network takes (N, 3, H, W) in [0, 1]. Slices are padded to squares and resized to
+    ``size_voxels``.
     """
 
     def __init__(self, network: FeatureNetwork, slices_per_axis: int, size_voxels: int) -> None:
@@ -69,9 +55,7 @@ class SliceFeatures:
 
         Outside the mask (X, Y, Z) all is 0; values beyond [0, 1] are cut.
         """
-        inside = np.where(mask, np.clip(image, 0, 1), 0).astype(np.float32)
-        box = tuple(slice(where.min(), where.max() + 1) for where in np.nonzero(mask))
-        brain, volume = mask[box], torch.from_numpy(np.ascontiguousarray(inside[box]))
+        brain, volume = _bounded(image, mask)
         slices = []
         for axis in range(3):
             chosen = torch.as_tensor(_positions(brain, axis, self.slices_per_axis))
@@ -91,20 +75,14 @@ class SliceFeatures:
 
 
 class VolumeFeatures:
-    """3D: whole brains through a 3D network, one vector each.
-
-    Args:
-        network: Takes (N, 1, X, Y, Z) in [0, 1].
-    """
+    """3D: whole brains through a 3D network of (N, 1, X, Y, Z) in [0, 1], one vector each."""
 
     def __init__(self, network: FeatureNetwork) -> None:
         self.network, self.name = network, f"{network.name}_3d"
 
     def inputs(self, image: np.ndarray, mask: np.ndarray) -> Tensor:
         """Return the bounding box of the brain, (1, 1, X, Y, Z); 0 outside the mask."""
-        inside = np.where(mask, np.clip(image, 0, 1), 0).astype(np.float32)
-        box = tuple(slice(where.min(), where.max() + 1) for where in np.nonzero(mask))
-        return torch.from_numpy(np.ascontiguousarray(inside[box]))[None, None]
+        return _bounded(image, mask)[1][None, None]
 
     def describe(self) -> dict[str, Any]:
         """Return what a reader needs to compute the same."""
@@ -121,6 +99,13 @@ def pooled_features(extractor: Extractor, inputs: Tensor) -> np.ndarray:
 def _describe(extractor: Extractor) -> dict[str, Any]:
     network = extractor.network
     return {"name": extractor.name, "dim": network.dim, "weights_sha256": network.sha256}
+
+
+def _bounded(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, Tensor]:
+    """Return mask and image in the mask's bounding box; the image is cut to [0, 1], 0 outside."""
+    box = tuple(slice(where.min(), where.max() + 1) for where in np.nonzero(mask))
+    inside = np.where(mask, np.clip(image, 0, 1), 0).astype(np.float32)
+    return mask[box], torch.from_numpy(np.ascontiguousarray(inside[box]))
 
 
 def _positions(brain: np.ndarray, axis: int, count: int) -> np.ndarray:

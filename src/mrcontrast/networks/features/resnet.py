@@ -19,13 +19,9 @@ PLACES = {"0": "conv1", "1": "bn1", **{str(4 + n): f"layer{1 + n}" for n in rang
 class ResNetFeatures(nn.Module):
     """Features of images (N, C, *S) in [0, 1]: maps after each of four stages, and pooled values.
 
-    Args:
-        network: MONAI's ResNet without its classifier.
-        name: Goes into the names of the measures.
-        dim: Channels of the last stage.
-        spatial_dims: 2 or 3.
-        standardise: Whether each image is brought to mean 0 and deviation 1 over its non-zero
-            voxels, as MedicalNet does; else [0, 1] becomes [-1, 1], as RadImageNet does.
+    The network is MONAI's without its classifier, ``dim`` the channels of its last stage.
+    ``standardise`` brings each image to mean 0 and deviation 1 over its non-zero voxels, as
+    MedicalNet does; else [0, 1] becomes [-1, 1], as RadImageNet does.
     """
 
     def __init__(
@@ -55,12 +51,8 @@ def load_radimagenet(path: str, sha256: str | None = None) -> nn.Module:
     """Return ResNet-50 with the PyTorch weights of RadImageNet, for slices (N, 3, H, W).
 
     Args:
-        path: Their ResNet50.pt, a state dict.
-        sha256: Hash of the file; None takes any and notes it.
-
-    Raises:
-        UsageError: There is no such file.
-        MrcontrastError: It is another one.
+        path: Their ResNet50.pt, a state dict; UsageError if there is none.
+        sha256: Hash of the file, else MrcontrastError; None takes any and notes it.
 
     Source: Mei et al. 2022, Radiology: AI 4(5).
     """
@@ -71,13 +63,9 @@ def load_medicalnet(path: str, depth: int = 10, sha256: str | None = None) -> nn
     """Return a 3D ResNet with the weights of MedicalNet, for volumes (N, 1, X, Y, Z).
 
     Args:
-        path: Such as their resnet_10_23dataset.pth.
+        path: Such as their resnet_10_23dataset.pth; UsageError if there is none.
         depth: 10, 18 or 50 layers.
-        sha256: Hash of the file; None takes any and notes it.
-
-    Raises:
-        UsageError: There is no such file.
-        MrcontrastError: It is another one.
+        sha256: Hash of the file, else MrcontrastError; None takes any and notes it.
 
     Source: Chen, Ma and Zheng 2019, arXiv 1904.00625; without the dilation of its last stages.
     """

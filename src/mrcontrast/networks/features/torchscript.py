@@ -14,16 +14,12 @@ class TorchScriptFeatures(nn.Module):
     A TorchScript file holds a program: load only one whose hash you have from whoever made it.
 
     Args:
-        path: The file.
-        sha256: Its SHA-256; needed, for the reason above.
+        path: The file; UsageError if there is none.
+        sha256: Its SHA-256; needed, for the reason above; MrcontrastError for another file.
         name: Goes into the names of the measures.
         dim: Length of a feature vector.
         scale: Factor from [0, 1] to what the network was trained on: 255 for the FID Inception.
         flags: Extra arguments that the network takes, such as {"return_features": true}.
-
-    Raises:
-        UsageError: There is no such file.
-        MrcontrastError: It is another one.
 
     Source: Karras et al. 2020, arXiv 2006.06676, distribute inception-2015-12-05.pt in this form.
     """

@@ -11,16 +11,7 @@ from mrcontrast.storage.files import sha256_file
 
 
 def check_file(path: Path, sha256: str | None) -> str:
-    """Return the SHA-256 of a file of weights.
-
-    Args:
-        path: The file.
-        sha256: Expected hash in hexadecimal; None takes any.
-
-    Raises:
-        UsageError: There is no such file.
-        MrcontrastError: It is another file.
-    """
+    """Return the SHA-256 of a file; UsageError without one, MrcontrastError for another one."""
     if not path.is_file():
         raise UsageError(f"Expected a file of weights, got none ({path}). Check the path.")
     found = sha256_file(path)
@@ -33,11 +24,7 @@ def check_file(path: Path, sha256: str | None) -> str:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read a state dict, also one under the key "state_dict", without running its pickle.
-
-    Raises:
-        MrcontrastError: It cannot be read so.
-    """
+    """Read a state dict, also one under the key "state_dict", without running its pickle."""
     try:
         loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
@@ -54,11 +41,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def load_into(network: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
-    """Load all weights of a network; what the file has beyond them is left out.
-
-    Raises:
-        MrcontrastError: Some are missing or have another shape.
-    """
+    """Load all weights of a network, or raise MrcontrastError; further ones are left out."""
     own = network.state_dict()
     missing = [
         name
