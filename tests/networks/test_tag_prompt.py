@@ -57,7 +57,8 @@ def test_only_trained_tags_words_and_values_are_taken(prompt):
         "t1w_maker": "ge",
         "flair_te_ms": "90 ms",
     }
-    prompt.check(prompt.vocabulary.parse("t1w_ti_ms=850:2, t1w_maker=ge, flair_te_ms=90"))
+    prompt.read("t1w_ti_ms=850:2, t1w_maker=ge, flair_te_ms=90")
+    assert list(prompt.read("te_ms=90, ti_ms=900")) == ["flair_te_ms", "t1w_ti_ms"]
     for text, message in (
         ("t1w_ti_ms=849", "Expected 850 to 1150 ms for t1w_ti_ms, as in training, got 849"),
         ("t1w_maker=philips", "Expected ge for t1w_maker"),
@@ -65,7 +66,7 @@ def test_only_trained_tags_words_and_values_are_taken(prompt):
         ("t1w_te_ms=3", "It knows: .*t1w_ti_ms 850 to 1150 ms"),
     ):
         with pytest.raises(UsageError, match=message):
-            prompt.check(prompt.vocabulary.parse(text))
+            prompt.read(text)
 
 
 def test_a_second_measurement_changes_no_meaning(prompt):

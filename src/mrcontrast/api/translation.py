@@ -16,7 +16,12 @@ from mrcontrast.errors import UsageError
 from mrcontrast.inference.files import facts_of, made_by, translate_job
 from mrcontrast.inference.from_run import from_run
 from mrcontrast.inference.options import check_options, name_files
-from mrcontrast.inference.sampling_options import ControlChoice, SamplingKeys, SamplingOptions
+from mrcontrast.inference.sampling_options import (
+    UNSHUFFLED,
+    ControlChoice,
+    SamplingKeys,
+    SamplingOptions,
+)
 from mrcontrast.inference.stage_translator import StageTranslator
 from mrcontrast.inference.translation_jobs import Job, check_collisions, file_job
 from mrcontrast.runs.released import check_runs_exist, released_models
@@ -53,6 +58,8 @@ def load(
     """
     values: dict[str, Any] = {"temperature": None, **options}
     sampling = SamplingOptions(**values)
+    if sampling.known_tags == "shuffled":
+        raise UsageError(UNSHUFFLED)
     check_options(Namespace(batch_size=1, steps=sampling.steps, seed=sampling.seed, device=device))
     check_runs_exist({"model": str(model)})
     for text in sampling.control:

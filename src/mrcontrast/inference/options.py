@@ -158,5 +158,8 @@ def sources_of(args: Namespace) -> list[Path]:
         raise UsageError(
             f"Expected NAME=FILE, got {wrong[0]} (--source). Write OUT before --source."
         )
+    names = [name for name, _, _ in pairs]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UsageError(f"Expected one file of {twice[0]}, got several (--source). Name one.")
     args.source = {name: Path(path) for name, _, path in pairs}
     return list(args.source.values())

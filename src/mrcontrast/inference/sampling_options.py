@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 
 PRECISIONS = ("32-true", "bf16-mixed")  # by the names of Lightning
 KNOWN_TAGS = ("source", "all", "none", "shuffled")
+UNSHUFFLED = (
+    "Expected a prepared data set for known_tags shuffled, whose subjects lend each other their "
+    "tags, got files. Choose source, all or none."
+)
 ONE_SAMPLE_TEMPERATURE = 0.5  # chosen in experiments/release
+MOST_GUIDANCE = 100.0  # beyond any use; larger ones overflow
 NUMBER = r"\d*\.?\d+"
 CONTROL = re.compile(rf"(.+?):(-?{NUMBER})(?::({NUMBER})-({NUMBER}))?")
 BATCH_SIZE = 16  # slices at once; 2D only
@@ -124,8 +129,11 @@ class SamplingOptions:
             raise UsageError(f"Expected 0 or more slices a turn of noise, got {self.noise_turn}.")
         if self.temperature is not None and not 0 <= self.temperature < math.inf:
             raise UsageError(f"Expected a temperature of 0 or more, got {self.temperature:g}.")
-        if self.guidance is not None and not math.isfinite(self.guidance):
-            raise UsageError(f"Expected a number as guidance, got {self.guidance}.")
+        if self.guidance is not None and not abs(self.guidance) <= MOST_GUIDANCE:
+            most = MOST_GUIDANCE
+            raise UsageError(
+                f"Expected a guidance from -{most:g} to {most:g}, got {self.guidance}. Change it."
+            )
         if self.known_tags not in KNOWN_TAGS:
             known = ", ".join(KNOWN_TAGS)
             raise UsageError(f"Expected {known} as known_tags, got {self.known_tags}. Choose one.")

@@ -95,6 +95,16 @@ class TagPrompt(ContextPrompt):
                 self.mean[row] = known.mean()
                 self.low[row], self.high[row] = known.min(), known.max()
 
+    def read(self, text: str) -> dict[str, Weighted]:
+        """Return the tags of a prompt; a name of several contrasts sets those that were trained.
+
+        Raises:
+            UsageError: It cannot be read, or a tag, word or value was not trained.
+        """
+        found = self.vocabulary.parse(text, self.trained())
+        self.check(found)
+        return found
+
     def check(self, tags: Mapping[str, Weighted]) -> None:
         """Check a prompt against the training data.
 

@@ -9,14 +9,15 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from mrcontrast import keys
-from mrcontrast.diffusion.sampling import Generators
 from mrcontrast.networks.fast_kernels import use_fast_kernels
 from mrcontrast.networks.regressor import Regressor
-from mrcontrast.stages.contract import Roles, Stage
+from mrcontrast.networks.tag_prompt import TagPrompt
+from mrcontrast.stages.contract import Roles
 from mrcontrast.stages.optimisation import Optimisation, descend
+from mrcontrast.stages.unet_regression import UNetRegression
 
 
-class Pix2Pix(Stage):
+class Pix2Pix(UNetRegression):
     """Learn a target image that a discriminator takes for real given the source.
 
     Args:
@@ -26,6 +27,7 @@ class Pix2Pix(Stage):
         optimisation: Optimiser and learning-rate schedule of the generator.
         discriminator_optimisation: The same for the discriminator.
         l1_weight: Weight of the L1 term; the adversarial term has weight 1.
+        prompt: Tags that the generator listens to, or None.
         roles: See ``Roles``.
 
     Source: Isola et al. 2017, arXiv 1611.07004, eq. 4, the generator's term in its non-saturating
@@ -35,7 +37,6 @@ class Pix2Pix(Stage):
 
     training_only = ("discriminator",)
     clips_gradients = True
-    optimisation: Optimisation
 
     def __init__(
         self,
@@ -44,24 +45,16 @@ class Pix2Pix(Stage):
         optimisation: Optimisation,
         discriminator_optimisation: Optimisation,
         l1_weight: float,
+        prompt: TagPrompt | None = None,
         **roles: Unpack[Roles],
     ) -> None:
-        super().__init__(**roles, **regressor.sizes)
+        super().__init__(regressor, optimisation, prompt, **roles)
         self.automatic_optimization = False
-        self.regressor = regressor
         pair = self.regressor.in_channels + 1
         self.discriminator = discriminator(spatial_dims=self.spatial_dims, in_channels=pair)
-        self.optimisation = optimisation
         self.discriminator_optimisation = discriminator_optimisation
         self.l1_weight = l1_weight
         use_fast_kernels(self)
-
-    @torch.no_grad()
-    def forward(
-        self, batch: keys.Batch, noise: Tensor | None = None, generator: Generators = None
-    ) -> Tensor:
-        """Return the target image of each item, (B, 1, *S) in [0, 1]."""
-        return self.regressor.image_of(batch)
 
     def logits(self, source: Tensor, target: Tensor) -> Tensor:
         """Return the discriminator's logits on pairs, one a patch; above 0 means real."""

@@ -32,6 +32,7 @@ class Inheritance:
     optional: Mapping[str, str] = field(default_factory=dict)
 
 
+PROMPT_SIZES = ("vocabulary", "width", "tokens", "frequencies")  # decide its tensors
 PARENTS = {
     "autoencoder": Inheritance(
         stages=("autoencoder", "adversarial_autoencoder"),
@@ -112,6 +113,8 @@ def inherit(config: DictConfig) -> tuple[DictConfig, dict[str, RunFolder]]:
             check_spare(config, name, parents)
     for name, parent in parents.items():
         fill_gaps(config, parent.checked_config(), PARENTS[name], parent.config_path)
+        if name == "diffusion":
+            take_prompt(config, parent)
     return config, parents
 
 
@@ -176,6 +179,28 @@ def fill_gaps(
                 found = OmegaConf.select(theirs, name)
                 if further.startswith(f"{path}.") and found is not None:
                     OmegaConf.update(config, further, found, force_add=True)
+
+
+def take_prompt(config: DictConfig, diffusion: RunFolder) -> None:
+    """Give a config the prompt of its diffusion model, in place; its other settings stay.
+
+    Raises:
+        UsageError: The config has a prompt, and the diffusion model has none.
+    """
+    ours = OmegaConf.select(config, "stage.prompt")
+    theirs = OmegaConf.select(diffusion.checked_config(), "stage.prompt")
+    if ours is not None and theirs is None:
+        raise UsageError(
+            f"Expected no prompt for a diffusion model without one, got {ours._target_} "
+            f"({diffusion.path}). Leave stage/prompt out, or train the diffusion model with it."
+        )
+    if theirs is None:
+        return
+    with open_dict(config):
+        if ours is None or ours._target_ != theirs._target_:
+            config.stage.prompt = theirs
+        else:
+            ours.update({key: theirs[key] for key in PROMPT_SIZES if key in theirs})
 
 
 def adopt_weights(stage: "nn.Module", parents: Mapping[str, RunFolder]) -> None:
