@@ -91,3 +91,19 @@ def test_a_manifest_is_read_by_name_contrast_and_text(words: Vocabulary):
     values, weights = words.values(known)
     assert sum(not math.isnan(value) for value in values) == len(known)
     assert set(weights) == {1.0}
+
+
+@pytest.mark.parametrize(
+    ("scan", "aliases", "message"),
+    [
+        ({"coil": 3}, {}, "for the tag coil"),
+        ({"coil": {"words": "head"}}, {}, "for the tag coil"),
+        ({"coil": {"words": {"head": "hd"}}}, {}, "for the tag coil"),
+        ({"te_ms": {"units": "ms"}}, {}, "for the tag te_ms"),
+        ({"te_ms": {"unit": "ms", "keys": "te"}}, {}, "for the tag te_ms"),
+        ({}, {"again": "again"}, "words 'again'"),
+    ],
+)
+def test_a_faulty_vocabulary_is_refused(scan: dict, aliases: dict, message: str):
+    with pytest.raises(UsageError, match=message):
+        Vocabulary(["flair"], "t1w", scan, {}, aliases)

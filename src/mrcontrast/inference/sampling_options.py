@@ -18,7 +18,7 @@ UNSHUFFLED = (
     "tags, got files. Choose source, all or none."
 )
 ONE_SAMPLE_TEMPERATURE = 0.5  # chosen in experiments/release
-MOST_GUIDANCE = 100.0  # beyond any use; larger ones overflow
+MOST_FACTOR = 100.0  # of guidance and controls: beyond any use; larger ones overflow
 NUMBER = r"\d*\.?\d+"
 CONTROL = re.compile(rf"(.+?):(-?{NUMBER})(?::({NUMBER})-({NUMBER}))?")
 BATCH_SIZE = 16  # slices at once; 2D only
@@ -61,10 +61,11 @@ class ControlChoice:
         """Read ``RUN:scale`` or ``RUN:scale:start-end``; raise UsageError for another text."""
         found = CONTROL.fullmatch(str(text))
         start, end = (0.0, 1.0) if found is None or not found[3] else map(float, found.group(3, 4))
-        if found is None or not 0 <= start < end <= 1:
+        fits = 0 <= start < end <= 1
+        if found is None or not fits or not abs(float(found[2])) <= MOST_FACTOR:
             raise UsageError(
-                f"Expected RUN:scale or RUN:scale:start-end with 0 <= start < end <= 1, got {text} "
-                "(control). Change it."
+                f"Expected RUN:scale or RUN:scale:start-end with 0 <= start < end <= 1 and a scale "
+                f"from -{MOST_FACTOR:g} to {MOST_FACTOR:g}, got {text} (control). Change it."
             )
         return cls(found[1], float(found[2]), start, end)
 
@@ -129,8 +130,8 @@ class SamplingOptions:
             raise UsageError(f"Expected 0 or more slices a turn of noise, got {self.noise_turn}.")
         if self.temperature is not None and not 0 <= self.temperature < math.inf:
             raise UsageError(f"Expected a temperature of 0 or more, got {self.temperature:g}.")
-        if self.guidance is not None and not abs(self.guidance) <= MOST_GUIDANCE:
-            most = MOST_GUIDANCE
+        if self.guidance is not None and not abs(self.guidance) <= MOST_FACTOR:
+            most = MOST_FACTOR
             raise UsageError(
                 f"Expected a guidance from -{most:g} to {most:g}, got {self.guidance}. Change it."
             )

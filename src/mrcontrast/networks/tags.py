@@ -59,6 +59,9 @@ class Vocabulary:
         aliases: Plain words, each with the tags that it stands for, such as ``3 tesla``:
             ``field_strength_t=3``. ``source_`` and ``target_`` stand for the contrasts.
 
+    Raises:
+        UsageError: An entry is none of these, or an alias stands for other words than tags.
+
     >>> scan = {"ti_ms": {"unit": "ms"}, "maker": {"words": {"ge": ["general electric"]}}}
     >>> names = Vocabulary(["flair"], "t1w", scan, {}, {"long ti": "target_ti_ms=1100"})
     >>> [tag.name for tag in names.tags]
@@ -79,6 +82,12 @@ class Vocabulary:
     ) -> None:
         self.source, self.target = tuple(source), target
         self.aliases = {plain(key): value for key, value in (aliases or {}).items()}
+        for words, meaning in self.aliases.items():
+            if not all("=" in part for part in str(meaning).split(",")):
+                raise UsageError(
+                    f"Expected tags such as age=60 for the words {words!r}, got {meaning!r} "
+                    "(stage.prompt.vocabulary.aliases). Change it."
+                )
         made = [tag_of(n, e, c) for c in (*source, target) for n, e in scan.items()]
         made += [tag_of(name, entry) for name, entry in person.items()]
         self.tags = tuple(tag for tag in made if tag.words is None or tag.words)
@@ -187,7 +196,16 @@ class Vocabulary:
 
 
 def tag_of(name: str, entry: Mapping[str, Any], contrast: str = "") -> Tag:
-    """Return the tag of an entry of a vocabulary; words may be a list or a mapping to texts."""
+    """Return the tag of an entry of a vocabulary; words may be a list or a mapping to texts.
+
+    Raises:
+        UsageError: The entry has other keys or values.
+    """
+    if not is_entry(entry):
+        raise UsageError(
+            f"Expected a unit or a list of words for the tag {name}, and a list of keys if any, "
+            f"got {entry} (stage.prompt.vocabulary). See configs/tags/protocol.yaml."
+        )
     words = entry.get("words")
     if words is not None and not isinstance(words, Mapping):
         words = {word: [] for word in words}
@@ -195,9 +213,26 @@ def tag_of(name: str, entry: Mapping[str, Any], contrast: str = "") -> Tag:
         words = {
             str(word).lower(): [str(t).lower() for t in texts] for word, texts in words.items()
         }
-    keys = [key.replace("CONTRAST", contrast) for key in entry.get("keys", ())]
+    keys = [key.replace("CONTRAST", contrast) for key in entry.get("keys") or ()]
     full = f"{contrast}_{name}" if contrast else name
     return Tag(full, (full, *keys), str(entry.get("unit", "")), words)
+
+
+def is_entry(entry: Any) -> bool:  # noqa: ANN401 - whatever a config has
+    """Return whether a value is an entry of a vocabulary.
+
+    >>> is_entry({"words": ["r", "l"]}), is_entry({"words": "r"}), is_entry({"units": "ms"})
+    (True, False, False)
+    """
+
+    def is_list(value: Any) -> bool:  # noqa: ANN401
+        return isinstance(value, Sequence) and not isinstance(value, str)
+
+    if not isinstance(entry, Mapping) or not {*entry} <= {"unit", "words", "keys"}:
+        return False
+    words, keys = entry.get("words"), entry.get("keys") or []
+    lists = [*words.values(), keys] if isinstance(words, Mapping) else [words or [], keys]
+    return all(map(is_list, lists))
 
 
 def plain(words: str) -> str:

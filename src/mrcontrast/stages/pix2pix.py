@@ -14,10 +14,10 @@ from mrcontrast.networks.regressor import Regressor
 from mrcontrast.networks.tag_prompt import TagPrompt
 from mrcontrast.stages.contract import Roles
 from mrcontrast.stages.optimisation import Optimisation, descend
-from mrcontrast.stages.unet_regression import UNetRegression
+from mrcontrast.stages.regressor_stage import RegressorStage
 
 
-class Pix2Pix(UNetRegression):
+class Pix2Pix(RegressorStage):
     """Learn a target image that a discriminator takes for real given the source.
 
     Args:
