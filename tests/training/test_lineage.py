@@ -150,3 +150,15 @@ def test_a_prompt_needs_a_diffusion_model_with_one(chain: Path, tmp_path: Path) 
     OmegaConf.update(config, "stage.prompt", TAGS, force_add=True)
     with pytest.raises(UsageError, match="Leave stage/prompt out"):
         inherit(config)
+
+
+def test_a_diffusion_model_of_another_target_is_refused(
+    chain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = toy_config(tmp_path, "stage=toy_controlnet", f"diffusion={chain}/runs/diffusion")
+    OmegaConf.update(config, "stage.target", "t2w", force_add=True)
+    theirs = RunFolder(chain / "runs/diffusion").config
+    OmegaConf.update(theirs, "stage.target", "t1w", force_add=True)
+    monkeypatch.setattr(RunFolder, "config", theirs)
+    with pytest.raises(UsageError, match="a diffusion that makes t2w, got one of t1w"):
+        inherit(config)

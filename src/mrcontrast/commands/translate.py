@@ -30,6 +30,8 @@ def run(args: Namespace) -> int:
     check_options(args)
     options = SamplingOptions.of(vars(args))
     for path in sources_of(args):
+        if args.source is not None and path.is_dir():
+            raise UsageError(f"Expected a file, got a folder ({path}, --source). Name a file.")
         check_paths(path, args.output, args.overwrite)
     controls = [ControlChoice.from_text(text).run for text in args.control]
     for each in [{"--model": args.model}, *({"--control": run} for run in controls)]:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from mrcontrast.data.contrasts import MASK_ENDINGS, ending_of, pattern_of, title_of
+from mrcontrast.data.people import read_people
 from mrcontrast.data.scan_tags import tags_of_scan
 from mrcontrast.data.sidecars import Sidecars
 from mrcontrast.errors import MrcontrastError
@@ -26,7 +27,6 @@ from mrcontrast.preparation.scans import (
     scan_of,
 )
 from mrcontrast.preparation.session import Dropped, Entry, Remark
-from mrcontrast.preparation.sidecars import read_people
 from mrcontrast.preparation.subject import PAIR, check_contrasts
 
 MOST_NAMES = 6  # of files that a message lists

@@ -108,6 +108,7 @@ def inherit(config: DictConfig) -> tuple[DictConfig, dict[str, RunFolder]]:
         parents[name] = open_run(config[name])
         check_run(parents[name], name, PARENTS[name].stages)
         check_dims(parents[name], name, config)
+        check_target(parents[name], name, config)
     for name in PARENTS:
         if config.get(name) is not None and name not in wanted:
             check_spare(config, name, parents)
@@ -143,6 +144,16 @@ def check_dims(run: RunFolder, key: str, config: DictConfig) -> None:
         raise MrcontrastError(
             f"Expected a run with spatial_dims {ours}, got {theirs} ({run.path}). "
             f"Add spatial_dims={theirs} or name another run with {key}=RUN."
+        )
+
+
+def check_target(run: RunFolder, key: str, config: DictConfig) -> None:
+    """Refuse a diffusion model or a regression that makes another contrast."""
+    ours, theirs = (OmegaConf.select(each, "stage.target") for each in (config, run.config))
+    if key != "autoencoder" and None not in (ours, theirs) and ours != theirs:
+        raise UsageError(
+            f"Expected a {key} that makes {ours}, got one of {theirs} ({run.path}). Set "
+            f"data.target={theirs} or name another run with {key}=RUN."
         )
 
 
