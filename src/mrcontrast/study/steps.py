@@ -13,6 +13,7 @@ from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.inference.sampling_options import (
     BATCH_SIZE,
     OPTIONS,
+    UNSHUFFLED,
     ControlChoice,
     SamplingOptions,
 )
@@ -117,6 +118,8 @@ def predict_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
             f"Expected full_grid or shuffle_source, got both (study.predict.{name}). "
             "Leave one out: raw files of two subjects need not share a grid."
         )
+    if full_grid and options.known_tags == "shuffled":
+        raise UsageError(f"{UNSHUFFLED} Change study.predict.{name}.")
     output = folder / "predictions" / name
 
     def run() -> None:

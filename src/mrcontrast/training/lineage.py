@@ -11,7 +11,7 @@ from mrcontrast.config.build import module_name
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.runs.folder import RunFolder
 from mrcontrast.tracking.references import open_run
-from mrcontrast.training.start_settings import find, follow, limit_rates, typed_keys
+from mrcontrast.training.start_settings import PROMPT_SIZES, find, follow, limit_rates, typed_keys
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -32,7 +32,6 @@ class Inheritance:
     optional: Mapping[str, str] = field(default_factory=dict)
 
 
-PROMPT_SIZES = ("vocabulary", "width", "tokens", "frequencies")  # decide its tensors
 PARENTS = {
     "autoencoder": Inheritance(
         stages=("autoencoder", "adversarial_autoencoder"),
