@@ -56,6 +56,7 @@ def test_a_prompt_names_tags_with_weights_and_plain_words(words: Vocabulary):
         ("t1w_ti_ms=900:inf", "name=value:weight"),
         ("t1w_ti_ms=900:1e30", "a weight from -100 to 100"),
         ("=900", "got '' "),
+        (3, "got '3'"),
         ("x" * 100_000, "got 'x{60}' "),
         ("sex=x", "Expected f, m for sex"),
         ("t1w_sequence=hologram", "mprage, spgr"),

@@ -21,6 +21,7 @@ from mrcontrast.inference.sampling_options import (
     ControlChoice,
     SamplingKeys,
     SamplingOptions,
+    check_values,
 )
 from mrcontrast.inference.stage_translator import StageTranslator
 from mrcontrast.inference.translation_jobs import Job, check_collisions, file_job
@@ -57,6 +58,7 @@ def load(
     ('flair',)
     """
     values: dict[str, Any] = {"temperature": None, **options}
+    check_values(values)
     sampling = SamplingOptions(**values)
     if sampling.known_tags == "shuffled":
         raise UsageError(UNSHUFFLED)
@@ -103,7 +105,8 @@ class Translator:
         Raises UsageError for images other than ``source`` or an array without affine,
         MrcontrastError for an unreadable image or mask, or no brain.
         """
-        images = dict(image) if isinstance(image, Mapping) else {self.source[0]: image}
+        given_by_name = image if isinstance(image, Mapping) else {self.source[0]: image}
+        images = {name: each for name, each in given_by_name.items() if each is not None}
         given = images if mask is None else {**images, MASK: mask}
         with as_files(given, affine) as files:
             brain_mask = files.pop(MASK, None)

@@ -137,11 +137,11 @@ def name_files(
 
     Those of ``optional`` sources may be absent.
     """
-    files = args.source or {source[0]: args.input}
+    files = {source[0]: args.input} if args.source is None else args.source
     if not set(source) - set(optional) <= set(files) <= set(source):
         wanted = " ".join(f"[{n}=FILE]" if n in optional else f"{n}=FILE" for n in source)
         raise UsageError(
-            f"Expected --source {wanted} for this model, got {', '.join(files)}. "
+            f"Expected --source {wanted} for this model, got {', '.join(files) or 'none'}. "
             "Name each of its sources once."
         )
     return {name: files[name] for name in source if name in files}

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Self, TypedDict
 
+from mrcontrast.config.types import check_type
 from mrcontrast.errors import UsageError
 
 if TYPE_CHECKING:
@@ -169,3 +170,16 @@ class SamplingOptions:
 
 OPTIONS = tuple(field.name for field in fields(SamplingOptions))
 DEFAULTS = SamplingOptions()
+
+
+def check_values(values: Mapping[str, Any], prefix: str = "") -> None:
+    """Raise UsageError for an option of another type, by its name with a prefix.
+
+    >>> check_values({"samples": 4, "prompt": "3 tesla", "without": ("t2w",)})
+    """
+    for field in fields(SamplingOptions):
+        if field.name in values:
+            value = values[field.name]
+            plain = list(value) if isinstance(value, tuple) else value
+            plain = plain.item() if hasattr(plain, "item") else plain  # a number of NumPy
+            check_type(plain, field.type, f"{prefix}{field.name}")

@@ -135,7 +135,7 @@ class Vocabulary:
             UsageError: A part cannot be read, or names no tag, word or alias.
         """
         found: dict[str, Weighted] = {}
-        for part in filter(None, (piece.strip() for piece in text.split(","))):
+        for part in filter(None, (piece.strip() for piece in str(text).split(","))):
             name, equals, rest = part.partition("=")
             if equals:
                 found |= self.assigned(name.strip(), *weighted(rest, part), among)
