@@ -124,6 +124,31 @@ def test_what_does_not_fit_is_refused(flair: Path, tmp_path: Path) -> None:
         translator(flair.rename(flair.with_name("sub-01_T1w.nii.gz")))
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"prompt": 3.0j}, "(prompt)"),
+        ({"prompt": None}, "got None (prompt)"),
+        ({"guidance": "2"}, "got 2 (guidance)"),
+        ({"without": "t2w"}, "got t2w (without)"),
+        ({"control": None}, "got None (control)"),
+        ({"samples": 1.5}, "got 1.5 (samples)"),
+        ({"known_tags": "shuffled"}, "a prepared data set"),
+    ],
+)
+def test_an_option_of_another_type_is_refused(options: dict, message: str) -> None:
+    with pytest.raises(mrcontrast.UsageError) as caught:
+        mrcontrast.load("phantom-2d/unet", **options)
+    assert message in str(caught.value)
+
+
+def test_no_image_is_refused() -> None:
+    translator = mrcontrast.load("phantom-2d/unet")
+    for images in ({}, {"flair": None}):
+        with pytest.raises(mrcontrast.UsageError, match="got none"):
+            translator(images)
+
+
 def test_importing_the_package_is_quick() -> None:
     script = "import sys, mrcontrast; assert not {'torch', 'numpy'} & set(sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

@@ -250,6 +250,7 @@ def test_a_further_controlnet_with_sources_of_its_own_is_added(
     wrong = {
         f"{runs / 'unet'}:1": "Expected a ControlNet to add to a ControlNet, got UNetRegression",
         f"{runs / 'controlnet'}:1:0.7-0.2": "start < end",
+        f"{runs / 'controlnet'}:1:0.4-0.6": "a whole step of 2, got 0.4-0.6",
         "nothing": "Expected RUN:scale",
         f"{tmp_path / 'no'}:1": "--control",
     }
@@ -258,4 +259,7 @@ def test_a_further_controlnet_with_sources_of_its_own_is_added(
             main(["translate", *map(str, (root, tmp_path / "x", *words, "--control", text))]) == 2
         )
         assert expected in capsys.readouterr().err
+    given = (root, tmp_path / "x", "--model", runs / "unet", "--control", f"{runs / 'of_edges'}:1")
+    assert main(["translate", *map(str, given)]) == 2
+    assert "got UNetRegression. Name another --model" in capsys.readouterr().err
     assert not (tmp_path / "x").exists()

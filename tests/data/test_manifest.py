@@ -178,3 +178,9 @@ def test_a_row_cannot_lead_out_of_the_data_set(manifest: Manifest, column: str, 
     path.write_text("\n".join([head, "\t".join(cells.values()), *rest]) + "\n")
     with pytest.raises(MrcontrastError, match=r"leads out of the data set|is no name"):
         Manifest.read(manifest.root)
+
+
+def test_a_contrast_that_no_session_has_is_refused(tmp_path: Path) -> None:
+    manifest = Manifest([make_record(tmp_path, "sub-01", "train")], tmp_path)
+    with pytest.raises(MrcontrastError, match="a session with pd, got none"):
+        manifest.facts(["flair", "pd"], "t1w", ["pd"])

@@ -22,6 +22,9 @@ from mrcontrast.study.steps import located, sampling_of
         ({"temperature": -0.1}, r"temperature of 0 or more, got -0\.1"),
         ({"temperature": float("nan")}, "temperature of 0 or more, got nan"),
         ({"temperature": float("inf")}, "temperature of 0 or more, got inf"),
+        ({"guidance": float("nan")}, "guidance from -100 to 100, got nan"),
+        ({"guidance": 1e308}, "guidance from -100 to 100"),
+        ({"control": ["run:1000"]}, "a scale from -100 to 100, got run:1000"),
         ({"precision": "16"}, "32-true or bf16-mixed as precision, got 16"),
     ],
 )

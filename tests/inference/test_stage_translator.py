@@ -419,6 +419,9 @@ def test_several_sources_are_given_together(
     assert set(result.normaliser) == {"flair", "t2w"}
     with pytest.raises(UsageError, match="a volume of each of flair, t2w, got 1"):
         both.translate(volume)
+    flat = replace(volume, data=np.full_like(volume.data, 7))
+    with pytest.raises(MrcontrastError, match="T2w: Expected intensities that vary"):
+        both.translate([volume, flat], volume.data > 0)
 
 
 def test_stage_may_take_t1w(ras: Volume) -> None:

@@ -112,3 +112,10 @@ def test_tags_come_from_the_sidecars_of_each_source(tmp_path: Path) -> None:
     assert job.tags == known
     [job] = folder_jobs(tmp_path, ["flair"], "t1w", tmp_path / "out", None, 0)
     assert job.tags == known
+    (tmp_path / "dataset_description.json").write_text("{}")
+    (tmp_path / "participants.tsv").write_text("participant_id\tage\tsite\nsub-01\t60\tBonn\n")
+    known |= {"age": 60.0, "site": "Bonn"}
+    job = file_job({"flair": image}, "t1w", tmp_path / "out.nii.gz", None, 0)
+    assert job.tags == known
+    [job] = folder_jobs(tmp_path, ["flair"], "t1w", tmp_path / "out", None, 0)
+    assert job.tags == known

@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from monai.networks.nets import DynUNet
 from mrcontrast.errors import UsageError
 from mrcontrast.networks.film import Film
 from mrcontrast.networks.regressor import Regressor
-from mrcontrast.networks.tag_prompt import TagPrompt
+from mrcontrast.networks.tag_prompt import TagPrompt, measure_tags
 from mrcontrast.networks.tags import Vocabulary, Weighted
 
 SCAN = {"ti_ms": {"unit": "ms"}, "te_ms": {"unit": "ms"}, "maker": {"words": ["ge", "philips"]}}
@@ -57,7 +58,8 @@ def test_only_trained_tags_words_and_values_are_taken(prompt):
         "t1w_maker": "ge",
         "flair_te_ms": "90 ms",
     }
-    prompt.check(prompt.vocabulary.parse("t1w_ti_ms=850:2, t1w_maker=ge, flair_te_ms=90"))
+    prompt.read("t1w_ti_ms=850:2, t1w_maker=ge, flair_te_ms=90")
+    assert list(prompt.read("te_ms=90, ti_ms=900")) == ["flair_te_ms", "t1w_ti_ms"]
     for text, message in (
         ("t1w_ti_ms=849", "Expected 850 to 1150 ms for t1w_ti_ms, as in training, got 849"),
         ("t1w_maker=philips", "Expected ge for t1w_maker"),
@@ -65,7 +67,7 @@ def test_only_trained_tags_words_and_values_are_taken(prompt):
         ("t1w_te_ms=3", "It knows: .*t1w_ti_ms 850 to 1150 ms"),
     ):
         with pytest.raises(UsageError, match=message):
-            prompt.check(prompt.vocabulary.parse(text))
+            prompt.read(text)
 
 
 def test_a_second_measurement_changes_no_meaning(prompt):
@@ -138,3 +140,24 @@ def test_a_copy_listens_to_its_own_context():
     torch.nn.init.zeros_(copy.film.heads[0].weight)
     assert torch.equal(copy(image, told), copy(image))
     assert not torch.equal(regressor(image, told), regressor(image))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"width": 0}, "1 or more, got 0"),
+        ({"frequencies": 0}, "1 or more"),
+        ({"tag_dropout": float("nan")}, "tag_dropout in"),
+        ({"guidance": float("nan")}, "as guidance, got nan"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(options, message):
+    with pytest.raises(UsageError, match=message):
+        TagPrompt(Vocabulary(["flair"], "t1w", SCAN, {}), **options)
+
+
+def test_data_without_a_known_tag_are_reported(caplog):
+    prompt = TagPrompt(Vocabulary(["flair"], "t1w", SCAN, {}))
+    stage, data = SimpleNamespace(prompt=prompt), SimpleNamespace(train_tags=[{}, {"site": "x"}])
+    measure_tags(stage, data)
+    assert "No training session has a known tag" in caplog.text

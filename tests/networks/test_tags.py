@@ -29,6 +29,11 @@ def test_a_prompt_names_tags_with_weights_and_plain_words(words: Vocabulary):
         "t1w_field_strength_t": Weighted(3.0, 0.5),
     }
     assert words.parse("3 Tesla:0.5") == both
+    assert words.parse(" 3   tesla:0.5") == both
+    assert words.parse("3 tesla:0.5", among=["t1w_field_strength_t"]) == {
+        "t1w_field_strength_t": Weighted(3.0, 0.5)
+    }
+    assert words.parse("3 tesla:0.5", among=["age"]) == both
     thin = words.parse("3 tesla, thin slices, mprage")
     assert thin["flair_slice_thickness_mm"] == Weighted(1.0)
     assert thin["t1w_sequence"] == Weighted("mprage")
@@ -49,6 +54,10 @@ def test_a_prompt_names_tags_with_weights_and_plain_words(words: Vocabulary):
         ("t1w_ti_ms=nan", "a number in ms for t1w_ti_ms"),
         ("t1w_ti_ms=900:much", "name=value:weight"),
         ("t1w_ti_ms=900:inf", "name=value:weight"),
+        ("t1w_ti_ms=900:1e30", "a weight from -100 to 100"),
+        ("=900", "got '' "),
+        (3, "got '3'"),
+        ("x" * 100_000, "got 'x{60}' "),
         ("sex=x", "Expected f, m for sex"),
         ("t1w_sequence=hologram", "mprage, spgr"),
     ],
@@ -83,3 +92,19 @@ def test_a_manifest_is_read_by_name_contrast_and_text(words: Vocabulary):
     values, weights = words.values(known)
     assert sum(not math.isnan(value) for value in values) == len(known)
     assert set(weights) == {1.0}
+
+
+@pytest.mark.parametrize(
+    ("scan", "aliases", "message"),
+    [
+        ({"coil": 3}, {}, "for the tag coil"),
+        ({"coil": {"words": "head"}}, {}, "for the tag coil"),
+        ({"coil": {"words": {"head": "hd"}}}, {}, "for the tag coil"),
+        ({"te_ms": {"units": "ms"}}, {}, "for the tag te_ms"),
+        ({"te_ms": {"unit": "ms", "keys": "te"}}, {}, "for the tag te_ms"),
+        ({}, {"again": "again"}, "words 'again'"),
+    ],
+)
+def test_a_faulty_vocabulary_is_refused(scan: dict, aliases: dict, message: str):
+    with pytest.raises(UsageError, match=message):
+        Vocabulary(["flair"], "t1w", scan, {}, aliases)

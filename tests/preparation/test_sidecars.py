@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from mrcontrast.data.people import read_people
 from mrcontrast.data.scan_tags import tags_of_scan
 from mrcontrast.data.sidecars import Sidecars
 from mrcontrast.preparation.bids import BidsPairs
-from mrcontrast.preparation.sidecars import read_people
 
 
 def write(path: Path, **values: object) -> None:

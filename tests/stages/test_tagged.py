@@ -9,13 +9,16 @@ from mrcontrast.latent.conditions import AtImageSize, Condition
 from mrcontrast.latent.signals import Pixels, Regression
 from mrcontrast.networks.tag_prompt import TagPrompt
 from mrcontrast.networks.tags import Vocabulary, Weighted
+from mrcontrast.stages.concat_diffusion import ConcatDiffusion
 from mrcontrast.stages.controlnet import ControlNetDiffusion
 from mrcontrast.stages.latent_diffusion import LatentDiffusion
+from mrcontrast.stages.pix2pix import Pix2Pix
 from mrcontrast.stages.unet_regression import UNetRegression
 
-from .conftest import adam, latent_parts, make_regressor
+from .conftest import adam, folded, latent_parts, make_pix2pix, make_regressor
 from .test_prompted import wake
 
+NAMES = ["unet_regression", "pix2pix", "latent_diffusion", "concat_diffusion", "controlnet"]
 TRAINING = [{"t1w_ti_ms": 850.0}, {"t1w_ti_ms": 1150.0}]
 
 
@@ -33,9 +36,17 @@ def make(name, dims):
         stage = UNetRegression(make_regressor(dims), adam(), prompt)
         wake(stage.regressor)
         return stage
+    if name == "pix2pix":
+        plain = make_pix2pix(dims)
+        parts = (plain.regressor, lambda **_: plain.discriminator, adam(), adam(), 100.0)
+        stage = Pix2Pix(*parts, prompt)
+        wake(stage.regressor)
+        return stage
     parts = latent_parts(dims) | {"prompt": prompt}
     if name == "latent_diffusion":
         stage = LatentDiffusion(**parts)
+    elif name == "concat_diffusion":
+        stage = ConcatDiffusion(condition=folded(), **parts)
     else:
         from monai.networks.nets import ControlNet
 
@@ -54,12 +65,12 @@ def told(batch, *tags):
     return batch | {"tags": [*tags] * (len(batch["source"]) // len(tags))}
 
 
-@pytest.mark.parametrize("name", ["unet_regression", "latent_diffusion", "controlnet"])
+@pytest.mark.parametrize("name", NAMES)
 def test_tags_change_the_image_and_absence_does_not(name, dims, batch):
     stage = make(name, dims).eval()
     noise = (
         torch.randn(len(batch["source"]), *stage.codec.latent_shape(batch["source"].shape[2:]))
-        if name != "unet_regression"
+        if name not in ("unet_regression", "pix2pix")
         else None
     )
     without = stage(batch, noise)
@@ -69,7 +80,7 @@ def test_tags_change_the_image_and_absence_does_not(name, dims, batch):
         assert torch.equal(stage(told(batch, nothing), noise), without)
 
 
-@pytest.mark.parametrize("name", ["unet_regression", "latent_diffusion", "controlnet"])
+@pytest.mark.parametrize("name", NAMES)
 def test_the_tokens_learn_with_the_network_that_learns(name, dims, batch):
     stage = make(name, dims).train()
     stage.loss(told(batch, {"t1w_ti_ms": 850.0})).backward()

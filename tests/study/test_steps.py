@@ -156,6 +156,12 @@ def test_full_grid_steps_stand_where_they_are_wanted_and_nowhere_else(
     assert not {"evaluation", "figures", "report"} & set(steps_of(config))
 
 
+def test_tags_of_raw_files_are_not_shuffled(tmp_path: Path, raw: Path) -> None:
+    node = {"model": "lookup", "full_grid": True, "known_tags": "shuffled"}
+    with pytest.raises(UsageError, match=r"a prepared data set .* Change study.predict.ours"):
+        steps_of(settings(tmp_path, raw, predict={"ours": node}))
+
+
 def test_a_second_study_in_a_folder_is_refused(
     tmp_path: Path, raw: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from mrcontrast.config.build import build_stage, resolve
 from mrcontrast.errors import MrcontrastError, UsageError
@@ -121,3 +122,43 @@ def test_weights_are_adopted_strictly(chain: Path, tmp_path: Path, change: str) 
     stage = build_stage(resolve(config).stage)
     with pytest.raises(MrcontrastError, match="Expected a tensor"):
         adopt_weights(stage, parents)
+
+
+VOCABULARY = {"source": ["flair", "t2w"], "target": "t1w", "scan": {}, "person": {}}
+TAGS = {"_target_": "mrcontrast.networks.tag_prompt.TagPrompt", "width": 8}
+
+
+@pytest.mark.parametrize("own", [None, TAGS | {"width": 4, "guidance": 3.0}])
+def test_the_prompt_is_that_of_the_diffusion_model(
+    chain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: dict | None
+) -> None:
+    diffusion = RunFolder(chain / "runs/diffusion")
+    theirs = diffusion.checked_config()
+    theirs.stage.prompt = TAGS | {"vocabulary": VOCABULARY}
+    monkeypatch.setattr(RunFolder, "checked_config", lambda self: theirs)
+    config = toy_config(tmp_path, "stage=toy_controlnet", f"diffusion={diffusion.path}")
+    if own is not None:
+        OmegaConf.update(config, "stage.prompt", own, force_add=True)
+    found, _ = inherit(config)
+    assert found.stage.prompt.vocabulary == VOCABULARY
+    assert found.stage.prompt.width == 8
+    assert found.stage.prompt.get("guidance") == (own or {}).get("guidance")
+
+
+def test_a_prompt_needs_a_diffusion_model_with_one(chain: Path, tmp_path: Path) -> None:
+    config = toy_config(tmp_path, "stage=toy_controlnet", f"diffusion={chain}/runs/diffusion")
+    OmegaConf.update(config, "stage.prompt", TAGS, force_add=True)
+    with pytest.raises(UsageError, match="Leave stage/prompt out"):
+        inherit(config)
+
+
+def test_a_diffusion_model_of_another_target_is_refused(
+    chain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = toy_config(tmp_path, "stage=toy_controlnet", f"diffusion={chain}/runs/diffusion")
+    OmegaConf.update(config, "stage.target", "t2w", force_add=True)
+    theirs = RunFolder(chain / "runs/diffusion").config
+    OmegaConf.update(theirs, "stage.target", "t1w", force_add=True)
+    monkeypatch.setattr(RunFolder, "config", theirs)
+    with pytest.raises(UsageError, match="a diffusion that makes t2w, got one of t1w"):
+        inherit(config)

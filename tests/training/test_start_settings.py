@@ -102,3 +102,9 @@ def test_it_reads_typed_overrides_of_a_config_that_hydra_composes_with_flags(
 
     assert main(["train", "stage=autoencoder", "--cfg", "job"]) == 0
     assert "overrides: ${hydra:overrides.task}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("stage", ["unet_regression", "latent_diffusion"])
+def test_a_prompt_that_the_run_lacks_is_refused(stage: str) -> None:
+    with pytest.raises(UsageError, match=r"no prompt as the run to start from.* Leave stage"):
+        started(stage, "stage/prompt=tags")

@@ -16,7 +16,13 @@ from mrcontrast.errors import UsageError
 from mrcontrast.inference.files import facts_of, made_by, translate_job
 from mrcontrast.inference.from_run import from_run
 from mrcontrast.inference.options import check_options, name_files
-from mrcontrast.inference.sampling_options import ControlChoice, SamplingKeys, SamplingOptions
+from mrcontrast.inference.sampling_options import (
+    UNSHUFFLED,
+    ControlChoice,
+    SamplingKeys,
+    SamplingOptions,
+    check_values,
+)
 from mrcontrast.inference.stage_translator import StageTranslator
 from mrcontrast.inference.translation_jobs import Job, check_collisions, file_job
 from mrcontrast.runs.released import check_runs_exist, released_models
@@ -52,7 +58,10 @@ def load(
     ('flair',)
     """
     values: dict[str, Any] = {"temperature": None, **options}
+    check_values(values)
     sampling = SamplingOptions(**values)
+    if sampling.known_tags == "shuffled":
+        raise UsageError(UNSHUFFLED)
     check_options(Namespace(batch_size=1, steps=sampling.steps, seed=sampling.seed, device=device))
     check_runs_exist({"model": str(model)})
     for text in sampling.control:
@@ -96,7 +105,8 @@ class Translator:
         Raises UsageError for images other than ``source`` or an array without affine,
         MrcontrastError for an unreadable image or mask, or no brain.
         """
-        images = dict(image) if isinstance(image, Mapping) else {self.source[0]: image}
+        given_by_name = image if isinstance(image, Mapping) else {self.source[0]: image}
+        images = {name: each for name, each in given_by_name.items() if each is not None}
         given = images if mask is None else {**images, MASK: mask}
         with as_files(given, affine) as files:
             brain_mask = files.pop(MASK, None)

@@ -14,7 +14,7 @@ from mrcontrast.errors import MrcontrastError, UsageError, printable
 from mrcontrast.inference import translation_jobs as jobs
 from mrcontrast.inference.options import add_arguments, check_options, name_files, sources_of
 from mrcontrast.inference.prepared_records import split_records
-from mrcontrast.inference.sampling_options import ControlChoice, SamplingOptions
+from mrcontrast.inference.sampling_options import UNSHUFFLED, ControlChoice, SamplingOptions
 from mrcontrast.runs.released import check_runs_exist
 from mrcontrast.storage.nifti import absence
 
@@ -30,6 +30,8 @@ def run(args: Namespace) -> int:
     check_options(args)
     options = SamplingOptions.of(vars(args))
     for path in sources_of(args):
+        if args.source is not None and path.is_dir():
+            raise UsageError(f"Expected a file, got a folder ({path}, --source). Name a file.")
         check_paths(path, args.output, args.overwrite)
     controls = [ControlChoice.from_text(text).run for text in args.control]
     for each in [{"--model": args.model}, *({"--control": run} for run in controls)]:
@@ -97,11 +99,14 @@ def find_jobs(args: Namespace, translator: "StageTranslator") -> list[jobs.Job]:
     """Return what the command line asks to translate."""
     source, target, optional = translator.reads, translator.target, translator.optional
     out, seed, strip = args.output, args.seed, args.strip_skull
+    prepared = args.input is not None and (args.input / MANIFEST).is_file()
+    if translator.shuffles_tags and not prepared:
+        raise UsageError(UNSHUFFLED)
     if args.input is None or args.input.is_file():
         named = name_files(args, tuple(translator.source), optional)
         files = {name: path for name, path in named.items() if name in source}
         found = [jobs.file_job(files, target, out, args.mask, seed, args.any_contrast)]
-    elif not (args.input / MANIFEST).is_file():
+    elif not prepared:
         given = (args.input, tuple(source), target, out, args.mask, seed, args.any_contrast)
         found = jobs.folder_jobs(*given, optional)
     elif args.mask is not None or strip:

@@ -45,10 +45,10 @@ def usage_error(
     if found := re.match(r"Could not override '([^']+)'", text):
         value = re.search(r"\. (Value .*?)( full_key:| object_type|$)", text)
         reason = f": {value[1]}" if value else ""
-        meant = "" if reason else suggestion(found[1], keys(found[1]))
-        return UsageError(
-            f"Expected a key of the config, got {found[1]}{reason}.{meant} {help_text}"
-        )
+        inner = re.search(rf"full_key: ({re.escape(found[1])}\S*)", text)  # of a mapping as value
+        key = inner[1] if inner else found[1]
+        meant = "" if reason else suggestion(key, keys(found[1]))
+        return UsageError(f"Expected a key of the config, got {key}{reason}.{meant} {help_text}")
     return UsageError(f"Expected overrides that fit the configs, got: {text}. {help_text}")
 
 

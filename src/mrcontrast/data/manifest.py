@@ -85,8 +85,14 @@ class Manifest:
 
         "source" (names), "optional" (names, if any), "target", "spacing_mm", "shape" (x, y, z
         voxels), and "name" and "clip" of the normaliser that all subjects share, under
-        "normaliser_<contrast>".
+        "normaliser_<contrast>". MrcontrastError: no session has one of the contrasts.
         """
+        for name in source:
+            if name not in self.contrasts:
+                raise MrcontrastError(
+                    f"Expected a session with {name}, got none ({self.root / MANIFEST}). Leave it "
+                    "out of data.source and data.optional."
+                )
         first = self.records[0]
         return {
             "source": list(source),

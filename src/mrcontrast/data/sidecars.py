@@ -2,8 +2,11 @@
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
+
+from mrcontrast.data.people import read_people
 
 DESCRIPTION = "dataset_description.json"
 
@@ -14,6 +17,7 @@ class Sidecars:
     def __init__(self, root: Path) -> None:
         self.root = whole_path(root)
         self._listed: dict[Path, list[Path]] = {}
+        self._tables: dict[str, dict[str, dict[str, Any]]] = {}
 
     def known(self, image: Path) -> dict[str, Any]:
         """Return the keys of all sidecars that hold for ``.../<entities>_<suffix>.nii.gz``.
@@ -26,6 +30,27 @@ class Sidecars:
         for path in self._holding(image):
             known |= read_sidecar(path)
         return known
+
+    def person(self, image: Path) -> dict[str, Any]:
+        """Return the tags of the person and the visit of an image, from the tables of the data set.
+
+        Args:
+            image: ``.../sub-X[_ses-Y]_...``; another name says nothing.
+        """
+        found = re.match(r"(sub-[^_.]+)(?:_(ses-[^_.]+))?", image.name)
+        if found is None:
+            return {}
+        subject, session = found[1], found[2] or ""
+        people = self._people("participants.tsv", "participant_id")
+        visits = self._people(f"{subject}/{subject}_sessions.tsv", "session_id")
+        return people.get(subject.casefold(), {}) | visits.get(session.casefold(), {})
+
+    def _people(self, place: str, key: str) -> dict[str, dict[str, Any]]:
+        """Return the rows of a table of people or visits, by names in lower case."""
+        if place not in self._tables:
+            people, _ = read_people(self.root / place, key)
+            self._tables[place] = {name.casefold(): tags for name, tags in people.items()}
+        return self._tables[place]
 
     def _holding(self, image: Path) -> list[Path]:
         """Return the sidecars that hold for an image, the nearest last."""

@@ -1,6 +1,6 @@
 """Further ControlNets of ``translate``: read, checked and added to a stage."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -34,11 +34,15 @@ def add_control(
     all sources, further ones last, and what a sidecar says of the control. Raises UsageError unless
     the run is a ControlNet on the same diffusion model and kind of data.
     """
+    if not isinstance(stage, ControlNetDiffusion):
+        raise UsageError(
+            f"Expected a ControlNet as model of --control, got {type(stage).__name__}. Name "
+            "another --model, or leave --control out."
+        )
     folder = open_run(choice.run)
     other = load_stage(folder.path, device)
-    if not isinstance(stage, ControlNetDiffusion) or not isinstance(other, ControlNetDiffusion):
-        wrong = stage if not isinstance(stage, ControlNetDiffusion) else other
-        raise refusal("a ControlNet to add to a ControlNet", type(wrong).__name__, folder)
+    if not isinstance(other, ControlNetDiffusion):
+        raise refusal("a ControlNet to add to a ControlNet", type(other).__name__, folder)
     for name in SHARED:
         if not same_weights(getattr(stage, name), getattr(other, name)):
             raise refusal("a ControlNet on the same diffusion model", f"another {name}", folder)
@@ -66,6 +70,19 @@ def add_control(
         "End": choice.end,
     }
     return {**normalisers, **theirs}, said
+
+
+def check_acting(stage: Stage, choices: Sequence[str]) -> None:
+    """Raise UsageError for an added control whose part of the draw has no step of the sampler."""
+    if not isinstance(stage, ControlNetDiffusion):
+        return
+    steps = stage.sampler.num_steps
+    for control, text in zip(stage.added, choices, strict=True):
+        if control.scale and not any(control.acts(step, steps) for step in range(steps)):
+            raise UsageError(
+                f"Expected a part of the draw with a whole step of {steps}, got "
+                f"{control.start:g}-{control.end:g} ({text}). Widen it, or take more --steps."
+            )
 
 
 def same_weights(one: nn.Module | None, other: nn.Module | None) -> bool:

@@ -181,7 +181,7 @@ def faults_kept(job: Job, outcome: Outcome) -> Iterator[None]:
         log.debug("%s", job.name, exc_info=True)
         ours = isinstance(error, MrcontrastError)
         text = one_line(error) if ours else f"{type(error).__name__}: {one_line(error)}"
-        known = str(job.source) in text or str(job.output) in text
+        known = any(str(path) in text for path in (*job.inputs, job.output))
         outcome.failed[job.name] = text if known else f"{text} ({job.source})"
 
 

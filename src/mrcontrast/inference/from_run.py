@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 
 from mrcontrast.config.build import build, config_dir
 from mrcontrast.errors import UsageError
-from mrcontrast.inference.controls import add_control
+from mrcontrast.inference.controls import add_control, check_acting
 from mrcontrast.inference.memory_plan import MemoryPlan, Tiles
 from mrcontrast.inference.prompting import set_prompt
 from mrcontrast.inference.sampling_options import (
@@ -57,6 +57,7 @@ def from_run(
         controls.append(facts)
     check_without(stage, options.without)
     set_options(stage, options)
+    check_acting(stage, options.control)
     identity = {
         "Model": str(reference),
         "Stage": folder.stage_name,

@@ -138,11 +138,11 @@ def name_files(
 
     Those of ``optional`` sources may be absent.
     """
-    files = args.source or {source[0]: args.input}
+    files = {source[0]: args.input} if args.source is None else args.source
     if not set(source) - set(optional) <= set(files) <= set(source):
         wanted = " ".join(f"[{n}=FILE]" if n in optional else f"{n}=FILE" for n in source)
         raise UsageError(
-            f"Expected --source {wanted} for this model, got {', '.join(files)}. "
+            f"Expected --source {wanted} for this model, got {', '.join(files) or 'none'}. "
             "Name each of its sources once."
         )
     return {name: files[name] for name in source if name in files}
@@ -159,5 +159,8 @@ def sources_of(args: Namespace) -> list[Path]:
         raise UsageError(
             f"Expected NAME=FILE, got {wrong[0]} (--source). Write OUT before --source."
         )
+    names = [name for name, _, _ in pairs]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UsageError(f"Expected one file of {twice[0]}, got several (--source). Name one.")
     args.source = {name: Path(path) for name, _, path in pairs}
     return list(args.source.values())

@@ -31,8 +31,8 @@ def set_prompt(stage: Stage, options: SamplingOptions) -> None:
             "Train one with stage/prompt=tags, or leave --prompt and --negative out."
         )
     for prompt in prompts:
-        prompt.check(prompt.vocabulary.parse(options.prompt))
-        prompt.check(prompt.vocabulary.parse(options.negative))
+        prompt.read(options.prompt)
+        prompt.read(options.negative)
     own = getattr(stage, "prompt", None)
     guidance = options.guidance
     if guidance is None and options.negative:
@@ -46,7 +46,7 @@ def set_prompt(stage: Stage, options: SamplingOptions) -> None:
         )
     own.guidance = guidance
     if isinstance(own, TagPrompt):
-        own.negative = own.vocabulary.parse(options.negative)
+        own.negative = own.read(options.negative)
 
 
 def tags_for(
@@ -66,7 +66,7 @@ def tags_for(
             whole = options.known_tags in ("all", "shuffled")
             every = prompt.vocabulary.known(known, whole)
             found |= {name: value for name, value in every.items() if prompt.fits(name, value)}
-        found |= prompt.vocabulary.parse(options.prompt)
+        found |= prompt.read(options.prompt)
     return found
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Self, TypedDict
 
+from mrcontrast.config.types import check_type
 from mrcontrast.errors import UsageError
 
 if TYPE_CHECKING:
@@ -13,7 +14,12 @@ if TYPE_CHECKING:
 
 PRECISIONS = ("32-true", "bf16-mixed")  # by the names of Lightning
 KNOWN_TAGS = ("source", "all", "none", "shuffled")
+UNSHUFFLED = (
+    "Expected a prepared data set for known_tags shuffled, whose subjects lend each other their "
+    "tags, got files. Choose source, all or none."
+)
 ONE_SAMPLE_TEMPERATURE = 0.5  # chosen in experiments/release
+MOST_FACTOR = 100.0  # of guidance and controls: beyond any use; larger ones overflow
 NUMBER = r"\d*\.?\d+"
 CONTROL = re.compile(rf"(.+?):(-?{NUMBER})(?::({NUMBER})-({NUMBER}))?")
 BATCH_SIZE = 16  # slices at once; 2D only
@@ -56,10 +62,11 @@ class ControlChoice:
         """Read ``RUN:scale`` or ``RUN:scale:start-end``; raise UsageError for another text."""
         found = CONTROL.fullmatch(str(text))
         start, end = (0.0, 1.0) if found is None or not found[3] else map(float, found.group(3, 4))
-        if found is None or not 0 <= start < end <= 1:
+        fits = 0 <= start < end <= 1
+        if found is None or not fits or not abs(float(found[2])) <= MOST_FACTOR:
             raise UsageError(
-                f"Expected RUN:scale or RUN:scale:start-end with 0 <= start < end <= 1, got {text} "
-                "(control). Change it."
+                f"Expected RUN:scale or RUN:scale:start-end with 0 <= start < end <= 1 and a scale "
+                f"from -{MOST_FACTOR:g} to {MOST_FACTOR:g}, got {text} (control). Change it."
             )
         return cls(found[1], float(found[2]), start, end)
 
@@ -124,8 +131,11 @@ class SamplingOptions:
             raise UsageError(f"Expected 0 or more slices a turn of noise, got {self.noise_turn}.")
         if self.temperature is not None and not 0 <= self.temperature < math.inf:
             raise UsageError(f"Expected a temperature of 0 or more, got {self.temperature:g}.")
-        if self.guidance is not None and not math.isfinite(self.guidance):
-            raise UsageError(f"Expected a number as guidance, got {self.guidance}.")
+        if self.guidance is not None and not abs(self.guidance) <= MOST_FACTOR:
+            most = MOST_FACTOR
+            raise UsageError(
+                f"Expected a guidance from -{most:g} to {most:g}, got {self.guidance}. Change it."
+            )
         if self.known_tags not in KNOWN_TAGS:
             known = ", ".join(KNOWN_TAGS)
             raise UsageError(f"Expected {known} as known_tags, got {self.known_tags}. Choose one.")
@@ -160,3 +170,16 @@ class SamplingOptions:
 
 OPTIONS = tuple(field.name for field in fields(SamplingOptions))
 DEFAULTS = SamplingOptions()
+
+
+def check_values(values: Mapping[str, Any], prefix: str = "") -> None:
+    """Raise UsageError for an option of another type, by its name with a prefix.
+
+    >>> check_values({"samples": 4, "prompt": "3 tesla", "without": ("t2w",)})
+    """
+    for field in fields(SamplingOptions):
+        if field.name in values:
+            value = values[field.name]
+            plain = list(value) if isinstance(value, tuple) else value
+            plain = plain.item() if hasattr(plain, "item") else plain  # a number of NumPy
+            check_type(plain, field.type, f"{prefix}{field.name}")

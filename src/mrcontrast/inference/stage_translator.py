@@ -1,6 +1,7 @@
 """From a scanner's volume to the model's grid, through a stage, and back."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from time import perf_counter
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from mrcontrast.data.contrasts import title_of
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.inference.field import scanned_field
 from mrcontrast.inference.memory_plan import MemoryPlan
@@ -118,11 +120,13 @@ class StageTranslator:
         brain = native.turned.undo(native.brain)
         images = {first: gridded.data}
         for name in others:
-            further = Native.of(replace(given[name], affine=volume.affine), brain)
+            with fault_of(name):
+                further = Native.of(replace(given[name], affine=volume.affine), brain)
             images[name] = self.grid.to_grid(further.volume, further.brain).data
-        fitted = {
-            name: self.normalisers[name].fit(image, gridded.mask) for name, image in images.items()
-        }
+        fitted = {}
+        for name, image in images.items():
+            with fault_of(name):
+                fitted[name] = self.normalisers[name].fit(image, gridded.mask)
         reset_peak(self.sampler.device)
         source = self.stacked({name: fitted[name].apply(image) for name, image in images.items()})
         seed = self.sampler.options.seed if seed is None else seed
@@ -229,3 +233,12 @@ class StageTranslator:
         """Pass on which part of the volume is done."""
         if self.progress is not None:
             self.progress(part)
+
+
+@contextmanager
+def fault_of(contrast: str) -> Iterator[None]:
+    """Name the contrast in the fault of a volume."""
+    try:
+        yield
+    except MrcontrastError as error:
+        raise MrcontrastError(f"{title_of(contrast)}: {error}") from error

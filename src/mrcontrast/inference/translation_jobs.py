@@ -133,14 +133,15 @@ def folder_jobs(
 
 
 def tags_of_files(files: Mapping[str, Path], listed: dict[Path, Sidecars]) -> dict[str, Any]:
-    """Return the tags of scans, by contrast, from the sidecars that hold for them.
+    """Return the tags of scans, by contrast, and of the person, from the data set of the files.
 
     ``listed`` has the sidecars of data sets that were met before, and gets those of new ones.
     """
     tags: dict[str, Any] = {}
     for name, path in files.items():
         root = data_set_of(path.parent)
-        tags |= tags_of_scan(listed.setdefault(root, Sidecars(root)).known(path), name)
+        sidecars = listed.setdefault(root, Sidecars(root))
+        tags |= sidecars.person(path) | tags_of_scan(sidecars.known(path), name)
     return tags
 
 

@@ -1,7 +1,8 @@
 """Contexts of cross-attention, and a constant one."""
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -91,8 +92,7 @@ class Prompt(ContextPrompt):
         concatenated: bool = False,
     ) -> None:
         super().__init__()
-        if not 0 <= dropout <= 1:
-            raise UsageError(f"Expected a dropout in [0, 1], got {dropout:g} (stage.prompt).")
+        check_numbers({"dropout": dropout}, guidance)
         self.dropout, self.guidance = dropout, guidance
         self.channels = width if concatenated else 0
         generator = torch.Generator().manual_seed(0)
@@ -119,6 +119,15 @@ class Prompt(ContextPrompt):
         values = context.mean(dim=1)
         planes = values.view(*values.shape, *[1] * (z.ndim - 2)).expand(-1, -1, *z.shape[2:])
         return torch.cat([z, planes.to(z)], dim=1)
+
+
+def check_numbers(shares: Mapping[str, float], guidance: float) -> None:
+    """Raise UsageError for a share out of [0, 1] or a guidance that is no finite number."""
+    for name, share in shares.items():
+        if not 0 <= share <= 1:
+            raise UsageError(f"Expected a {name} in [0, 1], got {share:g} (stage.prompt).")
+    if not math.isfinite(guidance):
+        raise UsageError(f"Expected a number as guidance, got {guidance:g} (stage.prompt).")
 
 
 def size_of(batch: keys.Batch) -> int:

@@ -1,5 +1,6 @@
 """Tags as tokens: a context that says how scans were acquired, and whose."""
 
+import logging
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -10,9 +11,10 @@ from torch import Tensor, nn
 
 from mrcontrast import keys
 from mrcontrast.errors import UsageError
-from mrcontrast.networks.prompt import ContextPrompt, size_of
+from mrcontrast.networks.prompt import ContextPrompt, check_numbers, size_of
 from mrcontrast.networks.tags import Vocabulary, Weighted
 
+log = logging.getLogger(__name__)
 LARGEST_WEIGHT = 2.0  # that training shows
 
 
@@ -59,9 +61,12 @@ class TagPrompt(ContextPrompt):
         frequencies: int = 4,
     ) -> None:
         super().__init__()
-        for name, share in (("dropout", dropout), ("tag_dropout", tag_dropout)):
-            if not 0 <= share <= 1:
-                raise UsageError(f"Expected a {name} in [0, 1], got {share:g} (stage.prompt).")
+        check_numbers({"dropout": dropout, "tag_dropout": tag_dropout}, guidance)
+        if width < 1 or frequencies < 1:
+            raise UsageError(
+                f"Expected a width and frequencies of 1 or more, got {width} and {frequencies} "
+                "(stage.prompt)."
+            )
         self.vocabulary, self.width, self.guidance = vocabulary, width, guidance
         self.dropout, self.tag_dropout, self.frequencies = dropout, tag_dropout, frequencies
         self.negative: Mapping[str, Any] = {}
@@ -94,6 +99,16 @@ class TagPrompt(ContextPrompt):
             if self.mean[row].isnan():
                 self.mean[row] = known.mean()
                 self.low[row], self.high[row] = known.min(), known.max()
+
+    def read(self, text: str) -> dict[str, Weighted]:
+        """Return the tags of a prompt; a name of several contrasts sets those that were trained.
+
+        Raises:
+            UsageError: It cannot be read, or a tag, word or value was not trained.
+        """
+        found = self.vocabulary.parse(text, self.trained())
+        self.check(found)
+        return found
 
     def check(self, tags: Mapping[str, Weighted]) -> None:
         """Check a prompt against the training data.
@@ -194,3 +209,8 @@ def measure_tags(stage: Any, datamodule: Any) -> None:  # noqa: ANN401 - of Ligh
     """Let the prompt of a stage measure the tags of a data module's training items."""
     if isinstance(stage.prompt, TagPrompt):
         stage.prompt.measure(datamodule.train_tags)
+        if not stage.prompt.trained():
+            log.warning(
+                "No training session has a known tag, so that the model takes no prompt: see tags "
+                "in the manifest of the data set."
+            )

@@ -1,12 +1,15 @@
 """Tags: a closed vocabulary of what is known of scans and people, and its language."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from mrcontrast.errors import UsageError
+
+MOST_WEIGHT = 100.0  # beyond any use; larger ones overflow in a network
+MOST_SHOWN = 60  # characters of a prompt in an error
 
 
 class Weighted(NamedTuple):
@@ -56,6 +59,9 @@ class Vocabulary:
         aliases: Plain words, each with the tags that it stands for, such as ``3 tesla``:
             ``field_strength_t=3``. ``source_`` and ``target_`` stand for the contrasts.
 
+    Raises:
+        UsageError: An entry is none of these, or an alias stands for other words than tags.
+
     >>> scan = {"ti_ms": {"unit": "ms"}, "maker": {"words": {"ge": ["general electric"]}}}
     >>> names = Vocabulary(["flair"], "t1w", scan, {}, {"long ti": "target_ti_ms=1100"})
     >>> [tag.name for tag in names.tags]
@@ -75,7 +81,13 @@ class Vocabulary:
         aliases: Mapping[str, str] | None = None,
     ) -> None:
         self.source, self.target = tuple(source), target
-        self.aliases = {key.lower(): value for key, value in (aliases or {}).items()}
+        self.aliases = {plain(key): value for key, value in (aliases or {}).items()}
+        for words, meaning in self.aliases.items():
+            if not all("=" in part for part in str(meaning).split(",")):
+                raise UsageError(
+                    f"Expected tags such as age=60 for the words {words!r}, got {meaning!r} "
+                    "(stage.prompt.vocabulary.aliases). Change it."
+                )
         made = [tag_of(n, e, c) for c in (*source, target) for n, e in scan.items()]
         made += [tag_of(name, entry) for name, entry in person.items()]
         self.tags = tuple(tag for tag in made if tag.words is None or tag.words)
@@ -112,31 +124,39 @@ class Vocabulary:
                 found[tag.name] = Weighted(word, weight)
         return found
 
-    def parse(self, text: str) -> dict[str, Weighted]:
+    def parse(self, text: str, among: Container[str] = ()) -> dict[str, Weighted]:
         """Read a prompt: ``name=value``, ``name=value:weight`` or an alias, between commas.
+
+        Args:
+            text: The prompt.
+            among: Tags that a name of several contrasts sets, if it has some; else it sets all.
 
         Raises:
             UsageError: A part cannot be read, or names no tag, word or alias.
         """
         found: dict[str, Weighted] = {}
-        for part in filter(None, (piece.strip() for piece in text.split(","))):
+        for part in filter(None, (piece.strip() for piece in str(text).split(","))):
             name, equals, rest = part.partition("=")
             if equals:
-                found |= self.assigned(name.strip(), *weighted(rest, part))
+                found |= self.assigned(name.strip(), *weighted(rest, part), among)
                 continue
             words, weight = weighted(part, part)
-            alias = self.aliases.get(words.lower())
+            alias = self.aliases.get(plain(words))
             if alias is None:
                 raise UsageError(
                     f"Expected name=value or plain words among {', '.join(self.aliases) or 'none'}"
-                    f", got {part!r} (prompt).{self.advice(words)}"
+                    f", got {part[:MOST_SHOWN]!r} (prompt).{self.advice(words)}"
                 )
-            for key, each in self.parse(alias).items():
+            for key, each in self.parse(alias, among).items():
                 found[key] = Weighted(each.value, each.weight * weight)
         return found
 
-    def assigned(self, name: str, text: str, weight: float) -> dict[str, Weighted]:
+    def assigned(
+        self, name: str, text: str, weight: float, among: Container[str] = ()
+    ) -> dict[str, Weighted]:
         """Return the tags that ``name=text`` sets; a name without a contrast sets those of all.
+
+        Of several tags those ``among`` are set, or all if there are none.
 
         Raises:
             UsageError: There is no such tag or value.
@@ -147,6 +167,7 @@ class Vocabulary:
         elif name not in self.by_name:
             every = [f"{each}_{name}" for each in (*self.source, self.target)]
             names = [each for each in every if each in self.by_name] or names
+        names = [each for each in names if each in among] or names
         return {each: Weighted(self.checked(each, text), weight) for each in names}
 
     def checked(self, name: str, text: str) -> float | str:
@@ -158,23 +179,33 @@ class Vocabulary:
         tag = self.by_name.get(name)
         if tag is None:
             raise UsageError(
-                f"Expected a tag among {', '.join(self.by_name)}, got {name} (prompt)."
-                f"{self.advice(name)}"
+                f"Expected a tag among {', '.join(self.by_name)}, got "
+                f"{name[:MOST_SHOWN]!r} (prompt).{self.advice(name)}"
             )
         value = tag.read(text)
         if math.isnan(value):
             known = f"a number in {tag.unit}" if tag.words is None else ", ".join(tag.words)
-            raise UsageError(f"Expected {known} for {name}, got {text.strip()!r} (prompt).")
+            shown = text.strip()[:MOST_SHOWN]
+            raise UsageError(f"Expected {known} for {name}, got {shown!r} (prompt).")
         return value if tag.words is None else list(tag.words)[int(value)]
 
     def advice(self, text: str) -> str:
         """Return a sentence with the nearest name or alias, "" if none is near."""
-        near = get_close_matches(text.lower(), [*self.by_name, *self.aliases], 1)
+        near = get_close_matches(text.lower()[:MOST_SHOWN], [*self.by_name, *self.aliases], 1)
         return f" Did you mean {near[0]}?" if near else ""
 
 
 def tag_of(name: str, entry: Mapping[str, Any], contrast: str = "") -> Tag:
-    """Return the tag of an entry of a vocabulary; words may be a list or a mapping to texts."""
+    """Return the tag of an entry of a vocabulary; words may be a list or a mapping to texts.
+
+    Raises:
+        UsageError: The entry has other keys or values.
+    """
+    if not is_entry(entry):
+        raise UsageError(
+            f"Expected a unit or a list of words for the tag {name}, and a list of keys if any, "
+            f"got {entry} (stage.prompt.vocabulary). See configs/tags/protocol.yaml."
+        )
     words = entry.get("words")
     if words is not None and not isinstance(words, Mapping):
         words = {word: [] for word in words}
@@ -182,22 +213,51 @@ def tag_of(name: str, entry: Mapping[str, Any], contrast: str = "") -> Tag:
         words = {
             str(word).lower(): [str(t).lower() for t in texts] for word, texts in words.items()
         }
-    keys = [key.replace("CONTRAST", contrast) for key in entry.get("keys", ())]
+    keys = [key.replace("CONTRAST", contrast) for key in entry.get("keys") or ()]
     full = f"{contrast}_{name}" if contrast else name
     return Tag(full, (full, *keys), str(entry.get("unit", "")), words)
+
+
+def is_entry(entry: Any) -> bool:  # noqa: ANN401 - whatever a config has
+    """Return whether a value is an entry of a vocabulary.
+
+    >>> is_entry({"words": ["r", "l"]}), is_entry({"words": "r"}), is_entry({"units": "ms"})
+    (True, False, False)
+    """
+
+    def is_list(value: Any) -> bool:  # noqa: ANN401
+        return isinstance(value, Sequence) and not isinstance(value, str)
+
+    if not isinstance(entry, Mapping) or not {*entry} <= {"unit", "words", "keys"}:
+        return False
+    words, keys = entry.get("words"), entry.get("keys") or []
+    lists = [*words.values(), keys] if isinstance(words, Mapping) else [words or [], keys]
+    return all(map(is_list, lists))
+
+
+def plain(words: str) -> str:
+    """Return words in lower case with single spaces.
+
+    >>> plain("3  Tesla")
+    '3 tesla'
+    """
+    return " ".join(words.lower().split())
 
 
 def weighted(text: str, part: str) -> tuple[str, float]:
     """Split ``value:weight``; without a weight it is 1.
 
     Raises:
-        UsageError: The weight is no finite number.
+        UsageError: The weight is no number within ``MOST_WEIGHT``.
     """
     value, colon, weight = text.rpartition(":")
     if not colon:
         return text.strip(), 1.0
-    if math.isnan(number := number_of(weight)):
-        raise UsageError(f"Expected name=value:weight, got {part!r} (prompt).")
+    if not abs(number := number_of(weight)) <= MOST_WEIGHT:
+        raise UsageError(
+            f"Expected name=value:weight with a weight from -{MOST_WEIGHT:g} to {MOST_WEIGHT:g}, "
+            f"got {part[:MOST_SHOWN]!r} (prompt)."
+        )
     return value.strip(), number
 
 

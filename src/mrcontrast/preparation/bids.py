@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from mrcontrast.data.contrasts import MASK_ENDINGS, ending_of, pattern_of, title_of
+from mrcontrast.data.people import read_people
 from mrcontrast.data.scan_tags import tags_of_scan
 from mrcontrast.data.sidecars import Sidecars
 from mrcontrast.errors import MrcontrastError
@@ -27,7 +28,6 @@ from mrcontrast.preparation.scans import (
     scan_of,
 )
 from mrcontrast.preparation.session import Dropped, Entry, Remark
-from mrcontrast.preparation.sidecars import read_people
 from mrcontrast.preparation.subject import PAIR, check_contrasts
 
 MOST_NAMES = 6  # of files that a message lists
@@ -148,9 +148,9 @@ class BidsPairs:
         """Return the usable images of one contrast, and the reasons against the others."""
         if name in self.earlier:
             if here not in self.before:
-                place = " ".join(filter(None, here))
-                reason = f"Expected a visit before {place} for {name}, got none ({self.root})."
-                return [], [f"{reason} Name {name} in optional."]
+                visit = " ".join(filter(None, here))
+                lack = f"Expected a visit before {visit} for {name}, got none ({self.root})."
+                return [], [f"{lack} Name {name} in optional."]
             here = self.before[here]
         subject, session = here
         folder = self.root.joinpath(*filter(None, here), "anat")

@@ -35,4 +35,7 @@ class LatentTranslation(LatentStage):
         self, condition: Sequence[Tensor], z_t: Tensor, t: Tensor, context: Tensor | None = None
     ) -> Tensor:
         """Run the denoiser once; see ``LatentStage.network``."""
-        return self.denoiser(torch.cat([z_t, *condition], dim=1), network_time(t))
+        inputs = torch.cat([z_t, *condition], dim=1)
+        if self.prompt is not None and context is not None:
+            inputs = self.prompt.concatenate(inputs, context)
+        return self.denoiser(inputs, network_time(t), context=context)

@@ -9,14 +9,15 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from mrcontrast import keys
-from mrcontrast.diffusion.sampling import Generators
 from mrcontrast.networks.fast_kernels import use_fast_kernels
 from mrcontrast.networks.regressor import Regressor
-from mrcontrast.stages.contract import Roles, Stage
+from mrcontrast.networks.tag_prompt import TagPrompt
+from mrcontrast.stages.contract import Roles
 from mrcontrast.stages.optimisation import Optimisation, descend
+from mrcontrast.stages.regressor_stage import RegressorStage
 
 
-class Pix2Pix(Stage):
+class Pix2Pix(RegressorStage):
     """Learn a target image that a discriminator takes for real given the source.
 
     Args:
@@ -24,6 +25,7 @@ class Pix2Pix(Stage):
         discriminator: Builds a network for spatial_dims and in_channels that classifies patches of
             source and target together, (B, N (1 + 2k) + 1, *S).
         l1_weight: Weight of the L1 term; the adversarial term has weight 1.
+        prompt: Tags that the generator listens to, or None.
 
     Source: Isola et al. 2017, arXiv 1611.07004, eq. 4, the generator's term in its non-saturating
     form and the discriminator's halved as there. Ours is deterministic, like most reuse of it;
@@ -32,7 +34,6 @@ class Pix2Pix(Stage):
 
     training_only = ("discriminator",)
     clips_gradients = True
-    optimisation: Optimisation
 
     def __init__(
         self,
@@ -41,23 +42,16 @@ class Pix2Pix(Stage):
         optimisation: Optimisation,
         discriminator_optimisation: Optimisation,
         l1_weight: float,
+        prompt: TagPrompt | None = None,
         **roles: Unpack[Roles],
     ) -> None:
-        super().__init__(**roles, **regressor.sizes)
+        super().__init__(regressor, optimisation, prompt, **roles)
         self.automatic_optimization = False
-        self.regressor, self.l1_weight = regressor, l1_weight
-        pair = regressor.in_channels + 1
+        self.l1_weight = l1_weight
+        pair = self.regressor.in_channels + 1
         self.discriminator = discriminator(spatial_dims=self.spatial_dims, in_channels=pair)
-        self.optimisation = optimisation
         self.discriminator_optimisation = discriminator_optimisation
         use_fast_kernels(self)
-
-    @torch.no_grad()
-    def forward(
-        self, batch: keys.Batch, noise: Tensor | None = None, generator: Generators = None
-    ) -> Tensor:
-        """Return the target image of each item, (B, 1, *S) in [0, 1]."""
-        return self.regressor.image_of(batch)
 
     def logits(self, source: Tensor, target: Tensor) -> Tensor:
         """Return the discriminator's logits on pairs, one a patch; above 0 means real."""

@@ -1,20 +1,21 @@
 """Steps of a study up to translation: each command with its settings, inputs and output."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
 from mrcontrast.config.build import compose
-from mrcontrast.config.types import check_type
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.inference.sampling_options import (
     BATCH_SIZE,
     OPTIONS,
+    UNSHUFFLED,
     ControlChoice,
     SamplingOptions,
+    check_values,
 )
 from mrcontrast.runs.folder import RunFolder
 from mrcontrast.study.changes import changed_setting
@@ -117,6 +118,8 @@ def predict_step(name: str, plain: dict[str, Any], folder: Path) -> Step:
             f"Expected full_grid or shuffle_source, got both (study.predict.{name}). "
             "Leave one out: raw files of two subjects need not share a grid."
         )
+    if full_grid and options.known_tags == "shuffled":
+        raise UsageError(f"{UNSHUFFLED} Change study.predict.{name}.")
     output = folder / "predictions" / name
 
     def run() -> None:
@@ -157,9 +160,7 @@ def located(
 
 def sampling_of(name: str, node: dict[str, Any]) -> SamplingOptions:
     """Return the sampling options of a predict node; raise UsageError for a wrong one."""
-    for field in fields(SamplingOptions):
-        if field.name in node:
-            check_type(node[field.name], field.type, f"study.predict.{name}.{field.name}")
+    check_values(node, f"study.predict.{name}.")
     try:
         return SamplingOptions.of(node)
     except UsageError as error:

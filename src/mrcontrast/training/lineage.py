@@ -11,7 +11,7 @@ from mrcontrast.config.build import module_name
 from mrcontrast.errors import MrcontrastError, UsageError
 from mrcontrast.runs.folder import RunFolder
 from mrcontrast.tracking.references import open_run
-from mrcontrast.training.start_settings import find, follow, limit_rates, typed_keys
+from mrcontrast.training.start_settings import PROMPT_SIZES, find, follow, limit_rates, typed_keys
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -102,11 +102,14 @@ def inherit(config: DictConfig) -> tuple[DictConfig, dict[str, RunFolder]]:
         parents[name] = open_run(config[name])
         check_run(parents[name], name, PARENTS[name].stages)
         check_dims(parents[name], name, config)
+        check_target(parents[name], name, config)
     for name in PARENTS:
         if config.get(name) is not None and name not in wanted:
             check_spare(config, name, parents)
     for name, parent in parents.items():
         fill_gaps(config, parent.checked_config(), PARENTS[name], parent.config_path)
+        if name == "diffusion":
+            take_prompt(config, parent)
     return config, parents
 
 
@@ -135,6 +138,16 @@ def check_dims(run: RunFolder, key: str, config: DictConfig) -> None:
         raise MrcontrastError(
             f"Expected a run with spatial_dims {ours}, got {theirs} ({run.path}). "
             f"Add spatial_dims={theirs} or name another run with {key}=RUN."
+        )
+
+
+def check_target(run: RunFolder, key: str, config: DictConfig) -> None:
+    """Refuse a diffusion model or a regression that makes another contrast."""
+    ours, theirs = (OmegaConf.select(each, "stage.target") for each in (config, run.config))
+    if key != "autoencoder" and None not in (ours, theirs) and ours != theirs:
+        raise UsageError(
+            f"Expected a {key} that makes {ours}, got one of {theirs} ({run.path}). Set "
+            f"data.target={theirs} or name another run with {key}=RUN."
         )
 
 
@@ -171,6 +184,28 @@ def fill_gaps(
                 found = OmegaConf.select(theirs, name)
                 if further.startswith(f"{path}.") and found is not None:
                     OmegaConf.update(config, further, found, force_add=True)
+
+
+def take_prompt(config: DictConfig, diffusion: RunFolder) -> None:
+    """Give a config the prompt of its diffusion model, in place; its other settings stay.
+
+    Raises:
+        UsageError: The config has a prompt, and the diffusion model has none.
+    """
+    ours = OmegaConf.select(config, "stage.prompt")
+    theirs = OmegaConf.select(diffusion.checked_config(), "stage.prompt")
+    if ours is not None and theirs is None:
+        raise UsageError(
+            f"Expected no prompt for a diffusion model without one, got {ours._target_} "
+            f"({diffusion.path}). Leave stage/prompt out, or train the diffusion model with it."
+        )
+    if theirs is None:
+        return
+    with open_dict(config):
+        if ours is None or ours._target_ != theirs._target_:
+            config.stage.prompt = theirs
+        else:
+            ours.update({key: theirs[key] for key in PROMPT_SIZES if key in theirs})
 
 
 def adopt_weights(stage: "nn.Module", parents: Mapping[str, RunFolder]) -> None:

@@ -10,6 +10,7 @@ from mrcontrast.errors import UsageError
 from mrcontrast.runs.model_config import walk
 
 OWN = ("source", "target", "optimisation", "discriminator_optimisation", "store", "checkpoint")
+PROMPT_SIZES = ("_target_", "vocabulary", "width", "tokens", "frequencies")  # decide its tensors
 ABSENT = object()
 
 
@@ -48,6 +49,22 @@ def follow(
             if find(ours, path) in (ABSENT, "???") and find(merged, path) is not ABSENT:
                 put(merged, path, "???")
         config.stage = merged
+    check_prompt(config, theirs, where)
+
+
+def check_prompt(config: DictConfig, theirs: DictConfig, where: str | Path) -> None:
+    """Refuse another prompt than that of the run to start from, whose weights it has."""
+    nodes = (OmegaConf.select(each, "stage.prompt") for each in (config, theirs))
+    plain: list[Any] = [
+        OmegaConf.to_container(node, resolve=True) if node else {} for node in nodes
+    ]
+    ours, trained = ({key: find(node, key) for key in PROMPT_SIZES} for node in plain)
+    if ours != trained:
+        found = "the same prompt" if plain[1] else "no prompt"
+        raise UsageError(
+            f"Expected {found} as the run to start from, got another ({where}). Leave "
+            "stage/prompt out."
+        )
 
 
 def follow_data(config: DictConfig, theirs: DictConfig, typed: set[str], where: str | Path) -> None:

@@ -1,5 +1,6 @@
 """Further contrasts of a session, made from what it has: edges, labels and lesions."""
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -32,6 +33,8 @@ class Edges:
 
     def __post_init__(self) -> None:
         check_contrasts([self.of, self.name])
+        if not 0 <= self.sigma < math.inf:
+            raise UsageError(f"Expected a sigma of 0 or more, got {self.sigma:g} (Edges).")
 
     def __call__(self, subject: Subject) -> Subject:
         """Return the session with one contrast more; raise MrcontrastError without a brain mask."""
