@@ -26,7 +26,7 @@ demo: setup ## Phantoms through the released model, a table and a figure; each s
 	$(BIN)/mrcontrast study study=quickstart
 
 test: setup ## Run the fast tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: setup ## Run the slow tests and those on real data
 	$(BIN)/python -m pytest -m 'slow and not gpu' --timeout 3600

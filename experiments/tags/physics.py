@@ -13,6 +13,7 @@ from scipy import ndimage
 
 from mrcontrast.config.build import build, compose
 from mrcontrast.inference.from_run import from_run
+from mrcontrast.inference.prompting import tag_prompts
 from mrcontrast.inference.sampling_options import SamplingOptions
 from mrcontrast.inference.stage_translator import StageTranslator
 from mrcontrast.networks.tags import Weighted
@@ -62,6 +63,13 @@ def made(
     return translator.translate(flair, subject.brain_mask, tags=known).mean.data
 
 
+def trained(translator: StageTranslator, tag: str, values: np.ndarray) -> np.ndarray:
+    """Return values of a tag within the range of the training data."""
+    (prompt,) = tag_prompts(translator.sampler.stage)
+    row = list(prompt.vocabulary.by_name).index(tag)
+    return np.clip(values, float(prompt.low[row]), float(prompt.high[row]))
+
+
 def main() -> None:
     """Run."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -79,6 +87,7 @@ def main() -> None:
     print("| | value | predicted | physics | error | subjects that follow |")
     print("|---|---:|---:|---:|---:|---:|")
     for axis, (tag, (values, title, key)) in zip(axes, SWEEPS.items(), strict=True):
+        values = trained(translator, tag, values)
         predicted, true = np.zeros((2, len(own), len(values)))
         for row, subject in enumerate(own):
             for column, value in enumerate(values):
@@ -99,14 +108,14 @@ def main() -> None:
     axes[0].legend()
     figure.savefig(args.out / "physics.png", dpi=120)
     weigh(translator, own)
-    values = np.linspace(850, 1100, 5)
+    values = trained(translator, WEIGHED, np.linspace(850, 1100, 5))
     images = [made(translator, own[0], WEIGHED, float(value)) for value in values]
     picture(images, values, args.out / "ti.png")
 
 
 def weigh(translator: StageTranslator, subjects: list[PhantomSubject]) -> None:
     """Print the shift of contrast from no inversion time, by weights 1 and 2."""
-    values = SWEEPS[WEIGHED][0]
+    values = trained(translator, WEIGHED, SWEEPS[WEIGHED][0])
     for value in (float(values[0]), float(values[-1])):
         shown = np.array(
             [
@@ -129,7 +138,7 @@ def picture(images: list[np.ndarray], values: np.ndarray, path: Path) -> None:
     for column, (image, value) in enumerate(zip(images, values, strict=False)):
         z = image.shape[2] // 2
         axes[0, column].imshow(image[:, :, z].T, cmap="gray", origin="lower", vmin=0, vmax=1)
-        axes[0, column].set_title(f"TI {value:g} ms")
+        axes[0, column].set_title(f"TI {value:.0f} ms")
         change = (image - images[0])[:, :, z].T
         axes[1, column].imshow(change, cmap="RdBu_r", origin="lower", vmin=-0.2, vmax=0.2)
     for axis in axes.flat:

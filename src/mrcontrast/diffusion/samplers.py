@@ -70,7 +70,11 @@ class DDIM(Sampler):
         if not 0 <= eta <= 1:
             raise UsageError(f"Expected eta in [0, 1], got {eta:g} (DDIM). 0 draws no noise.")
         self.eta = eta
-        self.adds_noise = eta > 0
+
+    @property
+    def adds_noise(self) -> bool:  # type: ignore[override]
+        """Whether fresh noise enters in the steps."""
+        return self.eta > 0
 
     def integrate(self, denoiser: Denoiser, x: Tensor, grid: Grid, generator: Generators) -> Tensor:
         """Take DDIM steps; noise is drawn when eta is above 0, but not in the last step."""

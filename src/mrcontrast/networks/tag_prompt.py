@@ -33,7 +33,7 @@ class TagPrompt(ContextPrompt):
         dropout: Share of the training items without any tag, in [0, 1].
         tag_dropout: Share of the other items that lacks a tag, for each tag, in [0, 1].
         guidance: See ``ContextPrompt``; it leads away from ``negative``.
-        frequencies: Sinusoids of a number.
+        frequencies: Sinusoids of a number; the sines of the first two rise over the whole range.
 
     Attributes:
         negative: Tags of the null context by name, none at first.
@@ -58,7 +58,7 @@ class TagPrompt(ContextPrompt):
         dropout: float = 0.1,
         tag_dropout: float = 0.1,
         guidance: float = 1.0,
-        frequencies: int = 4,
+        frequencies: int = 2,
     ) -> None:
         super().__init__()
         check_numbers({"dropout": dropout, "tag_dropout": tag_dropout}, guidance)
