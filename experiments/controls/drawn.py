@@ -63,24 +63,24 @@ def main() -> None:
         true = scans.pop("t1w").data
         labels = np.rint(scans["labelmap"].data * HIGHEST).astype(int)
         moved = np.roll(labels, STEP, (0, 1, 2)) * brain
-        told = {name: scans[name] for name in ("flair", "labelmap")}
-        still = made(model, told, brain)
-        follows = made(model, told, brain, labelmap=(moved / HIGHEST).astype(np.float32))
-        dices.append((mean_dice(still, labels, brain), mean_dice(follows, moved, brain)))
+        given = {name: scans[name] for name in ("flair", "labelmap")}
+        unmoved = made(model, given, brain)
+        follows = made(model, given, brain, labelmap=(moved / HIGHEST).astype(np.float32))
+        dices.append((mean_dice(unmoved, labels, brain), mean_dice(follows, moved, brain)))
 
         place, old = ball(labels), scans["lesions"].data > 0
         near = scipy.ndimage.binary_dilation(place, iterations=2)
         rest = brain & ~near
-        told = {name: scans[name] for name in ("flair", "lesions")}
-        before = made(model, told, brain)
-        after = made(model, told, brain, lesions=(old | place).astype(np.float32))
+        given = {name: scans[name] for name in ("flair", "lesions")}
+        before = made(model, given, brain)
+        after = made(model, given, brain, lesions=(old | place).astype(np.float32))
         contrast = true[brain & old].mean() - true[labels == WM].mean() if old.any() else np.nan
         change = after - before
         lesions.append((change[place].mean(), contrast, abs(change[rest]).mean()))
-        shown = shown or (labels, moved, still, follows, place, before, after)
-    still, follows = np.transpose(dices)
-    print(f"Dice with labels: {still.mean():.3f}, moved by 4.2 mm {follows.mean():.3f};")
-    print(f"ratio {np.mean(follows / still):.3f}, least {np.min(follows / still):.3f}")
+        shown = shown or (labels, moved, unmoved, follows, place, before, after)
+    unmoved, follows = np.transpose(dices)
+    print(f"Dice with labels: {unmoved.mean():.3f}, moved by 4.2 mm {follows.mean():.3f};")
+    print(f"ratio {np.mean(follows / unmoved):.3f}, least {np.min(follows / unmoved):.3f}")
     inside, contrast, outside = np.transpose(lesions)
     print(f"drawn lesions against white matter: {inside.mean():+.3f}, {(inside < 0).sum()} dark")
     print(f"real lesions: {np.nanmean(contrast):+.3f}; change of the rest of the brain: mean")
@@ -92,7 +92,7 @@ def main() -> None:
 def picture(
     labels: np.ndarray,
     moved: np.ndarray,
-    still: np.ndarray,
+    unmoved: np.ndarray,
     follows: np.ndarray,
     place: np.ndarray,
     before: np.ndarray,
@@ -104,10 +104,10 @@ def picture(
     rows = [
         [
             (labels / HIGHEST, "labels"),
-            (still, "T1w"),
+            (unmoved, "T1w"),
             (moved / HIGHEST, "moved by 4.2 mm"),
             (follows, "T1w"),
-            (follows - still, "difference"),
+            (follows - unmoved, "difference"),
         ],
         [
             (place, "drawn lesion"),

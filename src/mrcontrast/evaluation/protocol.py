@@ -78,8 +78,8 @@ def find_roles(predictions: Mapping[str, Path], target: str = "") -> Roles:
         ours = {path: name for path, text in stems.items() if (name := SYNTHETIC.search(text))}
         made |= {contrast_of_name(stems[path]) or name[1] for path, name in ours.items()}
         plain |= {contrast_of_name(text) for text in stems.values() if SUFFIX.search(text)}
-        told = read_sidecar(next(iter(ours))).get("SourceContrasts") if ours else None
-        sources += told if isinstance(told, list) else []
+        listed = read_sidecar(next(iter(ours))).get("SourceContrasts") if ours else None
+        sources += listed if isinstance(listed, list) else []
     named = {target} if target else made or plain
     if len(named) > 1:
         raise UsageError(

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from mrcontrast import keys
 from mrcontrast.errors import MrcontrastError, UsageError
 
+NAMES = ("prompt", "null")  # of the sequences of a prompt
+
 
 class ContextPrompt(nn.Module, ABC):
     """What a network listens to besides its image, and how sampling is guided by it.
@@ -96,9 +98,10 @@ class Prompt(ContextPrompt):
         self.dropout, self.guidance = dropout, guidance
         self.channels = width if concatenated else 0
         generator = torch.Generator().manual_seed(0)
-        for name in ("prompt", "null"):
+        stored = read_prompt(path, (tokens, width)) if path else {}
+        for name in NAMES:
             drawn = torch.randn(tokens, width, generator=generator, device="cpu")
-            self.register_buffer(name, read_tensor(path, name, drawn) if path else drawn)
+            self.register_buffer(name, stored.get(name, drawn))
 
     def context(self, batch: keys.Batch) -> Tensor:
         """Return the prompt for all items; in training some get the null sequence."""
@@ -135,18 +138,18 @@ def size_of(batch: keys.Batch) -> int:
     return next(len(value) for value in batch.values() if isinstance(value, Tensor))
 
 
-def read_tensor(path: str, name: str, like: Tensor) -> Tensor:
-    """Read a tensor of a file in float32; MrcontrastError if it has not the shape of another."""
+def read_prompt(path: str, shape: tuple[int, int]) -> dict[str, Tensor]:
+    """Read both sequences of a file in float32; MrcontrastError if one has not this shape."""
     from safetensors.torch import load_file
 
     if not Path(path).is_file():
         raise MrcontrastError(f"Expected a safetensors file, got none ({path}). Check the path.")
     found = load_file(path)
-    shape = found[name].shape if name in found else None
-    if shape != like.shape:
-        raise MrcontrastError(
-            f"Expected a tensor {name} of shape {tuple(like.shape)}, got "
-            f"{'none' if shape is None else tuple(shape)} ({path}). "
-            "Write it with the text encoder, or change stage.prompt.tokens and width."
-        )
-    return found[name].float()
+    for name in NAMES:
+        got = tuple(found[name].shape) if name in found else "none"
+        if got != shape:
+            raise MrcontrastError(
+                f"Expected a tensor {name} of shape {shape}, got {got} ({path}). "
+                "Write it with the text encoder, or change stage.prompt.tokens and width."
+            )
+    return {name: found[name].float() for name in NAMES}

@@ -9,7 +9,7 @@ from pathlib import Path
 from mrcontrast.data.contrasts import MASK_ENDINGS
 from mrcontrast.errors import MrcontrastError
 from mrcontrast.preparation.pairs import visible
-from mrcontrast.preparation.session import Dropped
+from mrcontrast.preparation.session import Dropped, natural
 
 ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".7z")
 LABEL = r"(?:sub|ses)-[^\x00-\x1f\x7f]+"  # a line break or tab would break the tables
@@ -49,12 +49,6 @@ def visits_before(sessions: Sequence[Visit]) -> dict[Visit, Visit]:
     ordered = sorted(named, key=lambda visit: (visit[0], natural(str(visit[1]))))
     pairs = zip(ordered[1:], ordered, strict=False)
     return {later: former for later, former in pairs if later[0] == former[0]}
-
-
-def natural(name: str) -> list[tuple[int, str]]:
-    """Return a key that sorts ses-9 before ses-10."""
-    parts = re.findall(r"\d+|\D+", name)
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
 
 
 def _not_a_subject(path: Path, names: list[str]) -> str:

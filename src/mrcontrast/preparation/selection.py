@@ -1,12 +1,11 @@
 """Select sessions by name and tag before a voxel is read."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from mrcontrast.preparation.session import LEFT_OUT, Dropped, Entry
+from mrcontrast.preparation.session import LEFT_OUT, Dropped, Entry, natural
 
 
 @dataclass(frozen=True)
@@ -45,14 +44,14 @@ class Select:
                 kept.append(entry)
         limit = None
         if self.first is not None:
-            names = sorted({entry.subject for entry in kept}, key=_natural)[: self.first]
+            names = sorted({entry.subject for entry in kept}, key=natural)[: self.first]
             beyond = f"among the first {self.first} subjects"
             dropped += [_left_out(e, beyond) for e in kept if e.subject not in names]
             kept = [entry for entry in kept if entry.subject in names]
-            limit = _natural(names[-1]) if names and len(names) == self.first else None
+            limit = natural(names[-1]) if names and len(names) == self.first else None
         for item in refused:
             reason = self._against_name(item)
-            if limit is not None and _natural(item.subject) > limit:
+            if limit is not None and natural(item.subject) > limit:
                 reason = reason or beyond
             dropped.append(_left_out(item, reason) if reason else item)
         return kept, dropped
@@ -85,13 +84,3 @@ def _left_out(item: Entry | Dropped, wanted: str) -> Dropped:
     """Return the row of a session that is not selected."""
     reason = f"Expected {wanted}, got {item.name}. Change recipe.select to have it."
     return Dropped(item.subject, item.session, "Select", reason, kind=LEFT_OUT)
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Return a key that sorts numbers by their value.
-
-    >>> sorted(["sub-10", "sub-9"], key=_natural)
-    ['sub-9', 'sub-10']
-    """
-    parts = re.split(r"(\d+)", name)
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]

@@ -1,5 +1,6 @@
 """Sessions before and after preparation, and the interface of sources."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,16 @@ from typing import Any, Protocol
 from mrcontrast.preparation.subject import Subject
 
 FAULT, BROKEN, LEFT_OUT = "fault", "broken", "left out"
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """Return a key that sorts numbers by their value.
+
+    >>> sorted(["sub-10", "sub-9"], key=natural)
+    ['sub-9', 'sub-10']
+    """
+    parts = re.split(r"(\d+)", name)
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 @dataclass(frozen=True)
